@@ -1,1 +1,15 @@
-//! sluice-otlp
+//! OTLP on the wire, without policy: which signal a request carries, how its body is framed and
+//! compressed, and how records are taken out of it without decoding the rest.
+//!
+//! A body is read in this order: [`grpc`] frame, [`content`] encoding, [`splice`] through the
+//! levels resource, scope and record. What is not taken out stays as it came, byte for byte.
+
+pub mod attributes;
+pub mod content;
+pub mod edits;
+pub mod grpc;
+pub mod signal;
+pub mod splice;
+pub mod wire;
+
+pub use signal::Signal;

@@ -1,0 +1,139 @@
+//! The frame around a gRPC message: one flag byte and four length bytes
+//! (gRPC over HTTP/2, "Length-Prefixed-Message").
+
+use thiserror::Error;
+
+/// Bytes of a frame's header.
+pub const HEADER: usize = 5;
+
+/// A unary call's one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Whether the message is compressed as `grpc-encoding` says.
+    pub compressed: bool,
+    /// The message. It begins [`HEADER`] bytes into the body and reaches to the body's end.
+    pub message: &'a [u8],
+}
+
+/// Why a body is not exactly one gRPC message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum FrameError {
+    /// The flag is neither 0 nor 1.
+    #[error("gRPC frame: the compression flag is {0}, neither 0 nor 1")]
+    Flag(u8),
+    /// Bytes follow the first message: a unary call has one.
+    #[error(
+        "gRPC frame: {extra} bytes follow the message of {announced} bytes; a unary call carries one message"
+    )]
+    Trailing {
+        /// The length in the header, in bytes.
+        announced: usize,
+        /// What follows it, in bytes.
+        extra: usize,
+    },
+    /// The body ends before the message does.
+    #[error("gRPC frame: {announced} bytes are announced and {present} are there")]
+    Truncated {
+        /// The length in the header, in bytes.
+        announced: usize,
+        /// What there is of it, in bytes.
+        present: usize,
+    },
+    /// The body is shorter than a frame's header.
+    #[error("gRPC frame: the body has {0} bytes, less than a frame's header")]
+    TooShort(usize),
+}
+
+/// Reads the body of a unary call.
+///
+/// # Errors
+/// [`FrameError`] unless the body is one frame, whole and alone.
+pub fn read(body: &[u8]) -> Result<Frame<'_>, FrameError> {
+    let Some((&[flag, a, b, c, d], message)) = body.split_first_chunk::<HEADER>() else {
+        return Err(FrameError::TooShort(body.len()));
+    };
+    let compressed = match flag {
+        0 => false,
+        1 => true,
+        _ => return Err(FrameError::Flag(flag)),
+    };
+    // A length over the address space cannot be there either.
+    let announced = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+    let present = message.len();
+    if present < announced {
+        return Err(FrameError::Truncated { announced, present });
+    }
+    if present > announced {
+        return Err(FrameError::Trailing {
+            announced,
+            extra: present.saturating_sub(announced),
+        });
+    }
+    Ok(Frame {
+        compressed,
+        message,
+    })
+}
+
+/// Frames an uncompressed message. `None` if it is over 4 GiB, which a frame cannot say.
+#[must_use]
+pub fn write(message: &[u8]) -> Option<Vec<u8>> {
+    let length = u32::try_from(message.len()).ok()?;
+    let mut framed = Vec::with_capacity(message.len().saturating_add(HEADER));
+    framed.push(0);
+    framed.extend_from_slice(&length.to_be_bytes());
+    framed.extend_from_slice(message);
+    Some(framed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anything_but_one_whole_frame_is_refused() {
+        assert_eq!(read(b""), Err(FrameError::TooShort(0)));
+        assert_eq!(read(&[0, 0, 0, 0]), Err(FrameError::TooShort(4)));
+        assert_eq!(read(&[2, 0, 0, 0, 0]), Err(FrameError::Flag(2)));
+        assert_eq!(
+            read(&[0, 0, 0, 0, 2, 9]),
+            Err(FrameError::Truncated {
+                announced: 2,
+                present: 1
+            })
+        );
+        assert_eq!(
+            read(&[0, 0xff, 0xff, 0xff, 0xff]),
+            Err(FrameError::Truncated {
+                announced: 0xffff_ffff,
+                present: 0
+            })
+        );
+        assert_eq!(
+            read(&[0, 0, 0, 0, 1, 9, 9]),
+            Err(FrameError::Trailing {
+                announced: 1,
+                extra: 1
+            })
+        );
+        // Two messages where a unary call has one.
+        assert!(matches!(
+            read(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            Err(FrameError::Trailing { extra: 5, .. })
+        ));
+    }
+
+    #[test]
+    fn what_was_framed_is_read_back() {
+        for message in [&b""[..], b"x", &[7; 70_000]] {
+            let framed = write(message).unwrap();
+            assert_eq!(
+                read(&framed),
+                Ok(Frame {
+                    compressed: false,
+                    message
+                })
+            );
+        }
+    }
+}

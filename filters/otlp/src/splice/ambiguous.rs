@@ -1,0 +1,170 @@
+//! What two decoders could read in two ways is refused, not guessed.
+
+use crate::{
+    Signal,
+    attributes::Attributes,
+    splice::{Below, Policy, splice},
+    wire::{Fault, Malformed},
+};
+use opentelemetry_proto::tonic::{
+    collector::logs::v1::ExportLogsServiceRequest,
+    common::v1::{AnyValue, KeyValue, any_value},
+    logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
+    resource::v1::Resource,
+};
+use prost::Message;
+
+/// Reads every attribute and drops nothing.
+struct ReadAll;
+
+fn read(mut attributes: Attributes<'_>) -> Result<(), Malformed> {
+    while let Some(attribute) = attributes.next_attribute()? {
+        attribute.value()?;
+    }
+    Ok(())
+}
+
+impl<'a> Policy<'a> for ReadAll {
+    fn reads_scopes(&self) -> bool {
+        true
+    }
+    fn resource(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
+        read(attributes).map(|()| Below::Look)
+    }
+    fn scope(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
+        read(attributes).map(|()| Below::Look)
+    }
+    fn record(&mut self, attributes: Attributes<'a>) -> Result<bool, Malformed> {
+        read(attributes).map(|()| true)
+    }
+    fn dropped(&mut self, _: u64) {}
+}
+
+fn fault(bytes: &[u8], signal: Signal) -> Fault {
+    splice(bytes, 0, signal, &mut ReadAll).unwrap_err().fault
+}
+
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2, u8::try_from(content.len()).unwrap()];
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+fn resource_with(attribute: &[u8]) -> Vec<u8> {
+    field(1, &field(1, &field(1, attribute)))
+}
+
+#[test]
+fn a_second_resource_is_refused() {
+    let entry = [field(1, &[]), field(1, &[])].concat();
+    assert_eq!(fault(&field(1, &entry), Signal::Logs), Fault::Repeated);
+}
+
+#[test]
+fn a_second_scope_is_refused() {
+    let scopes = [field(1, &[]), field(1, &[])].concat();
+    assert_eq!(
+        fault(&field(1, &field(2, &scopes)), Signal::Traces),
+        Fault::Repeated
+    );
+}
+
+#[test]
+fn a_second_kind_of_metric_data_is_refused() {
+    let metric = [field(5, &[]), field(7, &[])].concat();
+    let request = field(1, &field(2, &field(2, &metric)));
+    assert_eq!(fault(&request, Signal::Metrics), Fault::Repeated);
+}
+
+#[test]
+fn a_second_key_is_refused() {
+    let attribute = [field(1, b"innocent"), field(1, b"source.name")].concat();
+    assert_eq!(
+        fault(&resource_with(&attribute), Signal::Logs),
+        Fault::Repeated
+    );
+}
+
+#[test]
+fn a_second_value_is_refused() {
+    let attribute = [field(2, &field(1, b"a")), field(2, &field(1, b"b"))].concat();
+    assert_eq!(
+        fault(&resource_with(&attribute), Signal::Logs),
+        Fault::Repeated
+    );
+}
+
+#[test]
+fn a_value_of_two_types_is_refused() {
+    let value = [field(1, b"a"), field(7, b"b")].concat();
+    assert_eq!(
+        fault(&resource_with(&field(2, &value)), Signal::Logs),
+        Fault::Repeated
+    );
+}
+
+#[test]
+fn a_known_field_of_another_wire_type_is_refused() {
+    assert_eq!(fault(&[0x08, 0x01], Signal::Logs), Fault::WireType);
+    assert_eq!(
+        fault(&resource_with(&field(2, &[0x08, 0x01])), Signal::Logs),
+        Fault::WireType
+    );
+}
+
+#[test]
+fn a_resource_behind_its_scopes_is_found() {
+    let attribute = KeyValue {
+        key: "source.name".into(),
+        value: Some(AnyValue {
+            value: Some(any_value::Value::StringValue("a".into())),
+        }),
+        ..KeyValue::default()
+    };
+    let scopes = ResourceLogs {
+        scope_logs: vec![ScopeLogs {
+            log_records: vec![LogRecord::default()],
+            ..ScopeLogs::default()
+        }],
+        ..ResourceLogs::default()
+    };
+    let resource = ResourceLogs {
+        resource: Some(Resource {
+            attributes: vec![attribute],
+            ..Resource::default()
+        }),
+        ..ResourceLogs::default()
+    };
+    let entry = [scopes.encode_to_vec(), resource.encode_to_vec()].concat();
+    let request = field(1, &entry);
+    assert_eq!(
+        ExportLogsServiceRequest::decode(&request[..])
+            .unwrap()
+            .resource_logs
+            .len(),
+        1
+    );
+
+    struct FoundFirst(bool);
+    impl<'a> Policy<'a> for FoundFirst {
+        fn reads_scopes(&self) -> bool {
+            false
+        }
+        fn resource(&mut self, mut attributes: Attributes<'a>) -> Result<Below, Malformed> {
+            self.0 = attributes
+                .next_attribute()?
+                .is_some_and(|found| found.key == b"source.name");
+            Ok(Below::Keep)
+        }
+        fn scope(&mut self, _: Attributes<'a>) -> Result<Below, Malformed> {
+            Ok(Below::Keep)
+        }
+        fn record(&mut self, _: Attributes<'a>) -> Result<bool, Malformed> {
+            Ok(true)
+        }
+        fn dropped(&mut self, _: u64) {}
+    }
+    let mut policy = FoundFirst(false);
+    assert!(splice(&request, 0, Signal::Logs, &mut policy).unwrap().kept);
+    assert!(policy.0);
+}

@@ -1,0 +1,423 @@
+//! The splicer against the obvious way: decode everything, filter, encode.
+
+use crate::{
+    Signal,
+    attributes::Attributes,
+    splice::{Below, Policy, Spliced, splice},
+    wire::Malformed,
+};
+use opentelemetry_proto::tonic::{
+    collector::{
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::ExportTraceServiceRequest,
+    },
+    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
+    logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
+    metrics::v1::{
+        ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
+        Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint,
+        metric::Data,
+    },
+    resource::v1::Resource,
+    trace::v1::{ResourceSpans, ScopeSpans, Span},
+};
+use proptest::{collection::vec, option, prelude::*};
+use prost::Message;
+
+const KEY: &str = "source.name";
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Level {
+    Resource,
+    Scope,
+    Record,
+}
+
+/// Drops what lacks a non-empty `source.name` at one level.
+struct Required {
+    level: Level,
+    dropped: u64,
+}
+
+fn has_it(mut attributes: Attributes<'_>) -> Result<bool, Malformed> {
+    let mut found = false;
+    while let Some(attribute) = attributes.next_attribute()? {
+        found |= attribute.key == KEY.as_bytes() && !attribute.value()?.is_empty();
+    }
+    Ok(found)
+}
+
+impl Required {
+    fn below(&self, level: Level, attributes: Attributes<'_>) -> Result<Below, Malformed> {
+        Ok(if self.level != level {
+            Below::Look
+        } else if has_it(attributes)? {
+            Below::Keep
+        } else {
+            Below::Drop
+        })
+    }
+}
+
+impl<'a> Policy<'a> for Required {
+    fn reads_scopes(&self) -> bool {
+        self.level == Level::Scope
+    }
+    fn resource(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
+        self.below(Level::Resource, attributes)
+    }
+    fn scope(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
+        self.below(Level::Scope, attributes)
+    }
+    fn record(&mut self, attributes: Attributes<'a>) -> Result<bool, Malformed> {
+        has_it(attributes)
+    }
+    fn dropped(&mut self, records: u64) {
+        self.dropped += records;
+    }
+}
+
+fn spliced(bytes: &[u8], signal: Signal, level: Level) -> (Spliced, Vec<u8>) {
+    let mut policy = Required { level, dropped: 0 };
+    let spliced = splice(bytes, 0, signal, &mut policy).unwrap();
+    assert_eq!(policy.dropped, spliced.dropped);
+    let mut edited = bytes.to_vec();
+    spliced.edits.apply(&mut edited, 0);
+    (spliced, edited)
+}
+
+/// Filters one level of the tree: `keep` edits a child and says how many records it then holds and
+/// how many it lost. A child that a loss left without records goes.
+fn retain<T>(children: &mut Vec<T>, mut keep: impl FnMut(&mut T) -> (u64, u64)) -> (u64, u64) {
+    let (mut kept, mut dropped) = (0, 0);
+    children.retain_mut(|child| {
+        let (left, lost) = keep(child);
+        kept += left;
+        dropped += lost;
+        left > 0 || lost == 0
+    });
+    (kept, dropped)
+}
+
+fn in_list(attributes: &[KeyValue]) -> bool {
+    attributes.iter().any(|attribute| {
+        attribute.key == KEY
+            && match attribute
+                .value
+                .as_ref()
+                .and_then(|value| value.value.as_ref())
+            {
+                None => false,
+                Some(any_value::Value::StringValue(text)) => !text.is_empty(),
+                Some(any_value::Value::BytesValue(bytes)) => !bytes.is_empty(),
+                Some(_) => true,
+            }
+    })
+}
+
+fn in_resource(resource: Option<&Resource>) -> bool {
+    resource.is_some_and(|resource| in_list(&resource.attributes))
+}
+
+fn in_scope(scope: Option<&InstrumentationScope>) -> bool {
+    scope.is_some_and(|scope| in_list(&scope.attributes))
+}
+
+/// Whether a record passes, given what holds at each level.
+fn passes(level: Level, resource: bool, scope: bool, record: bool) -> bool {
+    match level {
+        Level::Resource => resource,
+        Level::Scope => scope,
+        Level::Record => record,
+    }
+}
+
+fn count(children: &mut Vec<impl Sized>, mut keep: impl FnMut(usize) -> bool) -> (u64, u64) {
+    let mut index = 0;
+    let before = children.len() as u64;
+    children.retain(|_| {
+        index += 1;
+        keep(index - 1)
+    });
+    (children.len() as u64, before - children.len() as u64)
+}
+
+fn plain_logs(request: &mut ExportLogsServiceRequest, level: Level) -> (u64, u64) {
+    retain(&mut request.resource_logs, |entry| {
+        let resource = in_resource(entry.resource.as_ref());
+        retain(&mut entry.scope_logs, |scope_logs| {
+            let scope = in_scope(scope_logs.scope.as_ref());
+            let verdicts: Vec<_> = scope_logs
+                .log_records
+                .iter()
+                .map(|record| passes(level, resource, scope, in_list(&record.attributes)))
+                .collect();
+            count(&mut scope_logs.log_records, |index| verdicts[index])
+        })
+    })
+}
+
+fn plain_traces(request: &mut ExportTraceServiceRequest, level: Level) -> (u64, u64) {
+    retain(&mut request.resource_spans, |entry| {
+        let resource = in_resource(entry.resource.as_ref());
+        retain(&mut entry.scope_spans, |scope_spans| {
+            let scope = in_scope(scope_spans.scope.as_ref());
+            let verdicts: Vec<_> = scope_spans
+                .spans
+                .iter()
+                .map(|span| passes(level, resource, scope, in_list(&span.attributes)))
+                .collect();
+            count(&mut scope_spans.spans, |index| verdicts[index])
+        })
+    })
+}
+
+fn plain_metrics(request: &mut ExportMetricsServiceRequest, level: Level) -> (u64, u64) {
+    macro_rules! points {
+        ($points:expr, $verdict:expr) => {{
+            let verdicts: Vec<_> = $points
+                .iter()
+                .map(|point| $verdict(in_list(&point.attributes)))
+                .collect();
+            count(&mut $points, |index| verdicts[index])
+        }};
+    }
+    retain(&mut request.resource_metrics, |entry| {
+        let resource = in_resource(entry.resource.as_ref());
+        retain(&mut entry.scope_metrics, |scope_metrics| {
+            let scope = in_scope(scope_metrics.scope.as_ref());
+            let verdict = |point| passes(level, resource, scope, point);
+            retain(&mut scope_metrics.metrics, |metric| {
+                match &mut metric.data {
+                    None => (0, 0),
+                    Some(Data::Gauge(data)) => points!(data.data_points, verdict),
+                    Some(Data::Sum(data)) => points!(data.data_points, verdict),
+                    Some(Data::Histogram(data)) => points!(data.data_points, verdict),
+                    Some(Data::ExponentialHistogram(data)) => points!(data.data_points, verdict),
+                    Some(Data::Summary(data)) => points!(data.data_points, verdict),
+                }
+            })
+        })
+    })
+}
+
+fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
+    let key = prop_oneof![
+        Just(KEY.to_owned()),
+        Just("service.name".to_owned()),
+        "[a-z.]{0,12}"
+    ];
+    let value = option::of(prop_oneof![
+        ".{0,12}".prop_map(any_value::Value::StringValue),
+        any::<bool>().prop_map(any_value::Value::BoolValue),
+        any::<i64>().prop_map(any_value::Value::IntValue),
+        any::<f64>().prop_map(any_value::Value::DoubleValue),
+        vec(any::<u8>(), 0..4).prop_map(any_value::Value::BytesValue),
+    ]);
+    let attribute = (key, option::of(value)).prop_map(|(key, value)| KeyValue {
+        key,
+        value: value.map(|value| AnyValue { value }),
+        ..KeyValue::default()
+    });
+    vec(attribute, 0..4)
+}
+
+fn resource() -> impl Strategy<Value = Option<Resource>> {
+    option::of(attributes().prop_map(|attributes| Resource {
+        attributes,
+        ..Resource::default()
+    }))
+}
+
+fn scope() -> impl Strategy<Value = Option<InstrumentationScope>> {
+    option::of(
+        (attributes(), "[a-z]{0,200}").prop_map(|(attributes, name)| InstrumentationScope {
+            name,
+            attributes,
+            ..InstrumentationScope::default()
+        }),
+    )
+}
+
+fn logs() -> impl Strategy<Value = ExportLogsServiceRequest> {
+    let record = (attributes(), "[a-z ]{0,150}").prop_map(|(attributes, body)| LogRecord {
+        attributes,
+        body: Some(AnyValue {
+            value: Some(any_value::Value::StringValue(body)),
+        }),
+        ..LogRecord::default()
+    });
+    let scope_logs = (scope(), vec(record, 0..4)).prop_map(|(scope, log_records)| ScopeLogs {
+        scope,
+        log_records,
+        schema_url: String::new(),
+    });
+    let entry =
+        (resource(), vec(scope_logs, 0..3)).prop_map(|(resource, scope_logs)| ResourceLogs {
+            resource,
+            scope_logs,
+            schema_url: "https://example/schema".into(),
+        });
+    vec(entry, 0..4).prop_map(|resource_logs| ExportLogsServiceRequest { resource_logs })
+}
+
+fn traces() -> impl Strategy<Value = ExportTraceServiceRequest> {
+    let span = (attributes(), "[a-z]{0,150}").prop_map(|(attributes, name)| Span {
+        attributes,
+        name,
+        ..Span::default()
+    });
+    let scope_spans = (scope(), vec(span, 0..4)).prop_map(|(scope, spans)| ScopeSpans {
+        scope,
+        spans,
+        schema_url: String::new(),
+    });
+    let entry =
+        (resource(), vec(scope_spans, 0..3)).prop_map(|(resource, scope_spans)| ResourceSpans {
+            resource,
+            scope_spans,
+            schema_url: String::new(),
+        });
+    vec(entry, 0..4).prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
+}
+
+fn metrics() -> impl Strategy<Value = ExportMetricsServiceRequest> {
+    let lists = || vec(attributes(), 0..4);
+    let data = prop_oneof![
+        lists().prop_map(|lists| Data::Gauge(Gauge {
+            data_points: lists
+                .into_iter()
+                .map(|attributes| NumberDataPoint {
+                    attributes,
+                    ..Default::default()
+                })
+                .collect()
+        })),
+        lists().prop_map(|lists| Data::Sum(Sum {
+            data_points: lists
+                .into_iter()
+                .map(|attributes| NumberDataPoint {
+                    attributes,
+                    ..Default::default()
+                })
+                .collect(),
+            is_monotonic: true,
+            ..Sum::default()
+        })),
+        lists().prop_map(|lists| Data::Histogram(Histogram {
+            data_points: lists
+                .into_iter()
+                .map(|attributes| HistogramDataPoint {
+                    attributes,
+                    ..Default::default()
+                })
+                .collect(),
+            ..Histogram::default()
+        })),
+        lists().prop_map(|lists| Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: lists
+                .into_iter()
+                .map(|attributes| ExponentialHistogramDataPoint {
+                    attributes,
+                    ..Default::default()
+                })
+                .collect(),
+            ..ExponentialHistogram::default()
+        })),
+        lists().prop_map(|lists| Data::Summary(Summary {
+            data_points: lists
+                .into_iter()
+                .map(|attributes| SummaryDataPoint {
+                    attributes,
+                    ..Default::default()
+                })
+                .collect()
+        })),
+    ];
+    let metric = (option::of(data), "[a-z]{0,150}").prop_map(|(data, name)| Metric {
+        name,
+        data,
+        ..Metric::default()
+    });
+    let scope_metrics = (scope(), vec(metric, 0..4)).prop_map(|(scope, metrics)| ScopeMetrics {
+        scope,
+        metrics,
+        schema_url: String::new(),
+    });
+    let entry = (resource(), vec(scope_metrics, 0..3)).prop_map(|(resource, scope_metrics)| {
+        ResourceMetrics {
+            resource,
+            scope_metrics,
+            schema_url: String::new(),
+        }
+    });
+    vec(entry, 0..4).prop_map(|resource_metrics| ExportMetricsServiceRequest { resource_metrics })
+}
+
+fn level() -> impl Strategy<Value = Level> {
+    prop_oneof![
+        Just(Level::Resource),
+        Just(Level::Scope),
+        Just(Level::Record)
+    ]
+}
+
+macro_rules! agrees_with_decoding {
+    ($name:ident, $request:expr, $signal:expr, $plain:ident) => {
+        proptest! {
+            #[test]
+            fn $name(request in $request, level in level()) {
+                let bytes = request.encode_to_vec();
+                let (spliced, edited) = spliced(&bytes, $signal, level);
+                let mut expected = request;
+                let (kept, dropped) = $plain(&mut expected, level);
+                prop_assert_eq!(spliced.dropped, dropped);
+                prop_assert_eq!(spliced.kept, kept > 0);
+                prop_assert_eq!(edited, expected.encode_to_vec());
+                prop_assert_eq!(spliced.edits.is_empty(), dropped == 0);
+            }
+        }
+    };
+}
+
+agrees_with_decoding!(logs_agree_with_decoding, logs(), Signal::Logs, plain_logs);
+agrees_with_decoding!(
+    traces_agree_with_decoding,
+    traces(),
+    Signal::Traces,
+    plain_traces
+);
+agrees_with_decoding!(
+    metrics_agree_with_decoding,
+    metrics(),
+    Signal::Metrics,
+    plain_metrics
+);
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..300), level in level()) {
+        for signal in Signal::ALL {
+            let mut policy = Required { level, dropped: 0 };
+            if let Ok(spliced) = splice(&bytes, 0, signal, &mut policy) {
+                let mut edited = bytes.clone();
+                spliced.edits.apply(&mut edited, 0);
+                prop_assert!(edited.len() <= bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_request_never_makes_it_panic(
+        request in logs(), level in level(), at in any::<prop::sample::Index>(), with in any::<u8>(),
+    ) {
+        let mut bytes = request.encode_to_vec();
+        prop_assume!(!bytes.is_empty());
+        let at = at.index(bytes.len());
+        bytes[at] = with;
+        let mut policy = Required { level, dropped: 0 };
+        if let Ok(spliced) = splice(&bytes, 0, Signal::Logs, &mut policy) {
+            spliced.edits.apply(&mut bytes, 0);
+        }
+    }
+}

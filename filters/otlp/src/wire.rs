@@ -1,0 +1,365 @@
+//! Strict reading of the protobuf wire format, one field at a time, without copying.
+//!
+//! A gate must never read a message more kindly than the backend behind it does, so whatever
+//! decoders disagree on is an error here: groups, field number 0, varints over ten bytes, lengths
+//! past the end (<https://protobuf.dev/programming-guides/encoding/>).
+
+use thiserror::Error;
+
+/// Why bytes are not a protobuf message that every decoder reads alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{fault} at byte {at}")]
+pub struct Malformed {
+    /// What is wrong.
+    pub fault: Fault,
+    /// Offset in the message, in bytes from its start (after decompression).
+    pub at: usize,
+}
+
+/// The kinds of [`Malformed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A field number of 0 or over 2^29-1.
+    #[error("invalid field number")]
+    FieldNumber,
+    /// A group (wire types 3 and 4), which proto3 does not have.
+    #[error("group")]
+    Group,
+    /// A singular field, or a member of a oneof, that is set twice: decoders merge or overwrite.
+    #[error("singular field set twice")]
+    Repeated,
+    /// The message ends inside a field.
+    #[error("message ends inside a field")]
+    Truncated,
+    /// A varint over ten bytes, or over 64 bits.
+    #[error("varint too long")]
+    Varint,
+    /// A known field with another wire type than the schema gives it, or wire type 6 or 7.
+    #[error("wrong wire type")]
+    WireType,
+}
+
+/// A length-delimited field: a string, bytes or a nested message, and where it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Nested<'a> {
+    /// The content, without tag and length.
+    pub bytes: &'a [u8],
+    /// Offset of the tag.
+    pub start: usize,
+    /// Offset of the length varint.
+    pub length_at: usize,
+    /// Offset of the content.
+    pub content_at: usize,
+}
+
+impl Nested<'_> {
+    /// Offset just past the content.
+    #[must_use]
+    pub const fn end(&self) -> usize {
+        self.content_at.saturating_add(self.bytes.len())
+    }
+}
+
+/// The value of a field.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// Wire type 0.
+    Varint(u64),
+    /// Wire type 1.
+    Fixed64,
+    /// Wire type 2.
+    Nested(Nested<'a>),
+    /// Wire type 5.
+    Fixed32,
+}
+
+/// One field of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    /// The field's number in the schema.
+    pub number: u32,
+    /// Its value.
+    pub value: Value<'a>,
+    /// Offset of the tag.
+    pub at: usize,
+}
+
+impl<'a> Field<'a> {
+    /// The field as a length-delimited one.
+    ///
+    /// # Errors
+    /// [`Fault::WireType`] if it is not.
+    #[inline]
+    pub const fn nested(&self) -> Result<Nested<'a>, Malformed> {
+        match self.value {
+            Value::Nested(nested) => Ok(nested),
+            _ => Err(Malformed {
+                fault: Fault::WireType,
+                at: self.at,
+            }),
+        }
+    }
+}
+
+/// Reads the fields of one message in the order in which they lie.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    rest: &'a [u8],
+    end: usize,
+}
+
+const MAX_FIELD_NUMBER: u64 = (1 << 29) - 1;
+
+impl<'a> Reader<'a> {
+    /// A reader of a whole message that begins at offset `at` of its buffer.
+    #[inline]
+    #[must_use]
+    pub const fn new(message: &'a [u8], at: usize) -> Self {
+        Self {
+            rest: message,
+            end: at.saturating_add(message.len()),
+        }
+    }
+
+    /// A reader of a nested message.
+    #[inline]
+    #[must_use]
+    pub const fn nested(message: &Nested<'a>) -> Self {
+        Self::new(message.bytes, message.content_at)
+    }
+
+    /// The next field, or `None` at the end of the message.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything that decoders do not agree on; the reader is not used again.
+    #[inline]
+    pub fn next_field(&mut self) -> Result<Option<Field<'a>>, Malformed> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let at = self.position();
+        let tag = self.varint()?;
+        let number = tag >> 3;
+        if number == 0 || number > MAX_FIELD_NUMBER {
+            return Err(Malformed {
+                fault: Fault::FieldNumber,
+                at,
+            });
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "checked to be under 2^29")]
+        let number = number as u32;
+        let value = match tag & 7 {
+            0 => Value::Varint(self.varint()?),
+            1 => {
+                self.take(8)?;
+                Value::Fixed64
+            }
+            2 => {
+                let length_at = self.position();
+                let length = self.varint()?;
+                let content_at = self.position();
+                let length = usize::try_from(length).map_err(|_| Malformed {
+                    fault: Fault::Truncated,
+                    at: length_at,
+                })?;
+                Value::Nested(Nested {
+                    bytes: self.take(length)?,
+                    start: at,
+                    length_at,
+                    content_at,
+                })
+            }
+            5 => {
+                self.take(4)?;
+                Value::Fixed32
+            }
+            3 | 4 => {
+                return Err(Malformed {
+                    fault: Fault::Group,
+                    at,
+                });
+            }
+            _ => {
+                return Err(Malformed {
+                    fault: Fault::WireType,
+                    at,
+                });
+            }
+        };
+        Ok(Some(Field { number, value, at }))
+    }
+
+    #[inline]
+    const fn position(&self) -> usize {
+        self.end.saturating_sub(self.rest.len())
+    }
+
+    #[inline]
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+        let Some((taken, rest)) = self.rest.split_at_checked(length) else {
+            return Err(Malformed {
+                fault: Fault::Truncated,
+                at: self.position(),
+            });
+        };
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Result<u64, Malformed> {
+        match self.rest.split_first() {
+            Some((&byte, rest)) if byte < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
+        let at = self.position();
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let Some((&byte, rest)) = self.rest.split_first() else {
+                return Err(Malformed {
+                    fault: Fault::Truncated,
+                    at,
+                });
+            };
+            self.rest = rest;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                return Err(Malformed {
+                    fault: Fault::Varint,
+                    at,
+                });
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(Malformed {
+            fault: Fault::Varint,
+            at,
+        })
+    }
+}
+
+/// The bytes of `value` as a minimal varint, and how many of them count.
+#[must_use]
+pub(crate) fn varint_bytes(mut value: usize) -> ([u8; 10], usize) {
+    let mut bytes = [0; 10];
+    let mut length: usize = 0;
+    for slot in &mut bytes {
+        length = length.saturating_add(1);
+        #[expect(clippy::cast_possible_truncation, reason = "masked to seven bits")]
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            *slot = low;
+            break;
+        }
+        *slot = low | 0x80;
+    }
+    (bytes, length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(bytes: &[u8]) -> Fault {
+        let mut reader = Reader::new(bytes, 0);
+        loop {
+            match reader.next_field() {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("{bytes:x?} was read to its end"),
+                Err(malformed) => return malformed.fault,
+            }
+        }
+    }
+
+    #[test]
+    fn what_decoders_disagree_on_is_refused() {
+        for (bytes, expected) in [
+            (&[0x00, 0x00][..], Fault::FieldNumber),
+            (&[0x80, 0x80, 0x80, 0x80, 0x10, 0x00], Fault::FieldNumber),
+            (&[0x0b, 0x0c], Fault::Group),
+            (&[0x0c], Fault::Group),
+            (&[0x0e], Fault::WireType),
+            (&[0x0f], Fault::WireType),
+            (&[0x0a], Fault::Truncated),
+            (&[0x0a, 0x02, 0x01], Fault::Truncated),
+            (
+                &[
+                    0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
+                ],
+                Fault::Truncated,
+            ),
+            (&[0x08, 0x80], Fault::Truncated),
+            (&[0x09, 1, 2, 3, 4, 5, 6, 7], Fault::Truncated),
+            (&[0x0d, 1, 2, 3], Fault::Truncated),
+            (
+                &[
+                    0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02,
+                ],
+                Fault::Varint,
+            ),
+            (
+                &[
+                    0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00,
+                ],
+                Fault::Varint,
+            ),
+        ] {
+            assert_eq!(fault(bytes), expected, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_varint_is_read() {
+        let bytes = [
+            0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
+        ];
+        let field = Reader::new(&bytes, 0).next_field().unwrap().unwrap();
+        assert!(matches!(field.value, Value::Varint(u64::MAX)));
+    }
+
+    #[test]
+    fn a_nested_field_knows_where_it_lies() {
+        let bytes = [0x08, 0x01, 0x12, 0x83, 0x00, b'a', b'b', b'c'];
+        let mut reader = Reader::new(&bytes, 100);
+        reader.next_field().unwrap();
+        let nested = reader.next_field().unwrap().unwrap().nested().unwrap();
+        assert_eq!(
+            (
+                nested.start,
+                nested.length_at,
+                nested.content_at,
+                nested.end(),
+                nested.bytes
+            ),
+            (102, 103, 105, 108, &b"abc"[..])
+        );
+    }
+
+    #[test]
+    fn varints_are_written_minimally() {
+        for (value, expected) in [
+            (0, &[0][..]),
+            (127, &[0x7f]),
+            (128, &[0x80, 0x01]),
+            (16_384, &[0x80, 0x80, 0x01]),
+            (
+                usize::MAX,
+                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+            ),
+        ] {
+            let (bytes, length) = varint_bytes(value);
+            assert_eq!(&bytes[..length], expected);
+        }
+    }
+}
