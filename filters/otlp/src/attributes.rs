@@ -53,10 +53,7 @@ impl<'a> Attribute<'a> {
                 _ => {}
             }
         }
-        Ok(Self {
-            key: key.map_or(&[], |key: Nested<'a>| key.bytes),
-            value,
-        })
+        Ok(Self { key: key.map_or(&[], |key: Nested<'a>| key.bytes), value })
     }
 
     /// Reads the value.
@@ -81,10 +78,7 @@ impl<'a> Attribute<'a> {
                 (7, Value::Nested(bytes)) => AnyValue::Bytes(bytes.bytes),
                 (8, Value::Varint(_)) => AnyValue::Unset,
                 (1..=8, _) => {
-                    return Err(Malformed {
-                        fault: Fault::WireType,
-                        at: field.at,
-                    });
+                    return Err(Malformed { fault: Fault::WireType, at: field.at });
                 }
                 _ => continue,
             };
@@ -140,10 +134,7 @@ pub(crate) fn set_once<T>(
     field: &Field<'_>,
 ) -> Result<(), Malformed> {
     if slot.replace(value).is_some() {
-        return Err(Malformed {
-            fault: Fault::Repeated,
-            at: field.at,
-        });
+        return Err(Malformed { fault: Fault::Repeated, at: field.at });
     }
     Ok(())
 }

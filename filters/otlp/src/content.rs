@@ -60,9 +60,7 @@ pub fn gunzip(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
     let ceiling = limit.saturating_add(1);
     let mut step = first_guess(body).clamp(1, ceiling);
     loop {
-        decoded
-            .try_reserve_exact(step)
-            .map_err(|_| DecodeError::NoMemory(step))?;
+        decoded.try_reserve_exact(step).map_err(|_| DecodeError::NoMemory(step))?;
         let wanted = u64::try_from(step).unwrap_or(u64::MAX);
         let read = decoder
             .by_ref()
@@ -75,9 +73,7 @@ pub fn gunzip(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
         if read < step {
             return Ok(decoded);
         }
-        step = decoded
-            .len()
-            .clamp(1, ceiling.saturating_sub(decoded.len()));
+        step = decoded.len().clamp(1, ceiling.saturating_sub(decoded.len()));
     }
 }
 
@@ -86,12 +82,8 @@ pub fn gunzip(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
 fn first_guess(body: &[u8]) -> usize {
     /// The most that deflate can shrink (zlib technical details, "Maximum Compression Factor").
     const MAX_RATIO: usize = 1032;
-    let claimed = body
-        .last_chunk::<4>()
-        .map_or(0, |size| u32::from_le_bytes(*size));
-    let claimed = usize::try_from(claimed)
-        .unwrap_or(usize::MAX)
-        .saturating_add(1);
+    let claimed = body.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size));
+    let claimed = usize::try_from(claimed).unwrap_or(usize::MAX).saturating_add(1);
     claimed.min(body.len().saturating_mul(MAX_RATIO))
 }
 
@@ -104,11 +96,7 @@ pub fn gzip_stored(bytes: &[u8]) -> Vec<u8> {
     const BLOCK: usize = 0xffff;
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
     const LAST_EMPTY_BLOCK: [u8; 5] = [1, 0, 0, 0xff, 0xff];
-    let overhead = bytes
-        .len()
-        .div_ceil(BLOCK)
-        .saturating_mul(5)
-        .saturating_add(23);
+    let overhead = bytes.len().div_ceil(BLOCK).saturating_mul(5).saturating_add(23);
     let mut member = Vec::with_capacity(bytes.len().saturating_add(overhead));
     member.extend_from_slice(&HEADER);
     for block in bytes.chunks(BLOCK) {
@@ -120,10 +108,7 @@ pub fn gzip_stored(bytes: &[u8]) -> Vec<u8> {
     }
     member.extend_from_slice(&LAST_EMPTY_BLOCK);
     member.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "ISIZE is the size modulo 2^32 (RFC 1952)"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "ISIZE is the size modulo 2^32 (RFC 1952)")]
     let size = bytes.len() as u32;
     member.extend_from_slice(&size.to_le_bytes());
     member
@@ -145,10 +130,7 @@ mod tests {
     #[test]
     fn more_than_the_limit_is_refused_and_exactly_the_limit_is_not() {
         let body = gzip(&[7; 1000]);
-        assert_eq!(
-            gunzip(&body, 999),
-            Err(DecodeError::TooLarge { limit: 999 })
-        );
+        assert_eq!(gunzip(&body, 999), Err(DecodeError::TooLarge { limit: 999 }));
         assert_eq!(gunzip(&body, 1000), Ok(vec![7; 1000]));
     }
 
@@ -157,14 +139,8 @@ mod tests {
         let mut body = gzip(&[7; 100_000]);
         let end = body.len();
         body[end - 4..].copy_from_slice(&3_u32.to_le_bytes());
-        assert!(matches!(
-            gunzip(&body, 1 << 20),
-            Err(DecodeError::Invalid(_))
-        ));
-        assert_eq!(
-            gunzip(&body, 50_000),
-            Err(DecodeError::TooLarge { limit: 50_000 })
-        );
+        assert!(matches!(gunzip(&body, 1 << 20), Err(DecodeError::Invalid(_))));
+        assert_eq!(gunzip(&body, 50_000), Err(DecodeError::TooLarge { limit: 50_000 }));
     }
 
     #[test]
@@ -183,10 +159,7 @@ mod tests {
             whole[..whole.len() - 1].to_vec(),
             [whole.clone(), b"trailing".to_vec()].concat(),
         ] {
-            assert!(
-                matches!(gunzip(&body, 1000), Err(DecodeError::Invalid(_))),
-                "{body:x?}"
-            );
+            assert!(matches!(gunzip(&body, 1000), Err(DecodeError::Invalid(_))), "{body:x?}");
         }
     }
 

@@ -30,11 +30,7 @@ impl Edits {
     pub(crate) fn cut(&mut self, start: usize, end: usize) {
         match self.0.last_mut() {
             Some(last) if last.length.is_none() && last.end == start => last.end = end,
-            _ => self.0.push(Edit {
-                start,
-                end,
-                length: None,
-            }),
+            _ => self.0.push(Edit { start, end, length: None }),
         }
     }
 
@@ -42,11 +38,7 @@ impl Edits {
     pub(crate) fn enter(&mut self, parent: &Nested<'_>) -> Mark {
         let mark = Mark(self.0.len());
         let length = Some(parent.bytes.len());
-        self.0.push(Edit {
-            start: parent.length_at,
-            end: parent.content_at,
-            length,
-        });
+        self.0.push(Edit { start: parent.length_at, end: parent.content_at, length });
         mark
     }
 
@@ -93,11 +85,7 @@ impl Edits {
             written = move_down(buffer, read, start, written);
             if let Some(length) = edit.length {
                 let (bytes, count) = varint_bytes(length);
-                for (slot, byte) in buffer
-                    .iter_mut()
-                    .skip(written)
-                    .zip(bytes.iter().take(count))
-                {
+                for (slot, byte) in buffer.iter_mut().skip(written).zip(bytes.iter().take(count)) {
                     *slot = *byte;
                 }
                 written = written.saturating_add(count);
@@ -140,12 +128,7 @@ mod tests {
     fn a_length_that_was_written_long_becomes_minimal() {
         // Field 1 holds "abcd", its length in two bytes where one would do.
         let message = [0x0a, 0x84, 0x00, b'a', b'b', b'c', b'd', 0x10, 0x01];
-        let parent = Nested {
-            bytes: b"abcd",
-            start: 0,
-            length_at: 1,
-            content_at: 3,
-        };
+        let parent = Nested { bytes: b"abcd", start: 0, length_at: 1, content_at: 3 };
         let mut edits = Edits::default();
         let mark = edits.enter(&parent);
         edits.cut(4, 6);

@@ -64,15 +64,9 @@ pub fn read(body: &[u8]) -> Result<Frame<'_>, FrameError> {
         return Err(FrameError::Truncated { announced, present });
     }
     if present > announced {
-        return Err(FrameError::Trailing {
-            announced,
-            extra: present.saturating_sub(announced),
-        });
+        return Err(FrameError::Trailing { announced, extra: present.saturating_sub(announced) });
     }
-    Ok(Frame {
-        compressed,
-        message,
-    })
+    Ok(Frame { compressed, message })
 }
 
 /// Frames an uncompressed message. `None` if it is over 4 GiB, which a frame cannot say.
@@ -97,24 +91,15 @@ mod tests {
         assert_eq!(read(&[2, 0, 0, 0, 0]), Err(FrameError::Flag(2)));
         assert_eq!(
             read(&[0, 0, 0, 0, 2, 9]),
-            Err(FrameError::Truncated {
-                announced: 2,
-                present: 1
-            })
+            Err(FrameError::Truncated { announced: 2, present: 1 })
         );
         assert_eq!(
             read(&[0, 0xff, 0xff, 0xff, 0xff]),
-            Err(FrameError::Truncated {
-                announced: 0xffff_ffff,
-                present: 0
-            })
+            Err(FrameError::Truncated { announced: 0xffff_ffff, present: 0 })
         );
         assert_eq!(
             read(&[0, 0, 0, 0, 1, 9, 9]),
-            Err(FrameError::Trailing {
-                announced: 1,
-                extra: 1
-            })
+            Err(FrameError::Trailing { announced: 1, extra: 1 })
         );
         // Two messages where a unary call has one.
         assert!(matches!(
@@ -127,13 +112,7 @@ mod tests {
     fn what_was_framed_is_read_back() {
         for message in [&b""[..], b"x", &[7; 70_000]] {
             let framed = write(message).unwrap();
-            assert_eq!(
-                read(&framed),
-                Ok(Frame {
-                    compressed: false,
-                    message
-                })
-            );
+            assert_eq!(read(&framed), Ok(Frame { compressed: false, message }));
         }
     }
 }

@@ -58,16 +58,12 @@ impl Signal {
     /// The signal whose OTLP/HTTP path this is; a query string is not part of it.
     #[must_use]
     pub fn from_http_path(path: &[u8]) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|signal| signal.http_path().as_bytes() == path)
+        Self::ALL.into_iter().find(|signal| signal.http_path().as_bytes() == path)
     }
 
     /// The signal whose OTLP/gRPC method this is.
     #[must_use]
     pub fn from_grpc_path(path: &[u8]) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|signal| signal.grpc_path().as_bytes() == path)
+        Self::ALL.into_iter().find(|signal| signal.grpc_path().as_bytes() == path)
     }
 }

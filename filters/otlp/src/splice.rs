@@ -84,11 +84,7 @@ pub fn splice<'a, P: Policy<'a>>(
     signal: Signal,
     policy: &mut P,
 ) -> Result<Spliced, Malformed> {
-    let mut walk = Walk {
-        signal,
-        policy,
-        edits: Edits::default(),
-    };
+    let mut walk = Walk { signal, policy, edits: Edits::default() };
     let mut tally = Tally::default();
     let mut request = Reader::new(message, at);
     while let Some(field) = request.next_field()? {
@@ -96,11 +92,7 @@ pub fn splice<'a, P: Policy<'a>>(
             tally.add(walk.resource_entry(field.nested()?)?);
         }
     }
-    Ok(Spliced {
-        edits: walk.edits,
-        dropped: tally.dropped,
-        kept: tally.kept,
-    })
+    Ok(Spliced { edits: walk.edits, dropped: tally.dropped, kept: tally.kept })
 }
 
 const RESOURCE_ENTRIES: u32 = 1;
@@ -145,10 +137,7 @@ impl Tally {
     }
 
     fn untouched(kept: bool) -> Self {
-        Self {
-            kept,
-            ..Self::default()
-        }
+        Self { kept, ..Self::default() }
     }
 }
 
@@ -161,10 +150,7 @@ struct Walk<'p, P> {
 impl<'a, P: Policy<'a>> Walk<'_, P> {
     fn resource_entry(&mut self, entry: Nested<'a>) -> Result<Tally, Malformed> {
         let resource = singular(&entry, RESOURCE)?;
-        match self
-            .policy
-            .resource(Attributes::of(resource, RESOURCE_ATTRIBUTES))?
-        {
+        match self.policy.resource(Attributes::of(resource, RESOURCE_ATTRIBUTES))? {
             Below::Drop => self.drop_entry(&entry, count_in_resource(self.signal, &entry)?),
             Below::Keep => Ok(Tally::untouched(any_in_resource(self.signal, &entry)?)),
             Below::Look => self.children(&entry, SCOPE_ENTRIES, Self::scope_entry),
@@ -187,9 +173,9 @@ impl<'a, P: Policy<'a>> Walk<'_, P> {
                 walk.record(record, LOG_RECORD_ATTRIBUTES)
             }),
             Signal::Metrics => self.children(&entry, RECORDS, Self::metric),
-            Signal::Traces => self.children(&entry, RECORDS, |walk, record| {
-                walk.record(record, SPAN_ATTRIBUTES)
-            }),
+            Signal::Traces => {
+                self.children(&entry, RECORDS, |walk, record| walk.record(record, SPAN_ATTRIBUTES))
+            }
         }
     }
 
@@ -198,17 +184,13 @@ impl<'a, P: Policy<'a>> Walk<'_, P> {
             return Ok(Tally::default());
         };
         let mark = self.edits.enter(&metric);
-        let tally = self.children(&data, DATA_POINTS, |walk, point| {
-            walk.record(point, attributes)
-        })?;
+        let tally =
+            self.children(&data, DATA_POINTS, |walk, point| walk.record(point, attributes))?;
         Ok(self.leave(mark, &metric, tally))
     }
 
     fn record(&mut self, record: Nested<'a>, attributes: u32) -> Result<Tally, Malformed> {
-        if self
-            .policy
-            .record(Attributes::of(Some(record), attributes))?
-        {
+        if self.policy.record(Attributes::of(Some(record), attributes))? {
             return Ok(Tally::untouched(true));
         }
         self.drop_entry(&record, 1)
@@ -250,11 +232,7 @@ impl<'a, P: Policy<'a>> Walk<'_, P> {
         self.policy.dropped(records);
         self.edits.cut(entry.start, entry.end());
         let removed = entry.end().saturating_sub(entry.start);
-        Ok(Tally {
-            dropped: records,
-            kept: false,
-            removed,
-        })
+        Ok(Tally { dropped: records, kept: false, removed })
     }
 }
 

@@ -94,10 +94,7 @@ impl<'a> Field<'a> {
     pub const fn nested(&self) -> Result<Nested<'a>, Malformed> {
         match self.value {
             Value::Nested(nested) => Ok(nested),
-            _ => Err(Malformed {
-                fault: Fault::WireType,
-                at: self.at,
-            }),
+            _ => Err(Malformed { fault: Fault::WireType, at: self.at }),
         }
     }
 }
@@ -116,10 +113,7 @@ impl<'a> Reader<'a> {
     #[inline]
     #[must_use]
     pub const fn new(message: &'a [u8], at: usize) -> Self {
-        Self {
-            rest: message,
-            end: at.saturating_add(message.len()),
-        }
+        Self { rest: message, end: at.saturating_add(message.len()) }
     }
 
     /// A reader of a nested message.
@@ -142,10 +136,7 @@ impl<'a> Reader<'a> {
         let tag = self.varint()?;
         let number = tag >> 3;
         if number == 0 || number > MAX_FIELD_NUMBER {
-            return Err(Malformed {
-                fault: Fault::FieldNumber,
-                at,
-            });
+            return Err(Malformed { fault: Fault::FieldNumber, at });
         }
         #[expect(clippy::cast_possible_truncation, reason = "checked to be under 2^29")]
         let number = number as u32;
@@ -159,10 +150,8 @@ impl<'a> Reader<'a> {
                 let length_at = self.position();
                 let length = self.varint()?;
                 let content_at = self.position();
-                let length = usize::try_from(length).map_err(|_| Malformed {
-                    fault: Fault::Truncated,
-                    at: length_at,
-                })?;
+                let length = usize::try_from(length)
+                    .map_err(|_| Malformed { fault: Fault::Truncated, at: length_at })?;
                 Value::Nested(Nested {
                     bytes: self.take(length)?,
                     start: at,
@@ -175,16 +164,10 @@ impl<'a> Reader<'a> {
                 Value::Fixed32
             }
             3 | 4 => {
-                return Err(Malformed {
-                    fault: Fault::Group,
-                    at,
-                });
+                return Err(Malformed { fault: Fault::Group, at });
             }
             _ => {
-                return Err(Malformed {
-                    fault: Fault::WireType,
-                    at,
-                });
+                return Err(Malformed { fault: Fault::WireType, at });
             }
         };
         Ok(Some(Field { number, value, at }))
@@ -198,10 +181,7 @@ impl<'a> Reader<'a> {
     #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let Some((taken, rest)) = self.rest.split_at_checked(length) else {
-            return Err(Malformed {
-                fault: Fault::Truncated,
-                at: self.position(),
-            });
+            return Err(Malformed { fault: Fault::Truncated, at: self.position() });
         };
         self.rest = rest;
         Ok(taken)
@@ -223,28 +203,19 @@ impl<'a> Reader<'a> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let Some((&byte, rest)) = self.rest.split_first() else {
-                return Err(Malformed {
-                    fault: Fault::Truncated,
-                    at,
-                });
+                return Err(Malformed { fault: Fault::Truncated, at });
             };
             self.rest = rest;
             let bits = u64::from(byte & 0x7f);
             if shift == 63 && bits > 1 {
-                return Err(Malformed {
-                    fault: Fault::Varint,
-                    at,
-                });
+                return Err(Malformed { fault: Fault::Varint, at });
             }
             value |= bits << shift;
             if byte < 0x80 {
                 return Ok(value);
             }
         }
-        Err(Malformed {
-            fault: Fault::Varint,
-            at,
-        })
+        Err(Malformed { fault: Fault::Varint, at })
     }
 }
 
@@ -293,25 +264,13 @@ mod tests {
             (&[0x0f], Fault::WireType),
             (&[0x0a], Fault::Truncated),
             (&[0x0a, 0x02, 0x01], Fault::Truncated),
-            (
-                &[
-                    0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
-                ],
-                Fault::Truncated,
-            ),
+            (&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Fault::Truncated),
             (&[0x08, 0x80], Fault::Truncated),
             (&[0x09, 1, 2, 3, 4, 5, 6, 7], Fault::Truncated),
             (&[0x0d, 1, 2, 3], Fault::Truncated),
+            (&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], Fault::Varint),
             (
-                &[
-                    0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02,
-                ],
-                Fault::Varint,
-            ),
-            (
-                &[
-                    0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00,
-                ],
+                &[0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00],
                 Fault::Varint,
             ),
         ] {
@@ -321,9 +280,7 @@ mod tests {
 
     #[test]
     fn the_largest_varint_is_read() {
-        let bytes = [
-            0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
-        ];
+        let bytes = [0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
         let field = Reader::new(&bytes, 0).next_field().unwrap().unwrap();
         assert!(matches!(field.value, Value::Varint(u64::MAX)));
     }
@@ -335,13 +292,7 @@ mod tests {
         reader.next_field().unwrap();
         let nested = reader.next_field().unwrap().unwrap().nested().unwrap();
         assert_eq!(
-            (
-                nested.start,
-                nested.length_at,
-                nested.content_at,
-                nested.end(),
-                nested.bytes
-            ),
+            (nested.start, nested.length_at, nested.content_at, nested.end(), nested.bytes),
             (102, 103, 105, 108, &b"abc"[..])
         );
     }
@@ -353,10 +304,7 @@ mod tests {
             (127, &[0x7f]),
             (128, &[0x80, 0x01]),
             (16_384, &[0x80, 0x80, 0x01]),
-            (
-                usize::MAX,
-                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
-            ),
+            (usize::MAX, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
         ] {
             let (bytes, length) = varint_bytes(value);
             assert_eq!(&bytes[..length], expected);

@@ -1,1 +1,15 @@
-//! sluice-reply
+//! What the sender is told: refusals, what was dropped, and what the backend said, each in the
+//! sender's own protocol (OTLP specification 1.11, "OTLP/gRPC Response" and "OTLP/HTTP Response").
+
+mod backend;
+mod export_response;
+mod protocol;
+mod refusal;
+mod status;
+mod text;
+
+pub use backend::{BackendReply, Failure, Told, told};
+pub use export_response::{ExportResponse, PartialSuccess};
+pub use protocol::{LocalReply, Protocol, Written};
+pub use refusal::Refusal;
+pub use status::{Code, Status};

@@ -1,1 +1,7 @@
-//! sluice-route
+//! Where a request goes: the backend of its signal, and what that backend wants of a request.
+
+mod backend;
+mod routes;
+
+pub use backend::{BACKEND_HEADER, Backend, Kind, PROTOBUF};
+pub use routes::{BackendConfig, BackendsConfig, Routes};

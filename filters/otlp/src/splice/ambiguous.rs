@@ -63,10 +63,7 @@ fn a_second_resource_is_refused() {
 #[test]
 fn a_second_scope_is_refused() {
     let scopes = [field(1, &[]), field(1, &[])].concat();
-    assert_eq!(
-        fault(&field(1, &field(2, &scopes)), Signal::Traces),
-        Fault::Repeated
-    );
+    assert_eq!(fault(&field(1, &field(2, &scopes)), Signal::Traces), Fault::Repeated);
 }
 
 #[test]
@@ -79,46 +76,32 @@ fn a_second_kind_of_metric_data_is_refused() {
 #[test]
 fn a_second_key_is_refused() {
     let attribute = [field(1, b"innocent"), field(1, b"source.name")].concat();
-    assert_eq!(
-        fault(&resource_with(&attribute), Signal::Logs),
-        Fault::Repeated
-    );
+    assert_eq!(fault(&resource_with(&attribute), Signal::Logs), Fault::Repeated);
 }
 
 #[test]
 fn a_second_value_is_refused() {
     let attribute = [field(2, &field(1, b"a")), field(2, &field(1, b"b"))].concat();
-    assert_eq!(
-        fault(&resource_with(&attribute), Signal::Logs),
-        Fault::Repeated
-    );
+    assert_eq!(fault(&resource_with(&attribute), Signal::Logs), Fault::Repeated);
 }
 
 #[test]
 fn a_value_of_two_types_is_refused() {
     let value = [field(1, b"a"), field(7, b"b")].concat();
-    assert_eq!(
-        fault(&resource_with(&field(2, &value)), Signal::Logs),
-        Fault::Repeated
-    );
+    assert_eq!(fault(&resource_with(&field(2, &value)), Signal::Logs), Fault::Repeated);
 }
 
 #[test]
 fn a_known_field_of_another_wire_type_is_refused() {
     assert_eq!(fault(&[0x08, 0x01], Signal::Logs), Fault::WireType);
-    assert_eq!(
-        fault(&resource_with(&field(2, &[0x08, 0x01])), Signal::Logs),
-        Fault::WireType
-    );
+    assert_eq!(fault(&resource_with(&field(2, &[0x08, 0x01])), Signal::Logs), Fault::WireType);
 }
 
 #[test]
 fn a_resource_behind_its_scopes_is_found() {
     let attribute = KeyValue {
         key: "source.name".into(),
-        value: Some(AnyValue {
-            value: Some(any_value::Value::StringValue("a".into())),
-        }),
+        value: Some(AnyValue { value: Some(any_value::Value::StringValue("a".into())) }),
         ..KeyValue::default()
     };
     let scopes = ResourceLogs {
@@ -129,21 +112,12 @@ fn a_resource_behind_its_scopes_is_found() {
         ..ResourceLogs::default()
     };
     let resource = ResourceLogs {
-        resource: Some(Resource {
-            attributes: vec![attribute],
-            ..Resource::default()
-        }),
+        resource: Some(Resource { attributes: vec![attribute], ..Resource::default() }),
         ..ResourceLogs::default()
     };
     let entry = [scopes.encode_to_vec(), resource.encode_to_vec()].concat();
     let request = field(1, &entry);
-    assert_eq!(
-        ExportLogsServiceRequest::decode(&request[..])
-            .unwrap()
-            .resource_logs
-            .len(),
-        1
-    );
+    assert_eq!(ExportLogsServiceRequest::decode(&request[..]).unwrap().resource_logs.len(), 1);
 
     struct FoundFirst(bool);
     impl<'a> Policy<'a> for FoundFirst {
@@ -151,9 +125,7 @@ fn a_resource_behind_its_scopes_is_found() {
             false
         }
         fn resource(&mut self, mut attributes: Attributes<'a>) -> Result<Below, Malformed> {
-            self.0 = attributes
-                .next_attribute()?
-                .is_some_and(|found| found.key == b"source.name");
+            self.0 = attributes.next_attribute()?.is_some_and(|found| found.key == b"source.name");
             Ok(Below::Keep)
         }
         fn scope(&mut self, _: Attributes<'a>) -> Result<Below, Malformed> {

@@ -102,11 +102,7 @@ fn retain<T>(children: &mut Vec<T>, mut keep: impl FnMut(&mut T) -> (u64, u64)) 
 fn in_list(attributes: &[KeyValue]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.key == KEY
-            && match attribute
-                .value
-                .as_ref()
-                .and_then(|value| value.value.as_ref())
-            {
+            && match attribute.value.as_ref().and_then(|value| value.value.as_ref()) {
                 None => false,
                 Some(any_value::Value::StringValue(text)) => !text.is_empty(),
                 Some(any_value::Value::BytesValue(bytes)) => !bytes.is_empty(),
@@ -175,10 +171,8 @@ fn plain_traces(request: &mut ExportTraceServiceRequest, level: Level) -> (u64, 
 fn plain_metrics(request: &mut ExportMetricsServiceRequest, level: Level) -> (u64, u64) {
     macro_rules! points {
         ($points:expr, $verdict:expr) => {{
-            let verdicts: Vec<_> = $points
-                .iter()
-                .map(|point| $verdict(in_list(&point.attributes)))
-                .collect();
+            let verdicts: Vec<_> =
+                $points.iter().map(|point| $verdict(in_list(&point.attributes))).collect();
             count(&mut $points, |index| verdicts[index])
         }};
     }
@@ -187,26 +181,20 @@ fn plain_metrics(request: &mut ExportMetricsServiceRequest, level: Level) -> (u6
         retain(&mut entry.scope_metrics, |scope_metrics| {
             let scope = in_scope(scope_metrics.scope.as_ref());
             let verdict = |point| passes(level, resource, scope, point);
-            retain(&mut scope_metrics.metrics, |metric| {
-                match &mut metric.data {
-                    None => (0, 0),
-                    Some(Data::Gauge(data)) => points!(data.data_points, verdict),
-                    Some(Data::Sum(data)) => points!(data.data_points, verdict),
-                    Some(Data::Histogram(data)) => points!(data.data_points, verdict),
-                    Some(Data::ExponentialHistogram(data)) => points!(data.data_points, verdict),
-                    Some(Data::Summary(data)) => points!(data.data_points, verdict),
-                }
+            retain(&mut scope_metrics.metrics, |metric| match &mut metric.data {
+                None => (0, 0),
+                Some(Data::Gauge(data)) => points!(data.data_points, verdict),
+                Some(Data::Sum(data)) => points!(data.data_points, verdict),
+                Some(Data::Histogram(data)) => points!(data.data_points, verdict),
+                Some(Data::ExponentialHistogram(data)) => points!(data.data_points, verdict),
+                Some(Data::Summary(data)) => points!(data.data_points, verdict),
             })
         })
     })
 }
 
 fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
-    let key = prop_oneof![
-        Just(KEY.to_owned()),
-        Just("service.name".to_owned()),
-        "[a-z.]{0,12}"
-    ];
+    let key = prop_oneof![Just(KEY.to_owned()), Just("service.name".to_owned()), "[a-z.]{0,12}"];
     let value = option::of(prop_oneof![
         ".{0,12}".prop_map(any_value::Value::StringValue),
         any::<bool>().prop_map(any_value::Value::BoolValue),
@@ -223,28 +211,21 @@ fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
 }
 
 fn resource() -> impl Strategy<Value = Option<Resource>> {
-    option::of(attributes().prop_map(|attributes| Resource {
-        attributes,
-        ..Resource::default()
-    }))
+    option::of(attributes().prop_map(|attributes| Resource { attributes, ..Resource::default() }))
 }
 
 fn scope() -> impl Strategy<Value = Option<InstrumentationScope>> {
-    option::of(
-        (attributes(), "[a-z]{0,200}").prop_map(|(attributes, name)| InstrumentationScope {
-            name,
-            attributes,
-            ..InstrumentationScope::default()
-        }),
-    )
+    option::of((attributes(), "[a-z]{0,200}").prop_map(|(attributes, name)| InstrumentationScope {
+        name,
+        attributes,
+        ..InstrumentationScope::default()
+    }))
 }
 
 fn logs() -> impl Strategy<Value = ExportLogsServiceRequest> {
     let record = (attributes(), "[a-z ]{0,150}").prop_map(|(attributes, body)| LogRecord {
         attributes,
-        body: Some(AnyValue {
-            value: Some(any_value::Value::StringValue(body)),
-        }),
+        body: Some(AnyValue { value: Some(any_value::Value::StringValue(body)) }),
         ..LogRecord::default()
     });
     let scope_logs = (scope(), vec(record, 0..4)).prop_map(|(scope, log_records)| ScopeLogs {
@@ -252,12 +233,9 @@ fn logs() -> impl Strategy<Value = ExportLogsServiceRequest> {
         log_records,
         schema_url: String::new(),
     });
-    let entry =
-        (resource(), vec(scope_logs, 0..3)).prop_map(|(resource, scope_logs)| ResourceLogs {
-            resource,
-            scope_logs,
-            schema_url: "https://example/schema".into(),
-        });
+    let entry = (resource(), vec(scope_logs, 0..3)).prop_map(|(resource, scope_logs)| {
+        ResourceLogs { resource, scope_logs, schema_url: "https://example/schema".into() }
+    });
     vec(entry, 0..4).prop_map(|resource_logs| ExportLogsServiceRequest { resource_logs })
 }
 
@@ -272,12 +250,9 @@ fn traces() -> impl Strategy<Value = ExportTraceServiceRequest> {
         spans,
         schema_url: String::new(),
     });
-    let entry =
-        (resource(), vec(scope_spans, 0..3)).prop_map(|(resource, scope_spans)| ResourceSpans {
-            resource,
-            scope_spans,
-            schema_url: String::new(),
-        });
+    let entry = (resource(), vec(scope_spans, 0..3)).prop_map(|(resource, scope_spans)| {
+        ResourceSpans { resource, scope_spans, schema_url: String::new() }
+    });
     vec(entry, 0..4).prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
 }
 
@@ -287,19 +262,13 @@ fn metrics() -> impl Strategy<Value = ExportMetricsServiceRequest> {
         lists().prop_map(|lists| Data::Gauge(Gauge {
             data_points: lists
                 .into_iter()
-                .map(|attributes| NumberDataPoint {
-                    attributes,
-                    ..Default::default()
-                })
+                .map(|attributes| NumberDataPoint { attributes, ..Default::default() })
                 .collect()
         })),
         lists().prop_map(|lists| Data::Sum(Sum {
             data_points: lists
                 .into_iter()
-                .map(|attributes| NumberDataPoint {
-                    attributes,
-                    ..Default::default()
-                })
+                .map(|attributes| NumberDataPoint { attributes, ..Default::default() })
                 .collect(),
             is_monotonic: true,
             ..Sum::default()
@@ -307,10 +276,7 @@ fn metrics() -> impl Strategy<Value = ExportMetricsServiceRequest> {
         lists().prop_map(|lists| Data::Histogram(Histogram {
             data_points: lists
                 .into_iter()
-                .map(|attributes| HistogramDataPoint {
-                    attributes,
-                    ..Default::default()
-                })
+                .map(|attributes| HistogramDataPoint { attributes, ..Default::default() })
                 .collect(),
             ..Histogram::default()
         })),
@@ -327,10 +293,7 @@ fn metrics() -> impl Strategy<Value = ExportMetricsServiceRequest> {
         lists().prop_map(|lists| Data::Summary(Summary {
             data_points: lists
                 .into_iter()
-                .map(|attributes| SummaryDataPoint {
-                    attributes,
-                    ..Default::default()
-                })
+                .map(|attributes| SummaryDataPoint { attributes, ..Default::default() })
                 .collect()
         })),
     ];
@@ -345,21 +308,13 @@ fn metrics() -> impl Strategy<Value = ExportMetricsServiceRequest> {
         schema_url: String::new(),
     });
     let entry = (resource(), vec(scope_metrics, 0..3)).prop_map(|(resource, scope_metrics)| {
-        ResourceMetrics {
-            resource,
-            scope_metrics,
-            schema_url: String::new(),
-        }
+        ResourceMetrics { resource, scope_metrics, schema_url: String::new() }
     });
     vec(entry, 0..4).prop_map(|resource_metrics| ExportMetricsServiceRequest { resource_metrics })
 }
 
 fn level() -> impl Strategy<Value = Level> {
-    prop_oneof![
-        Just(Level::Resource),
-        Just(Level::Scope),
-        Just(Level::Record)
-    ]
+    prop_oneof![Just(Level::Resource), Just(Level::Scope), Just(Level::Record)]
 }
 
 macro_rules! agrees_with_decoding {
@@ -381,18 +336,8 @@ macro_rules! agrees_with_decoding {
 }
 
 agrees_with_decoding!(logs_agree_with_decoding, logs(), Signal::Logs, plain_logs);
-agrees_with_decoding!(
-    traces_agree_with_decoding,
-    traces(),
-    Signal::Traces,
-    plain_traces
-);
-agrees_with_decoding!(
-    metrics_agree_with_decoding,
-    metrics(),
-    Signal::Metrics,
-    plain_metrics
-);
+agrees_with_decoding!(traces_agree_with_decoding, traces(), Signal::Traces, plain_traces);
+agrees_with_decoding!(metrics_agree_with_decoding, metrics(), Signal::Metrics, plain_metrics);
 
 proptest! {
     #[test]

@@ -1,0 +1,255 @@
+//! A backend's reply, made into what OTLP has a sender told.
+
+use prost::Message;
+use sluice_records::Violations;
+
+use crate::{Code, ExportResponse, Status, text::one_line};
+
+/// What a backend answered.
+#[derive(Clone, Copy, Debug)]
+pub struct BackendReply<'a> {
+    /// The backend's name in a message: `loki`.
+    pub name: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The content type, as it came.
+    pub content_type: &'a [u8],
+    /// `Retry-After`, as it came.
+    pub retry_after: Option<&'a [u8]>,
+    /// The body; empty where it was left out, or was too large to be read.
+    pub body: &'a [u8],
+}
+
+/// What a sender is told of its export.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// Nothing more than what this says was stored; the sender counts the request as failed.
+    Failure(Failure),
+    /// Stored, but for what the response counts.
+    Success(ExportResponse),
+}
+
+/// An export that failed at the backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The status over HTTP.
+    pub http_status: u16,
+    /// The status over gRPC.
+    pub code: Code,
+    /// What happened, for a person.
+    pub message: String,
+    /// When to try again, in seconds. Set where the backend has said so, and wherever the sender
+    /// would take its absence for "never".
+    pub retry_after: Option<u32>,
+}
+
+impl Failure {
+    /// The failure as a status, with its retry delay.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let status = Status::new(self.code, self.message.as_str());
+        match self.retry_after {
+            Some(seconds) => status.with_retry_delay(seconds),
+            None => status,
+        }
+    }
+}
+
+/// Seconds that a throttled sender waits if its backend does not say: what Tempo asks for.
+const DEFAULT_RETRY_AFTER: u32 = 5;
+
+/// The status of a reply as OTLP has it: `(HTTP, gRPC)`. What a sender may try again stays so, and
+/// what it may not stays final; OTLP has it try again on 429, 502, 503, 504, UNAVAILABLE, and
+/// RESOURCE_EXHAUSTED with a delay. A backend that refuses the platform's own credentials, tenant or
+/// path says nothing about the sender: that is 500, and final.
+const fn failure(status: u16) -> (u16, Code) {
+    match status {
+        400 | 422 => (400, Code::InvalidArgument),
+        413 => (413, Code::ResourceExhausted),
+        429 | 529 => (429, Code::ResourceExhausted),
+        502..=504 => (status, Code::Unavailable),
+        408 => (503, Code::Unavailable),
+        _ => (500, Code::Internal),
+    }
+}
+
+/// What the sender is told of a backend's reply.
+///
+/// `dropped` is what the gate took out of the request before; `nothing` says that there was no
+/// record in it to begin with, which OTLP calls a success and Loki a 422.
+#[must_use]
+pub fn told(reply: &BackendReply<'_>, dropped: Option<&Violations>, nothing: bool) -> Told {
+    match reply.status {
+        200..=299 => Told::Success(stored(reply).with_dropped(dropped)),
+        422 if nothing => Told::Success(ExportResponse::default()),
+        _ => Told::Failure(failed(reply)),
+    }
+}
+
+/// The response in a reply that is a success. One that cannot be read rejects nothing: the status
+/// has already said that the records are stored.
+fn stored(reply: &BackendReply<'_>) -> ExportResponse {
+    if is_type(reply.content_type, b"application/x-protobuf") {
+        ExportResponse::decode(reply.body).unwrap_or_default()
+    } else {
+        ExportResponse::default()
+    }
+}
+
+fn failed(reply: &BackendReply<'_>) -> Failure {
+    let BackendReply { name, status, .. } = reply;
+    let (http_status, code) = failure(*status);
+    let said = message(reply);
+    let colon = if said.is_empty() { "" } else { ": " };
+    let throttled = http_status == 429;
+    let asked = reply.retry_after.and_then(seconds);
+    Failure {
+        http_status,
+        code,
+        message: one_line(&format!("{name} answered {status}{colon}{said}")),
+        retry_after: match code {
+            Code::ResourceExhausted if throttled => Some(asked.unwrap_or(DEFAULT_RETRY_AFTER)),
+            Code::Unavailable => asked,
+            _ => None,
+        },
+    }
+}
+
+/// What the backend said, wherever it put it: a `Status` in protobuf (Loki sends it as
+/// `application/octet-stream`), or text.
+fn message(reply: &BackendReply<'_>) -> String {
+    let is = |expected| is_type(reply.content_type, expected);
+    if is(b"application/x-protobuf") || is(b"application/octet-stream") {
+        return Status::decode(reply.body)
+            .map(|status| one_line(&status.message))
+            .unwrap_or_default();
+    }
+    if reply.content_type.starts_with(b"text/plain") {
+        return one_line(&String::from_utf8_lossy(reply.body));
+    }
+    String::new()
+}
+
+/// Whether a content type is `expected`, whatever its case and parameters.
+fn is_type(content_type: &[u8], expected: &[u8]) -> bool {
+    let end = content_type.iter().position(|byte| *byte == b';').unwrap_or(content_type.len());
+    content_type.get(..end).unwrap_or_default().trim_ascii().eq_ignore_ascii_case(expected)
+}
+
+/// A `Retry-After` in seconds; as a date it needs a clock, and is left out.
+fn seconds(value: &[u8]) -> Option<u32> {
+    std::str::from_utf8(value).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PartialSuccess;
+
+    const LOKI: BackendReply<'_> =
+        BackendReply { name: "loki", status: 204, content_type: b"", retry_after: None, body: b"" };
+
+    fn failure_of(reply: &BackendReply<'_>) -> Failure {
+        match told(reply, None, false) {
+            Told::Failure(failure) => failure,
+            Told::Success(response) => panic!("{reply:?} is a success: {response:?}"),
+        }
+    }
+
+    #[test]
+    fn retryable_stays_retryable_and_permanent_stays_permanent() {
+        for (status, http, code, retries) in [
+            (400, 400, Code::InvalidArgument, false),
+            (401, 500, Code::Internal, false),
+            (403, 500, Code::Internal, false),
+            (404, 500, Code::Internal, false),
+            (413, 413, Code::ResourceExhausted, false),
+            (415, 500, Code::Internal, false),
+            (422, 400, Code::InvalidArgument, false),
+            (429, 429, Code::ResourceExhausted, true),
+            (500, 500, Code::Internal, false),
+            (501, 500, Code::Internal, false),
+            (502, 502, Code::Unavailable, true),
+            (503, 503, Code::Unavailable, true),
+            (504, 504, Code::Unavailable, true),
+            (529, 429, Code::ResourceExhausted, true),
+            (302, 500, Code::Internal, false),
+        ] {
+            let failure = failure_of(&BackendReply { status, ..LOKI });
+            assert_eq!((failure.http_status, failure.code), (http, code), "{status}");
+            let over_grpc = match failure.code {
+                Code::Unavailable => true,
+                Code::ResourceExhausted => failure.retry_after.is_some(),
+                _ => false,
+            };
+            assert_eq!(over_grpc, retries, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_backends_delay_is_kept_and_one_that_throttles_without_gets_one() {
+        let throttled = BackendReply { status: 429, retry_after: Some(b" 17 "), ..LOKI };
+        assert_eq!(failure_of(&throttled).retry_after, Some(17));
+        assert_eq!(failure_of(&BackendReply { status: 429, ..LOKI }).retry_after, Some(5));
+        let unavailable = BackendReply { status: 503, retry_after: Some(b"nonsense"), ..LOKI };
+        assert_eq!(failure_of(&unavailable).retry_after, None);
+    }
+
+    #[test]
+    fn what_the_backend_said_is_passed_on() {
+        let status = Status::new(Code::Ok, "entry too far behind").encode_to_vec();
+        for (content_type, body, expected) in [
+            (
+                &b"application/octet-stream"[..],
+                &status[..],
+                "loki answered 400: entry too far behind",
+            ),
+            (
+                b"application/x-protobuf; charset=utf-8",
+                &status,
+                "loki answered 400: entry too far behind",
+            ),
+            (b"text/plain; charset=utf-8", b"no org id\n", "loki answered 400: no org id"),
+            (b"text/html", b"<h1>Bad</h1>", "loki answered 400"),
+            (b"application/x-protobuf", b"\xff\xff", "loki answered 400"),
+        ] {
+            let reply = BackendReply { status: 400, content_type, body, ..LOKI };
+            assert_eq!(failure_of(&reply).message, expected);
+        }
+    }
+
+    #[test]
+    fn an_empty_partial_success_is_full_success() {
+        // What Tempo answers: partial_success set, with nothing in it.
+        let reply = BackendReply {
+            name: "tempo",
+            status: 200,
+            content_type: b"application/x-protobuf",
+            retry_after: None,
+            body: &[0x0a, 0x00],
+        };
+        assert_eq!(told(&reply, None, false), Told::Success(ExportResponse::default()));
+    }
+
+    #[test]
+    fn a_backends_partial_success_reaches_the_sender() {
+        let body = ExportResponse {
+            partial_success: Some(PartialSuccess { rejected: 2, error_message: "too old".into() }),
+        };
+        let reply = BackendReply {
+            name: "mimir",
+            status: 200,
+            content_type: b"application/x-protobuf",
+            retry_after: None,
+            body: &body.encode_to_vec(),
+        };
+        assert_eq!(told(&reply, None, false), Told::Success(body));
+    }
+
+    #[test]
+    fn nothing_is_a_success_where_loki_calls_it_an_error() {
+        let reply = BackendReply { status: 422, ..LOKI };
+        assert_eq!(told(&reply, None, true), Told::Success(ExportResponse::default()));
+        assert!(matches!(told(&reply, None, false), Told::Failure(_)));
+    }
+}

@@ -1,0 +1,178 @@
+//! The protocols in which a sender is answered.
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use prost::Message;
+use sluice_otlp::grpc;
+use sluice_tenant::HeaderEdit;
+
+use crate::{Code, ExportResponse, Failure, Refusal, Status, Told};
+
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
+
+/// How the sender speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP/gRPC.
+    Grpc,
+    /// OTLP/HTTP with JSON.
+    HttpJson,
+    /// OTLP/HTTP with protobuf, and whoever has not said that it speaks something else.
+    HttpProtobuf,
+}
+
+/// A reply that the gate makes itself, in place of any backend's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LocalReply {
+    /// Trailers-only: an error, as gRPC has no success without a message.
+    Grpc {
+        /// The error.
+        status: Status,
+        /// `grpc-status-details-bin`, where the status has details.
+        details: Option<String>,
+    },
+    /// A whole reply.
+    Http {
+        /// Its status.
+        status: u16,
+        /// Its headers, content type included.
+        headers: Vec<(&'static str, String)>,
+        /// Its body.
+        body: Vec<u8>,
+    },
+}
+
+/// A reply that takes the place of a backend's body, whose headers are already on their way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The body.
+    pub body: Vec<u8>,
+    /// Trailers behind it; none over HTTP.
+    pub trailers: Vec<(&'static str, String)>,
+}
+
+impl Protocol {
+    /// The reply to a refused request.
+    #[must_use]
+    pub fn refuse(self, refusal: &Refusal) -> LocalReply {
+        let mut headers = Vec::new();
+        if matches!(refusal, Refusal::Method(_)) {
+            headers.push(("allow", "POST".to_owned())); // RFC 9110, section 15.5.6
+        }
+        self.local_error(refusal.http_status(), refusal.status(), headers)
+    }
+
+    /// The reply to a request whose backend sent headers alone, or was not asked. `None` if this
+    /// protocol cannot say it without a body in the reply: success over gRPC.
+    #[must_use]
+    pub fn answer(self, told: &Told) -> Option<LocalReply> {
+        match (self, told) {
+            (Self::Grpc, Told::Success(_)) => None,
+            (_, Told::Success(response)) => Some(LocalReply::Http {
+                status: 200,
+                headers: vec![("content-type", self.content_type().to_owned())],
+                body: response.encode_to_vec(),
+            }),
+            (_, Told::Failure(failure)) => {
+                let headers = retry_after(failure).into_iter().collect();
+                Some(self.local_error(failure.http_status, failure.status(), headers))
+            }
+        }
+    }
+
+    /// The headers that go before [`write`](Self::write).
+    #[must_use]
+    pub fn reply_edits(self, told: &Told) -> Vec<HeaderEdit> {
+        let mut edits = vec![
+            HeaderEdit::set("content-type", self.content_type()),
+            HeaderEdit::remove("content-length"),
+            HeaderEdit::remove("content-encoding"),
+            HeaderEdit::remove("retry-after"),
+        ];
+        let status = match (self, told) {
+            (Self::Grpc, _) | (_, Told::Success(_)) => 200,
+            (_, Told::Failure(failure)) => failure.http_status,
+        };
+        edits.push(HeaderEdit::set(":status", status.to_string()));
+        if let (Self::HttpJson | Self::HttpProtobuf, Told::Failure(failure)) = (self, told) {
+            edits.extend(retry_after(failure).map(|(name, value)| HeaderEdit::set(name, value)));
+        }
+        edits
+    }
+
+    /// The body, and over gRPC the trailers, that tell the sender.
+    #[must_use]
+    pub fn write(self, told: &Told) -> Written {
+        match (self, told) {
+            (Self::Grpc, Told::Success(response)) => Written {
+                body: framed(response),
+                trailers: vec![("grpc-status", Code::Ok.number().to_string())],
+            },
+            (Self::Grpc, Told::Failure(failure)) => {
+                let status = failure.status();
+                let mut trailers = vec![
+                    ("grpc-status", status.code.to_string()),
+                    ("grpc-message", percent_encoded(&status.message)),
+                ];
+                trailers.extend(status.details_header().map(|details| (DETAILS, details)));
+                Written { body: Vec::new(), trailers }
+            }
+            (_, Told::Success(response)) => {
+                Written { body: response.encode_to_vec(), ..Written::default() }
+            }
+            (_, Told::Failure(failure)) => {
+                Written { body: self.encode(&failure.status()), ..Written::default() }
+            }
+        }
+    }
+
+    fn local_error(
+        self,
+        http_status: u16,
+        status: Status,
+        mut headers: Vec<(&'static str, String)>,
+    ) -> LocalReply {
+        if self == Self::Grpc {
+            let details = status.details_header();
+            return LocalReply::Grpc { status, details };
+        }
+        headers.push(("content-type", self.content_type().to_owned()));
+        LocalReply::Http { status: http_status, headers, body: self.encode(&status) }
+    }
+
+    fn encode(self, status: &Status) -> Vec<u8> {
+        match self {
+            Self::HttpJson => status.to_json(),
+            Self::Grpc | Self::HttpProtobuf => status.encode_to_vec(),
+        }
+    }
+
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Grpc => "application/grpc",
+            Self::HttpJson => JSON,
+            Self::HttpProtobuf => PROTOBUF,
+        }
+    }
+}
+
+/// The header of gRPC's rich error model.
+const DETAILS: &str = "grpc-status-details-bin";
+
+fn retry_after(failure: &Failure) -> Option<(&'static str, String)> {
+    failure.retry_after.map(|seconds| ("retry-after", seconds.to_string()))
+}
+
+fn framed(response: &ExportResponse) -> Vec<u8> {
+    // A response is at most a few kilobytes, so it always fits a frame.
+    grpc::write(&response.encode_to_vec()).unwrap_or_default()
+}
+
+/// A message as `grpc-message` carries it (gRPC over HTTP/2, "Percent-Encoded").
+fn percent_encoded(message: &str) -> String {
+    const RESERVED: &AsciiSet = &CONTROLS.add(b'%');
+    utf8_percent_encode(message, RESERVED).to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsPartialSuccess, ExportLogsServiceResponse,
+};
+use prost::Message;
+use sluice_otlp::grpc;
+use sluice_tenant::HeaderEdit;
+
+use super::*;
+use crate::{Failure, PartialSuccess};
+
+fn partial() -> Told {
+    Told::Success(ExportResponse {
+        partial_success: Some(PartialSuccess { rejected: 3, error_message: "why".into() }),
+    })
+}
+
+fn throttled() -> Told {
+    Told::Failure(Failure {
+        http_status: 429,
+        code: Code::ResourceExhausted,
+        message: "loki answered 429: 100% \u{fc}".into(),
+        retry_after: Some(7),
+    })
+}
+
+#[test]
+fn a_refusal_speaks_the_senders_protocol() {
+    let refusal = Refusal::Method("GET".into());
+    let LocalReply::Http { status, headers, body } = Protocol::HttpProtobuf.refuse(&refusal) else {
+        panic!("HTTP is answered over HTTP")
+    };
+    assert_eq!(status, 405);
+    assert_eq!(
+        headers,
+        [("allow", "POST".to_owned()), ("content-type", "application/x-protobuf".to_owned())]
+    );
+    assert_eq!(Status::decode(&body[..]).unwrap(), refusal.status());
+
+    let LocalReply::Http { headers, body, .. } = Protocol::HttpJson.refuse(&refusal) else {
+        panic!("HTTP is answered over HTTP")
+    };
+    assert!(headers.contains(&("content-type", "application/json".to_owned())));
+    assert_eq!(body, br#"{"code":12,"message":"OTLP is sent with POST, not GET"}"#);
+
+    assert_eq!(
+        Protocol::Grpc.refuse(&refusal),
+        LocalReply::Grpc { status: refusal.status(), details: None }
+    );
+}
+
+#[test]
+fn a_partial_success_is_read_by_the_schema_of_its_signal() {
+    let expected = ExportLogsServiceResponse {
+        partial_success: Some(ExportLogsPartialSuccess {
+            rejected_log_records: 3,
+            error_message: "why".into(),
+        }),
+    };
+    let over_http = Protocol::HttpProtobuf.write(&partial());
+    assert_eq!(ExportLogsServiceResponse::decode(&over_http.body[..]).unwrap(), expected);
+    let over_grpc = Protocol::Grpc.write(&partial());
+    let message = grpc::read(&over_grpc.body).unwrap().message;
+    assert_eq!(ExportLogsServiceResponse::decode(message).unwrap(), expected);
+    assert_eq!(over_grpc.trailers, [("grpc-status", "0".to_owned())]);
+}
+
+#[test]
+fn a_failure_over_grpc_is_in_the_trailers_with_its_delay() {
+    let written = Protocol::Grpc.write(&throttled());
+    assert!(written.body.is_empty());
+    assert_eq!(written.trailers[0], ("grpc-status", "8".to_owned()));
+    assert_eq!(
+        written.trailers[1],
+        ("grpc-message", "loki answered 429: 100%25 %C3%BC".to_owned())
+    );
+    assert_eq!(written.trailers[2].0, "grpc-status-details-bin");
+    assert!(Protocol::Grpc.reply_edits(&throttled()).contains(&HeaderEdit::set(":status", "200")));
+}
+
+#[test]
+fn a_failure_over_http_is_in_the_status_with_its_delay() {
+    let edits = Protocol::HttpProtobuf.reply_edits(&throttled());
+    assert!(edits.contains(&HeaderEdit::set(":status", "429")));
+    assert_eq!(edits.last(), Some(&HeaderEdit::set("retry-after", "7")));
+    let LocalReply::Http { status, headers, .. } =
+        Protocol::HttpProtobuf.answer(&throttled()).unwrap()
+    else {
+        panic!("HTTP is answered over HTTP")
+    };
+    assert_eq!((status, &headers[0]), (429, &("retry-after", "7".to_owned())));
+}
+
+#[test]
+fn success_over_grpc_needs_a_body_to_say_it_in() {
+    assert_eq!(Protocol::Grpc.answer(&partial()), None);
+    let Some(LocalReply::Grpc { details: Some(_), .. }) = Protocol::Grpc.answer(&throttled())
+    else {
+        panic!("a failure over gRPC is trailers-only, with its delay")
+    };
+}

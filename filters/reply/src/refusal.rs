@@ -1,0 +1,216 @@
+//! Every reason for which the gate itself refuses a request, and the one table of what it answers.
+
+use sluice_otlp::{Signal, content::DecodeError, grpc::FrameError, wire::Malformed};
+use sluice_records::Violations;
+use sluice_senders::{NoIdentity, NotAdmitted};
+use sluice_tenant::NoTenant;
+use thiserror::Error;
+
+use crate::{Code, Status, text::one_line};
+
+/// Why a request is refused. Its text is what the sender reads.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// Every record broke a rule.
+    #[error("nothing was stored: {0}")]
+    AllDropped(Violations),
+    /// The body is over its limit as it was sent.
+    #[error("the body is over {limit} bytes: send smaller batches")]
+    BodyTooLarge {
+        /// `limits.bodyBytes`.
+        limit: usize,
+    },
+    /// A gRPC message is flagged as compressed and no `grpc-encoding` says how.
+    #[error("the gRPC message is flagged as compressed, and grpc-encoding does not say how")]
+    CompressedWithoutEncoding,
+    /// A content type that is not OTLP's.
+    #[error(
+        "content-type {0:?} is not taken here: send OTLP as application/x-protobuf over HTTP, or \
+         as application/grpc"
+    )]
+    ContentType(String),
+    /// The body is over its limit once decoded.
+    #[error("the body decodes to more than {limit} bytes: send smaller batches")]
+    DecodedTooLarge {
+        /// `limits.decodedBytes`.
+        limit: usize,
+    },
+    /// A compression that is not known.
+    #[error("{header} {value:?} is not taken here: send gzip or identity")]
+    Encoding {
+        /// The header that names it.
+        header: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// The body is not one gRPC message.
+    #[error(transparent)]
+    Frame(FrameError),
+    /// The body is not what its encoding says.
+    #[error("the body cannot be decoded: {0}")]
+    Undecodable(String),
+    /// The message is not what every backend would read alike.
+    #[error("the {} request cannot be parsed: {malformed}", signal.as_str())]
+    Malformed {
+        /// What the path says the request carries.
+        signal: Signal,
+        /// What is wrong with it.
+        malformed: Malformed,
+    },
+    /// OTLP over HTTP is posted.
+    #[error("OTLP is sent with POST, not {0}")]
+    Method(String),
+    /// No backend takes this signal.
+    #[error("{} are not taken here: this gateway has no backend for them", .0.as_str())]
+    NoBackend(Signal),
+    /// No certificate that tells who sends.
+    #[error(transparent)]
+    NoIdentity(#[from] NoIdentity),
+    /// The worker has no memory for the decoded body; another moment may.
+    #[error("this gateway has no memory for the request at the moment: send it again later")]
+    NoMemory,
+    /// The sender may not send.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    /// The sender has no tenant.
+    #[error(transparent)]
+    NoTenant(#[from] NoTenant),
+    /// The path is not OTLP's.
+    #[error(
+        "{0:?} is not an OTLP path: use /v1/logs, /v1/metrics or /v1/traces, or the Export method \
+         of OTLP's gRPC services"
+    )]
+    Path(String),
+    /// Trailers follow a body that has already left for the backend.
+    #[error("trailers after a body of this size are not taken: send the request without trailers")]
+    Trailers,
+}
+
+/// What one kind of refusal is answered with.
+struct Row {
+    http: u16,
+    grpc: Code,
+    label: &'static str,
+}
+
+const fn row(http: u16, grpc: Code, label: &'static str) -> Row {
+    Row { http, grpc, label }
+}
+
+impl Refusal {
+    /// THE table. Retryable for an OTLP sender is 503 / UNAVAILABLE alone.
+    const fn row(&self) -> Row {
+        match self {
+            Self::NoIdentity(_) => row(401, Code::Unauthenticated, "no_identity"),
+            Self::NotAdmitted(NotAdmitted::NamesNobody { .. }) => {
+                row(401, Code::Unauthenticated, "names_nobody")
+            }
+            Self::NotAdmitted(NotAdmitted::Ambiguous { .. }) => {
+                row(403, Code::PermissionDenied, "ambiguous")
+            }
+            Self::NotAdmitted(NotAdmitted::Denied { .. }) => {
+                row(403, Code::PermissionDenied, "denied")
+            }
+            Self::NotAdmitted(NotAdmitted::Expired { .. }) => {
+                row(403, Code::PermissionDenied, "expired")
+            }
+            Self::NotAdmitted(NotAdmitted::NotAllowed { .. }) => {
+                row(403, Code::PermissionDenied, "not_allowed")
+            }
+            Self::NoTenant(_) => row(403, Code::PermissionDenied, "no_tenant"),
+            Self::Path(_) => row(404, Code::Unimplemented, "path"),
+            Self::NoBackend(_) => row(404, Code::Unimplemented, "no_backend"),
+            Self::Method(_) => row(405, Code::Unimplemented, "method"),
+            Self::ContentType(_) => row(415, Code::Unimplemented, "content_type"),
+            Self::Encoding { .. } => row(415, Code::Unimplemented, "encoding"),
+            Self::BodyTooLarge { .. } => row(413, Code::ResourceExhausted, "body_too_large"),
+            Self::DecodedTooLarge { .. } => row(413, Code::ResourceExhausted, "decoded_too_large"),
+            Self::CompressedWithoutEncoding | Self::Frame(_) => {
+                row(400, Code::InvalidArgument, "frame")
+            }
+            Self::Undecodable(_) => row(400, Code::InvalidArgument, "undecodable"),
+            Self::Malformed { .. } => row(400, Code::InvalidArgument, "malformed"),
+            Self::Trailers => row(400, Code::InvalidArgument, "trailers"),
+            Self::AllDropped(_) => row(400, Code::InvalidArgument, "all_dropped"),
+            Self::NoMemory => row(503, Code::Unavailable, "no_memory"),
+        }
+    }
+
+    /// The status of an HTTP reply.
+    #[must_use]
+    pub const fn http_status(&self) -> u16 {
+        self.row().http
+    }
+
+    /// The refusal's name in metrics and log lines.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        self.row().label
+    }
+
+    /// What the sender is told, in any protocol.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::new(self.row().grpc, one_line(&self.to_string()))
+    }
+}
+
+impl From<FrameError> for Refusal {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::Invalid(_) => Self::Undecodable(error.to_string()),
+            DecodeError::NoMemory(_) => Self::NoMemory,
+            DecodeError::TooLarge { limit } => Self::DecodedTooLarge { limit },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_otlp::wire::Fault;
+
+    /// The refusal table of the documentation, row by row.
+    #[test]
+    fn every_refusal_has_its_row() {
+        let malformed = Malformed { fault: Fault::Truncated, at: 3 };
+        for (refusal, http, code) in [
+            (Refusal::NoIdentity(NoIdentity::NoCertificate), 401, Code::Unauthenticated),
+            (Refusal::NoTenant(NoTenant::Unmapped("a".into())), 403, Code::PermissionDenied),
+            (Refusal::Path("/x".into()), 404, Code::Unimplemented),
+            (Refusal::NoBackend(Signal::Logs), 404, Code::Unimplemented),
+            (Refusal::Method("GET".into()), 405, Code::Unimplemented),
+            (Refusal::ContentType("text/html".into()), 415, Code::Unimplemented),
+            (
+                Refusal::Encoding { header: "content-encoding", value: "br".into() },
+                415,
+                Code::Unimplemented,
+            ),
+            (Refusal::BodyTooLarge { limit: 1 }, 413, Code::ResourceExhausted),
+            (Refusal::DecodedTooLarge { limit: 1 }, 413, Code::ResourceExhausted),
+            (Refusal::CompressedWithoutEncoding, 400, Code::InvalidArgument),
+            (Refusal::Frame(FrameError::TooShort(0)), 400, Code::InvalidArgument),
+            (Refusal::Undecodable("x".into()), 400, Code::InvalidArgument),
+            (Refusal::Malformed { signal: Signal::Logs, malformed }, 400, Code::InvalidArgument),
+            (Refusal::Trailers, 400, Code::InvalidArgument),
+            (Refusal::NoMemory, 503, Code::Unavailable),
+        ] {
+            assert_eq!(refusal.http_status(), http, "{refusal}");
+            assert_eq!(refusal.status().code, code.number(), "{refusal}");
+            // RESOURCE_EXHAUSTED without RetryInfo is what "do not send this again" looks like.
+            assert_eq!(refusal.status().details_header(), None, "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_the_sender_wrote_cannot_forge_a_line() {
+        let refusal = Refusal::Path("/x\r\ngrpc-status: 0".into());
+        assert!(!refusal.status().message.contains(['\r', '\n']));
+    }
+}

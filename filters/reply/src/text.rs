@@ -1,0 +1,55 @@
+//! Keeping what is told short and printable.
+
+/// Bytes of the longest message to a sender. The whole reply stays far under the 4 MiB that the
+/// specification recommends as a limit for replies, and under the 8 KiB that gRPC clients allow for
+/// headers and trailers.
+pub(crate) const MAX_MESSAGE: usize = 2048;
+
+/// The text on one line, without control characters, cut at [`MAX_MESSAGE`].
+pub(crate) fn one_line(text: &str) -> String {
+    const ELLIPSIS: &str = "...";
+    let mut line = String::with_capacity(text.len().min(MAX_MESSAGE));
+    for character in text.trim().chars() {
+        let character = if character.is_control() { ' ' } else { character };
+        let length = line.len().saturating_add(character.len_utf8());
+        if length > MAX_MESSAGE.saturating_sub(ELLIPSIS.len()) {
+            line.push_str(ELLIPSIS);
+            break;
+        }
+        line.push(character);
+    }
+    line
+}
+
+/// Joins two messages, of which either may be empty.
+pub(crate) fn join(first: &str, second: &str) -> String {
+    match (first.is_empty(), second.is_empty()) {
+        (true, _) => one_line(second),
+        (_, true) => one_line(first),
+        _ => one_line(&format!("{first}; {second}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let line = one_line(&"\u{20ac}".repeat(MAX_MESSAGE));
+        assert!(line.len() <= MAX_MESSAGE && line.ends_with("\u{20ac}..."));
+    }
+
+    #[test]
+    fn control_characters_cannot_break_a_line() {
+        assert_eq!(one_line(" no org id\n"), "no org id");
+        assert_eq!(one_line("a\r\nx: y\u{0}"), "a  x: y ");
+    }
+
+    #[test]
+    fn nothing_is_joined_to_nothing() {
+        assert_eq!(join("a", "b"), "a; b");
+        assert_eq!(join("", "b"), "b");
+        assert_eq!(join("a", ""), "a");
+    }
+}

@@ -1,0 +1,96 @@
+//! What is known of each kind of backend.
+
+use serde::Deserialize;
+use sluice_otlp::Signal;
+use sluice_tenant::HeaderEdit;
+
+/// The header by which Envoy finds the backend: a route's `cluster_header`, or a match in a
+/// VirtualService or an HTTPRoute. No sender's copy of it survives.
+pub const BACKEND_HEADER: &str = "x-sluice-backend";
+
+/// The content type of OTLP/HTTP with protobuf, as every backend takes it: exact, no parameters.
+pub const PROTOBUF: &str = "application/x-protobuf";
+
+/// The kinds of backend that the gate knows the contract of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Grafana Loki, for logs.
+    Loki,
+    /// Grafana Mimir, for metrics.
+    Mimir,
+    /// Grafana Tempo, for traces, by its OTLP/HTTP receiver.
+    Tempo,
+}
+
+impl Kind {
+    /// The signal that this kind of backend stores.
+    #[must_use]
+    pub const fn signal(self) -> Signal {
+        match self {
+            Self::Loki => Signal::Logs,
+            Self::Mimir => Signal::Metrics,
+            Self::Tempo => Signal::Traces,
+        }
+    }
+
+    /// The path of its OTLP/HTTP endpoint.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Loki => "/otlp/v1/logs",
+            Self::Mimir => "/otlp/v1/metrics",
+            Self::Tempo => "/v1/traces",
+        }
+    }
+
+    /// Its name in configuration, messages and log lines.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Loki => "loki",
+            Self::Mimir => "mimir",
+            Self::Tempo => "tempo",
+        }
+    }
+
+    /// Whether it reads `source.name`, `source_name` and `source-name` as one label, so that one
+    /// spelling can stand in another's place.
+    #[must_use]
+    pub const fn folds_attribute_names(self) -> bool {
+        match self {
+            Self::Loki | Self::Mimir => true,
+            Self::Tempo => false,
+        }
+    }
+}
+
+/// The backend that a request goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    pub(crate) kind: Kind,
+    pub(crate) cluster: String,
+}
+
+impl Backend {
+    /// What kind it is of.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The edits that send an OTLP request there over HTTP. The reply is read by the gate, so it
+    /// must not come compressed: `accept-encoding` goes, with everything that belongs to gRPC.
+    #[must_use]
+    pub fn header_edits(&self) -> Vec<HeaderEdit> {
+        vec![
+            HeaderEdit::set(BACKEND_HEADER, self.cluster.as_str()),
+            HeaderEdit::set(":path", self.kind.path()),
+            HeaderEdit::set("content-type", PROTOBUF),
+            HeaderEdit::remove("accept-encoding"),
+            HeaderEdit::remove("grpc-accept-encoding"),
+            HeaderEdit::remove("grpc-encoding"),
+            HeaderEdit::remove("te"),
+        ]
+    }
+}

@@ -1,0 +1,124 @@
+//! Which backend each signal has.
+
+use serde::Deserialize;
+use sluice_otlp::Signal;
+use sluice_senders::ConfigProblem;
+
+use crate::{Backend, Kind};
+
+/// The section `backends` as it is written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendsConfig {
+    logs: Option<BackendConfig>,
+    metrics: Option<BackendConfig>,
+    traces: Option<BackendConfig>,
+}
+
+/// One backend as it is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendConfig {
+    /// Whose contract it keeps.
+    kind: Kind,
+    /// What goes into the header that Envoy routes by: a cluster's name, or whatever a route
+    /// matches on.
+    cluster: String,
+}
+
+/// The backend of each signal; a signal that has none is refused.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    logs: Option<Backend>,
+    metrics: Option<Backend>,
+    traces: Option<Backend>,
+}
+
+impl BackendsConfig {
+    /// Checks the section. `path` is where it stands, for the problems' paths.
+    ///
+    /// # Errors
+    /// Every [`ConfigProblem`] there is.
+    pub fn compile(self, path: &str) -> Result<Routes, Vec<ConfigProblem>> {
+        let mut problems = Vec::new();
+        let mut backend = |signal: Signal, config: Option<BackendConfig>| {
+            let BackendConfig { kind, cluster } = config?;
+            let path = format!("{path}.{}", signal.as_str());
+            if kind.signal() != signal {
+                let (kind, stores) = (kind.as_str(), kind.signal().as_str());
+                let message = format!("{kind} stores {stores}, not {}", signal.as_str());
+                problems.push(ConfigProblem::new(format!("{path}.kind"), message));
+            }
+            if cluster.is_empty() || !cluster.bytes().all(|byte| byte.is_ascii_graphic()) {
+                let message = format!("{cluster:?} cannot be a header's value: name a cluster");
+                problems.push(ConfigProblem::new(format!("{path}.cluster"), message));
+            }
+            Some(Backend { kind, cluster })
+        };
+        let routes = Routes {
+            logs: backend(Signal::Logs, self.logs),
+            metrics: backend(Signal::Metrics, self.metrics),
+            traces: backend(Signal::Traces, self.traces),
+        };
+        if Signal::ALL.into_iter().all(|signal| routes.pick(signal).is_none()) {
+            let message = "no signal has a backend: name at least one of logs, metrics and traces";
+            problems.push(ConfigProblem::new(path, message));
+        }
+        if problems.is_empty() { Ok(routes) } else { Err(problems) }
+    }
+}
+
+impl Routes {
+    /// The backend of a signal, if it has one.
+    #[must_use]
+    pub const fn pick(&self, signal: Signal) -> Option<&Backend> {
+        match signal {
+            Signal::Logs => self.logs.as_ref(),
+            Signal::Metrics => self.metrics.as_ref(),
+            Signal::Traces => self.traces.as_ref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backend(kind: Kind, cluster: &str) -> Option<BackendConfig> {
+        Some(BackendConfig { kind, cluster: cluster.to_owned() })
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once_with_its_place() {
+        let config = BackendsConfig {
+            logs: backend(Kind::Mimir, "loki"),
+            metrics: backend(Kind::Mimir, "mi\r\nmir"),
+            traces: backend(Kind::Tempo, ""),
+        };
+        let problems = config.compile("backends").unwrap_err();
+        let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            ["backends.logs.kind", "backends.metrics.cluster", "backends.traces.cluster"]
+        );
+    }
+
+    #[test]
+    fn no_backend_at_all_is_refused() {
+        assert_eq!(BackendsConfig::default().compile("backends").unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn each_signal_finds_its_own_backend() {
+        let config = BackendsConfig {
+            logs: backend(Kind::Loki, "logs-cell-1"),
+            metrics: None,
+            traces: backend(Kind::Tempo, "tempo"),
+        };
+        let routes = config.compile("backends").unwrap();
+        let logs = routes.pick(Signal::Logs).unwrap();
+        assert_eq!((logs.kind(), logs.cluster.as_str()), (Kind::Loki, "logs-cell-1"));
+        assert_eq!(routes.pick(Signal::Metrics), None);
+        assert_eq!(routes.pick(Signal::Traces).unwrap().kind(), Kind::Tempo);
+    }
+}
