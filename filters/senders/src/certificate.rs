@@ -1,0 +1,144 @@
+//! An X.509 certificate: the SANs in it, its end, its digest.
+
+use der::{Decode, Tag, asn1::AnyRef};
+use sha2::{Digest, Sha256};
+use x509_cert::{TbsCertificate, ext::pkix::ID_CE_SUBJECT_ALT_NAME};
+
+use crate::{pem, san::San};
+
+/// The largest certificate that is read, in bytes of DER. Envoy's header limit (60 KiB) is of the same size.
+pub const MAX_CERTIFICATE_BYTES: usize = 64 * 1024;
+
+/// The most SANs that a certificate may carry, of whatever kind.
+pub const MAX_SANS: usize = 512;
+
+/// What is read of a client certificate. The common name is not.
+///
+/// Nothing is verified here: the TLS handshake has done that, and [`PeerEvidence`](crate::PeerEvidence) says whether.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Certificate {
+    sans: Vec<San>,
+    not_after: u64,
+    sha256: [u8; 32],
+}
+
+impl Certificate {
+    /// Reads one certificate in PEM; the text may be percent-encoded.
+    ///
+    /// # Errors
+    /// What [`from_der`](Self::from_der) refuses, and [`CertificateError::NotPem`] for a text that is not exactly one
+    /// certificate.
+    pub fn from_pem(text: &[u8]) -> Result<Self, CertificateError> {
+        Self::from_der(&pem::to_der(text)?)
+    }
+
+    /// Reads one certificate in DER (RFC 5280, section 4.1), with nothing after it.
+    ///
+    /// DNS and URI SANs are kept in their order. Those that are not ASCII are left out: RFC 5280 does not allow them,
+    /// and no pattern can match them. A certificate without the extension has no SANs, and so names nobody.
+    ///
+    /// # Errors
+    /// A certificate over [`MAX_CERTIFICATE_BYTES`] or with more than [`MAX_SANS`]; a second SAN extension (RFC 5280,
+    /// section 4.2); what is not strict DER.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        if der.len() > MAX_CERTIFICATE_BYTES {
+            return Err(CertificateError::TooLarge);
+        }
+        let certificate = x509_cert::Certificate::from_der(der)?;
+        let tbs = certificate.tbs_certificate();
+        Ok(Self {
+            sans: sans(tbs)?,
+            not_after: tbs.validity().not_after.to_unix_duration().as_secs(),
+            sha256: sha256(der),
+        })
+    }
+
+    /// The DNS and URI SANs, in the certificate's order.
+    #[must_use]
+    pub fn sans(&self) -> &[San] {
+        &self.sans
+    }
+
+    /// The end of its validity, in seconds since the epoch.
+    #[must_use]
+    pub fn not_after(&self) -> u64 {
+        self.not_after
+    }
+
+    /// The SHA-256 of its DER: the fingerprint that `openssl x509 -fingerprint -sha256` shows.
+    #[must_use]
+    pub fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
+    }
+}
+
+pub(crate) fn sha256(der: &[u8]) -> [u8; 32] {
+    Sha256::digest(der).into()
+}
+
+fn sans(tbs: &TbsCertificate) -> Result<Vec<San>, CertificateError> {
+    let mut extensions = tbs
+        .extensions()
+        .into_iter()
+        .flatten()
+        .filter(|extension| extension.extn_id == ID_CE_SUBJECT_ALT_NAME);
+    let Some(extension) = extensions.next() else {
+        return Ok(Vec::new());
+    };
+    if extensions.next().is_some() {
+        return Err(CertificateError::TwoSanExtensions);
+    }
+    // `x509_cert`'s own GeneralNames fail as a whole on kinds that it does not know (x400Address) and on an e-mail
+    // address that is not ASCII. Neither names a sender, so neither may cost one its other names.
+    let names = Vec::<AnyRef<'_>>::from_der(extension.extn_value.as_bytes())?;
+    if names.len() > MAX_SANS {
+        return Err(CertificateError::TooManySans);
+    }
+    names.into_iter().filter_map(|name| san(name).transpose()).collect()
+}
+
+/// A GeneralName, if it is of a kind that can name a sender.
+fn san(name: AnyRef<'_>) -> Result<Option<San>, CertificateError> {
+    let tag = der::Tagged::tag(&name);
+    let Tag::ContextSpecific { constructed, number } = tag else {
+        return Err(der::Error::from(tag.value_error()).into());
+    };
+    let kind = match number.value() {
+        2 => San::Dns,
+        6 => San::Uri,
+        _ => return Ok(None),
+    };
+    if constructed {
+        return Err(der::Error::from(tag.value_error()).into());
+    }
+    Ok(str::from_utf8(name.value())
+        .ok()
+        .filter(|text| text.is_ascii())
+        .map(|text| kind(text.to_owned())))
+}
+
+/// Why a certificate cannot be read.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CertificateError {
+    /// It is not strict DER, or not a certificate.
+    #[error("it is not an X.509 certificate in strict DER ({0})")]
+    NotDer(der::Error),
+    /// The text is not exactly one certificate in PEM.
+    #[error("it is not exactly one PEM block of type CERTIFICATE")]
+    NotPem,
+    /// It is over [`MAX_CERTIFICATE_BYTES`].
+    #[error("it is larger than {MAX_CERTIFICATE_BYTES} bytes")]
+    TooLarge,
+    /// It carries more than [`MAX_SANS`].
+    #[error("it carries more than {MAX_SANS} SANs")]
+    TooManySans,
+    /// It carries the SAN extension twice.
+    #[error("it carries the SAN extension twice")]
+    TwoSanExtensions,
+}
+
+impl From<der::Error> for CertificateError {
+    fn from(error: der::Error) -> Self {
+        Self::NotDer(error)
+    }
+}

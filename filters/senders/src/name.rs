@@ -1,0 +1,189 @@
+//! The names that a sender is made of: what each may look like, and how a configuration may write it.
+
+/// A kind of name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NameKind {
+    /// A DNS label (RFC 1123, section 2.1) in lower case: a Kubernetes namespace.
+    Label,
+    /// A DNS subdomain as Kubernetes checks it: labels joined by dots, 253 bytes. A service account's name.
+    Subdomain,
+    /// A SPIFFE trust domain (SPIFFE-ID, section 2.1).
+    TrustDomain,
+}
+
+impl NameKind {
+    /// Whether `byte` may stand anywhere in such a name.
+    pub(crate) fn may_contain(self, byte: u8) -> bool {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' => true,
+            b'.' => self != Self::Label,
+            b'_' => self == Self::TrustDomain,
+            _ => false,
+        }
+    }
+
+    /// Whether `text` is such a name, and a whole one.
+    pub(crate) fn is_name(self, text: &[u8]) -> bool {
+        let may_start_and_end = |part: &[u8]| {
+            part.first().is_some_and(u8::is_ascii_alphanumeric)
+                && part.last().is_some_and(u8::is_ascii_alphanumeric)
+        };
+        let (max, is_shaped) = match self {
+            Self::Label => (63, may_start_and_end(text)),
+            Self::Subdomain => (253, text.split(|&byte| byte == b'.').all(may_start_and_end)),
+            Self::TrustDomain => (255, !text.is_empty()),
+        };
+        is_shaped && text.len() <= max && text.iter().all(|&byte| self.may_contain(byte))
+    }
+
+    /// Whether such a name can begin with `text`.
+    fn can_begin_with(self, text: &[u8]) -> bool {
+        // If no name can end one letter later, none is longer either.
+        self.is_name(&[text, b"a"].concat())
+    }
+
+    fn rule(self) -> &'static str {
+        match self {
+            Self::Label => "a DNS label: 1 to 63 of a-z, 0-9 and '-', with no '-' at either end",
+            Self::Subdomain => {
+                "a DNS subdomain: at most 253 of a-z, 0-9, '-' and '.', each label with a letter or digit at either end"
+            }
+            Self::TrustDomain => {
+                "a SPIFFE trust domain: 1 to 255 of a-z, 0-9, '.', '-' and '_', without spiffe://"
+            }
+        }
+    }
+
+    /// The exact name that a configuration writes.
+    pub(crate) fn parse(self, text: &str) -> Result<Box<str>, NotAName> {
+        if text.contains('*') {
+            return Err(NotAName::NoGlobHere(text.to_owned()));
+        }
+        if !self.is_name(text.as_bytes()) {
+            return Err(NotAName::Malformed(text.to_owned(), self.rule()));
+        }
+        Ok(text.into())
+    }
+}
+
+/// A name in an entry: exact, or every name that begins so.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum NameGlob {
+    Exact(Box<str>),
+    Prefix(Box<str>),
+}
+
+impl NameGlob {
+    /// Reads `name` or `prefix*`.
+    pub(crate) fn parse(text: &str, kind: NameKind) -> Result<Self, NotAName> {
+        let Some(prefix) = text.strip_suffix('*') else {
+            if text.contains('*') {
+                return Err(NotAName::InnerStar(text.to_owned()));
+            }
+            return kind.parse(text).map(Self::Exact);
+        };
+        if prefix.is_empty() {
+            return Err(NotAName::MatchesAll);
+        }
+        if prefix.contains('*') {
+            return Err(NotAName::InnerStar(text.to_owned()));
+        }
+        if !kind.can_begin_with(prefix.as_bytes()) {
+            return Err(NotAName::Malformed(text.to_owned(), kind.rule()));
+        }
+        Ok(Self::Prefix(prefix.into()))
+    }
+
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => **exact == *name,
+            Self::Prefix(prefix) => name.starts_with(&**prefix),
+        }
+    }
+}
+
+/// Why a configuration's name is none.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum NotAName {
+    #[error(
+        "{0:?} has a '*' that is not its last character: only names that begin alike can be told apart, as team-*"
+    )]
+    InnerStar(String),
+    #[error("{0:?} is not {1}")]
+    Malformed(String, &'static str),
+    #[error(
+        "\"*\" would match everyone: name them, or write the beginning that they share, as team-*"
+    )]
+    MatchesAll,
+    #[error("{0:?} has a '*', which has no meaning here: write the exact name")]
+    NoGlobHere(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_what_rfc_1123_says() {
+        let is_label = |text: &str| NameKind::Label.is_name(text.as_bytes());
+        for text in ["", "-a", "a-", "A", "a.b", "a_b", "a b", "*", &"a".repeat(64)] {
+            assert!(!is_label(text), "{text}");
+        }
+        for text in ["a", "0", "a-b", "a--b", "team-1", &"a".repeat(63)] {
+            assert!(is_label(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_subdomain_is_labels_and_dots() {
+        let is_subdomain = |text: &str| NameKind::Subdomain.is_name(text.as_bytes());
+        for text in ["", ".", "a.", ".a", "a..b", "a.-b", "a-.b", "a_b", &"a".repeat(254)] {
+            assert!(!is_subdomain(text), "{text}");
+        }
+        for text in ["a", "a.b", "otel-1.collector", &"a".repeat(253)] {
+            assert!(is_subdomain(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_trust_domain_is_what_spiffe_says() {
+        let is_trust_domain = |text: &str| NameKind::TrustDomain.is_name(text.as_bytes());
+        for text in ["", "A", "a/b", "spiffe://a", "a:1", "a b", &"a".repeat(256)] {
+            assert!(!is_trust_domain(text), "{text}");
+        }
+        for text in ["a", "prod.example", "cluster.local", "a_b", &"a".repeat(255)] {
+            assert!(is_trust_domain(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_glob_that_cannot_be_meant_is_refused() {
+        for (text, error) in [
+            ("*", NotAName::MatchesAll),
+            ("**", NotAName::InnerStar("**".to_owned())),
+            ("*a", NotAName::InnerStar("*a".to_owned())),
+            ("a*b", NotAName::InnerStar("a*b".to_owned())),
+            ("a*b*", NotAName::InnerStar("a*b*".to_owned())),
+            ("", NotAName::Malformed(String::new(), NameKind::Label.rule())),
+            ("Team-*", NotAName::Malformed("Team-*".to_owned(), NameKind::Label.rule())),
+            ("-*", NotAName::Malformed("-*".to_owned(), NameKind::Label.rule())),
+            ("a.*", NotAName::Malformed("a.*".to_owned(), NameKind::Label.rule())),
+        ] {
+            assert_eq!(NameGlob::parse(text, NameKind::Label), Err(error), "{text}");
+        }
+        let too_long = "a".repeat(63) + "*";
+        assert!(NameGlob::parse(&too_long, NameKind::Label).is_err());
+    }
+
+    #[test]
+    fn a_glob_matches_what_begins_so() {
+        let glob = NameGlob::parse("team-*", NameKind::Label).unwrap();
+        assert!(glob.matches("team-a") && glob.matches("team-a-b"));
+        assert!(!glob.matches("team") && !glob.matches("tea") && !glob.matches("xteam-a"));
+        let exact = NameGlob::parse("team-a", NameKind::Label).unwrap();
+        assert!(exact.matches("team-a"));
+        assert!(!exact.matches("team-a-b") && !exact.matches("team-"));
+        let dotted = NameGlob::parse("otel.*", NameKind::Subdomain).unwrap();
+        assert!(dotted.matches("otel.agent") && !dotted.matches("otel"));
+    }
+}

@@ -1,0 +1,219 @@
+//! How a SAN names a sender.
+
+use crate::{name::NameKind, san::San, sender::Sender};
+
+/// A pattern such as `spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}`, ready to read SANs of one kind.
+///
+/// Everything outside of braces is literal, `*` too. A placeholder takes all that it can: a pattern in which what
+/// follows could also belong to the placeholder is refused when it is compiled, so there is one reading and no
+/// way back, and the time is linear in the SAN's length.
+#[derive(Debug)]
+pub(crate) struct NamePattern {
+    kind: SanKind,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SanKind {
+    Dns,
+    Uri,
+}
+
+#[derive(Debug)]
+enum Part {
+    Literal(Box<[u8]>),
+    Placeholder(Placeholder, NameKind),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Placeholder {
+    Namespace,
+    ServiceAccount,
+    TrustDomain,
+}
+
+impl Placeholder {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "namespace" => Some(Self::Namespace),
+            "serviceAccount" => Some(Self::ServiceAccount),
+            "trustDomain" => Some(Self::TrustDomain),
+            _ => None,
+        }
+    }
+
+    /// What it matches. Kubernetes allows dots in a service account's name. A URI's path can hold them; in a DNS name
+    /// they separate it from the next label, so there it is one label.
+    fn name_kind(self, kind: SanKind) -> NameKind {
+        match (self, kind) {
+            (Self::Namespace, _) | (Self::ServiceAccount, SanKind::Dns) => NameKind::Label,
+            (Self::ServiceAccount, SanKind::Uri) => NameKind::Subdomain,
+            (Self::TrustDomain, _) => NameKind::TrustDomain,
+        }
+    }
+}
+
+impl NamePattern {
+    /// Compiles the text of a pattern for one kind of SAN.
+    pub(crate) fn compile(text: &str, kind: SanKind) -> Result<Self, PatternError> {
+        if let Some(stray) = text.chars().find(|c| !c.is_ascii_graphic()) {
+            return Err(PatternError::NotPrintable(stray));
+        }
+        // A DNS SAN loses its trailing dot before it is compared; so does the pattern.
+        let mut rest = match kind {
+            SanKind::Dns => without_trailing_dot(text),
+            SanKind::Uri => text,
+        };
+        let mut parts = Vec::new();
+        let mut seen = Vec::new();
+        while !rest.is_empty() {
+            let (literal, after) = match rest.find(['{', '}']) {
+                Some(brace) => rest.split_at_checked(brace).unwrap_or((rest, "")),
+                None => (rest, ""),
+            };
+            if !literal.is_empty() {
+                parts.push(Part::Literal(literal.as_bytes().into()));
+            }
+            if after.is_empty() {
+                break;
+            }
+            let (name, after) = after
+                .strip_prefix('{')
+                .and_then(|after| after.split_once('}'))
+                .filter(|(name, _)| !name.contains('{'))
+                .ok_or(PatternError::UnbalancedBrace)?;
+            let placeholder = Placeholder::named(name)
+                .ok_or_else(|| PatternError::UnknownPlaceholder(name.to_owned()))?;
+            if seen.contains(&placeholder) {
+                return Err(PatternError::Repeated(name.to_owned()));
+            }
+            let name_kind = placeholder.name_kind(kind);
+            let next = after.bytes().next();
+            if next.is_some_and(|byte| {
+                byte == b'{' || name_kind.may_contain(byte.to_ascii_lowercase())
+            }) {
+                return Err(PatternError::Ambiguous(name.to_owned()));
+            }
+            seen.push(placeholder);
+            parts.push(Part::Placeholder(placeholder, name_kind));
+            rest = after;
+        }
+        if !seen.contains(&Placeholder::Namespace) {
+            return Err(PatternError::NoNamespace);
+        }
+        Ok(Self { kind, parts })
+    }
+
+    /// What `san` says by this pattern; `None` if it does not match it from end to end.
+    ///
+    /// Letters of either case are the same in a DNS name and in a URI's scheme and authority (RFC 4343; RFC 3986,
+    /// section 6.2.2.1). In the rest of a URI they are not.
+    pub(crate) fn read(&self, san: &San) -> Option<Sender> {
+        let mut rest = match (self.kind, san) {
+            (SanKind::Dns, San::Dns(name)) => Unread::dns(name),
+            (SanKind::Uri, San::Uri(uri)) => Unread::uri(uri),
+            _ => return None,
+        };
+        let (mut namespace, mut service_account, mut trust_domain) = (None, None, None);
+        for part in &self.parts {
+            match part {
+                Part::Literal(literal) => rest.skip(literal)?,
+                Part::Placeholder(placeholder, kind) => {
+                    let name = Some(rest.take(*kind)?);
+                    match placeholder {
+                        Placeholder::Namespace => namespace = name,
+                        Placeholder::ServiceAccount => service_account = name,
+                        Placeholder::TrustDomain => trust_domain = name,
+                    }
+                }
+            }
+        }
+        if !rest.text.is_empty() {
+            return None;
+        }
+        Some(Sender { namespace: namespace?, service_account, trust_domain })
+    }
+}
+
+fn without_trailing_dot(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// What of a SAN has not been matched yet.
+struct Unread<'a> {
+    text: &'a [u8],
+    /// How many bytes of it come in either case.
+    caseless: usize,
+}
+
+impl<'a> Unread<'a> {
+    fn dns(name: &'a str) -> Self {
+        let text = without_trailing_dot(name).as_bytes();
+        Self { text, caseless: text.len() }
+    }
+
+    fn uri(uri: &'a str) -> Self {
+        let path = match uri.split_once("://") {
+            Some((_, authority)) => authority
+                .find(['/', '?', '#'])
+                .and_then(|path| authority.get(path..))
+                .unwrap_or_default(),
+            None => uri.split_once(':').map_or(uri, |(_, path)| path),
+        };
+        Self { text: uri.as_bytes(), caseless: uri.len().saturating_sub(path.len()) }
+    }
+
+    /// Goes past `literal`, or says that it is not next.
+    fn skip(&mut self, literal: &[u8]) -> Option<()> {
+        let next = self.advance(literal.len())?;
+        let (caseless, exact) = next.text.split_at_checked(next.caseless)?;
+        let (literal_caseless, literal_exact) = literal.split_at_checked(next.caseless)?;
+        (caseless.eq_ignore_ascii_case(literal_caseless) && exact == literal_exact).then_some(())
+    }
+
+    /// Takes the longest run that a name of `kind` may contain, if that is a name.
+    fn take(&mut self, kind: NameKind) -> Option<String> {
+        let caseless = self.caseless;
+        let length = (self.text.iter().enumerate())
+            .take_while(|&(position, &byte)| {
+                kind.may_contain(match position < caseless {
+                    true => byte.to_ascii_lowercase(),
+                    false => byte,
+                })
+            })
+            .count();
+        let name = self.advance(length)?.text.to_ascii_lowercase();
+        kind.is_name(&name).then(|| String::from_utf8(name).ok()).flatten()
+    }
+
+    fn advance(&mut self, length: usize) -> Option<Self> {
+        let (next, text) = self.text.split_at_checked(length)?;
+        let caseless = self.caseless;
+        *self = Self { text, caseless: caseless.saturating_sub(length) };
+        Some(Self { text: next, caseless: caseless.min(length) })
+    }
+}
+
+/// Why a pattern cannot be used.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum PatternError {
+    #[error(
+        "where {{{0}}} ends is not certain, because what follows could belong to it: put a character between that it cannot contain"
+    )]
+    Ambiguous(String),
+    #[error("it has no {{namespace}}: every name of a sender must say its namespace")]
+    NoNamespace,
+    #[error("{0:?} cannot be in a pattern: write it in printable ASCII without spaces")]
+    NotPrintable(char),
+    #[error("{{{0}}} occurs twice: a name can say it once")]
+    Repeated(String),
+    #[error("a brace has no partner: a placeholder is written as {{namespace}}")]
+    UnbalancedBrace,
+    #[error(
+        "{{{0}}} is not known: there are {{namespace}}, {{serviceAccount}} and {{trustDomain}}"
+    )]
+    UnknownPlaceholder(String),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! The crate from outside: certificates, connections, configurations, and the rows of the README's behaviour table.
+
+#[cfg(test)]
+mod admission;
+#[cfg(test)]
+mod certificates;
+#[cfg(test)]
+mod configuration;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod pki;
+#[cfg(test)]
+mod readme;

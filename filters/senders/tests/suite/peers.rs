@@ -1,0 +1,222 @@
+//! Which certificate is the connection's, by what Envoy shows of it.
+
+use proptest::prelude::*;
+use sluice_senders::{Certificate, CertificateError, NoIdentity, PeerEvidence, read};
+
+use crate::pki;
+
+/// The certificate of the connection, in each form that Envoy has for it.
+struct Peer {
+    pem: String,
+    encoded: String,
+    digest: String,
+    certificate: Certificate,
+}
+
+fn peer(san: &str) -> Peer {
+    let issued = pki::certificate([pki::dns(san)]);
+    let certificate = Certificate::from_der(issued.der()).unwrap();
+    let digest = certificate.sha256().iter().map(|byte| format!("{byte:02x}")).collect();
+    let pem = issued.pem();
+    let encoded = percent_encoded(&pem);
+    Peer { pem, encoded, digest, certificate }
+}
+
+/// As Envoy encodes a PEM (`urlEncodedPemEncodedPeerCertificate`).
+fn percent_encoded(pem: &str) -> String {
+    pem.chars()
+        .map(|c| match c {
+            '\n' => "%0A".to_owned(),
+            ' ' => "%20".to_owned(),
+            '+' => "%2B".to_owned(),
+            '/' => "%2F".to_owned(),
+            '=' => "%3D".to_owned(),
+            c => c.to_string(),
+        })
+        .collect()
+}
+
+impl Peer {
+    /// What an Envoy with `connection.peer_certificate` shows.
+    fn evidence(&self) -> PeerEvidence<'_> {
+        PeerEvidence {
+            certificate: Some(self.pem.as_bytes()),
+            certificate_valid: Some(&[1]),
+            presented: Some(&[1]),
+            digest: Some(self.digest.as_bytes()),
+            xfcc: &[],
+        }
+    }
+
+    /// What an Envoy without it shows, with these values of `x-forwarded-client-cert`.
+    fn older<'a>(&'a self, xfcc: &'a [&'a [u8]]) -> PeerEvidence<'a> {
+        PeerEvidence { certificate: None, certificate_valid: None, xfcc, ..self.evidence() }
+    }
+
+    fn xfcc(&self) -> String {
+        format!(
+            r#"Hash={};Cert="{}";Subject="CN=x";URI=;DNS=*.payments"#,
+            self.digest, self.encoded
+        )
+    }
+}
+
+#[test]
+fn a_connection_without_a_certificate_is_nobody() {
+    let peer = peer("*.payments");
+    let xfcc = peer.xfcc();
+    for evidence in [
+        PeerEvidence::default(),
+        PeerEvidence { certificate: Some(b""), ..PeerEvidence::default() },
+        PeerEvidence {
+            presented: Some(&[0]),
+            certificate_valid: Some(&[0]),
+            ..PeerEvidence::default()
+        },
+        // Plain HTTP with everything else forged: without a presented certificate the header is not looked at.
+        PeerEvidence { presented: None, ..peer.older(&[xfcc.as_bytes()]) },
+        PeerEvidence { presented: Some(&[0]), ..peer.older(&[xfcc.as_bytes()]) },
+        PeerEvidence { presented: Some(b"1"), ..peer.older(&[xfcc.as_bytes()]) },
+    ] {
+        assert_eq!(read(&evidence), Err(NoIdentity::NoCertificate), "{evidence:?}");
+    }
+}
+
+#[test]
+fn a_certificate_that_was_not_verified_is_nobody() {
+    let peer = peer("*.payments");
+    let xfcc = peer.xfcc();
+    for valid in [&[0][..], &[], &[2], &[1, 0], b"1", b"true"] {
+        for evidence in [peer.evidence(), peer.older(&[xfcc.as_bytes()])] {
+            let evidence = PeerEvidence { certificate_valid: Some(valid), ..evidence };
+            assert_eq!(read(&evidence), Err(NoIdentity::NotVerified), "{valid:?}");
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_is_nobody() {
+    let peer = peer("*.payments");
+    let broken = peer.pem.replacen("MII", "AAA", 1).replacen("MIH", "AAA", 1);
+    for (text, error) in [(&b"x"[..], Some(CertificateError::NotPem)), (broken.as_bytes(), None)] {
+        let evidence = PeerEvidence { certificate: Some(text), ..peer.evidence() };
+        let Err(NoIdentity::Unreadable(found)) = read(&evidence) else {
+            panic!("{text:?} was read")
+        };
+        assert!(error.is_none_or(|error| error == found), "{found}");
+    }
+}
+
+#[test]
+fn another_certificate_in_the_header_is_never_taken_for_the_connections_own() {
+    let (own, other) = (peer("*.payments"), peer("*.victim"));
+    let (own_xfcc, other_xfcc) = (own.xfcc(), other.xfcc());
+    let appended = format!("{own_xfcc},{other_xfcc}");
+    let hash_lies = other_xfcc.replace(&other.digest, &own.digest);
+    let injected = format!(r#"{own_xfcc};Cert="{}""#, other.encoded);
+    let text_only = format!("Hash={};Subject=\"\";URI=;DNS=*.victim", own.digest);
+    let not_a_certificate = "Cert=\"-----BEGIN%20CERTIFICATE-----%0A-----END%20CERTIFICATE-----\"";
+    for values in [
+        &[][..],
+        &[""],
+        &[&*other_xfcc],
+        &[&*appended],
+        &[&*own_xfcc, &*other_xfcc],
+        &[&*hash_lies],
+        &[&*injected],
+        &[&*text_only],
+        &[not_a_certificate],
+    ] {
+        let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
+        assert_eq!(read(&own.older(&values)), Err(NoIdentity::NotInXfcc));
+    }
+}
+
+#[test]
+fn the_header_does_not_count_without_the_connections_digest() {
+    let peer = peer("*.payments");
+    let xfcc = peer.xfcc();
+    let values = [xfcc.as_bytes()];
+    let upper = peer.digest.to_uppercase();
+    assert_ne!(upper, peer.digest);
+    for digest in [None, Some(&b""[..]), Some(upper.as_bytes()), peer.digest.as_bytes().get(..63)] {
+        let evidence = PeerEvidence { digest, ..peer.older(&values) };
+        assert_eq!(read(&evidence), Err(NoIdentity::NotInXfcc), "{digest:?}");
+    }
+}
+
+#[test]
+fn the_header_is_not_read_where_envoy_has_the_certificate() {
+    let (own, other) = (peer("*.payments"), peer("*.victim"));
+    let xfcc = other.xfcc();
+    let evidence = PeerEvidence {
+        xfcc: &[xfcc.as_bytes()],
+        digest: Some(other.digest.as_bytes()),
+        ..own.evidence()
+    };
+    assert_eq!(read(&evidence), Ok(own.certificate));
+}
+
+#[test]
+fn the_certificate_is_read_with_real_line_breaks_or_percent_encoded() {
+    let peer = peer("*.payments");
+    assert_eq!(read(&peer.evidence()).as_ref(), Ok(&peer.certificate));
+    let encoded = PeerEvidence { certificate: Some(peer.encoded.as_bytes()), ..peer.evidence() };
+    assert_eq!(read(&encoded).as_ref(), Ok(&peer.certificate));
+}
+
+#[test]
+fn an_envoy_that_does_not_say_whether_it_verified_is_believed() {
+    let peer = peer("*.payments");
+    let evidence = PeerEvidence { certificate_valid: None, ..peer.evidence() };
+    assert_eq!(read(&evidence), Ok(peer.certificate.clone()));
+}
+
+#[test]
+fn the_last_element_of_the_header_counts_if_it_is_the_connections_certificate() {
+    let (own, other) = (peer("*.payments"), peer("*.victim"));
+    let (own_xfcc, other_xfcc) = (own.xfcc(), other.xfcc());
+    let appended = format!("{other_xfcc},{own_xfcc}");
+    for values in [
+        &[own_xfcc.as_bytes()][..],
+        &[appended.as_bytes()],
+        &[other_xfcc.as_bytes(), own_xfcc.as_bytes()],
+    ] {
+        assert_eq!(read(&own.older(values)).as_ref(), Ok(&own.certificate));
+    }
+}
+
+#[test]
+fn a_cached_result_is_found_for_the_same_certificate_and_for_no_other() {
+    let (own, other) = (peer("*.payments"), peer("*.victim"));
+    let (own_xfcc, other_xfcc) = (own.xfcc(), other.xfcc());
+    let (own_values, other_values) = ([own_xfcc.as_bytes()], [other_xfcc.as_bytes()]);
+    let evidence = [
+        own.evidence(),
+        other.evidence(),
+        own.older(&own_values),
+        other.older(&other_values),
+        // The other's certificate in the header of a connection that is not the other's.
+        own.older(&other_values),
+    ];
+    let keys = evidence.map(|evidence| evidence.presented().unwrap().cache_key().into_owned());
+    let distinct: std::collections::HashSet<_> = keys.iter().collect();
+    assert_eq!(distinct.len(), keys.len());
+    assert_eq!(keys[0], own.evidence().presented().unwrap().cache_key().into_owned());
+    assert_eq!(keys[2], own.older(&own_values).presented().unwrap().cache_key().into_owned());
+}
+
+proptest! {
+    #[test]
+    fn no_header_but_one_that_ends_with_the_own_certificate_identifies(
+        before in "[ -~]{0,60}",
+        after in "[ -~]{0,60}",
+    ) {
+        let own = peer("*.payments");
+        let value = format!("{before}{}{after}", own.xfcc());
+        match read(&own.older(&[value.as_bytes()])) {
+            Ok(certificate) => prop_assert_eq!(certificate, own.certificate),
+            Err(error) => prop_assert_eq!(error, NoIdentity::NotInXfcc),
+        }
+    }
+}
