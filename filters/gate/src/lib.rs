@@ -1,1 +1,27 @@
-//! sluice-gate
+//! The gate: the five stages in their order, as a function of values.
+//!
+//! ```text
+//! request head  senders -> tenant -> export -> route     request.rs
+//! request body  frame -> decode -> records               body.rs
+//! reply         what the backend said -> what is told    answer.rs
+//! ```
+//!
+//! Nothing here calls Envoy. Each step takes what came and returns what is to be done, and only the
+//! crate `module` does it.
+
+mod answer;
+mod body;
+mod certificates;
+mod config;
+mod count;
+mod export;
+mod headers;
+mod request;
+
+pub use answer::{Reading, ReplyHead, ReplyStep, Sent};
+pub use body::{BodyEdit, BodyStep, Forward, Held};
+pub use certificates::Certificates;
+pub use config::{Gate, Limits};
+pub use count::Count;
+pub use headers::Headers;
+pub use request::{HeadStep, Reply, RequestHead};

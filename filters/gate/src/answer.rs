@@ -1,0 +1,173 @@
+//! The reply: what the backend said, merged with what the gate dropped, in the sender's protocol.
+
+use log::Level;
+use sluice_otlp::Signal;
+use sluice_records::Violations;
+use sluice_reply::{BackendReply, Code, Failure, LocalReply, Protocol, Told, Written, told};
+use sluice_route::Kind;
+use sluice_tenant::HeaderEdit;
+
+use crate::{Count, Headers, Reply};
+
+/// A request that is with its backend, and what its reply must take into account.
+#[derive(Debug)]
+pub struct Sent {
+    protocol: Protocol,
+    signal: Signal,
+    backend: Kind,
+    dropped: Option<Violations>,
+    /// Whether there was no record in it.
+    nothing: bool,
+}
+
+/// The head of a backend's reply, as Envoy hands it out.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplyHead<'a> {
+    /// The headers, pseudo headers included.
+    pub headers: Headers<'a>,
+    /// Whether nothing follows.
+    pub end_of_stream: bool,
+}
+
+/// What is to be done with a reply after its head.
+#[derive(Debug)]
+#[must_use]
+pub enum ReplyStep {
+    /// The gate answers in its place.
+    Answer(Reply),
+    /// It goes on as it is.
+    Pass(Vec<Count>),
+    /// Its head goes on with these edits, and its body is to be replaced.
+    Rewrite {
+        /// The edits to the head.
+        edits: Vec<HeaderEdit>,
+        /// What the body is read with.
+        reading: Reading,
+    },
+}
+
+/// A reply whose head has gone on. It exists only until its body has come.
+#[derive(Debug)]
+pub struct Reading {
+    sent: Sent,
+    status: u16,
+    content_type: Vec<u8>,
+    retry_after: Option<Vec<u8>>,
+    /// The body is the Lua filter's stand-in for none.
+    header_only: bool,
+}
+
+/// The header by which the Lua filter behind the module says that a reply had no body, and what
+/// its status was. A wasm filter can add neither body nor trailers to such a reply.
+pub(crate) const HEADER_ONLY: &str = "x-sluice-header-only";
+
+impl Sent {
+    pub(crate) const fn new(
+        protocol: Protocol,
+        signal: Signal,
+        backend: Kind,
+        dropped: Option<Violations>,
+        nothing: bool,
+    ) -> Self {
+        Self { protocol, signal, backend, dropped, nothing }
+    }
+
+    /// Decides on a reply by its head.
+    pub fn on_reply_head(self, head: &ReplyHead<'_>) -> ReplyStep {
+        let headers = head.headers;
+        if self.protocol == Protocol::Grpc && headers.first("grpc-status").is_some() {
+            // Backends are spoken to over HTTP: this is Envoy's own answer, and it is gRPC already.
+            return ReplyStep::Pass(vec![Count::request(Some(self.signal), "failed")]);
+        }
+        let header_only = headers.number(HEADER_ONLY);
+        let status = header_only.or_else(|| headers.number(":status"));
+        let reading = Reading {
+            status: status.and_then(|status| u16::try_from(status).ok()).unwrap_or(500),
+            content_type: headers.first("content-type").unwrap_or_default().to_vec(),
+            retry_after: headers.first("retry-after").map(<[u8]>::to_vec),
+            header_only: header_only.is_some(),
+            sent: self,
+        };
+        // Status and headers do not depend on what the body says.
+        let told = reading.told(&[]);
+        if head.end_of_stream {
+            return ReplyStep::Answer(reading.answer(&told));
+        }
+        let mut edits = reading.sent.protocol.reply_edits(&told);
+        edits.push(HeaderEdit::remove(HEADER_ONLY));
+        ReplyStep::Rewrite { edits, reading }
+    }
+}
+
+impl Reading {
+    /// The most of a reply's body that is read, in bytes. OTLP's replies are a count and a text.
+    pub const MAX_BODY: usize = 64 << 10;
+
+    /// What takes the place of the reply's body. A body over [`Self::MAX_BODY`] is passed as an
+    /// empty one: its status has said what matters.
+    #[must_use]
+    pub fn finish(&self, body: &[u8]) -> (Written, Count) {
+        let body = if self.header_only { &[] } else { body };
+        let told = self.told(body);
+        (self.sent.protocol.write(&told), self.count(&told))
+    }
+
+    /// The trailers of a gRPC reply into which no message can be put any more.
+    #[must_use]
+    pub fn finish_without_message(&self) -> (Written, Count) {
+        let told = match self.told(&[]) {
+            Told::Success(_) => Told::Failure(self.voiceless()),
+            failure @ Told::Failure(_) => failure,
+        };
+        (self.sent.protocol.write(&told), self.count(&told))
+    }
+
+    fn told(&self, body: &[u8]) -> Told {
+        let reply = BackendReply {
+            name: self.sent.backend.as_str(),
+            status: self.status,
+            content_type: &self.content_type,
+            retry_after: self.retry_after.as_deref(),
+            body,
+        };
+        told(&reply, self.sent.dropped.as_ref(), self.sent.nothing)
+    }
+
+    /// Answers a reply that is a head alone.
+    fn answer(&self, told: &Told) -> Reply {
+        let protocol = self.sent.protocol;
+        if let Some(reply) = protocol.answer(told) {
+            return Reply { reply, counts: vec![self.count(told)], log: None };
+        }
+        let failure = self.voiceless();
+        let log = Some((Level::Error, failure.message.clone()));
+        let counts = vec![Count::request(Some(self.sent.signal), "failed")];
+        let reply = LocalReply::Grpc { status: failure.status(), details: None };
+        Reply { reply, counts, log }
+    }
+
+    /// The records are stored and there is no way to say so: an error that is final, as trying
+    /// again would store them twice.
+    fn voiceless(&self) -> Failure {
+        let name = self.sent.backend.as_str();
+        Failure {
+            http_status: 500,
+            code: Code::Internal,
+            message: format!(
+                "{name} stored the records and answered without a body, and this gateway lacks \
+                 the header-only Lua filter that lets it say so over gRPC: do not send them again"
+            ),
+            retry_after: None,
+        }
+    }
+
+    fn count(&self, told: &Told) -> Count {
+        let outcome = match told {
+            Told::Failure(_) => "failed",
+            Told::Success(_) if self.sent.nothing => "nothing",
+            Told::Success(response) if response.partial_success.is_some() => "partial",
+            Told::Success(_) => "stored",
+        };
+        Count::request(Some(self.sent.signal), outcome)
+    }
+}

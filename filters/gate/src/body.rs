@@ -1,0 +1,251 @@
+//! The body of a request: unframed, decoded, checked, and sent on as little changed as can be.
+
+use std::borrow::Cow;
+
+use sluice_otlp::{
+    Signal,
+    content::{Encoding, gunzip, gzip_stored},
+    edits::Edits,
+    grpc,
+};
+use sluice_records::{Verdict, Violations};
+use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
+use sluice_route::Kind;
+use sluice_tenant::HeaderEdit;
+
+use crate::{Count, Gate, Reply, Sent, export::Export};
+
+/// A request whose head has passed. It exists only until its body has come.
+#[derive(Debug)]
+pub struct Held {
+    export: Export,
+    backend: Kind,
+    head: Head,
+}
+
+/// Where the head is while the body comes.
+#[derive(Debug)]
+enum Head {
+    /// Still here, to be edited when the body is known.
+    Held(Vec<HeaderEdit>),
+    /// On its way to the backend, with this content encoding.
+    Gone(Encoding),
+}
+
+/// What is to be done with a request after its body.
+#[derive(Debug)]
+#[must_use]
+pub enum BodyStep {
+    /// It goes on.
+    Forward(Forward),
+    /// The gate answers.
+    Reply(Reply),
+}
+
+/// A request that goes on to its backend.
+#[derive(Debug)]
+pub struct Forward {
+    /// The edits to its head; none if that has gone already.
+    pub edits: Vec<HeaderEdit>,
+    /// What becomes of the body.
+    pub body: BodyEdit,
+    /// What to count.
+    pub counts: Vec<Count>,
+    /// What the backend's reply is read with.
+    pub sent: Sent,
+}
+
+/// What becomes of a body. What the caller has of it need not be copied back unless it has to be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum BodyEdit {
+    /// It goes on as it came, without its first bytes.
+    Keep {
+        /// The body as it came.
+        body: Vec<u8>,
+        /// How many of its first bytes go: a gRPC frame's header, or none.
+        skip: usize,
+    },
+    /// It is replaced.
+    Replace(Vec<u8>),
+}
+
+impl Held {
+    /// Splits the edits to a head into those to make now and those to make with the body.
+    pub(crate) fn new(
+        export: Export,
+        backend: Kind,
+        mut edits: Vec<HeaderEdit>,
+        hold: bool,
+    ) -> (Vec<HeaderEdit>, Self) {
+        if hold {
+            return (Vec::new(), Self { export, backend, head: Head::Held(edits) });
+        }
+        // The body may yet become shorter, and whatever it becomes, it has the encoding that is
+        // announced now.
+        edits.push(HeaderEdit::remove("content-length"));
+        edits.push(content_encoding(export.encoding));
+        (edits, Self { export, backend, head: Head::Gone(export.encoding) })
+    }
+
+    /// What the request carries.
+    #[must_use]
+    pub const fn signal(&self) -> Signal {
+        self.export.signal
+    }
+}
+
+impl Gate {
+    /// The answer to a body that has grown over its limit before it came to its end.
+    pub fn on_body_too_large(&self, held: &Held) -> Reply {
+        let refusal = Refusal::BodyTooLarge { limit: self.limits.body_bytes };
+        Reply::refuse(held.export.protocol, Some(held.export.signal), &refusal)
+    }
+
+    /// The answer to trailers behind a body that Envoy does not hold any more, where a message
+    /// cannot be put in front of them.
+    pub fn on_stray_trailers(&self, held: &Held) -> Reply {
+        Reply::refuse(held.export.protocol, Some(held.export.signal), &Refusal::Trailers)
+    }
+
+    /// Decides on a request by its whole body.
+    pub fn on_body(&self, held: Held, body: Vec<u8>) -> BodyStep {
+        let Export { protocol, signal, .. } = held.export;
+        match self.decide_body(held, body) {
+            Ok(step) => step,
+            Err(refusal) => BodyStep::Reply(Reply::refuse(protocol, Some(signal), &refusal)),
+        }
+    }
+
+    fn decide_body(&self, held: Held, body: Vec<u8>) -> Result<BodyStep, Refusal> {
+        let limit = self.limits.body_bytes;
+        if body.len() > limit {
+            return Err(Refusal::BodyTooLarge { limit });
+        }
+        let Export { signal, protocol, encoding } = held.export;
+        let (skip, encoding) = match protocol {
+            Protocol::Grpc => (grpc::HEADER, message_encoding(&body, encoding)?),
+            Protocol::HttpJson | Protocol::HttpProtobuf => (0, encoding),
+        };
+        let payload = body.get(skip..).unwrap_or_default();
+        let (message, at) = self.decoded(payload, encoding, skip)?;
+        let (verdict, edits) = match &self.rules {
+            Some(rules) => rules
+                .check(&message, at, signal)
+                .map_err(|malformed| Refusal::Malformed { signal, malformed })?
+                .into_parts(),
+            None => (Verdict::AllKept, Edits::default()),
+        };
+        let (nothing, dropped) = match verdict {
+            Verdict::AllDropped(violations) => return Err(Refusal::AllDropped(violations)),
+            Verdict::Nothing => match nothing_stored(&held.export) {
+                Some(reply) => return Ok(BodyStep::Reply(reply)),
+                None => (true, None),
+            },
+            Verdict::AllKept => (false, None),
+            Verdict::SomeDropped(violations) => (false, Some(violations)),
+        };
+        let checked = if edits.is_empty() {
+            Outgoing { body: BodyEdit::Keep { body, skip }, encoding }
+        } else {
+            let mut buffer = match message {
+                Cow::Owned(decoded) => decoded,
+                Cow::Borrowed(_) => body,
+            };
+            // The edits count from where the message began, frame included.
+            edits.apply(&mut buffer, at);
+            Outgoing { body: BodyEdit::Replace(buffer), encoding: Encoding::Identity }
+        };
+        let counts = dropped.iter().flat_map(crate::body::dropped).collect();
+        let sent = Sent::new(protocol, signal, held.backend, dropped, nothing);
+        let (edits, body) = checked.join(held.head);
+        Ok(BodyStep::Forward(Forward { edits, body, counts, sent }))
+    }
+
+    /// The message in a payload, and the offset at which it begins in the buffer that holds it.
+    fn decoded<'b>(
+        &self,
+        payload: &'b [u8],
+        encoding: Encoding,
+        skip: usize,
+    ) -> Result<(Cow<'b, [u8]>, usize), Refusal> {
+        let limit = self.limits.decoded_bytes;
+        match encoding {
+            Encoding::Identity if payload.len() > limit => Err(Refusal::DecodedTooLarge { limit }),
+            Encoding::Identity => Ok((Cow::Borrowed(payload), skip)),
+            Encoding::Gzip => Ok((Cow::Owned(gunzip(payload, limit)?), 0)),
+        }
+    }
+}
+
+/// How the one message of a gRPC body is compressed.
+fn message_encoding(body: &[u8], announced: Encoding) -> Result<Encoding, Refusal> {
+    let frame = grpc::read(body)?;
+    match (frame.compressed, announced) {
+        (false, _) => Ok(Encoding::Identity),
+        (true, Encoding::Identity) => Err(Refusal::CompressedWithoutEncoding),
+        (true, encoding) => Ok(encoding),
+    }
+}
+
+/// The answer to a request without records, which need not trouble a backend. `None` over gRPC:
+/// only a backend can give the reply the body that success needs there.
+fn nothing_stored(export: &Export) -> Option<Reply> {
+    let told = Told::Success(ExportResponse::default());
+    let reply = export.protocol.answer(&told)?;
+    let counts = vec![Count::request(Some(export.signal), "nothing")];
+    Some(Reply { reply, counts, log: None })
+}
+
+/// A body as it would best go on, and how it is then compressed.
+struct Outgoing {
+    body: BodyEdit,
+    encoding: Encoding,
+}
+
+impl Outgoing {
+    /// Brings body and head together: a head that is still here says what the body is, and a body
+    /// whose head has gone becomes what that said.
+    fn join(self, head: Head) -> (Vec<HeaderEdit>, BodyEdit) {
+        match head {
+            Head::Held(mut edits) => {
+                edits.push(content_encoding(self.encoding));
+                edits.push(HeaderEdit::set("content-length", self.body.len().to_string()));
+                (edits, self.body)
+            }
+            Head::Gone(announced) if announced == self.encoding => (Vec::new(), self.body),
+            // Only gzip is announced and not kept: by a cut, or by a message that was not flagged.
+            Head::Gone(_) => (Vec::new(), BodyEdit::Replace(gzip_stored(self.body.as_slice()))),
+        }
+    }
+}
+
+impl BodyEdit {
+    /// The body as it goes on.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Keep { body, skip } => body.get(*skip..).unwrap_or_default(),
+            Self::Replace(body) => body,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+}
+
+fn content_encoding(encoding: Encoding) -> HeaderEdit {
+    match encoding {
+        // Not "identity": every backend refuses that value.
+        Encoding::Identity => HeaderEdit::remove("content-encoding"),
+        Encoding::Gzip => HeaderEdit::set("content-encoding", "gzip"),
+    }
+}
+
+pub(crate) fn dropped(violations: &Violations) -> impl Iterator<Item = Count> {
+    violations.by_rule().iter().map(|violation| Count::RecordsDropped {
+        signal: violations.signal().as_str(),
+        reason: violation.reason.label(),
+        records: violation.records,
+    })
+}

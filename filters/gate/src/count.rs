@@ -1,0 +1,55 @@
+//! What the gate counts.
+
+use sluice_otlp::Signal;
+
+/// A step of one counter. Tags are few by construction: none of them is a sender's own text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Count {
+    /// A request has got its answer.
+    Request {
+        /// What it carried, as far as that was known.
+        signal: Option<&'static str>,
+        /// What became of it: `stored`, `partial`, `nothing`, `failed` (by the backend), or the
+        /// label of its refusal.
+        outcome: &'static str,
+    },
+    /// Records were dropped.
+    RecordsDropped {
+        /// What they are.
+        signal: &'static str,
+        /// How they broke their rule.
+        reason: &'static str,
+        /// How many.
+        records: u64,
+    },
+}
+
+impl Count {
+    pub(crate) fn request(signal: Option<Signal>, outcome: &'static str) -> Self {
+        Self::Request { signal: signal.map(Signal::as_str), outcome }
+    }
+
+    /// By how much the counter grows.
+    #[must_use]
+    pub const fn step(self) -> u64 {
+        match self {
+            Self::Request { .. } => 1,
+            Self::RecordsDropped { records, .. } => records,
+        }
+    }
+
+    /// The counter's name in Envoy. A tag is written as Istio's `extraStatTags` takes it out again
+    /// (`(signal=\.=(.*?);\.;)`), as the ABI has no tags.
+    #[must_use]
+    pub fn stat_name(self) -> String {
+        match self {
+            Self::Request { signal, outcome } => {
+                let signal = signal.unwrap_or("none");
+                format!("signal=.={signal};.;outcome=.={outcome};.;sluice_requests_total")
+            }
+            Self::RecordsDropped { signal, reason, .. } => {
+                format!("signal=.={signal};.;reason=.={reason};.;sluice_records_dropped_total")
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a request's head says that its body is.
+
+use sluice_otlp::{Signal, content::Encoding};
+use sluice_reply::{Protocol, Refusal};
+use sluice_route::PROTOBUF;
+
+use crate::Headers;
+
+/// An OTLP export whose body has not been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Export {
+    pub(crate) signal: Signal,
+    pub(crate) protocol: Protocol,
+    /// How the body is compressed; over gRPC, how a message is that is flagged so.
+    pub(crate) encoding: Encoding,
+}
+
+/// The protocol in which a sender is answered, whatever its request turns out to be.
+///
+/// Envoy latches by the same rule whether a request is gRPC, and makes local replies accordingly
+/// (`source/common/grpc/common.cc`, `hasGrpcContentType`).
+pub(crate) fn protocol(headers: Headers<'_>) -> Protocol {
+    const GRPC: &[u8] = b"application/grpc";
+    let content_type = headers.first("content-type").unwrap_or_default();
+    match content_type.strip_prefix(GRPC) {
+        Some([] | [b'+', ..]) => Protocol::Grpc,
+        _ if media_type(content_type).eq_ignore_ascii_case(b"application/json") => {
+            Protocol::HttpJson
+        }
+        _ => Protocol::HttpProtobuf,
+    }
+}
+
+impl Export {
+    /// Reads the head of an export in `protocol`.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of a request that is not an OTLP export that the gate can check.
+    pub(crate) fn from_head(headers: Headers<'_>, protocol: Protocol) -> Result<Self, Refusal> {
+        let target = headers.first(":path").unwrap_or_default();
+        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let signal = match protocol {
+            Protocol::Grpc => Signal::from_grpc_path(path),
+            Protocol::HttpJson | Protocol::HttpProtobuf => Signal::from_http_path(path),
+        };
+        let signal = signal.ok_or_else(|| Refusal::Path(lossy(path)))?;
+        let method = headers.first(":method").unwrap_or_default();
+        if method != b"POST" {
+            return Err(Refusal::Method(lossy(method)));
+        }
+        let content_type = headers.joined("content-type");
+        let accepted = match protocol {
+            Protocol::Grpc => {
+                matches!(content_type.as_slice(), b"application/grpc" | b"application/grpc+proto")
+            }
+            Protocol::HttpJson => false,
+            Protocol::HttpProtobuf => {
+                media_type(&content_type).eq_ignore_ascii_case(PROTOBUF.as_bytes())
+            }
+        };
+        if !accepted {
+            return Err(Refusal::ContentType(lossy(&content_type)));
+        }
+        let header = match protocol {
+            Protocol::Grpc => "grpc-encoding",
+            Protocol::HttpJson | Protocol::HttpProtobuf => "content-encoding",
+        };
+        let value = headers.joined(header);
+        let encoding = Encoding::from_header(&value)
+            .ok_or_else(|| Refusal::Encoding { header, value: lossy(&value) })?;
+        Ok(Self { signal, protocol, encoding })
+    }
+}
+
+/// A content type without its parameters.
+fn media_type(content_type: &[u8]) -> &[u8] {
+    content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    const MAX: usize = 200;
+    String::from_utf8_lossy(bytes.get(..MAX).unwrap_or(bytes)).into_owned()
+}

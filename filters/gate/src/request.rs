@@ -1,0 +1,139 @@
+//! The head of a request: who sends, for which tenant, what, and where to.
+
+use log::Level;
+use sluice_otlp::Signal;
+use sluice_reply::{LocalReply, Protocol, Refusal};
+use sluice_senders::{Admitted, Ambiguity, PeerEvidence};
+use sluice_tenant::HeaderEdit;
+
+use crate::{
+    BodyStep, Certificates, Count, Gate, Headers, Held,
+    export::{Export, protocol},
+};
+
+/// The head of a request, as Envoy hands it out.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// The headers, pseudo headers included.
+    pub headers: Headers<'a>,
+    /// What Envoy says of the connection's certificate; `xfcc` is filled in from the headers.
+    pub peer: PeerEvidence<'a>,
+    /// Whether nothing follows.
+    pub end_of_stream: bool,
+    /// The time, in seconds since the epoch.
+    pub now: u64,
+}
+
+/// What is to be done with a request after its head.
+#[derive(Debug)]
+#[must_use]
+pub enum HeadStep {
+    /// The body decides. Until then the head is held, or it goes on with these edits, and cannot be
+    /// changed any more.
+    Body {
+        /// The edits to make now; none while the head is held.
+        edits: Vec<HeaderEdit>,
+        /// What the body is checked with.
+        held: Held,
+    },
+    /// No body follows, and the request is decided.
+    Decided(BodyStep),
+    /// It goes on with these edits, and the gate has no more to do with it.
+    Pass(Vec<HeaderEdit>),
+    /// The gate answers.
+    Reply(Reply),
+}
+
+/// An answer of the gate's own.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct Reply {
+    /// The answer.
+    pub reply: LocalReply,
+    /// What to count.
+    pub counts: Vec<Count>,
+    /// What to log.
+    pub log: Option<(Level, String)>,
+}
+
+impl Reply {
+    pub(crate) fn refuse(protocol: Protocol, signal: Option<Signal>, refusal: &Refusal) -> Self {
+        let label = refusal.label();
+        let mut counts = vec![Count::request(signal, label)];
+        if let Refusal::AllDropped(violations) = refusal {
+            counts.extend(crate::body::dropped(violations));
+        }
+        let reply = protocol.refuse(refusal);
+        // One line for each refused request would let a stranger fill the disk; the counters show
+        // them all, and the debug level shows why.
+        let log = Some((Level::Debug, format!("refused: {label}: {refusal}")));
+        Self { reply, counts, log }
+    }
+}
+
+impl Gate {
+    /// Decides on a request by its head.
+    pub fn on_head(&self, head: &RequestHead<'_>, certificates: &mut Certificates) -> HeadStep {
+        let protocol = protocol(head.headers);
+        match self.decide_head(head, protocol, certificates) {
+            Ok(step) => step,
+            Err((signal, refusal)) => HeadStep::Reply(Reply::refuse(protocol, signal, &refusal)),
+        }
+    }
+
+    fn decide_head(
+        &self,
+        head: &RequestHead<'_>,
+        protocol: Protocol,
+        certificates: &mut Certificates,
+    ) -> Result<HeadStep, (Option<Signal>, Refusal)> {
+        let unknown = |refusal: Refusal| (None, refusal);
+        let headers = head.headers;
+        let admitted = self.admit(head, certificates).map_err(unknown)?;
+        let mut edits = match &self.tenancy {
+            Some(tenancy) => tenancy
+                .assign(admitted.as_ref())
+                .map_err(|refusal| unknown(refusal.into()))?
+                .header_edits(headers.names()),
+            None => Vec::new(),
+        };
+        let Some(routes) = &self.routes else {
+            return Ok(HeadStep::Pass(edits));
+        };
+
+        let export = Export::from_head(headers, protocol).map_err(unknown)?;
+        let known = |refusal: Refusal| (Some(export.signal), refusal);
+        let backend =
+            routes.pick(export.signal).ok_or_else(|| known(Refusal::NoBackend(export.signal)))?;
+        let limit = self.limits.body_bytes;
+        let announced = headers.number("content-length").unwrap_or(0);
+        if usize::try_from(announced).unwrap_or(usize::MAX) > limit {
+            return Err(known(Refusal::BodyTooLarge { limit }));
+        }
+        edits.extend(backend.header_edits());
+
+        let (edits, held) = Held::new(export, backend.kind(), edits, self.hold_headers);
+        if head.end_of_stream {
+            let mut step = self.on_body(held, Vec::new());
+            if let BodyStep::Forward(forward) = &mut step {
+                forward.edits.splice(..0, edits);
+            }
+            return Ok(HeadStep::Decided(step));
+        }
+        Ok(HeadStep::Body { edits, held })
+    }
+
+    /// Lets the sender in. `None` only where the configuration does not ask who sends.
+    fn admit(
+        &self,
+        head: &RequestHead<'_>,
+        certificates: &mut Certificates,
+    ) -> Result<Option<Admitted>, Refusal> {
+        let Some(senders) = &self.senders else { return Ok(None) };
+        let xfcc: Vec<_> = head.headers.all("x-forwarded-client-cert").collect();
+        let certificate = certificates.read(&PeerEvidence { xfcc: &xfcc, ..head.peer })?;
+        let fixed = self.tenancy.as_ref().is_some_and(|tenancy| tenancy.is_fixed());
+        let ambiguity = if fixed { Ambiguity::Tolerated } else { Ambiguity::Refused };
+        Ok(Some(senders.admit(&certificate, head.now, ambiguity)?))
+    }
+}

@@ -1,0 +1,96 @@
+//! Envoy's host functions, as far as the gate needs them.
+//!
+//! The SDK's functions panic on any status that they do not expect. Each function here says when
+//! Envoy returns no such status (`source/extensions/common/wasm/context.cc`).
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use proxy_wasm::{
+    hostcalls,
+    types::{BufferType, GrpcStatusCode, MapType},
+};
+use sluice_reply::LocalReply;
+use sluice_tenant::HeaderEdit;
+
+/// The headers of `map`. Safe in the callback that brings that map, and while its headers are held.
+/// Values are bytes: the SDK's text getters panic on what is not UTF-8.
+pub(crate) fn headers(map: MapType) -> Vec<(String, Vec<u8>)> {
+    hostcalls::get_map_bytes(map).unwrap_or_default()
+}
+
+/// Edits the headers of `map`. Safe where [`headers`] is. Setting removes every copy first, as
+/// older Envoys replace only the first.
+pub(crate) fn edit(map: MapType, edits: &[HeaderEdit]) {
+    for edit in edits {
+        let _done = match edit {
+            HeaderEdit::Remove(name) => hostcalls::remove_map_value(map, name),
+            HeaderEdit::Set(name, value) if name.starts_with(':') => {
+                hostcalls::set_map_value(map, name, Some(value))
+            }
+            HeaderEdit::Set(name, value) => hostcalls::remove_map_value(map, name)
+                .and_then(|()| hostcalls::add_map_value(map, name, value)),
+        };
+    }
+}
+
+/// Sets trailers. Safe in the callback of trailers, and in that of a body at its end.
+pub(crate) fn set_trailers(map: MapType, trailers: &[(&'static str, String)]) {
+    for (name, value) in trailers {
+        let _done = hostcalls::set_map_value(map, name, Some(value));
+    }
+}
+
+/// The first `size` bytes of `buffer`. Safe anywhere: a buffer that is not there is empty.
+pub(crate) fn read(buffer: BufferType, size: usize) -> Vec<u8> {
+    if size == 0 {
+        return Vec::new();
+    }
+    hostcalls::get_buffer(buffer, 0, size).ok().flatten().unwrap_or_default()
+}
+
+/// Replaces the first `size` bytes of `buffer`. Safe in the callback of that body, and in that of
+/// its trailers while some of it is buffered.
+pub(crate) fn replace(buffer: BufferType, size: usize, bytes: &[u8]) {
+    let _done = hostcalls::set_buffer(buffer, 0, size, bytes);
+}
+
+/// An attribute of the connection, where this Envoy has it.
+pub(crate) fn connection(attribute: &str) -> Option<Vec<u8>> {
+    hostcalls::get_property(vec!["connection", attribute]).ok().flatten()
+}
+
+/// The time in seconds since the epoch.
+pub(crate) fn now() -> u64 {
+    let now = hostcalls::get_current_time().unwrap_or(SystemTime::UNIX_EPOCH);
+    now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Answers in the place of a backend. Safe until the reply's headers have gone.
+pub(crate) fn answer(reply: &LocalReply) {
+    match reply {
+        LocalReply::Grpc { status, details } => {
+            let details =
+                details.as_deref().map(|value| ("grpc-status-details-bin", value.as_bytes()));
+            let metadata = details.into_iter().collect();
+            let code = grpc_code(status.code);
+            let _done = hostcalls::send_grpc_response(code, Some(&status.message), metadata);
+        }
+        LocalReply::Http { status, headers, body } => {
+            let headers = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let _done = hostcalls::send_http_response((*status).into(), headers, Some(body));
+        }
+    }
+}
+
+/// The SDK's name for a status' code.
+const fn grpc_code(code: i32) -> GrpcStatusCode {
+    match code {
+        3 => GrpcStatusCode::InvalidArgument,
+        7 => GrpcStatusCode::PermissionDenied,
+        8 => GrpcStatusCode::ResourceExhausted,
+        12 => GrpcStatusCode::Unimplemented,
+        14 => GrpcStatusCode::Unavailable,
+        16 => GrpcStatusCode::Unauthenticated,
+        _ => GrpcStatusCode::Internal,
+    }
+}

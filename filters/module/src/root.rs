@@ -1,0 +1,57 @@
+//! The plugin's configuration, and the streams that are made from it.
+
+use std::{cell::RefCell, rc::Rc};
+
+use log::{error, info};
+use proxy_wasm::{
+    traits::{Context, HttpContext, RootContext},
+    types::{BufferType, ContextType},
+};
+use sluice_gate::{Certificates, Gate};
+
+use crate::{counters::Counters, host, stream::Stream};
+
+/// One configured plugin on one worker.
+#[derive(Default)]
+pub(crate) struct Root {
+    /// `None` until a configuration has been accepted: a stream without a gate is refused.
+    gate: Option<Rc<Gate>>,
+    shared: Rc<Shared>,
+}
+
+/// What the streams of a worker share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) certificates: RefCell<Certificates>,
+    pub(crate) counters: Counters,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    /// A configuration that is wrong is refused whole, and the one before it stays in force.
+    fn on_configure(&mut self, size: usize) -> bool {
+        let json = host::read(BufferType::PluginConfiguration, size);
+        match Gate::from_json(&json) {
+            Ok(gate) => {
+                info!("sluice {} is configured", env!("CARGO_PKG_VERSION"));
+                self.gate = Some(Rc::new(gate));
+                true
+            }
+            Err(problems) => {
+                for problem in problems {
+                    error!("sluice configuration: {problem}");
+                }
+                false
+            }
+        }
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(self.gate.clone(), Rc::clone(&self.shared))))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
