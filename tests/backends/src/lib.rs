@@ -1,1 +1,197 @@
-//! sluice-backends
+//! Stand-in Loki, Mimir and Tempo: three servers on loopback that answer OTLP pushes as the real
+//! ones do, oddities included, and keep what they took where a test can look at it.
+//!
+//! A push goes through `server` (reads the body, plays a queued [`Reaction`] if there is one),
+//! then through the rules of its backend (`loki`, `mimir`, `tempo`), and ends in the
+//! [`Store`]. What is kept of each contract, and what is not, is in this crate's README.
+
+mod answer;
+mod encoding;
+mod loki;
+mod mimir;
+mod otlp;
+mod push;
+mod server;
+mod standin;
+mod status;
+mod store;
+mod tempo;
+mod tenant;
+mod value;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+pub use answer::{Answer, Reaction};
+pub use store::{Record, Request, Store, Telemetry};
+pub use value::text as value_text;
+
+/// One of the three backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Backend {
+    /// Takes logs at `POST /otlp/v1/logs`.
+    Loki,
+    /// Takes metrics at `POST /otlp/v1/metrics`.
+    Mimir,
+    /// Takes traces at `POST /v1/traces`.
+    Tempo,
+}
+
+impl Backend {
+    /// All three, in the order in which they start.
+    pub const ALL: [Self; 3] = [Self::Loki, Self::Mimir, Self::Tempo];
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Loki => "Loki",
+            Self::Mimir => "Mimir",
+            Self::Tempo => "Tempo",
+        })
+    }
+}
+
+/// The ports to listen on, at 127.0.0.1; 0 takes a free one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// Loki's HTTP port.
+    pub loki: u16,
+    /// Mimir's HTTP port.
+    pub mimir: u16,
+    /// Tempo's OTLP/HTTP port.
+    pub tempo: u16,
+}
+
+/// The addresses to listen on; each must be a loopback address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// Loki's HTTP address.
+    pub loki: SocketAddr,
+    /// Mimir's HTTP address.
+    pub mimir: SocketAddr,
+    /// Tempo's OTLP/HTTP address.
+    pub tempo: SocketAddr,
+}
+
+impl From<Ports> for Addresses {
+    fn from(ports: Ports) -> Self {
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self { loki: at(ports.loki), mimir: at(ports.mimir), tempo: at(ports.tempo) }
+    }
+}
+
+/// Why the backends did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Something else listens there.
+    #[error("port {} is in use ({backend}): stop what listens there, or choose another port", address.port())]
+    InUse {
+        /// The backend that was to listen there.
+        backend: Backend,
+        /// Where it was to listen.
+        address: SocketAddr,
+    },
+    /// The stand-ins hold no secret and ask for none, so they must not be reachable from outside.
+    #[error("{address} is not a loopback address ({backend}): use 127.0.0.1 or [::1]")]
+    NotLoopback {
+        /// The backend that was to listen there.
+        backend: Backend,
+        /// The address that was refused.
+        address: SocketAddr,
+    },
+    /// The system refused the address for another reason.
+    #[error("cannot listen on {address} ({backend}): {source}")]
+    Listen {
+        /// The backend that was to listen there.
+        backend: Backend,
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// The three servers. They end when this is dropped; [`Backends::stop`] also waits for that.
+#[derive(Debug)]
+pub struct Backends {
+    addresses: Addresses,
+    store: Store,
+    servers: JoinSet<()>,
+}
+
+impl Backends {
+    /// Binds all three addresses and serves them on the current tokio runtime.
+    ///
+    /// Takes [`Ports`] (at 127.0.0.1) or [`Addresses`].
+    ///
+    /// # Errors
+    /// [`StartError`] names the first backend that could not listen, and its port. None is left
+    /// running then.
+    pub async fn start(at: impl Into<Addresses>) -> Result<Self, StartError> {
+        let at = at.into();
+        let loki = listen(Backend::Loki, at.loki).await?;
+        let mimir = listen(Backend::Mimir, at.mimir).await?;
+        let tempo = listen(Backend::Tempo, at.tempo).await?;
+        let addresses = Addresses { loki: loki.1, mimir: mimir.1, tempo: tempo.1 };
+        let store = Store::default();
+        let mut servers = JoinSet::new();
+        servers.spawn(server::serve(Backend::Loki, loki.0, store.clone()));
+        servers.spawn(server::serve(Backend::Mimir, mimir.0, store.clone()));
+        servers.spawn(server::serve(Backend::Tempo, tempo.0, store.clone()));
+        Ok(Self { addresses, store, servers })
+    }
+
+    /// Where Loki listens.
+    pub fn loki(&self) -> SocketAddr {
+        self.addresses.loki
+    }
+
+    /// Where Mimir listens.
+    pub fn mimir(&self) -> SocketAddr {
+        self.addresses.mimir
+    }
+
+    /// Where Tempo listens for OTLP/HTTP.
+    pub fn tempo(&self) -> SocketAddr {
+        self.addresses.tempo
+    }
+
+    /// Where the given backend listens.
+    pub fn address(&self, backend: Backend) -> SocketAddr {
+        match backend {
+            Backend::Loki => self.loki(),
+            Backend::Mimir => self.mimir(),
+            Backend::Tempo => self.tempo(),
+        }
+    }
+
+    /// What the backends took, and the queue of answers they will give.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Closes the listeners and every connection, and waits until the ports are free again.
+    pub async fn stop(mut self) {
+        self.servers.shutdown().await;
+    }
+}
+
+async fn listen(
+    backend: Backend,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    if !address.ip().is_loopback() {
+        return Err(StartError::NotLoopback { backend, address });
+    }
+    let refused = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::AddrInUse => StartError::InUse { backend, address },
+        _ => StartError::Listen { backend, address, source },
+    };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let bound = listener.local_addr().map_err(refused)?;
+    Ok((listener, bound))
+}

@@ -1,0 +1,122 @@
+//! What a backend answers: by its own rules, or because a test asked for it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::Full;
+
+use crate::Backend;
+use crate::status::{Code, Status};
+
+/// Media type of protobuf bodies, OTLP 1.x section "OTLP/HTTP".
+pub(crate) const PROTOBUF: &str = "application/x-protobuf";
+/// Media type of JSON bodies, same section.
+pub(crate) const JSON: &str = "application/json";
+
+/// A whole HTTP answer, given after `delay`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status; the default is 200.
+    pub status: StatusCode,
+    /// Headers as they are sent; `content-length` and `date` come from the server.
+    pub headers: HeaderMap,
+    /// The body; must be empty with 204.
+    pub body: Bytes,
+    /// How long the request waits first.
+    pub delay: Duration,
+}
+
+impl Answer {
+    /// An answer with this status, without headers, body or delay.
+    pub fn new(status: StatusCode) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// The same answer with one more header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// The same answer with this body.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The same answer, given later.
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// What the real backend says when a tenant is over its rate limit.
+    ///
+    /// Loki: 429, a Status without code, no `Retry-After`. Mimir: 429, `Retry-After`, the HTTP
+    /// number as code. Tempo: 429, code 8 with RetryInfo, `Retry-After: 5`.
+    pub fn rate_limited(backend: Backend) -> Self {
+        let answer = Self::new(StatusCode::TOO_MANY_REQUESTS);
+        match backend {
+            Backend::Loki => answer
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+                .body(Status::new(Code::UNSET, "ingestion rate limit exceeded").protobuf()),
+            Backend::Mimir => answer
+                .header(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF))
+                .header(RETRY_AFTER, HeaderValue::from_static("6"))
+                .body(
+                    Status::new(Code::http(StatusCode::TOO_MANY_REQUESTS), "request rate limit")
+                        .protobuf(),
+                ),
+            Backend::Tempo => answer
+                .header(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF))
+                .header(RETRY_AFTER, HeaderValue::from_static("5"))
+                .body(
+                    Status::new(Code::RESOURCE_EXHAUSTED, "rate limit exceeded")
+                        .retry_after(Duration::from_secs(5))
+                        .protobuf(),
+                ),
+        }
+    }
+
+    /// A `text/plain` answer as Go's `http.Error` writes it, line break included.
+    pub(crate) fn go_error(status: StatusCode, text: &str) -> Self {
+        Self::text(status, "text/plain; charset=utf-8", format!("{text}\n"))
+            .header(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+    }
+
+    /// An answer with a text body of the given type.
+    pub(crate) fn text(
+        status: StatusCode,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        Self::new(status).header(CONTENT_TYPE, HeaderValue::from_static(content_type)).body(body)
+    }
+
+    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
+        let mut response = Response::new(Full::new(self.body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+/// What a backend does with the next push instead of its own work. The push is recorded as a
+/// [`crate::Request`]; its telemetry is not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// Give this answer.
+    Answer(Answer),
+    /// Read the request, close the connection (HTTP/2: reset the stream) and say nothing.
+    Close,
+    /// Read the request and never answer; ends when the sender goes or the backends stop.
+    Hang,
+}
+
+impl From<Answer> for Reaction {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
+}

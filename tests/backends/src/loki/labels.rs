@@ -1,0 +1,131 @@
+//! How Loki turns OTLP attributes into stream labels and structured metadata
+//! (grafana/loki, pkg/loghttp/push/otlp.go; label names: prometheus/otlptranslator).
+
+use std::collections::BTreeMap;
+
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, InstrumentationScope, KeyValue, any_value::Value,
+};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+
+use crate::value;
+
+/// The resource attributes that are index labels unless configured otherwise.
+const INDEXED: [&str; 18] = [
+    "cloud.availability_zone",
+    "cloud.region",
+    "container.name",
+    "deployment.environment",
+    "deployment.environment.name",
+    "k8s.cluster.name",
+    "k8s.container.name",
+    "k8s.cronjob.name",
+    "k8s.daemonset.name",
+    "k8s.deployment.name",
+    "k8s.job.name",
+    "k8s.namespace.name",
+    "k8s.pod.name",
+    "k8s.replicaset.name",
+    "k8s.statefulset.name",
+    "service.instance.id",
+    "service.name",
+    "service.namespace",
+];
+
+/// Index labels that stand in for a missing service name.
+const NAMES_A_SERVICE: [&str; 3] = ["container_name", "k8s_container_name", "k8s_job_name"];
+
+/// The labels of the stream that a resource's logs end in.
+pub(crate) fn stream(resource: &Resource) -> BTreeMap<String, String> {
+    let mut labels: BTreeMap<_, _> = resource
+        .attributes
+        .iter()
+        .filter(|attribute| is_indexed(attribute))
+        .flat_map(|attribute| folded("", attribute))
+        .collect();
+    let named = labels.get("service_name").is_some_and(|name| !name.is_empty());
+    if !named {
+        let stand_in = NAMES_A_SERVICE.iter().find_map(|name| labels.get(*name));
+        let name = stand_in.cloned().unwrap_or_else(|| "unknown_service".to_owned());
+        labels.insert("service_name".to_owned(), name);
+    }
+    labels
+}
+
+/// A log's structured metadata in Loki's order: record, then resource, then scope. Of a name that
+/// occurs twice, the last one counts.
+pub(crate) fn structured_metadata(
+    resource: &Resource,
+    scope: &InstrumentationScope,
+    log: &LogRecord,
+) -> Vec<(String, String)> {
+    let mut metadata: Vec<_> = log.attributes.iter().flat_map(|one| folded("", one)).collect();
+    let mut field = |name: &str, value: String| metadata.push((name.to_owned(), value));
+    if log.time_unix_nano != 0 && log.observed_time_unix_nano != 0 {
+        field("observed_timestamp", log.observed_time_unix_nano.to_string());
+    }
+    if log.severity_number != 0 {
+        field("severity_number", log.severity_number.to_string());
+    }
+    if !log.severity_text.is_empty() {
+        field("severity_text", log.severity_text.clone());
+    }
+    if log.dropped_attributes_count != 0 {
+        field("dropped_attributes_count", log.dropped_attributes_count.to_string());
+    }
+    if log.flags != 0 {
+        field("flags", log.flags.to_string());
+    }
+    if log.trace_id.iter().any(|byte| *byte != 0) {
+        field("trace_id", hex(&log.trace_id));
+    }
+    if log.span_id.iter().any(|byte| *byte != 0) {
+        field("span_id", hex(&log.span_id));
+    }
+    let of_resource = resource.attributes.iter().filter(|one| !is_indexed(one));
+    metadata.extend(of_resource.flat_map(|one| folded("", one)));
+    metadata.extend(scope.attributes.iter().flat_map(|one| folded("", one)));
+    if !scope.name.is_empty() {
+        metadata.push(("scope_name".to_owned(), scope.name.clone()));
+    }
+    if !scope.version.is_empty() {
+        metadata.push(("scope_version".to_owned(), scope.version.clone()));
+    }
+    metadata
+}
+
+fn is_indexed(attribute: &KeyValue) -> bool {
+    INDEXED.contains(&attribute.key.as_str())
+}
+
+/// One label for a plain value, one for each leaf of a map.
+fn folded(prefix: &str, attribute: &KeyValue) -> Vec<(String, String)> {
+    let name = match prefix {
+        "" => label_name(&attribute.key),
+        _ => label_name(&format!("{prefix}_{}", attribute.key)),
+    };
+    match &attribute.value {
+        Some(AnyValue { value: Some(Value::KvlistValue(map)) }) => {
+            map.values.iter().flat_map(|one| folded(&name, one)).collect()
+        }
+        Some(plain) => vec![(name, value::text(plain))],
+        None => vec![(name, String::new())],
+    }
+}
+
+fn label_name(key: &str) -> String {
+    let name: String =
+        key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("key_{name}")
+    } else if name.starts_with('_') && !name.starts_with("__") {
+        format!("key{name}")
+    } else {
+        name
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

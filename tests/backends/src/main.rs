@@ -1,0 +1,52 @@
+//! `backends`: the stand-in Loki, Mimir and Tempo as a program of its own.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Parser;
+use sluice_backends::{Addresses, Backend, Backends};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Stand-in Loki, Mimir and Tempo: they answer OTLP pushes as the real ones do and show what they
+/// took under /standin/records. Everything is kept in memory. Ends on Ctrl-C or SIGTERM.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Where Loki listens (POST /otlp/v1/logs); port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3100")]
+    loki: SocketAddr,
+    /// Where Mimir listens (POST /otlp/v1/metrics)
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9009")]
+    mimir: SocketAddr,
+    /// Where Tempo listens for OTLP/HTTP (POST /v1/traces)
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:14318")]
+    tempo: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments { loki, mimir, tempo } = Arguments::parse();
+    match run(Addresses { loki, mimir, tempo }).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("backends: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(addresses: Addresses) -> Result<(), Box<dyn std::error::Error>> {
+    // Before the addresses are printed: who reads them may send a signal at once.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let backends = Backends::start(addresses).await?;
+    for backend in Backend::ALL {
+        println!("{backend} http://{}", backends.address(backend));
+    }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    backends.stop().await;
+    Ok(())
+}

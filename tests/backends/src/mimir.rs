@@ -1,0 +1,202 @@
+//! Mimir's rules for `POST /otlp/v1/metrics` (grafana/mimir, pkg/distributor/otel.go and
+//! pkg/util/push). Nobody ran a real Mimir for these: they are what its source says.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::{Method, StatusCode};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, metric::Data};
+
+use crate::answer::{Answer, JSON, PROTOBUF};
+use crate::encoding::{self, Coding, InflateError};
+use crate::otlp::{self, Format};
+use crate::push::{Body, Push, Verdict};
+use crate::status::{Code, Status};
+use crate::store::{Record, Telemetry};
+use crate::tenant;
+
+const PATH: &str = "/otlp/v1/metrics";
+
+/// The largest body, as sent and inflated: `distributor.max-otlp-request-size`.
+pub(crate) const BODY_LIMIT: usize = 100 << 20;
+
+/// Mimir's answer to a request, and what it stores of it.
+pub(crate) fn receive(push: &Push) -> Verdict {
+    if push.uri.path() != PATH {
+        let answer = Answer::go_error(StatusCode::NOT_FOUND, "404 page not found");
+        return Verdict::refused(answer);
+    }
+    if push.method != Method::POST {
+        return Verdict::refused(Answer::new(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    match one_tenant(push) {
+        Ok(tenant) => accept(push).of(&tenant),
+        Err(answer) => Verdict::refused(*answer),
+    }
+}
+
+/// The tenant of a push, or the plain-text answer of the middleware that looks for it.
+fn one_tenant(push: &Push) -> Result<String, Box<Answer>> {
+    let refuse = |status, text: &str| Box::new(Answer::go_error(status, text));
+    let unauthorized = |text: &str| refuse(StatusCode::UNAUTHORIZED, text);
+    let value = match tenant::values(&push.headers).first().copied() {
+        None | Some(b"") => return Err(unauthorized("no org id")),
+        Some(value) => value,
+    };
+    let mut tenants = tenant::distinct(value).map_err(|refused| {
+        let text = refused.message();
+        unauthorized(text.as_deref().unwrap_or("tenant ID is not UTF-8"))
+    })?;
+    if tenants.len() > 1 {
+        let text = format!("too many tenant IDs present. max: 1 actual: {}", tenants.len());
+        return Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, &text));
+    }
+    tenants.pop_first().ok_or_else(|| unauthorized("no org id"))
+}
+
+fn accept(push: &Push) -> Verdict {
+    let content_type = push.header("content-type");
+    let format = match content_type {
+        _ if content_type == PROTOBUF.as_bytes() => Some(Format::Protobuf),
+        _ if content_type == JSON.as_bytes() => Some(Format::Json),
+        _ => None,
+    };
+    // Errors about a content type that is not known are written in protobuf.
+    let reply_in = format.unwrap_or(Format::Protobuf);
+    let refuse = |status, text: String| Verdict::refused(error(reply_in, status, text));
+
+    let coding = match push.header("content-encoding") {
+        b"" => Coding::None,
+        b"gzip" => Coding::Gzip,
+        b"lz4" => Coding::Lz4,
+        b"zstd" => Coding::Zstd,
+        other => {
+            let other = String::from_utf8_lossy(other);
+            return refuse(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                format!(
+                    "unsupported compression: {other}. Only \"gzip\", \"lz4\", \"zstd\", or no compression supported"
+                ),
+            );
+        }
+    };
+    let Some(format) = format else {
+        let shown = String::from_utf8_lossy(content_type);
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!("unsupported content type: {shown}, supported: [{JSON}, {PROTOBUF}]"),
+        );
+    };
+    let too_large = || {
+        refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the request is larger than {BODY_LIMIT} bytes"),
+        )
+    };
+    let Body::Whole(body) = &push.body else {
+        return too_large();
+    };
+    let decoded = match encoding::inflate(body, coding, BODY_LIMIT) {
+        Ok(decoded) => decoded,
+        Err(InflateError::TooLarge { .. }) => return too_large(),
+        Err(broken) => return refuse(StatusCode::BAD_REQUEST, broken.to_string()),
+    };
+    match otlp::decode::<ExportMetricsServiceRequest>(&decoded, format) {
+        Ok(request) => ingest(request, format),
+        Err(broken) => refuse(StatusCode::BAD_REQUEST, broken.to_string()),
+    }
+    .having_read(&decoded)
+}
+
+fn ingest(request: ExportMetricsServiceRequest, format: Format) -> Verdict {
+    let mut taken = Vec::new();
+    let mut refusals = Vec::new();
+    for of_resource in request.resource_metrics {
+        let resource = Arc::new(of_resource.resource.unwrap_or_default());
+        for of_scope in of_resource.scope_metrics {
+            let scope = Arc::new(of_scope.scope.unwrap_or_default());
+            for metric in of_scope.metrics {
+                match convertible(&metric) {
+                    Err(refusal) => refusals.push(refusal.to_string()),
+                    Ok(()) => {
+                        taken.extend(otlp::single_points(&metric).into_iter().map(|point| Record {
+                            resource: Arc::clone(&resource),
+                            scope: Arc::clone(&scope),
+                            telemetry: Telemetry::DataPoint(point),
+                        }))
+                    }
+                }
+            }
+        }
+    }
+    // A metric that cannot be converted makes it a 400, yet the others are in.
+    let answer = if refusals.is_empty() {
+        success(format)
+    } else {
+        error(format, StatusCode::BAD_REQUEST, refusals.join("; "))
+    };
+    Verdict::refused(answer).taking(taken)
+}
+
+/// Why a metric cannot be converted to Prometheus series.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("invalid temporality and type combination for metric {0:?}")]
+    Temporality(String),
+    #[error("empty data points. {0} is dropped")]
+    NoDataPoints(String),
+}
+
+fn convertible(metric: &Metric) -> Result<(), Refusal> {
+    let (points, cumulative) = match &metric.data {
+        None => (0, false),
+        Some(Data::Gauge(all)) => (all.data_points.len(), true),
+        Some(Data::Summary(all)) => (all.data_points.len(), true),
+        Some(Data::Sum(all)) => (all.data_points.len(), is_cumulative(all.aggregation_temporality)),
+        Some(Data::Histogram(all)) => {
+            (all.data_points.len(), is_cumulative(all.aggregation_temporality))
+        }
+        Some(Data::ExponentialHistogram(all)) => {
+            (all.data_points.len(), is_cumulative(all.aggregation_temporality))
+        }
+    };
+    if !cumulative {
+        return Err(Refusal::Temporality(metric.name.clone()));
+    }
+    if points == 0 {
+        return Err(Refusal::NoDataPoints(metric.name.clone()));
+    }
+    Ok(())
+}
+
+fn is_cumulative(temporality: i32) -> bool {
+    temporality == AggregationTemporality::Cumulative as i32
+}
+
+/// The encoded empty response: no bytes in protobuf, `{}` in JSON.
+fn success(format: Format) -> Answer {
+    let body: &'static [u8] = match format {
+        Format::Protobuf => b"",
+        Format::Json => b"{}",
+    };
+    answer(format, StatusCode::OK).body(body)
+}
+
+fn error(format: Format, http: StatusCode, message: String) -> Answer {
+    let status = Status::new(Code::http(http), message);
+    answer(format, http).body(match format {
+        Format::Protobuf => status.protobuf(),
+        Format::Json => status.json(),
+    })
+}
+
+fn answer(format: Format, http: StatusCode) -> Answer {
+    let content_type = match format {
+        Format::Protobuf => PROTOBUF,
+        Format::Json => JSON,
+    };
+    Answer::new(http)
+        .header(CONTENT_TYPE, HeaderValue::from_static(content_type))
+        .header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+}

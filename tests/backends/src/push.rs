@@ -1,0 +1,69 @@
+//! A push as a backend's rules see it, and their verdict on it.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri, Version};
+
+use crate::answer::Answer;
+use crate::store::Record;
+
+/// A request whose body has been read.
+#[derive(Debug)]
+pub(crate) struct Push {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) version: Version,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+}
+
+/// A request's body, as received.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Whole(Bytes),
+    /// Over the backend's limit: read to its end and thrown away.
+    TooLarge,
+}
+
+impl Push {
+    /// The first value of a header as Go's `Header.Get` gives it: empty when there is none.
+    pub(crate) fn header(&self, name: &str) -> &[u8] {
+        self.headers.get(name).map(|value| value.as_bytes().trim_ascii()).unwrap_or_default()
+    }
+}
+
+/// What a backend makes of a push.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) answer: Answer,
+    /// The tenant under which `taken` is stored, once it is known.
+    pub(crate) tenant: Option<String>,
+    /// The body without its content coding, if it got that far.
+    pub(crate) decoded: Option<Bytes>,
+    /// What is stored. It may be some although the answer is an error: Loki and Mimir do that.
+    pub(crate) taken: Vec<Record>,
+}
+
+impl Verdict {
+    /// An answer with nothing stored.
+    pub(crate) fn refused(answer: Answer) -> Self {
+        Self { answer, tenant: None, decoded: None, taken: Vec::new() }
+    }
+
+    /// The same verdict, the tenant being known.
+    pub(crate) fn of(mut self, tenant: &str) -> Self {
+        self.tenant = Some(tenant.to_owned());
+        self
+    }
+
+    /// The same verdict, the body having been inflated.
+    pub(crate) fn having_read(mut self, decoded: &Bytes) -> Self {
+        self.decoded = Some(decoded.clone());
+        self
+    }
+
+    /// The same verdict, with records to store.
+    pub(crate) fn taking(mut self, records: Vec<Record>) -> Self {
+        self.taken = records;
+        self
+    }
+}

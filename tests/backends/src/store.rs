@@ -1,0 +1,301 @@
+//! What the backends took, and what they were told to answer.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Version};
+use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::Span;
+
+use crate::answer::Reaction;
+use crate::push::{Body, Push, Verdict};
+use crate::{Backend, loki, otlp, value};
+
+/// One log record, metric data point or span, with the resource and scope it came under.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its resource; the default one where the request had none.
+    pub resource: Arc<Resource>,
+    /// Its scope; the default one where the request had none.
+    pub scope: Arc<InstrumentationScope>,
+    /// The record itself.
+    pub telemetry: Telemetry,
+}
+
+/// What a [`Record`] is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Telemetry {
+    /// A log record.
+    Log(LogRecord),
+    /// A metric with exactly one data point.
+    DataPoint(Metric),
+    /// A span.
+    Span(Span),
+}
+
+impl Record {
+    /// The log's body as text, the metric's name or the span's name.
+    pub fn name(&self) -> String {
+        match &self.telemetry {
+            Telemetry::Log(log) => log.body.as_ref().map(value::text).unwrap_or_default(),
+            Telemetry::DataPoint(metric) => metric.name.clone(),
+            Telemetry::Span(span) => span.name.clone(),
+        }
+    }
+
+    /// The attributes of the log record, data point or span.
+    pub fn attributes(&self) -> &[KeyValue] {
+        match &self.telemetry {
+            Telemetry::Log(log) => &log.attributes,
+            Telemetry::DataPoint(metric) => otlp::first_point_attributes(metric),
+            Telemetry::Span(span) => &span.attributes,
+        }
+    }
+
+    /// The first value of an attribute of the record itself, as text.
+    pub fn attribute(&self, key: &str) -> Option<String> {
+        first(self.attributes(), key)
+    }
+
+    /// The first value of a resource attribute, as text.
+    pub fn resource_attribute(&self, key: &str) -> Option<String> {
+        first(&self.resource.attributes, key)
+    }
+
+    /// The first value of a scope attribute, as text.
+    pub fn scope_attribute(&self, key: &str) -> Option<String> {
+        first(&self.scope.attributes, key)
+    }
+
+    /// The labels of the Loki stream that a log ends in; empty for metrics and spans.
+    pub fn stream_labels(&self) -> BTreeMap<String, String> {
+        match &self.telemetry {
+            Telemetry::Log(_) => loki::labels::stream(&self.resource),
+            Telemetry::DataPoint(_) | Telemetry::Span(_) => BTreeMap::new(),
+        }
+    }
+
+    /// The structured metadata that Loki finds a log by: every attribute under its folded name,
+    /// the one that Loki lets win where names collide. Empty for metrics and spans.
+    pub fn structured_metadata(&self) -> BTreeMap<String, String> {
+        match &self.telemetry {
+            Telemetry::Log(log) => {
+                loki::labels::structured_metadata(&self.resource, &self.scope, log)
+                    .into_iter()
+                    .collect()
+            }
+            Telemetry::DataPoint(_) | Telemetry::Span(_) => BTreeMap::new(),
+        }
+    }
+}
+
+fn first(attributes: &[KeyValue], key: &str) -> Option<String> {
+    let found = attributes.iter().find(|attribute| attribute.key == key)?;
+    Some(found.value.as_ref().map(value::text).unwrap_or_default())
+}
+
+/// A request as a backend received it, whatever became of it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Counts the requests of all backends, from 1.
+    pub number: u64,
+    /// The request's method.
+    pub method: Method,
+    /// Its path, with the query if it had one.
+    pub path: String,
+    /// HTTP/1.0, HTTP/1.1 or HTTP/2.
+    pub version: Version,
+    /// Its headers, several of a name included. Names are lower case.
+    pub headers: HeaderMap,
+    /// The body byte for byte as it came, compressed if it was; `None` if it was over the
+    /// backend's limit.
+    pub body: Option<Bytes>,
+    /// The body without its content coding; `None` if the backend did not get that far.
+    pub decoded: Option<Bytes>,
+    /// The tenant that the backend read from it; `None` if it did not get that far.
+    pub tenant: Option<String>,
+    /// The status that was answered; `None` while there is none (delayed, hung, closed).
+    pub status: Option<StatusCode>,
+}
+
+impl Request {
+    /// Every value of a header, bytes that are not UTF-8 replaced.
+    pub fn header_values(&self, name: &str) -> Vec<String> {
+        self.headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect()
+    }
+}
+
+/// What the three backends took, for a look from the same process. Clones share their contents.
+#[derive(Clone, Debug, Default)]
+pub struct Store {
+    shelves: Arc<Mutex<Shelves>>,
+}
+
+#[derive(Debug, Default)]
+struct Shelves {
+    requests_seen: u64,
+    streams: loki::Streams,
+    loki: Shelf,
+    mimir: Shelf,
+    tempo: Shelf,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    tenants: BTreeMap<String, Vec<Record>>,
+    requests: Vec<Request>,
+    reactions: VecDeque<Reaction>,
+}
+
+impl Shelves {
+    fn of(&mut self, backend: Backend) -> &mut Shelf {
+        match backend {
+            Backend::Loki => &mut self.loki,
+            Backend::Mimir => &mut self.mimir,
+            Backend::Tempo => &mut self.tempo,
+        }
+    }
+}
+
+impl Store {
+    /// How many records each tenant has; tenants without any are not listed.
+    pub fn tenants(&self, backend: Backend) -> BTreeMap<String, usize> {
+        self.lock()
+            .of(backend)
+            .tenants
+            .iter()
+            .map(|(tenant, records)| (tenant.clone(), records.len()))
+            .collect()
+    }
+
+    /// A tenant's records in the order in which they came; empty for a tenant without any.
+    pub fn records(&self, backend: Backend, tenant: &str) -> Vec<Record> {
+        let mut shelves = self.lock();
+        let records = shelves.of(backend).tenants.get(tenant);
+        records.cloned().unwrap_or_default()
+    }
+
+    /// A tenant's log records in Loki.
+    pub fn logs(&self, tenant: &str) -> Vec<Record> {
+        self.records(Backend::Loki, tenant)
+    }
+
+    /// A tenant's data points in Mimir.
+    pub fn data_points(&self, tenant: &str) -> Vec<Record> {
+        self.records(Backend::Mimir, tenant)
+    }
+
+    /// A tenant's spans in Tempo.
+    pub fn spans(&self, tenant: &str) -> Vec<Record> {
+        self.records(Backend::Tempo, tenant)
+    }
+
+    /// Every request that a backend received, oldest first; those under `/standin/` are not among
+    /// them.
+    pub fn requests(&self, backend: Backend) -> Vec<Request> {
+        self.lock().of(backend).requests.clone()
+    }
+
+    /// Queues what a backend does with the next request in place of its own work. Each is used
+    /// once, in the order in which they were queued.
+    pub fn answer_next(&self, backend: Backend, reaction: impl Into<Reaction>) {
+        self.lock().of(backend).reactions.push_back(reaction.into());
+    }
+
+    /// Forgets the records and requests of all backends, and what is still queued.
+    pub fn clear(&self) {
+        for backend in Backend::ALL {
+            self.clear_backend(backend);
+        }
+    }
+
+    /// Forgets the records and requests of one backend, and what is still queued for it.
+    pub fn clear_backend(&self, backend: Backend) {
+        let mut shelves = self.lock();
+        *shelves.of(backend) = Shelf::default();
+        if backend == Backend::Loki {
+            shelves.streams = loki::Streams::default();
+        }
+    }
+
+    pub(crate) fn next_reaction(&self, backend: Backend) -> Option<Reaction> {
+        self.lock().of(backend).reactions.pop_front()
+    }
+
+    /// Runs `work` on Loki's streams while nobody else does.
+    pub(crate) fn with_streams<T>(&self, work: impl FnOnce(&mut loki::Streams) -> T) -> T {
+        work(&mut self.lock().streams)
+    }
+
+    /// Stores a push, what was taken from it and the status it gets, at once.
+    pub(crate) fn settle(&self, backend: Backend, push: Push, verdict: Verdict) {
+        let mut shelves = self.lock();
+        let mut request = shelves.arrived(push);
+        request.status = Some(verdict.answer.status);
+        request.decoded = verdict.decoded;
+        request.tenant = verdict.tenant;
+        let shelf = shelves.of(backend);
+        if let Some(tenant) = &request.tenant
+            && !verdict.taken.is_empty()
+        {
+            let records = shelf.tenants.entry(tenant.clone()).or_default();
+            records.extend(verdict.taken);
+        }
+        shelf.requests.push(request);
+    }
+
+    /// Stores a push that is yet to be answered; gives its number.
+    pub(crate) fn await_answer(&self, backend: Backend, push: Push) -> u64 {
+        let mut shelves = self.lock();
+        let request = shelves.arrived(push);
+        let number = request.number;
+        shelves.of(backend).requests.push(request);
+        number
+    }
+
+    /// Notes the status that a push got at last.
+    pub(crate) fn answered(&self, backend: Backend, number: u64, status: StatusCode) {
+        let mut shelves = self.lock();
+        let requests = &mut shelves.of(backend).requests;
+        if let Some(request) = requests.iter_mut().find(|one| one.number == number) {
+            request.status = Some(status);
+        }
+    }
+
+    /// A panic elsewhere does not spoil what is stored: every change is one push or one clear.
+    fn lock(&self) -> MutexGuard<'_, Shelves> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelves {
+    fn arrived(&mut self, push: Push) -> Request {
+        self.requests_seen += 1;
+        Request {
+            number: self.requests_seen,
+            method: push.method,
+            path: push
+                .uri
+                .path_and_query()
+                .map(|path| path.as_str().to_owned())
+                .unwrap_or_default(),
+            version: push.version,
+            headers: push.headers,
+            body: match push.body {
+                Body::Whole(body) => Some(body),
+                Body::TooLarge => None,
+            },
+            decoded: None,
+            tenant: None,
+            status: None,
+        }
+    }
+}
