@@ -1,1 +1,160 @@
-//! wasm-check
+//! What a module must be so that Envoy loads it: valid WebAssembly that imports only host functions of proxy-wasm, exports
+//! what the ABI asks for, and stays within a size budget.
+
+use std::collections::BTreeSet;
+
+use wasmparser::{BinaryReaderError, Parser, Payload, Validator};
+
+/// What Envoy calls on the way of a request, and what the module cannot be started without.
+/// Source: proxy-wasm ABI 0.2.1, <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>.
+const EXPORTS: &[&str] = &[
+    "memory",
+    "proxy_abi_version_0_2_1",
+    "proxy_on_configure",
+    "proxy_on_context_create",
+    "proxy_on_delete",
+    "proxy_on_done",
+    "proxy_on_log",
+    "proxy_on_request_body",
+    "proxy_on_request_headers",
+    "proxy_on_request_trailers",
+    "proxy_on_response_body",
+    "proxy_on_response_headers",
+    "proxy_on_response_trailers",
+    "proxy_on_vm_start",
+];
+
+/// Exports of which the ABI asks for one: the older name or the newer.
+const ALTERNATIVES: &[[&str; 2]] = &[
+    ["_initialize", "_start"],
+    ["proxy_on_memory_allocate", "malloc"],
+];
+
+/// The module under which the host's functions are imported. A module that also imports `wasi_snapshot_preview1` would load,
+/// but has drawn in a clock, files or an environment that the gate must not have.
+const HOST: &str = "env";
+
+/// What is asked of a module beyond being loadable.
+#[derive(Debug)]
+pub struct Requirements {
+    /// The largest size allowed, in bytes.
+    pub budget: usize,
+    /// Texts that must not occur in the module, such as the path of the machine that built it.
+    pub forbidden: Vec<String>,
+}
+
+/// One reason to refuse a module.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Not WebAssembly, or not valid.
+    #[error("not a valid WebAssembly module: {0}")]
+    Invalid(String),
+    /// An import that Envoy does not offer, or that the gate must not use.
+    #[error(
+        "imports {module}.{name}: only {HOST}.* is allowed; build for wasm32-unknown-unknown and find the dependency that needs it"
+    )]
+    Import {
+        /// The import's module.
+        module: String,
+        /// The import's name.
+        name: String,
+    },
+    /// A function that the ABI asks for is missing.
+    #[error(
+        "does not export {0}, which proxy-wasm ABI 0.2.1 asks for: does filters/module still call proxy_wasm::main! and is it a cdylib?"
+    )]
+    Export(String),
+    /// Larger than the budget, both in bytes.
+    #[error(
+        "is {size} bytes, {over} over the budget of {budget}: find out what grew, or raise the budget on purpose",
+        over = size - budget
+    )]
+    Size {
+        /// The module's size.
+        size: usize,
+        /// The most that is allowed.
+        budget: usize,
+    },
+    /// A text that must not be there.
+    #[error("contains the text {0:?}: a path that --remap-path-prefix should have replaced")]
+    Text(String),
+}
+
+/// Checks a module's bytes and returns every fault found, in a stable order; none means that it may be shipped.
+#[must_use]
+pub fn check(module: &[u8], requirements: &Requirements) -> Vec<Fault> {
+    let mut faults = match Interface::read(module) {
+        Ok(interface) => interface.faults(),
+        Err(error) => vec![Fault::Invalid(error.to_string())],
+    };
+    if module.len() > requirements.budget {
+        faults.push(Fault::Size {
+            size: module.len(),
+            budget: requirements.budget,
+        });
+    }
+    let forbidden = requirements
+        .forbidden
+        .iter()
+        .filter(|text| contains(module, text.as_bytes()));
+    faults.extend(forbidden.map(|text| Fault::Text(text.clone())));
+    faults
+}
+
+/// What a module asks of its host and offers to it.
+struct Interface<'a> {
+    imports: BTreeSet<(&'a str, &'a str)>,
+    exports: BTreeSet<&'a str>,
+}
+
+impl<'a> Interface<'a> {
+    fn read(module: &'a [u8]) -> Result<Self, BinaryReaderError> {
+        Validator::new().validate_all(module)?;
+        let mut interface = Self {
+            imports: BTreeSet::new(),
+            exports: BTreeSet::new(),
+        };
+        for payload in Parser::new(0).parse_all(module) {
+            match payload? {
+                Payload::ImportSection(section) => {
+                    for import in section.into_imports() {
+                        let import = import?;
+                        interface.imports.insert((import.module, import.name));
+                    }
+                }
+                Payload::ExportSection(section) => {
+                    for export in section {
+                        interface.exports.insert(export?.name);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(interface)
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let foreign = self.imports.iter().filter(|(module, _)| *module != HOST);
+        let foreign = foreign.map(|(module, name)| Fault::Import {
+            module: (*module).into(),
+            name: (*name).into(),
+        });
+        let missing = EXPORTS.iter().filter(|name| !self.exports.contains(*name));
+        let missing = missing.map(|name| Fault::Export((*name).into()));
+        let neither = ALTERNATIVES
+            .iter()
+            .filter(|names| !names.iter().any(|name| self.exports.contains(name)));
+        let neither = neither.map(|names| Fault::Export(names.join(" or ")));
+        foreign.chain(missing).chain(neither).collect()
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    !needle.is_empty()
+        && haystack
+            .windows(needle.len())
+            .any(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests;

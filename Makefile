@@ -1,0 +1,52 @@
+# Everything is started from here. `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+VENV := .cache/venv
+PYTHON_REQUIREMENTS := tests/e2e/python/requirements.txt
+
+.PHONY: help tools wasm envoy venv run demo test lint fmt clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-6s %s\n' "$$name" "$$what"; done
+
+tools: ## check that the tools which everything needs are there
+	@wasm-build/tools.sh
+
+wasm: tools ## build dist/sluice.wasm, installing a wasm toolchain where there is none
+	@wasm-build/build.sh
+
+envoy: tools ## fetch Envoy into .cache/envoy (or check the one that ENVOY names)
+	@envoy-local/fetch-envoy.sh >/dev/null
+
+venv: tools $(VENV)/.complete ## install the Python OpenTelemetry SDK into .cache/venv
+
+# pip refuses whatever is not in the requirements file with its hash.
+$(VENV)/.complete: $(PYTHON_REQUIREMENTS)
+	python3 -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(PYTHON_REQUIREMENTS)
+	touch $@
+
+run: wasm envoy ## start the gate here: Envoy, stand-in backends, certificates (GRPC_PORT, HTTP_PORT, ... choose ports)
+	@cargo build --quiet --package envoy-local --bin gate-local
+	@exec cargo run --quiet --package envoy-local --bin gate-local
+
+demo: wasm envoy venv ## send from real OpenTelemetry SDKs and show what was stored, dropped and refused
+	@cargo run --quiet --package sluice-e2e --bin demo
+
+test: tools ## everything that must hold: format, lints, the module, unit and end-to-end tests
+	cargo fmt --all --check
+	$(MAKE) lint
+	$(MAKE) wasm envoy venv
+	cargo test
+
+lint: tools ## clippy over every crate, the module included
+	cargo clippy --workspace --all-targets -- -D warnings
+
+fmt: tools ## format the code
+	cargo fmt --all
+
+clean: ## remove what was built and what was fetched
+	rm -rf target dist .cache .run

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Checks that the tools which a build and its tests need are there, and names the command that installs each missing one.
+set -euo pipefail
+
+missing=0
+
+# need WHAT HOW COMMAND...: COMMAND must succeed, else HOW installs WHAT.
+need() {
+  local what=$1 how=$2
+  shift 2
+  "$@" >/dev/null 2>&1 && return
+  printf 'missing: %s. Install it: %s\n' "$what" "$how" >&2
+  missing=1
+}
+
+readonly rust="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+need cargo "$rust" cargo --version
+need rustc "$rust" rustc --version
+need rustfmt 'rustup component add rustfmt' cargo fmt --version
+need clippy 'rustup component add clippy' cargo clippy --version
+need 'a C compiler (cc)' 'sudo apt-get install gcc libc6-dev' cc --version
+need python3 'sudo apt-get install python3' python3 --version
+need 'pip for python3' 'sudo apt-get install python3-pip' python3 -m pip --version
+need 'venv for python3' 'sudo apt-get install python3-venv' python3 -c 'import ensurepip, venv'
+exit "$missing"
