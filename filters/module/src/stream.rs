@@ -11,8 +11,8 @@ use proxy_wasm::{
     types::{Action, BufferType, MapType},
 };
 use sluice_gate::{
-    BodyEdit, BodyStep, Forward, Gate, HeadStep, Headers, Held, Reading, Reply, ReplyHead,
-    ReplyStep, RequestHead, Sent,
+    BodyEdit, BodyStep, Certificates, Forward, Gate, HeadStep, Headers, Held, Reading, Reply,
+    ReplyHead, ReplyStep, RequestHead, Sent,
 };
 use sluice_reply::{LocalReply, Written};
 use sluice_senders::PeerEvidence;
@@ -157,7 +157,10 @@ impl HttpContext for Stream {
             end_of_stream,
             now: host::now(),
         };
-        let step = gate.on_head(&head, &mut self.shared.certificates.borrow_mut());
+        let step = match self.shared.certificates.try_borrow_mut() {
+            Ok(mut certificates) => gate.on_head(&head, &mut certificates),
+            Err(_) => gate.on_head(&head, &mut Certificates::default()),
+        };
         match step {
             HeadStep::Reply(reply) => self.answer(reply),
             HeadStep::Decided(step) => self.body_step(step, &Buffer::None),

@@ -69,6 +69,8 @@ struct Duration {
     seconds: i64,
 }
 
+const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
+
 impl Status {
     /// A status without details.
     #[must_use]
@@ -81,10 +83,18 @@ impl Status {
     pub fn with_retry_delay(mut self, seconds: u32) -> Self {
         let retry_delay = Some(Duration { seconds: seconds.into() });
         self.details.push(Any {
-            type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
+            type_url: RETRY_INFO.to_owned(),
             value: RetryInfo { retry_delay }.encode_to_vec(),
         });
         self
+    }
+
+    /// The delay of its `RetryInfo`, in seconds, if it has one.
+    #[must_use]
+    pub fn retry_delay(&self) -> Option<u32> {
+        let info = self.details.iter().find(|any| any.type_url == RETRY_INFO)?;
+        let delay = RetryInfo::decode(info.value.as_slice()).ok()?.retry_delay?;
+        u32::try_from(delay.seconds).ok()
     }
 
     /// The value of gRPC's `grpc-status-details-bin`, if there is more to say than code and message.

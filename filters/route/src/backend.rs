@@ -80,7 +80,8 @@ impl Backend {
     }
 
     /// The edits that send an OTLP request there over HTTP. The reply is read by the gate, so it
-    /// must not come compressed: `accept-encoding` goes, with everything that belongs to gRPC.
+    /// must not come compressed: `accept-encoding` goes, with everything that belongs to gRPC, and
+    /// with the certificate, which concerns the gate alone and is most of the head's bytes.
     #[must_use]
     pub fn header_edits(&self) -> Vec<HeaderEdit> {
         vec![
@@ -91,6 +92,7 @@ impl Backend {
             HeaderEdit::remove("grpc-accept-encoding"),
             HeaderEdit::remove("grpc-encoding"),
             HeaderEdit::remove("te"),
+            HeaderEdit::remove("x-forwarded-client-cert"),
         ]
     }
 }

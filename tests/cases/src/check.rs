@@ -1,0 +1,104 @@
+//! Holds an outcome against its case.
+
+use anyhow::{Context, Result};
+use sluice_otlp::content::{Encoding, gunzip};
+
+use crate::{
+    case::{Case, Forwarded, ForwardedBody, Protocol},
+    outcome::{self, Outcome},
+    telemetry,
+    wire::WireRequest,
+};
+
+/// Everything in which an outcome is not what its case expects.
+#[must_use]
+pub fn differences(case: &Case, request: &WireRequest, outcome: &Outcome) -> Vec<String> {
+    let mut found = Vec::new();
+    reply(case, request, outcome, &mut found);
+    match (&case.expect.forwarded, &outcome.forwarded) {
+        (None, None) => {}
+        (None, Some(_)) => found.push("the backend got a request".to_owned()),
+        (Some(_), None) => found.push("the backend got nothing".to_owned()),
+        (Some(expected), Some(got)) => {
+            if let Err(error) = forwarded(expected, got, request, &mut found) {
+                found.push(format!("what the backend got cannot be read: {error:#}"));
+            }
+        }
+    }
+    if case.expect.counts != outcome.counts {
+        found.push(format!("counted {:?}, not {:?}", outcome.counts, case.expect.counts));
+    }
+    found
+}
+
+fn reply(case: &Case, request: &WireRequest, outcome: &Outcome, found: &mut Vec<String>) {
+    let (expected, got) = (&case.expect.reply, &outcome.reply);
+    let status = match request.protocol {
+        Protocol::Grpc => expected.grpc,
+        Protocol::Http => expected.http.into(),
+    };
+    if status != got.status {
+        found.push(format!("status {}, not {status}: {:?}", got.status, got.message));
+    }
+    for text in &expected.says {
+        if !got.message.contains(text) {
+            found.push(format!("the message is {:?}, without {text:?}", got.message));
+        }
+    }
+    if expected.says.is_empty() && !got.message.is_empty() {
+        found.push(format!("the message is {:?}, and none is expected", got.message));
+    }
+    if expected.rejected != got.rejected {
+        found.push(format!("rejected {:?}, not {:?}", got.rejected, expected.rejected));
+    }
+    if expected.retry_after != got.retry_after {
+        found.push(format!("retry after {:?}, not {:?}", got.retry_after, expected.retry_after));
+    }
+}
+
+fn forwarded(
+    expected: &Forwarded,
+    got: &outcome::Forwarded,
+    request: &WireRequest,
+    found: &mut Vec<String>,
+) -> Result<()> {
+    let header = |name: &str| outcome::text(&got.headers, name);
+    let mut equal = |name: &str, expected: Option<&str>| {
+        let values: Vec<_> = got.headers.iter().filter(|(key, _)| key == name).collect();
+        let value = header(name);
+        if value.as_deref() != expected || values.len() > 1 {
+            let copies = values.len();
+            found
+                .push(format!("the backend got {name} {value:?} {copies} times, not {expected:?}"));
+        }
+    };
+    equal("x-sluice-backend", Some(&expected.to));
+    if let Some(path) = &expected.path {
+        equal(":path", Some(path));
+    }
+    for (name, value) in &expected.headers {
+        equal(name, value.as_deref());
+    }
+    match &expected.body {
+        ForwardedBody::Same if got.body == request.payload => {}
+        ForwardedBody::Same => {
+            let (sent, got) = (request.payload.len(), got.body.len());
+            found.push(format!("the backend got {got} bytes, not the {sent} that were sent"));
+        }
+        ForwardedBody::Entries(entries) => {
+            let encoding = header("content-encoding").unwrap_or_default();
+            let encoding = Encoding::from_header(encoding.as_bytes());
+            let message = match encoding.context("an unknown content encoding")? {
+                Encoding::Identity => got.body.clone(),
+                Encoding::Gzip => gunzip(&got.body, 1 << 30)?,
+            };
+            let signal = request.signal;
+            let expected = telemetry::describe(signal, &telemetry::encode(signal, entries)?)?;
+            let got = telemetry::describe(signal, &message)?;
+            if got != expected {
+                found.push(format!("the backend got {got}\nnot {expected}"));
+            }
+        }
+    }
+    Ok(())
+}

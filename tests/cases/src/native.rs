@@ -1,0 +1,183 @@
+//! Runs a case through the gate's own crates.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+use serde_json::Value;
+use sluice_gate::{
+    BodyStep, Certificates, Count, Forward, Gate, HeadStep, Headers, ReplyHead, ReplyStep,
+    RequestHead, Sent,
+};
+use sluice_reply::{LocalReply, Written};
+use sluice_senders::PeerEvidence;
+use sluice_tenant::HeaderEdit;
+
+use crate::{
+    case::Protocol,
+    outcome::{Forwarded, Outcome, Reply, counter},
+    wire::{HeaderList, WireReply, WireRequest},
+};
+
+/// The time at which cases are run, in seconds since the epoch: 2026-11-18.
+pub const NOW: u64 = 1_795_000_000;
+
+/// Runs a request through a gate of this configuration. `certificate` is the sender's, in PEM.
+///
+/// # Errors
+/// If the configuration is refused, or the gate does what Envoy could not.
+pub fn run(
+    configuration: &Value,
+    certificate: Option<&str>,
+    request: &WireRequest,
+    reply: &WireReply,
+) -> Result<Outcome> {
+    let gate = Gate::from_json(&serde_json::to_vec(configuration)?)
+        .map_err(|problems| anyhow!("{problems:?}"))?;
+    let mut run = Run { request, headers: request.headers.clone(), counts: Vec::new() };
+    let (forwarded, reply) = run.exchange(&gate, certificate, reply)?;
+    let mut counts = BTreeMap::new();
+    for count in run.counts {
+        *counts.entry(counter(&count.stat_name())).or_default() += count.step();
+    }
+    Ok(Outcome { forwarded, reply, counts })
+}
+
+struct Run<'a> {
+    request: &'a WireRequest,
+    headers: HeaderList,
+    counts: Vec<Count>,
+}
+
+impl Run<'_> {
+    fn exchange(
+        &mut self,
+        gate: &Gate,
+        certificate: Option<&str>,
+        reply: &WireReply,
+    ) -> Result<(Option<Forwarded>, Reply)> {
+        let head = RequestHead {
+            headers: Headers(&self.headers),
+            peer: PeerEvidence {
+                certificate: certificate.map(str::as_bytes),
+                certificate_valid: certificate.map(|_| &[1][..]),
+                presented: Some(if certificate.is_some() { &[1] } else { &[0] }),
+                ..PeerEvidence::default()
+            },
+            end_of_stream: self.request.body.is_empty(),
+            now: NOW,
+        };
+        let step = match gate.on_head(&head, &mut Certificates::default()) {
+            HeadStep::Reply(reply) => BodyStep::Reply(reply),
+            HeadStep::Decided(step) => step,
+            HeadStep::Pass(edits) => {
+                edit(&mut self.headers, &edits);
+                let body = self.request.body.clone();
+                let forwarded = Forwarded { headers: self.headers.clone(), body };
+                return Ok((Some(forwarded), self.untouched(reply)?));
+            }
+            HeadStep::Body { edits, held } => {
+                edit(&mut self.headers, &edits);
+                gate.on_body(held, self.request.body.clone())
+            }
+        };
+        match step {
+            BodyStep::Reply(reply) => {
+                self.counts.extend(reply.counts);
+                Ok((None, self.local(&reply.reply)?))
+            }
+            BodyStep::Forward(Forward { edits, body, counts, sent }) => {
+                edit(&mut self.headers, &edits);
+                self.counts.extend(counts);
+                let body = body.as_slice().to_vec();
+                let forwarded = Forwarded { headers: self.headers.clone(), body };
+                Ok((Some(forwarded), self.reply(sent, reply)?))
+            }
+        }
+    }
+
+    fn reply(&mut self, sent: Sent, reply: &WireReply) -> Result<Reply> {
+        let mut headers = reply.headers.clone();
+        let mut status = reply.status;
+        let mut body = reply.body.clone();
+        // What the Lua filter behind the module does to a reply without a body.
+        if body.is_none() {
+            headers.push(("x-sluice-header-only".to_owned(), status.to_string().into_bytes()));
+            status = if status == 204 { 200 } else { status };
+            body = Some(vec![0]);
+        }
+        headers.push((":status".to_owned(), status.to_string().into_bytes()));
+        let head = ReplyHead { headers: Headers(&headers), end_of_stream: false };
+        match sent.on_reply_head(&head) {
+            ReplyStep::Answer(answer) => {
+                self.counts.extend(answer.counts);
+                self.local(&answer.reply)
+            }
+            ReplyStep::Pass(counts) => {
+                self.counts.extend(counts);
+                self.untouched(reply)
+            }
+            ReplyStep::Rewrite { edits, reading } => {
+                edit(&mut headers, &edits);
+                let (Written { body, trailers }, count) = reading.finish(&body.unwrap_or_default());
+                self.counts.push(count);
+                let trailers = trailers
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value.into_bytes()))
+                    .collect();
+                self.read(&headers, &body, &trailers)
+            }
+        }
+    }
+
+    /// A backend's reply that the gate does not look at.
+    fn untouched(&self, reply: &WireReply) -> Result<Reply> {
+        let body = reply.body.as_deref().unwrap_or_default();
+        match self.request.protocol {
+            Protocol::Grpc => Reply::from_grpc(body, &reply.headers),
+            Protocol::Http => Reply::from_http(reply.status, &reply.headers, body),
+        }
+    }
+
+    fn local(&self, reply: &LocalReply) -> Result<Reply> {
+        match reply {
+            LocalReply::Grpc { status, details } => {
+                let mut trailers = vec![
+                    ("grpc-status".to_owned(), status.code.to_string().into_bytes()),
+                    ("grpc-message".to_owned(), status.message.replace('%', "%25").into_bytes()),
+                ];
+                if let Some(details) = details {
+                    let details = details.clone().into_bytes();
+                    trailers.push(("grpc-status-details-bin".to_owned(), details));
+                }
+                Reply::from_grpc(&[], &trailers)
+            }
+            LocalReply::Http { status, headers, body } => {
+                let headers = headers
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes()))
+                    .collect();
+                Reply::from_http(*status, &headers, body)
+            }
+        }
+    }
+
+    fn read(&self, headers: &HeaderList, body: &[u8], trailers: &HeaderList) -> Result<Reply> {
+        match self.request.protocol {
+            Protocol::Grpc => Reply::from_grpc(body, trailers),
+            Protocol::Http => {
+                let status = crate::outcome::text(headers, ":status").unwrap_or_default();
+                Reply::from_http(status.parse()?, headers, body)
+            }
+        }
+    }
+}
+
+fn edit(headers: &mut HeaderList, edits: &[HeaderEdit]) {
+    for edit in edits {
+        let (HeaderEdit::Remove(name) | HeaderEdit::Set(name, _)) = edit;
+        headers.retain(|(key, _)| key != name);
+        if let HeaderEdit::Set(name, value) = edit {
+            headers.push((name.clone(), value.clone().into_bytes()));
+        }
+    }
+}

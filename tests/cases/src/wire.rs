@@ -1,0 +1,156 @@
+//! A case as bytes: what the sender puts on the wire, and what the backend answers.
+
+use std::io::Write;
+
+use anyhow::Result;
+use flate2::{Compression, write::GzEncoder};
+use prost::Message;
+use sluice_otlp::Signal;
+use sluice_reply::{Code, ExportResponse, PartialSuccess, Status};
+
+use crate::{
+    case::{BackendBody, Body, Case, Protocol},
+    telemetry,
+};
+
+/// Headers in the order in which they are sent.
+pub type HeaderList = Vec<(String, Vec<u8>)>;
+
+/// A request on the wire.
+#[derive(Clone, Debug)]
+pub struct WireRequest {
+    /// How it is spoken.
+    pub protocol: Protocol,
+    /// What it carries.
+    pub signal: Signal,
+    /// Its headers, pseudo headers first.
+    pub headers: HeaderList,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// The body without a gRPC frame: what a backend over HTTP gets if nothing is changed.
+    pub payload: Vec<u8>,
+}
+
+/// A reply on the wire.
+#[derive(Clone, Debug)]
+pub struct WireReply {
+    /// Its status.
+    pub status: u16,
+    /// Its headers, without pseudo headers.
+    pub headers: HeaderList,
+    /// Its body; `None` for a reply that is headers alone.
+    pub body: Option<Vec<u8>>,
+}
+
+/// What a case sends in `protocol`.
+///
+/// # Errors
+/// If the case asks for what cannot be sent.
+pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
+    let request = &case.request;
+    let signal = Signal::from(request.signal);
+    let message = match &request.body {
+        Body::Entries(entries) => telemetry::encode(signal, entries)?,
+        Body::Raw(bytes) => bytes.bytes()?,
+        Body::Zeros(count) => vec![0; *count],
+    };
+    let gzipped = request.encoding.as_deref() == Some("gzip");
+    let payload = if gzipped { gzip(&message)? } else { message };
+    let (path, content_type, encoding) = match protocol {
+        Protocol::Grpc => (signal.grpc_path(), "application/grpc", "grpc-encoding"),
+        Protocol::Http => (signal.http_path(), "application/x-protobuf", "content-encoding"),
+    };
+    let mut headers: HeaderList = Vec::new();
+    let mut add = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
+    add(":method", request.method.as_deref().unwrap_or("POST").as_bytes());
+    add(":path", request.path.as_deref().unwrap_or(path).as_bytes());
+    add(":scheme", b"https");
+    add(":authority", b"gate.example");
+    match &request.content_type {
+        None => add("content-type", content_type.as_bytes()),
+        Some(None) => {}
+        Some(Some(content_type)) => add("content-type", content_type.as_bytes()),
+    }
+    if let Some(value) = &request.encoding {
+        add(encoding, value.as_bytes());
+    }
+    if protocol == Protocol::Grpc {
+        add("te", b"trailers");
+    }
+    for (name, value) in &request.headers {
+        add(name, &value.bytes()?);
+    }
+    let body = match protocol {
+        Protocol::Grpc if !request.frame.none => frame(case, &payload)?,
+        _ => payload.clone(),
+    };
+    if protocol == Protocol::Http {
+        headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
+    }
+    Ok(WireRequest { protocol, signal, headers, body, payload })
+}
+
+fn frame(case: &Case, payload: &[u8]) -> Result<Vec<u8>> {
+    let frame = &case.request.frame;
+    let compressed = case.request.encoding.as_deref().is_some_and(|encoding| encoding == "gzip");
+    let mut body = vec![frame.flag.unwrap_or(u8::from(compressed))];
+    let length = frame.length.map_or_else(|| u32::try_from(payload.len()), Ok)?;
+    body.extend_from_slice(&length.to_be_bytes());
+    body.extend_from_slice(payload);
+    if let Some(behind) = &frame.behind {
+        body.extend_from_slice(&behind.bytes()?);
+    }
+    Ok(body)
+}
+
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?)
+}
+
+/// What a case's backend answers: by default what the real one does when it has stored everything.
+///
+/// # Errors
+/// If the case asks for what cannot be sent.
+pub fn reply(case: &Case) -> Result<WireReply> {
+    const PROTOBUF: &str = "application/x-protobuf";
+    let backend = &case.backend;
+    let (status, content_type, stored) = match Signal::from(case.request.signal) {
+        Signal::Logs => (204, None, None),
+        Signal::Metrics => (200, Some(PROTOBUF), None),
+        Signal::Traces => (200, Some(PROTOBUF), Some(vec![0x0a, 0x00])),
+    };
+    let Some(status) = backend.status.filter(|status| *status != 204) else {
+        let headers = backend_headers(case, content_type)?;
+        return Ok(WireReply { status: backend.status.unwrap_or(status), headers, body: stored });
+    };
+    let (content_type, body) = match &backend.body {
+        None => (None, None),
+        Some(BackendBody::Raw(bytes)) => (None, Some(bytes.bytes()?)),
+        Some(BackendBody::PartialSuccess { rejected, message }) => {
+            let partial_success =
+                Some(PartialSuccess { rejected: *rejected, error_message: message.clone() });
+            (Some(PROTOBUF), Some(ExportResponse { partial_success }.encode_to_vec()))
+        }
+        Some(BackendBody::Status { code, message }) => {
+            let mut status = Status::new(Code::Internal, message.clone());
+            status.code = *code;
+            (Some("application/octet-stream"), Some(status.encode_to_vec()))
+        }
+    };
+    Ok(WireReply { status, headers: backend_headers(case, content_type)?, body })
+}
+
+fn backend_headers(case: &Case, content_type: Option<&str>) -> Result<HeaderList> {
+    let mut headers = HeaderList::new();
+    for (name, value) in &case.backend.headers {
+        headers.push((name.clone(), value.bytes()?));
+    }
+    if let Some(content_type) = content_type
+        && !headers.iter().any(|(name, _)| name == "content-type")
+    {
+        headers.push(("content-type".to_owned(), content_type.as_bytes().to_vec()));
+    }
+    Ok(headers)
+}
