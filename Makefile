@@ -30,7 +30,6 @@ $(VENV)/.complete: $(PYTHON_REQUIREMENTS)
 	touch $@
 
 run: wasm envoy ## start the gate here: Envoy, stand-in backends, certificates (GRPC_PORT, HTTP_PORT, ... choose ports)
-	@cargo build --quiet --package envoy-local --bin gate-local
 	@exec cargo run --quiet --package envoy-local --bin gate-local
 
 demo: wasm envoy venv ## send from real OpenTelemetry SDKs and show what was stored, dropped and refused

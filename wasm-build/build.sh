@@ -30,7 +30,7 @@ build() {
   if [[ $kind == build-std ]]; then
     # Building the standard library is still marked unstable in cargo, hence the bootstrap switch.
     settings=(RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld)
-    arguments=(-Z build-std=std,panic_abort)
+    arguments=(-Z "build-std=std,panic_abort")
   fi
   local flags=(
     # Envoy's V8 has SIMD; scanning a body for its fields gains from it.

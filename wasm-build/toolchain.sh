@@ -59,10 +59,10 @@ from_debian() {
   local as_root=()
   if [[ $(id -u) != 0 ]]; then
     as_root=(sudo -n)
-    command -v sudo >/dev/null && sudo -n true 2>/dev/null || {
+    if ! sudo -n true 2>/dev/null; then
       say "cannot install packages: not root, and sudo asks for a password or is missing"
       return 1
-    }
+    fi
   fi
   say "installing ${debian_packages[*]}: a Rust that can build its own standard library, and wasm-ld"
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 || return

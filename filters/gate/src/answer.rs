@@ -35,8 +35,13 @@ pub struct ReplyHead<'a> {
 pub enum ReplyStep {
     /// The gate answers in its place.
     Answer(Reply),
-    /// It goes on as it is.
-    Pass(Vec<Count>),
+    /// It goes on with these edits to its head, and the gate has no more to do with it.
+    Pass {
+        /// The edits to the head.
+        edits: Vec<HeaderEdit>,
+        /// What to count.
+        counts: Vec<Count>,
+    },
     /// Its head goes on with these edits, and its body is to be replaced.
     Rewrite {
         /// The edits to the head.
@@ -59,7 +64,7 @@ pub struct Reading {
 
 /// The header by which the Lua filter behind the module says that a reply had no body, and what
 /// its status was. A wasm filter can add neither body nor trailers to such a reply.
-pub(crate) const HEADER_ONLY: &str = "x-sluice-header-only";
+pub const HEADER_ONLY: &str = "x-sluice-header-only";
 
 impl Sent {
     pub(crate) const fn new(
@@ -77,7 +82,8 @@ impl Sent {
         let headers = head.headers;
         if self.protocol == Protocol::Grpc && headers.first("grpc-status").is_some() {
             // Backends are spoken to over HTTP: this is Envoy's own answer, and it is gRPC already.
-            return ReplyStep::Pass(vec![Count::request(Some(self.signal), "failed")]);
+            let counts = vec![Count::request(Some(self.signal), "failed")];
+            return ReplyStep::Pass { edits: Vec::new(), counts };
         }
         let header_only = headers.number(HEADER_ONLY);
         let status = header_only.or_else(|| headers.number(":status"));
@@ -90,11 +96,19 @@ impl Sent {
         };
         // Status and headers do not depend on what the body says.
         let told = reading.told(&[]);
-        if head.end_of_stream {
-            return ReplyStep::Answer(reading.answer(&told));
-        }
         let mut edits = reading.sent.protocol.reply_edits(&told);
         edits.push(HeaderEdit::remove(HEADER_ONLY));
+        if head.end_of_stream {
+            let counts = vec![reading.count(&told)];
+            return match reading.sent.protocol.write(&told) {
+                // What is to be said fits the head. A local reply would not do: Envoy takes the
+                // content type off one without a body.
+                Written { body, trailers } if body.is_empty() && trailers.is_empty() => {
+                    ReplyStep::Pass { edits, counts }
+                }
+                _ => ReplyStep::Answer(reading.answer(&told)),
+            };
+        }
         ReplyStep::Rewrite { edits, reading }
     }
 }

@@ -18,7 +18,7 @@ mod export;
 mod headers;
 mod request;
 
-pub use answer::{Reading, ReplyHead, ReplyStep, Sent};
+pub use answer::{HEADER_ONLY, Reading, ReplyHead, ReplyStep, Sent};
 pub use body::{BodyEdit, BodyStep, Forward, Held};
 pub use certificates::Certificates;
 pub use config::{Gate, Limits};

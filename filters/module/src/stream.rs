@@ -11,11 +11,12 @@ use proxy_wasm::{
     types::{Action, BufferType, MapType},
 };
 use sluice_gate::{
-    BodyEdit, BodyStep, Certificates, Forward, Gate, HeadStep, Headers, Held, Reading, Reply,
-    ReplyHead, ReplyStep, RequestHead, Sent,
+    BodyEdit, BodyStep, Certificates, Forward, Gate, HEADER_ONLY, HeadStep, Headers, Held, Reading,
+    Reply, ReplyHead, ReplyStep, RequestHead, Sent,
 };
 use sluice_reply::{LocalReply, Written};
 use sluice_senders::PeerEvidence;
+use sluice_tenant::HeaderEdit;
 
 use crate::{host, root::Shared};
 
@@ -38,8 +39,18 @@ enum Phase {
     Sent(Sent),
     /// The reply's head has gone on, and its body is coming.
     Reply(Replying),
+    /// The gate has answered; what Envoy makes of its answer is put right on its way out.
+    Answered(Answered),
     /// There is no more to do.
     Done,
+}
+
+struct Answered {
+    /// The answer's own headers, if its body is empty: Envoy takes the content type off a local
+    /// reply without a body (`source/common/http/utility.cc`, `prepareLocalReply`).
+    headers: Vec<HeaderEdit>,
+    /// The Lua filter has taken the answer for a backend's and given it a body.
+    padded: bool,
 }
 
 struct Receiving {
@@ -70,7 +81,7 @@ impl Stream {
     /// Answers in the backend's place; nothing of the request goes on.
     fn answer(&mut self, answer: Reply) -> Action {
         let Reply { reply, counts, log } = answer;
-        self.phase = Phase::Done;
+        self.phase = Phase::Answered(Answered { headers: own_headers(&reply), padded: false });
         self.shared.counters.add(counts);
         if let Some((level, line)) = log {
             log!(level, "{line}");
@@ -99,6 +110,19 @@ impl Stream {
         Action::Continue
     }
 
+    /// Lets the gate's own answer out as the gate has said it.
+    fn mend_answer(&mut self, mut answered: Answered) -> Action {
+        let headers = host::headers(MapType::HttpResponseHeaders);
+        answered.padded = Headers(&headers).first(HEADER_ONLY).is_some();
+        if answered.padded {
+            let taken_off = [HEADER_ONLY, "content-length"].map(HeaderEdit::remove);
+            host::edit(MapType::HttpResponseHeaders, &taken_off);
+        }
+        host::edit(MapType::HttpResponseHeaders, &answered.headers);
+        self.phase = Phase::Answered(answered);
+        Action::Continue
+    }
+
     /// The end of a reply, from its last body callback or its trailers.
     fn write_reply(&self, replying: &Replying, body_is_there: bool) -> Vec<(&'static str, String)> {
         let Replying { reading, buffered, cut } = replying;
@@ -113,6 +137,15 @@ impl Stream {
         }
         self.shared.counters.add([count]);
         trailers
+    }
+}
+
+fn own_headers(reply: &LocalReply) -> Vec<HeaderEdit> {
+    match reply {
+        LocalReply::Http { headers, body, .. } if body.is_empty() => {
+            headers.iter().map(|(name, value)| HeaderEdit::set(name, value.as_str())).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -231,15 +264,18 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        let Phase::Sent(sent) = self.take_phase() else {
-            // A reply of the gate's own, or one that Envoy gave before the gate had decided.
-            return Action::Continue;
+        let sent = match self.take_phase() {
+            Phase::Sent(sent) => sent,
+            Phase::Answered(answered) => return self.mend_answer(answered),
+            // Envoy answers before the gate has decided, or the gate has no say in it.
+            _ => return Action::Continue,
         };
         let headers = host::headers(MapType::HttpResponseHeaders);
         let head = ReplyHead { headers: Headers(&headers), end_of_stream };
         match sent.on_reply_head(&head) {
             ReplyStep::Answer(reply) => self.answer(reply),
-            ReplyStep::Pass(counts) => {
+            ReplyStep::Pass { edits, counts } => {
+                host::edit(MapType::HttpResponseHeaders, &edits);
                 self.shared.counters.add(counts);
                 Action::Continue
             }
@@ -254,6 +290,10 @@ impl HttpContext for Stream {
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         let mut replying = match self.take_phase() {
             Phase::Reply(replying) => replying,
+            Phase::Answered(Answered { padded: true, .. }) => {
+                host::replace(BufferType::HttpResponseBody, size, &[]);
+                return Action::Continue;
+            }
             phase => {
                 self.phase = phase;
                 return Action::Continue;

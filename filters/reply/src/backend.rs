@@ -76,12 +76,13 @@ const fn failure(status: u16) -> (u16, Code) {
 /// What the sender is told of a backend's reply.
 ///
 /// `dropped` is what the gate took out of the request before; `nothing` says that there was no
-/// record in it to begin with, which OTLP calls a success and Loki a 422.
+/// record in it to begin with, which OTLP calls a success, Loki a 422, and Mimir, for a metric without
+/// data points, a 400.
 #[must_use]
 pub fn told(reply: &BackendReply<'_>, dropped: Option<&Violations>, nothing: bool) -> Told {
     match reply.status {
         200..=299 => Told::Success(stored(reply).with_dropped(dropped)),
-        422 if nothing => Told::Success(ExportResponse::default()),
+        400 | 422 if nothing => Told::Success(ExportResponse::default()),
         _ => Told::Failure(failed(reply)),
     }
 }
@@ -247,9 +248,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_a_success_where_loki_calls_it_an_error() {
-        let reply = BackendReply { status: 422, ..LOKI };
-        assert_eq!(told(&reply, None, true), Told::Success(ExportResponse::default()));
-        assert!(matches!(told(&reply, None, false), Told::Failure(_)));
+    fn nothing_is_a_success_where_a_backend_calls_it_an_error() {
+        for status in [400, 422] {
+            let reply = BackendReply { status, ..LOKI };
+            assert_eq!(told(&reply, None, true), Told::Success(ExportResponse::default()));
+            assert!(matches!(told(&reply, None, false), Told::Failure(_)));
+        }
     }
 }

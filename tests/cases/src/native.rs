@@ -112,9 +112,10 @@ impl Run<'_> {
                 self.counts.extend(answer.counts);
                 self.local(&answer.reply)
             }
-            ReplyStep::Pass(counts) => {
+            ReplyStep::Pass { edits, counts } => {
+                edit(&mut headers, &edits);
                 self.counts.extend(counts);
-                self.untouched(reply)
+                self.read(&headers, &[], &headers)
             }
             ReplyStep::Rewrite { edits, reading } => {
                 edit(&mut headers, &edits);

@@ -25,10 +25,8 @@ const EXPORTS: &[&str] = &[
 ];
 
 /// Exports of which the ABI asks for one: the older name or the newer.
-const ALTERNATIVES: &[[&str; 2]] = &[
-    ["_initialize", "_start"],
-    ["proxy_on_memory_allocate", "malloc"],
-];
+const ALTERNATIVES: &[[&str; 2]] =
+    &[["_initialize", "_start"], ["proxy_on_memory_allocate", "malloc"]];
 
 /// The module under which the host's functions are imported. A module that also imports `wasi_snapshot_preview1` would load,
 /// but has drawn in a clock, files or an environment that the gate must not have.
@@ -88,15 +86,9 @@ pub fn check(module: &[u8], requirements: &Requirements) -> Vec<Fault> {
         Err(error) => vec![Fault::Invalid(error.to_string())],
     };
     if module.len() > requirements.budget {
-        faults.push(Fault::Size {
-            size: module.len(),
-            budget: requirements.budget,
-        });
+        faults.push(Fault::Size { size: module.len(), budget: requirements.budget });
     }
-    let forbidden = requirements
-        .forbidden
-        .iter()
-        .filter(|text| contains(module, text.as_bytes()));
+    let forbidden = requirements.forbidden.iter().filter(|text| contains(module, text.as_bytes()));
     faults.extend(forbidden.map(|text| Fault::Text(text.clone())));
     faults
 }
@@ -110,10 +102,7 @@ struct Interface<'a> {
 impl<'a> Interface<'a> {
     fn read(module: &'a [u8]) -> Result<Self, BinaryReaderError> {
         Validator::new().validate_all(module)?;
-        let mut interface = Self {
-            imports: BTreeSet::new(),
-            exports: BTreeSet::new(),
-        };
+        let mut interface = Self { imports: BTreeSet::new(), exports: BTreeSet::new() };
         for payload in Parser::new(0).parse_all(module) {
             match payload? {
                 Payload::ImportSection(section) => {
@@ -135,10 +124,8 @@ impl<'a> Interface<'a> {
 
     fn faults(&self) -> Vec<Fault> {
         let foreign = self.imports.iter().filter(|(module, _)| *module != HOST);
-        let foreign = foreign.map(|(module, name)| Fault::Import {
-            module: (*module).into(),
-            name: (*name).into(),
-        });
+        let foreign = foreign
+            .map(|(module, name)| Fault::Import { module: (*module).into(), name: (*name).into() });
         let missing = EXPORTS.iter().filter(|name| !self.exports.contains(*name));
         let missing = missing.map(|name| Fault::Export((*name).into()));
         let neither = ALTERNATIVES
@@ -150,10 +137,7 @@ impl<'a> Interface<'a> {
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    !needle.is_empty()
-        && haystack
-            .windows(needle.len())
-            .any(|window| window == needle)
+    !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 #[cfg(test)]

@@ -43,9 +43,5 @@ fn main() -> ExitCode {
         module.len() as f64 / 1024.0,
         arguments.budget_kib
     );
-    if faults.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

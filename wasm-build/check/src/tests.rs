@@ -3,10 +3,7 @@ use super::*;
 const LIMIT: usize = 64 * 1024;
 
 fn requirements() -> Requirements {
-    Requirements {
-        budget: LIMIT,
-        forbidden: vec!["/home/builder/".into()],
-    }
+    Requirements { budget: LIMIT, forbidden: vec!["/home/builder/".into()] }
 }
 
 /// A module with the given imports and data that exports everything but `left_out`.
@@ -16,11 +13,8 @@ fn module_without(left_out: &[&str], extra: &str) -> Vec<u8> {
         .filter(|name| **name != "memory" && !left_out.contains(name))
         .map(|name| format!("(func (export \"{name}\"))\n"))
         .collect();
-    let memory = if left_out.contains(&"memory") {
-        "(memory 1)"
-    } else {
-        "(memory (export \"memory\") 1)"
-    };
+    let memory =
+        if left_out.contains(&"memory") { "(memory 1)" } else { "(memory (export \"memory\") 1)" };
     wat::parse_str(format!("(module {extra} {memory} {functions})"))
         .expect("the test's module is well formed")
 }
@@ -31,10 +25,8 @@ fn an_import_from_wasi_is_refused_by_name() {
         &[],
         r#"(import "wasi_snapshot_preview1" "clock_time_get" (func)) (import "env" "proxy_log" (func))"#,
     );
-    let expected = Fault::Import {
-        module: "wasi_snapshot_preview1".into(),
-        name: "clock_time_get".into(),
-    };
+    let expected =
+        Fault::Import { module: "wasi_snapshot_preview1".into(), name: "clock_time_get".into() };
     assert_eq!(check(&module, &requirements()), [expected]);
 }
 
@@ -49,10 +41,7 @@ fn every_export_of_the_abi_is_missed_when_it_is_left_out() {
 #[test]
 fn a_module_without_either_allocator_is_refused() {
     let faults = check(&module_without(&["malloc"], ""), &requirements());
-    assert_eq!(
-        faults,
-        [Fault::Export("proxy_on_memory_allocate or malloc".into())]
-    );
+    assert_eq!(faults, [Fault::Export("proxy_on_memory_allocate or malloc".into())]);
 }
 
 #[test]
@@ -65,21 +54,9 @@ fn a_module_without_a_start_is_refused() {
 fn a_module_one_byte_over_its_budget_is_refused_and_one_at_its_budget_is_not() {
     let module = module_without(&[], "");
     let size = module.len();
-    let over = Requirements {
-        budget: size - 1,
-        ..requirements()
-    };
-    assert_eq!(
-        check(&module, &over),
-        [Fault::Size {
-            size,
-            budget: size - 1
-        }]
-    );
-    let at = Requirements {
-        budget: size,
-        ..requirements()
-    };
+    let over = Requirements { budget: size - 1, ..requirements() };
+    assert_eq!(check(&module, &over), [Fault::Size { size, budget: size - 1 }]);
+    let at = Requirements { budget: size, ..requirements() };
     assert_eq!(check(&module, &at), []);
 }
 
@@ -89,37 +66,25 @@ fn a_path_of_the_building_machine_is_refused() {
         &[],
         r#"(data (memory 0) (i32.const 0) "panicked at /home/builder/src/lib.rs")"#,
     );
-    assert_eq!(
-        check(&module, &requirements()),
-        [Fault::Text("/home/builder/".into())]
-    );
+    assert_eq!(check(&module, &requirements()), [Fault::Text("/home/builder/".into())]);
 }
 
 #[test]
 fn bytes_that_are_not_a_module_are_refused() {
     let faults = check(b"\x7fELF, not wasm", &requirements());
-    assert!(
-        matches!(faults.as_slice(), [Fault::Invalid(_)]),
-        "{faults:?}"
-    );
+    assert!(matches!(faults.as_slice(), [Fault::Invalid(_)]), "{faults:?}");
 }
 
 #[test]
 fn a_truncated_module_is_refused() {
     let module = module_without(&[], "");
     let faults = check(&module[..module.len() - 1], &requirements());
-    assert!(
-        matches!(faults.as_slice(), [Fault::Invalid(_)]),
-        "{faults:?}"
-    );
+    assert!(matches!(faults.as_slice(), [Fault::Invalid(_)]), "{faults:?}");
 }
 
 #[test]
 fn several_faults_are_told_at_once() {
-    let module = module_without(
-        &["proxy_on_log", "proxy_on_done"],
-        r#"(import "a" "b" (func))"#,
-    );
+    let module = module_without(&["proxy_on_log", "proxy_on_done"], r#"(import "a" "b" (func))"#);
     assert_eq!(check(&module, &requirements()).len(), 3);
 }
 

@@ -1,0 +1,68 @@
+//! Envoy's admin interface: <https://www.envoyproxy.io/docs/envoy/latest/operations/admin>.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// Why the admin interface could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// No connection.
+    #[error("cannot connect to Envoy's admin interface: {0}")]
+    Connect(#[from] std::io::Error),
+    /// No reply, or one that is not HTTP.
+    #[error("Envoy's admin interface: {0}")]
+    Http(#[from] hyper::Error),
+    /// A request that cannot be made.
+    #[error("Envoy's admin interface: {0}")]
+    Request(#[from] http::Error),
+    /// `/listeners` is not what Envoy's documentation says.
+    #[error("Envoy's admin interface lists no address for {0}")]
+    NoListener(&'static str),
+}
+
+/// Whether Envoy takes requests: `GET /ready` is 200 once its listeners are up.
+pub(crate) async fn is_ready(admin: SocketAddr) -> bool {
+    matches!(get(admin, "/ready").await, Ok((StatusCode::OK, _)))
+}
+
+/// Where each of the named listeners listens, its first address.
+///
+/// # Errors
+/// When Envoy cannot be asked, or does not have such a listener.
+pub(crate) async fn listeners<const N: usize>(
+    admin: SocketAddr,
+    names: [&'static str; N],
+) -> Result<[SocketAddr; N], AdminError> {
+    let (_, body) = get(admin, "/listeners?format=json").await?;
+    let list: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let mut found = [admin; N];
+    for (found, name) in found.iter_mut().zip(names) {
+        *found = address(&list, name).ok_or(AdminError::NoListener(name))?;
+    }
+    Ok(found)
+}
+
+fn address(list: &Value, name: &str) -> Option<SocketAddr> {
+    let listeners = list["listener_statuses"].as_array()?;
+    let listener = listeners.iter().find(|listener| listener["name"] == name)?;
+    let address = &listener["local_address"]["socket_address"];
+    let port = u16::try_from(address["port_value"].as_u64()?).ok()?;
+    Some((address["address"].as_str()?.parse::<std::net::IpAddr>().ok()?, port).into())
+}
+
+async fn get(admin: SocketAddr, path: &str) -> Result<(StatusCode, Bytes), AdminError> {
+    let stream = TcpStream::connect(admin).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = Request::get(path).header(http::header::HOST, admin.to_string());
+    let reply = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+    let status = reply.status();
+    Ok((status, reply.into_body().collect().await?.to_bytes()))
+}

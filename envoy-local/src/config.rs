@@ -1,0 +1,242 @@
+//! Envoy's configuration for this machine: `envoy.yaml` with its paths, ports and host names replaced. What a container runs and
+//! what runs here are one file, so that what is tried here is what is deployed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// The configuration as it is for containers.
+const ENVOY_YAML: &str = include_str!("../envoy.yaml");
+
+/// The native filter that gives header-only replies a body.
+pub(crate) const HEADER_ONLY_LUA: &str = include_str!("../header-only.lua");
+
+/// What differs on this machine.
+pub(crate) struct Local<'a> {
+    /// The wasm module's file.
+    pub(crate) module: &'a Path,
+    /// The file with [`HEADER_ONLY_LUA`].
+    pub(crate) header_only: &'a Path,
+    /// The folder with `ca.pem`, `server.pem` and `server.key`.
+    pub(crate) certificates: &'a Path,
+    /// The loopback addresses to listen on.
+    pub(crate) loopback: &'a [IpAddr],
+    /// 0: a free one, on the first loopback address alone, because each address would get another.
+    pub(crate) grpc_port: u16,
+    /// As `grpc_port`.
+    pub(crate) http_port: u16,
+    /// As `grpc_port`.
+    pub(crate) admin_port: u16,
+    /// Loki, Mimir and Tempo.
+    pub(crate) backends: [(&'static str, SocketAddr); 3],
+    /// Whether the gate holds the headers until it has read the body.
+    pub(crate) hold_headers: bool,
+    /// Merged over the gate's configuration (RFC 7396).
+    pub(crate) gate: Option<&'a Value>,
+}
+
+/// Why `envoy.yaml` could not be made into a configuration for this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It is not YAML.
+    #[error("envoy-local/envoy.yaml: {0}")]
+    Yaml(#[from] serde_yaml_ng::Error),
+    /// A place that is filled in here is not there.
+    #[error(
+        "envoy-local/envoy.yaml has no {0}, which the local run fills in: change envoy-local/src/config.rs along with the file"
+    )]
+    Missing(String),
+    /// The gate's configuration in it is not JSON.
+    #[error("envoy-local/envoy.yaml: the gate's configuration: {0}")]
+    Gate(#[from] serde_json::Error),
+}
+
+/// Envoy's configuration for this machine.
+///
+/// # Errors
+/// When `envoy.yaml` does not have the shape that is expected here.
+pub(crate) fn envoy(local: &Local<'_>) -> Result<Value, ConfigError> {
+    let mut envoy: Value = serde_yaml_ng::from_str(ENVOY_YAML)?;
+    *at(&mut envoy, "/admin/address/socket_address/port_value")? = local.admin_port.into();
+    for (listener, port) in [("otlp_grpc", local.grpc_port), ("otlp_http", local.http_port)] {
+        let listener = named(at(&mut envoy, "/static_resources/listeners")?, listener)?;
+        listen(listener, local.loopback, port)?;
+        certificates(listener, local.certificates)?;
+        let filters = at(listener, "/filter_chains/0/filters/0/typed_config/http_filters")?;
+        gate(named(filters, "sluice")?, local)?;
+        let lua = named(filters, "header_only")?;
+        *at(lua, "/typed_config/default_source_code/filename")? = path(local.header_only);
+    }
+    for (name, address) in local.backends {
+        let cluster = named(at(&mut envoy, "/static_resources/clusters")?, name)?;
+        let endpoint = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
+        *at(cluster, endpoint)? = socket_address(address.ip(), address.port());
+    }
+    Ok(envoy)
+}
+
+fn listen(listener: &mut Value, loopback: &[IpAddr], port: u16) -> Result<(), ConfigError> {
+    let Some((first, others)) = loopback.split_first() else { return Ok(()) };
+    *at(listener, "/address")? = socket_address(*first, port);
+    if port != 0 {
+        let others = others.iter().map(|ip| json!({ "address": socket_address(*ip, port) }));
+        listener["additional_addresses"] = others.collect();
+    }
+    Ok(())
+}
+
+fn certificates(listener: &mut Value, folder: &Path) -> Result<(), ConfigError> {
+    let tls = at(listener, "/filter_chains/0/transport_socket/typed_config/common_tls_context")?;
+    for (pointer, file) in [
+        ("/tls_certificates/0/certificate_chain/filename", "server.pem"),
+        ("/tls_certificates/0/private_key/filename", "server.key"),
+        ("/validation_context/trusted_ca/filename", "ca.pem"),
+    ] {
+        *at(tls, pointer)? = path(&folder.join(file));
+    }
+    Ok(())
+}
+
+fn gate(filter: &mut Value, local: &Local<'_>) -> Result<(), ConfigError> {
+    let plugin = at(filter, "/typed_config/config")?;
+    *at(plugin, "/vm_config/code/local/filename")? = path(local.module);
+    *at(plugin, "/allow_on_headers_stop_iteration")? = local.hold_headers.into();
+    let text = at(plugin, "/configuration/value")?;
+    let mut gate: Value = serde_json::from_str(text.as_str().unwrap_or_default())?;
+    gate["holdHeaders"] = local.hold_headers.into();
+    if let Some(patch) = local.gate {
+        json_patch::merge(&mut gate, patch);
+    }
+    *text = gate.to_string().into();
+    Ok(())
+}
+
+fn socket_address(ip: IpAddr, port: u16) -> Value {
+    json!({ "socket_address": { "address": ip.to_string(), "port_value": port } })
+}
+
+fn path(path: &Path) -> Value {
+    path.to_string_lossy().into()
+}
+
+fn at<'v>(value: &'v mut Value, pointer: &str) -> Result<&'v mut Value, ConfigError> {
+    value.pointer_mut(pointer).ok_or_else(|| ConfigError::Missing(pointer.to_owned()))
+}
+
+fn named<'v>(list: &'v mut Value, name: &str) -> Result<&'v mut Value, ConfigError> {
+    let mut entries = list.as_array_mut().into_iter().flatten();
+    let found = entries.find(|entry| entry["name"] == name);
+    found.ok_or_else(|| ConfigError::Missing(format!("entry named {name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const LOOPBACK: [IpAddr; 2] =
+        [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)];
+
+    fn local<'a>() -> Local<'a> {
+        let backend = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Local {
+            module: Path::new("/here/sluice.wasm"),
+            header_only: Path::new("/here/header-only.lua"),
+            certificates: Path::new("/here/tls"),
+            loopback: &LOOPBACK,
+            grpc_port: 14317,
+            http_port: 0,
+            admin_port: 0,
+            backends: [("loki", backend(1)), ("mimir", backend(2)), ("tempo", backend(3))],
+            hold_headers: true,
+            gate: None,
+        }
+    }
+
+    /// Every gate configuration in it, parsed; one for each listener.
+    fn gates(envoy: &Value) -> Vec<Value> {
+        let listeners = envoy["static_resources"]["listeners"].as_array().unwrap();
+        let plugin = |listener: &Value| {
+            let pointer =
+                "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config";
+            listener.pointer(pointer).unwrap().clone()
+        };
+        let parsed = |plugin: Value| {
+            serde_json::from_str(plugin["configuration"]["value"].as_str().unwrap()).unwrap()
+        };
+        listeners.iter().map(plugin).map(parsed).collect()
+    }
+
+    #[test]
+    fn nothing_of_the_container_is_left() {
+        let text = envoy(&local()).unwrap().to_string();
+        for left in ["/etc/sluice", "0.0.0.0", r#""loki","port_value""#, "3100", "9009", "9901"] {
+            assert!(!text.contains(left), "{left} in {text}");
+        }
+    }
+
+    #[test]
+    fn every_address_is_a_loopback_address() {
+        fn addresses(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(map) => {
+                    if let Some(Value::String(address)) = map.get("address") {
+                        found.push(address.clone());
+                    }
+                    map.values().for_each(|value| addresses(value, found));
+                }
+                Value::Array(list) => list.iter().for_each(|value| addresses(value, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        addresses(&envoy(&local()).unwrap(), &mut found);
+        // Admin, two listeners, the first one's second address, three clusters.
+        assert_eq!(found.len(), 7, "{found:?}");
+        assert!(found.iter().all(|ip| ip.parse::<IpAddr>().unwrap().is_loopback()), "{found:?}");
+    }
+
+    #[test]
+    fn a_fixed_port_is_listened_on_at_both_addresses_and_a_free_one_at_one() {
+        let envoy = envoy(&local()).unwrap();
+        let [grpc, http] = [0, 1].map(|index| &envoy["static_resources"]["listeners"][index]);
+        assert_eq!(grpc["address"], socket_address(LOOPBACK[0], 14317));
+        assert_eq!(grpc["additional_addresses"][0]["address"], socket_address(LOOPBACK[1], 14317));
+        assert_eq!(http["address"], socket_address(LOOPBACK[0], 0));
+        assert!(http["additional_addresses"].is_null());
+    }
+
+    #[test]
+    fn an_override_is_merged_over_the_gates_configuration_of_both_listeners() {
+        let patch = json!({ "limits": { "bodyBytes": 1000 }, "records": null });
+        let envoy = envoy(&Local { gate: Some(&patch), ..local() }).unwrap();
+        let gates = gates(&envoy);
+        assert_eq!(gates.len(), 2);
+        for gate in gates {
+            assert_eq!(gate["limits"], json!({ "bodyBytes": 1000, "decodedBytes": 67_108_864 }));
+            assert_eq!(gate.get("records"), None);
+            assert_eq!(gate["tenant"], json!({ "fromNamespace": {} }));
+        }
+    }
+
+    #[test]
+    fn holding_the_headers_is_told_to_envoy_and_to_the_gate_alike() {
+        for hold_headers in [true, false] {
+            let envoy = envoy(&Local { hold_headers, ..local() }).unwrap();
+            let flag = format!(r#""allow_on_headers_stop_iteration":{hold_headers}"#);
+            assert_eq!(envoy.to_string().matches(&flag).count(), 2);
+            assert!(gates(&envoy).iter().all(|gate| gate["holdHeaders"] == hold_headers));
+        }
+    }
+
+    #[test]
+    fn envoys_own_limit_lies_above_the_gates() {
+        let envoy = envoy(&local()).unwrap();
+        let limit = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config\
+                     /virtual_hosts/0/request_body_buffer_limit";
+        let limit = envoy.pointer(limit).unwrap().as_u64().unwrap();
+        assert!(limit > gates(&envoy)[0]["limits"]["bodyBytes"].as_u64().unwrap() + (64 << 10));
+    }
+}

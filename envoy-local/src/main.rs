@@ -1,0 +1,140 @@
+//! `gate-local`: the gate on this machine, until Ctrl-C.
+
+mod welcome;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use envoy_local::{Options, Stack, workspace_root};
+use sluice_backends::Ports;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs the gate on this machine: Envoy with the module, and stand-ins for Loki, Mimir and Tempo.
+///
+/// Everything listens on loopback only. Certificates for four senders are made for the run; two of the senders are on the
+/// allowlist. When it is up it prints commands that send something and show what became of it. Ctrl-C ends all of it.
+///
+/// `make run` builds what this needs. A port may be chosen by flag or by variable: GRPC_PORT=24317 make run
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Arguments {
+    /// Port for OTLP/gRPC; 0 takes a free one, as for every port here.
+    #[arg(long, env, default_value_t = 4317)]
+    grpc_port: u16,
+    /// Port for OTLP/HTTP.
+    #[arg(long, env, default_value_t = 4318)]
+    http_port: u16,
+    /// Port for Envoy's admin interface.
+    #[arg(long, env, default_value_t = 9901)]
+    admin_port: u16,
+    /// Port for Loki's stand-in.
+    #[arg(long, env, default_value_t = 3100)]
+    loki_port: u16,
+    /// Port for Mimir's stand-in.
+    #[arg(long, env, default_value_t = 9009)]
+    mimir_port: u16,
+    /// Port for Tempo's stand-in. Its real one, 4318, is the gate's here.
+    #[arg(long, env, default_value_t = 14318)]
+    tempo_port: u16,
+    /// Runs the gate as an Envoy would that cannot hold the headers until the body has been read (Istio's WasmPlugin).
+    #[arg(long)]
+    no_hold_headers: bool,
+    /// Envoy's worker threads.
+    #[arg(long, default_value_t = 1)]
+    concurrency: u32,
+    /// The module [default: dist/sluice.wasm of this workspace].
+    #[arg(long)]
+    module: Option<PathBuf>,
+    /// Where certificates, configuration and log go [default: .run/gate-GRPC_PORT of this workspace].
+    #[arg(long)]
+    run_dir: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn options(self) -> Options {
+        let run = workspace_root().join(format!(".run/gate-{}", self.grpc_port));
+        let defaults = Options::default();
+        Options {
+            run_dir: self.run_dir.unwrap_or(run),
+            module: self.module.unwrap_or(defaults.module),
+            grpc_port: self.grpc_port,
+            http_port: self.http_port,
+            admin_port: self.admin_port,
+            backends: Ports {
+                loki: self.loki_port,
+                mimir: self.mimir_port,
+                tempo: self.tempo_port,
+            },
+            hold_headers: !self.no_hold_headers,
+            gate: None,
+            concurrency: self.concurrency,
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Arguments::parse().options();
+    // From here on, so that a signal that comes while things start ends them in order too.
+    let stopped = match stop_signal() {
+        Ok(stopped) => stopped,
+        Err(error) => return failure(&format!("cannot listen for signals: {error}")),
+    };
+    tokio::pin!(stopped);
+
+    println!("Starting ...");
+    let run_dir = options.run_dir.clone();
+    let stack = tokio::select! {
+        () = &mut stopped => return done(),
+        started = Stack::start(options) => match started {
+            Ok(stack) => stack,
+            Err(error) => return failure(&error.to_string()),
+        },
+    };
+    match welcome::text(&stack, &run_dir) {
+        Ok(text) => println!("{text}"),
+        Err(error) => {
+            stack.stop().await;
+            return failure(&error.to_string());
+        }
+    }
+    let ended = tokio::select! {
+        () = &mut stopped => None,
+        status = stack.envoy_ended() => Some(status),
+    };
+    let Some(status) = ended else {
+        println!("Stopping ...");
+        stack.stop().await;
+        return done();
+    };
+    let status = status.map_or_else(|| "how is not known".to_owned(), |status| status.to_string());
+    let log = stack.envoy_log_path().display().to_string();
+    let last_lines = stack.envoy_last_lines().await;
+    stack.stop().await;
+    failure(&format!("Envoy ended by itself ({status}). The last of {log}:\n{last_lines}"))
+}
+
+/// Resolves at Ctrl-C, SIGTERM or the end of the terminal.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+fn done() -> ExitCode {
+    println!("Stopped. Nothing of it is left running.");
+    ExitCode::SUCCESS
+}
+
+fn failure(message: &str) -> ExitCode {
+    eprintln!("gate-local: {message}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,274 @@
+"""Sends one OTLP export with the OpenTelemetry SDK for Python, and says what the sender saw.
+
+The SDK's own exporters do the sending. They throw the body of a reply away, so the reply is
+noted on its way back to them: over gRPC by a client interceptor, over HTTP by the session that
+the exporter is given. One JSON object is printed to standard output; the exit status is 0
+whenever a request was sent, whatever became of it.
+"""
+
+import argparse
+import json
+import sys
+from unittest import mock
+
+import grpc
+import requests
+from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status
+from opentelemetry.exporter.otlp.proto.grpc import exporter as grpc_exporter
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogExporter
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
+from opentelemetry.exporter.otlp.proto.http import Compression as HttpCompression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry._logs import SeverityNumber
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+SCOPE = "sluice.e2e"
+
+EXPORTERS = {
+    ("grpc", "logs"): GrpcLogExporter,
+    ("grpc", "metrics"): GrpcMetricExporter,
+    ("grpc", "traces"): GrpcSpanExporter,
+    ("http", "logs"): HttpLogExporter,
+    ("http", "metrics"): HttpMetricExporter,
+    ("http", "traces"): HttpSpanExporter,
+}
+
+RESPONSES = {
+    "logs": (ExportLogsServiceResponse, "rejected_log_records"),
+    "metrics": (ExportMetricsServiceResponse, "rejected_data_points"),
+    "traces": (ExportTraceServiceResponse, "rejected_spans"),
+}
+
+
+def main():
+    options = parse_arguments()
+    replies = []
+    batch = BATCHES[options.signal](options)
+    if options.protocol == "grpc":
+        sent = send_grpc(options, batch, replies)
+    else:
+        sent = send_http(options, batch, replies)
+    last = replies[-1] if replies else {"reply": {"kind": "none", "message": "the exporter sent nothing"}}
+    print(json.dumps({
+        "sdk": "python",
+        "result": "success" if sent.name == "SUCCESS" else "failure",
+        "attempts": len(replies),
+        "reply": last["reply"],
+        "partial_success": last.get("partial_success"),
+    }))
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: send.py --protocol grpc --signal logs --endpoint 127.0.0.1:4317 --cacert ca.pem "
+        "--cert payments.pem --key payments.key --records 10 --without 3 --run-id try-1",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--protocol", choices=["grpc", "http"], required=True)
+    parser.add_argument("--signal", choices=["logs", "metrics", "traces"], required=True)
+    parser.add_argument("--endpoint", required=True, metavar="HOST:PORT", help="where the gate listens")
+    parser.add_argument("--cacert", required=True, help="CA that the gate's certificate is checked against (PEM)")
+    parser.add_argument("--cert", required=True, help="the sender's certificate (PEM)")
+    parser.add_argument("--key", required=True, help="the sender's private key (PEM)")
+    parser.add_argument("--gzip", action=argparse.BooleanOptionalAction, default=False)
+    parser.add_argument("--records", type=int, default=10, metavar="N", help="log records, data points or spans")
+    parser.add_argument("--without", type=int, default=0, metavar="M",
+                        help="how many of the N lack source.name (logs, traces: on a resource of their own; "
+                        "metrics: on the data point)")
+    parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
+    parser.add_argument("--run-id", required=True, help="put into the resource attribute run.id, to find it again")
+    parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS",
+                        help="for the export and all its retries")
+    options = parser.parse_args()
+    if options.records < 0 or not 0 <= options.without <= options.records:
+        parser.error("--without must lie between 0 and --records")
+    options.headers = []
+    for header in options.header:
+        name, separator, value = header.partition("=")
+        if not separator:
+            parser.error(f"--header {header}: write NAME=VALUE")
+        options.headers.append((name, value))
+    return options
+
+
+# What is sent: the SDK's providers make it, nothing is written by hand.
+
+def resource(options, named):
+    attributes = {"service.name": "e2e", "run.id": options.run_id}
+    if named:
+        attributes["source.name"] = "python"
+    return Resource(attributes)
+
+
+def halves(options):
+    """The two resources of a batch and how many records each has; one that has none is left out."""
+    counts = [(True, options.records - options.without), (False, options.without)]
+    return [(resource(options, named), count) for named, count in counts if count]
+
+
+def logs(options):
+    collected = InMemoryLogRecordExporter()
+    for of_resource, count in halves(options):
+        provider = LoggerProvider(resource=of_resource, shutdown_on_exit=False)
+        provider.add_log_record_processor(SimpleLogRecordProcessor(collected))
+        logger = provider.get_logger(SCOPE)
+        for index in range(count):
+            logger.emit(body=f"log {index}", severity_number=SeverityNumber.INFO, severity_text="INFO")
+    return collected.get_finished_logs()
+
+
+def traces(options):
+    collected = InMemorySpanExporter()
+    for of_resource, count in halves(options):
+        provider = TracerProvider(resource=of_resource, shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(collected))
+        tracer = provider.get_tracer(SCOPE)
+        for index in range(count):
+            tracer.start_span(f"span {index}").end()
+    return collected.get_finished_spans()
+
+
+def metrics(options):
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader], resource=resource(options, False), shutdown_on_exit=False)
+    gauge = provider.get_meter(SCOPE).create_gauge("e2e.gauge")
+    for index in range(options.records):
+        attributes = {"point": index}
+        if index >= options.without:
+            attributes["source.name"] = "python"
+        gauge.set(index, attributes)
+    return reader.get_metrics_data()
+
+
+BATCHES = {"logs": logs, "metrics": metrics, "traces": traces}
+
+
+# How it is sent, and what comes back.
+
+def send_grpc(options, batch, replies):
+    """Exports over gRPC. The exporter opens its channel anew after a failure: each one is watched."""
+    open_channel = grpc_exporter.secure_channel
+
+    def open_watched(*arguments, **named):
+        return grpc.intercept_channel(open_channel(*arguments, **named), Watch(options.signal, replies))
+
+    with open(options.cacert, "rb") as ca, open(options.cert, "rb") as cert, open(options.key, "rb") as key:
+        credentials = grpc.ssl_channel_credentials(ca.read(), key.read(), cert.read())
+    with mock.patch.object(grpc_exporter, "secure_channel", open_watched):
+        exporter = EXPORTERS["grpc", options.signal](
+            endpoint=options.endpoint,
+            insecure=False,
+            credentials=credentials,
+            headers=[(name.lower(), value) for name, value in options.headers],
+            timeout=options.timeout,
+            compression=grpc.Compression.Gzip if options.gzip else grpc.Compression.NoCompression,
+        )
+        return exporter.export(batch)
+
+
+class Watch(grpc.UnaryUnaryClientInterceptor):
+    """Notes each reply, and hands it on unchanged."""
+
+    def __init__(self, signal, replies):
+        self.signal = signal
+        self.replies = replies
+
+    def intercept_unary_unary(self, continuation, details, request):
+        call = continuation(details, request)
+        code = call.code()
+        if code is grpc.StatusCode.OK:
+            noted = {"reply": {"kind": "grpc", "code": code.name, "message": ""}}
+            noted["partial_success"] = partial_success(self.signal, call.result())
+        elif code is grpc.StatusCode.UNAVAILABLE and not call.initial_metadata() and not call.trailing_metadata():
+            # A reply of Envoy has a date at least: the client's own library made this status up.
+            noted = {"reply": {"kind": "none", "message": call.details() or ""}}
+        else:
+            noted = {"reply": {"kind": "grpc", "code": code.name, "message": call.details() or ""}}
+        self.replies.append(noted)
+        return call
+
+
+def send_http(options, batch, replies):
+    """Exports over HTTP/1.1."""
+    exporter = EXPORTERS["http", options.signal](
+        endpoint=f"https://{options.endpoint}/v1/{options.signal}",
+        certificate_file=options.cacert,
+        client_certificate_file=options.cert,
+        client_key_file=options.key,
+        headers=dict(options.headers),
+        timeout=options.timeout,
+        compression=HttpCompression.Gzip if options.gzip else HttpCompression.NoCompression,
+        session=WatchedSession(options.signal, replies),
+    )
+    return exporter.export(batch)
+
+
+class WatchedSession(requests.Session):
+    """Notes each reply, and hands it on unchanged."""
+
+    def __init__(self, signal, replies):
+        super().__init__()
+        # Or REQUESTS_CA_BUNDLE in the environment would win over the exporter's certificate_file.
+        self.trust_env = False
+        self.signal = signal
+        self.replies = replies
+
+    def send(self, request, **named):
+        try:
+            response = super().send(request, **named)
+        except requests.exceptions.RequestException as error:
+            self.replies.append({"reply": {"kind": "none", "message": str(error)}})
+            raise
+        reply = {
+            "kind": "http",
+            "status": response.status_code,
+            "content_type": response.headers.get("content-type"),
+            "error": None,
+        }
+        noted = {"reply": reply}
+        if response.ok:
+            message = parsed(RESPONSES[self.signal][0], response.content)
+            if message is not None:
+                noted["partial_success"] = partial_success(self.signal, message)
+        else:
+            status = parsed(Status, response.content)
+            if status is not None:
+                reply["error"] = {"code": status.code, "message": status.message}
+        self.replies.append(noted)
+        return response
+
+
+def parsed(kind, body):
+    """The protobuf message in `body`, or nothing where it is none (a proxy's plain text, say)."""
+    message = kind()
+    try:
+        message.ParseFromString(body)
+    except DecodeError:
+        return None
+    return message
+
+
+def partial_success(signal, response):
+    if not response.HasField("partial_success"):
+        return None
+    said = response.partial_success
+    return {"rejected": getattr(said, RESPONSES[signal][1]), "message": said.error_message}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

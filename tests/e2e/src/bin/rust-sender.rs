@@ -1,0 +1,33 @@
+//! Sends one OTLP export with the OpenTelemetry SDK for Rust, and says what the sender saw.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use sluice_e2e::{Export, rust_sdk};
+
+/// Sends one OTLP export with the OpenTelemetry SDK for Rust, and prints what the sender saw as one line of
+/// JSON. The exit status is 0 whenever a request was sent, whatever became of it.
+#[derive(Parser)]
+#[command(
+    after_help = "example: rust-sender --protocol grpc --signal logs --endpoint 127.0.0.1:4317 \
+    --cacert ca.pem --cert payments.pem --key payments.key --records 10 --run-id try-1"
+)]
+struct Arguments {
+    #[command(flatten)]
+    export: Export,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments { export } = Arguments::parse();
+    match rust_sdk::send(&export).await.map(|outcome| serde_json::json!(outcome)) {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("rust-sender: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

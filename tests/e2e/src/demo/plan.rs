@@ -1,0 +1,130 @@
+//! What the demo sends.
+
+use envoy_local::SenderName;
+
+use crate::{Protocol, Sdk, Signal};
+
+/// Records in each request.
+pub const RECORDS: usize = 10;
+
+/// One request of the demo.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Whose certificate is shown.
+    pub sender: SenderName,
+    /// Which SDK sends.
+    pub sdk: Sdk,
+    /// What the records are.
+    pub signal: Signal,
+    /// How they travel.
+    pub protocol: Protocol,
+    /// Whether they are compressed.
+    pub gzip: bool,
+    /// How many of the [`RECORDS`] lack `source.name`.
+    pub without: usize,
+    /// An `X-Scope-OrgID` of the sender's own.
+    pub claims: Option<&'static str>,
+}
+
+/// All rows, in the order in which they are sent: every pair of settings occurs, not every product of them.
+pub fn plan() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for sdk in Sdk::ALL {
+        for signal in Signal::ALL {
+            for protocol in Protocol::ALL {
+                rows.push(row(SenderName::Payments, sdk, signal, protocol, rows.len()));
+            }
+        }
+    }
+    for sender in [SenderName::TeamBlue, SenderName::Stranger] {
+        for signal in Signal::ALL {
+            for protocol in Protocol::ALL {
+                let sdk = Sdk::ALL[(rows.len() / 3) % 2];
+                rows.push(row(sender, sdk, signal, protocol, rows.len() / 2));
+            }
+        }
+    }
+    for (sdk, signal, protocol) in [
+        (Sdk::Python, Signal::Logs, Protocol::Grpc),
+        (Sdk::Python, Signal::Metrics, Protocol::Http),
+        (Sdk::Rust, Signal::Traces, Protocol::Grpc),
+        (Sdk::Rust, Signal::Logs, Protocol::Http),
+    ] {
+        rows.push(row(SenderName::Outsider, sdk, signal, protocol, rows.len()));
+    }
+    for (sdk, signal, protocol) in
+        [(Sdk::Python, Signal::Logs, Protocol::Grpc), (Sdk::Rust, Signal::Metrics, Protocol::Http)]
+    {
+        rows.push(Row {
+            claims: Some("victim"),
+            ..row(SenderName::Payments, sdk, signal, protocol, rows.len())
+        });
+    }
+    rows
+}
+
+fn row(sender: SenderName, sdk: Sdk, signal: Signal, protocol: Protocol, turn: usize) -> Row {
+    // The Rust SDK has one resource in a request: of its logs and traces none or all lack the attribute.
+    let without = match (sdk, signal) {
+        (Sdk::Python, _) | (Sdk::Rust, Signal::Metrics) => 3,
+        (Sdk::Rust, Signal::Logs) => 0,
+        (Sdk::Rust, Signal::Traces) if protocol == Protocol::Grpc => 0,
+        (Sdk::Rust, Signal::Traces) => RECORDS,
+    };
+    Row {
+        sender,
+        sdk,
+        signal,
+        protocol,
+        gzip: turn.is_multiple_of(2) != (turn % 4 > 1),
+        without,
+        claims: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every setting of a row, as a name and a value.
+    fn settings(row: &Row) -> [(&'static str, String); 5] {
+        [
+            ("sender", row.sender.as_str().to_owned()),
+            ("sdk", row.sdk.to_string()),
+            ("signal", row.signal.to_string()),
+            ("protocol", row.protocol.to_string()),
+            ("gzip", row.gzip.to_string()),
+        ]
+    }
+
+    #[test]
+    fn every_pair_of_settings_is_sent_at_least_once() {
+        let rows: Vec<_> = plan().iter().map(settings).collect();
+        let mut missing = Vec::new();
+        for first in rows.iter().flatten() {
+            for second in rows.iter().flatten().filter(|second| second.0 != first.0) {
+                if !rows.iter().any(|row| row.contains(first) && row.contains(second)) {
+                    missing.push((first, second));
+                }
+            }
+        }
+        assert!(missing.is_empty(), "never together: {missing:?}");
+    }
+
+    #[test]
+    fn the_plan_has_rows_of_every_outcome() {
+        let admitted =
+            |row: &&Row| matches!(row.sender, SenderName::Payments | SenderName::TeamBlue);
+        let rows = plan();
+        for without in [0, 3, RECORDS] {
+            assert!(
+                rows.iter().filter(admitted).any(|row| row.without == without),
+                "{without} without"
+            );
+        }
+        assert!(rows.iter().any(|row| row.claims.is_some()));
+        for sender in SenderName::ALL {
+            assert!(rows.iter().any(|row| row.sender == sender), "{}", sender.as_str());
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a sender saw of one export.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What one call of an SDK's exporter came to. Both senders print it as one line of JSON.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Who sent.
+    pub sdk: Sdk,
+    /// What the exporter told the application.
+    pub result: Verdict,
+    /// How often the request was sent: 1 and the retries.
+    pub attempts: u32,
+    /// The last reply.
+    pub reply: Reply,
+    /// The `partial_success` of a successful reply, if it was set. The Rust SDK does not show one over gRPC
+    /// that is set and empty.
+    pub partial_success: Option<PartialSuccess>,
+}
+
+/// The SDK that sent.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sdk {
+    /// `opentelemetry-sdk` from PyPI; HTTP/1.1 where it sends over HTTP.
+    Python,
+    /// `opentelemetry-otlp` from crates.io; HTTP/2 where it sends over HTTP.
+    Rust,
+}
+
+impl Sdk {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Python, Self::Rust];
+}
+
+impl fmt::Display for Sdk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Python => "python",
+            Self::Rust => "rust",
+        })
+    }
+}
+
+/// What an exporter returns to its application.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// The records have been taken; partial success counts as success.
+    Success,
+    /// The records are lost.
+    Failure,
+}
+
+/// A reply as it came over the wire.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum Reply {
+    /// A gRPC status.
+    Grpc {
+        /// Its name in capitals, `PERMISSION_DENIED` say.
+        code: String,
+        /// `grpc-message`.
+        message: String,
+    },
+    /// An HTTP status.
+    Http {
+        /// The number.
+        status: u16,
+        /// The `content-type`.
+        content_type: Option<String>,
+        /// The body of a reply that is not 2xx, if it is a `google.rpc.Status`.
+        error: Option<ErrorStatus>,
+    },
+    /// No reply: the connection or its TLS handshake failed.
+    None {
+        /// What the client's library says about it.
+        message: String,
+    },
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grpc { code, message } if message.is_empty() => write!(f, "{code}"),
+            Self::Grpc { code, message } => write!(f, "{code}: {message}"),
+            Self::Http { status, error: None, .. } => write!(f, "{status}"),
+            Self::Http { status, error: Some(error), .. } => {
+                write!(f, "{status}: {}", error.message)
+            }
+            Self::None { message } => write!(f, "no reply: {message}"),
+        }
+    }
+}
+
+/// A `google.rpc.Status` without its details.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ErrorStatus {
+    /// The number of a gRPC status code.
+    pub code: i32,
+    /// For the sender's developer.
+    pub message: String,
+}
+
+/// `ExportLogsPartialSuccess` and its two siblings.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PartialSuccess {
+    /// `rejected_log_records`, `rejected_data_points` or `rejected_spans`.
+    pub rejected: i64,
+    /// `error_message`.
+    pub message: String,
+}

@@ -1,0 +1,94 @@
+//! What is sent: made by the SDK's providers, collected by its batch processors, in one batch.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::logs::{LogRecord, Logger, LoggerProvider, Severity};
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry::trace::{Span, Tracer, TracerProvider};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::{BatchLogProcessor, SdkLoggerProvider};
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
+
+use crate::Export;
+
+const SCOPE: &str = "sluice.e2e";
+
+/// Longer than any export takes: the batch goes out when it is full or the provider is shut down.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+pub(super) fn logs(export: &Export, exporter: impl opentelemetry_sdk::logs::LogExporter + 'static) {
+    let batch = opentelemetry_sdk::logs::BatchConfigBuilder::default()
+        .with_max_queue_size(export.records)
+        .with_max_export_batch_size(export.records)
+        .with_scheduled_delay(NEVER)
+        .build();
+    let processor = BatchLogProcessor::builder(exporter).with_batch_config(batch).build();
+    let provider = SdkLoggerProvider::builder()
+        .with_resource(resource(export, export.without == 0))
+        .with_log_processor(processor)
+        .build();
+    let logger = provider.logger(SCOPE);
+    for index in 0..export.records {
+        let mut record = logger.create_log_record();
+        record.set_body(format!("log {index}").into());
+        record.set_severity_number(Severity::Info);
+        record.set_severity_text("INFO");
+        logger.emit(record);
+    }
+    // What became of the export has been noted by the exporter's wrapper; so for the other two.
+    let _ = provider.shutdown_with_timeout(patience(export));
+}
+
+pub(super) fn traces(
+    export: &Export,
+    exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static,
+) {
+    let batch = opentelemetry_sdk::trace::BatchConfigBuilder::default()
+        .with_max_queue_size(export.records)
+        .with_max_export_batch_size(export.records)
+        .with_scheduled_delay(NEVER)
+        .build();
+    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batch).build();
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource(export, export.without == 0))
+        .with_span_processor(processor)
+        .build();
+    let tracer = provider.tracer(SCOPE);
+    for index in 0..export.records {
+        tracer.start(format!("span {index}")).end();
+    }
+    let _ = provider.shutdown_with_timeout(patience(export));
+}
+
+pub(super) fn metrics(export: &Export, exporter: impl PushMetricExporter) {
+    let reader = PeriodicReader::builder(exporter).with_interval(NEVER).build();
+    let provider = SdkMeterProvider::builder()
+        .with_resource(resource(export, false))
+        .with_reader(reader)
+        .build();
+    let gauge = provider.meter(SCOPE).u64_gauge("e2e.gauge").build();
+    for index in 0..export.records {
+        let mut attributes = vec![KeyValue::new("point", i64::try_from(index).unwrap_or(i64::MAX))];
+        if index >= export.without {
+            attributes.push(KeyValue::new("source.name", "rust"));
+        }
+        gauge.record(1, &attributes);
+    }
+    let _ = provider.shutdown_with_timeout(patience(export));
+}
+
+fn resource(export: &Export, named: bool) -> Resource {
+    let mut attributes =
+        vec![KeyValue::new("service.name", "e2e"), KeyValue::new("run.id", export.run_id.clone())];
+    if named {
+        attributes.push(KeyValue::new("source.name", "rust"));
+    }
+    Resource::builder_empty().with_attributes(attributes).build()
+}
+
+fn patience(export: &Export) -> Duration {
+    export.timeout + Duration::from_secs(5)
+}

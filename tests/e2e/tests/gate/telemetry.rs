@@ -1,0 +1,148 @@
+//! Requests, well-formed: so many records with `source.name`, so many without.
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric, number_data_point,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+
+/// Logs of a few bytes each: `named` on a resource with `source.name`, `unnamed` on one without.
+pub(crate) fn logs(named: usize, unnamed: usize) -> ExportLogsServiceRequest {
+    logs_of_size(named, unnamed, 16)
+}
+
+/// The same, each with a body of `size` bytes that differs from the next.
+pub(crate) fn logs_of_size(named: usize, unnamed: usize, size: usize) -> ExportLogsServiceRequest {
+    let resource_logs =
+        [(true, named), (false, unnamed)].into_iter().filter(|(_, count)| *count > 0);
+    let resource_logs = resource_logs.map(|(has_name, count)| ResourceLogs {
+        resource: Some(resource(has_name)),
+        scope_logs: vec![ScopeLogs {
+            scope: Some(scope()),
+            log_records: (0..count).map(|index| log(index, size)).collect(),
+            ..ScopeLogs::default()
+        }],
+        ..ResourceLogs::default()
+    });
+    ExportLogsServiceRequest { resource_logs: resource_logs.collect() }
+}
+
+/// Data points of one gauge, `named` of them with `source.name`.
+pub(crate) fn metrics(named: usize, unnamed: usize) -> ExportMetricsServiceRequest {
+    metrics_of_size(named, unnamed, 16)
+}
+
+/// The same, each with an attribute of `size` bytes.
+pub(crate) fn metrics_of_size(
+    named: usize,
+    unnamed: usize,
+    size: usize,
+) -> ExportMetricsServiceRequest {
+    let points = (0..named + unnamed).map(|index| {
+        let mut attributes = vec![attribute("note", padded(index, size))];
+        if index < named {
+            attributes.push(attribute("source.name", "checkout".to_owned()));
+        }
+        NumberDataPoint {
+            attributes,
+            time_unix_nano: now(),
+            value: Some(number_data_point::Value::AsInt(1)),
+            ..NumberDataPoint::default()
+        }
+    });
+    let gauge = Metric {
+        name: "queue.length".to_owned(),
+        data: Some(metric::Data::Gauge(Gauge { data_points: points.collect() })),
+        ..Metric::default()
+    };
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(resource(false)),
+            scope_metrics: vec![ScopeMetrics {
+                scope: Some(scope()),
+                metrics: vec![gauge],
+                ..ScopeMetrics::default()
+            }],
+            ..ResourceMetrics::default()
+        }],
+    }
+}
+
+/// Spans: `named` on a resource with `source.name`, `unnamed` on one without.
+pub(crate) fn traces(named: usize, unnamed: usize) -> ExportTraceServiceRequest {
+    let resource_spans =
+        [(true, named), (false, unnamed)].into_iter().filter(|(_, count)| *count > 0);
+    let resource_spans = resource_spans.map(|(has_name, count)| ResourceSpans {
+        resource: Some(resource(has_name)),
+        scope_spans: vec![ScopeSpans {
+            scope: Some(scope()),
+            spans: (0..count).map(span).collect(),
+            ..ScopeSpans::default()
+        }],
+        ..ResourceSpans::default()
+    });
+    ExportTraceServiceRequest { resource_spans: resource_spans.collect() }
+}
+
+fn resource(has_name: bool) -> Resource {
+    let mut attributes = vec![attribute("service.name", "cart".to_owned())];
+    if has_name {
+        attributes.push(attribute("source.name", "checkout".to_owned()));
+    }
+    Resource { attributes, ..Resource::default() }
+}
+
+fn scope() -> InstrumentationScope {
+    InstrumentationScope { name: "e2e".to_owned(), ..InstrumentationScope::default() }
+}
+
+fn log(index: usize, size: usize) -> LogRecord {
+    let time_unix_nano = now();
+    LogRecord {
+        time_unix_nano,
+        observed_time_unix_nano: time_unix_nano,
+        body: Some(text(padded(index, size))),
+        ..LogRecord::default()
+    }
+}
+
+fn span(index: usize) -> Span {
+    let id = u64::try_from(index).expect("an index fits") + 1;
+    Span {
+        trace_id: u128::from(id).to_be_bytes().to_vec(),
+        span_id: id.to_be_bytes().to_vec(),
+        name: format!("span {index}"),
+        start_time_unix_nano: now(),
+        end_time_unix_nano: now(),
+        ..Span::default()
+    }
+}
+
+fn attribute(key: &str, value: String) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(text(value)), ..KeyValue::default() }
+}
+
+fn text(value: String) -> AnyValue {
+    AnyValue { value: Some(Value::StringValue(value)) }
+}
+
+fn padded(index: usize, size: usize) -> String {
+    format!("{index:0>size$}")
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a sender has a clock, and the backends refuse what is old"
+)]
+fn now() -> u64 {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("a clock past 1970");
+    u64::try_from(since.as_nanos()).expect("a clock before 2554")
+}
