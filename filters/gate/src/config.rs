@@ -75,8 +75,13 @@ impl Gate {
     /// configuration.
     pub fn from_json(json: &[u8]) -> Result<Self, Vec<ConfigProblem>> {
         let mut json = serde_json::Deserializer::from_slice(json);
-        let config: GateConfig = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| vec![ConfigProblem::new(error.path().to_string(), error.inner())])?;
+        let config: GateConfig = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = match error.path().to_string() {
+                whole if whole == "." => "configuration".to_owned(),
+                path => path,
+            };
+            vec![ConfigProblem::new(path, error.inner())]
+        })?;
         json.end().map_err(|error| vec![ConfigProblem::new("configuration", error)])?;
         config.compile()
     }
@@ -186,11 +191,14 @@ mod tests {
     #[test]
     fn a_configuration_that_guards_nothing_by_mistake_is_refused() {
         for (json, expected) in [
-            ("", ".: EOF"),
+            ("", "configuration: EOF"),
             ("{}", "configuration: it asks for nothing"),
             (r#"{"sender": {}}"#, "sender: unknown field `sender`"),
             (r#"{"tenant": {"fixed": "a"}} x"#, "configuration: trailing characters"),
-            (r#"{"tenant": {"fixed": "a"}, "tenant": {"fixed": "b"}}"#, "tenant: duplicate field"),
+            (
+                r#"{"tenant": {"fixed": "a"}, "tenant": {"fixed": "b"}}"#,
+                "configuration: duplicate field",
+            ),
             (r#"{"tenant": {"fromNamespace": {}}}"#, "tenant: the tenant follows from the sender"),
             (r#"{"records": {"require": [{"attribute": "a"}]}}"#, "records: records are checked"),
             (
