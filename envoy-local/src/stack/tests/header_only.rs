@@ -18,6 +18,12 @@ use super::*;
 /// Larger than Envoy's usual buffer (1 MiB), so that a body which is waited for would show.
 const LARGE: usize = 3_000_000;
 
+/// The header by which the gate chooses a backend; here the client does.
+const ROUTED: &str = "x-sluice-backend";
+
+/// A path that reaches the server's 204 without that header.
+const PAST_THE_GATE: &str = "/past-the-gate";
+
 #[derive(Clone, Copy, Debug)]
 enum Http {
     One,
@@ -40,6 +46,15 @@ impl Reply {
         let marks = self.headers.get_all("x-sluice-header-only").iter();
         marks.map(|mark| mark.to_str().unwrap()).collect()
     }
+}
+
+#[tokio::test]
+async fn a_reply_to_a_request_that_the_gate_has_not_sent_on_is_left_alone() {
+    each(PAST_THE_GATE, |reply, name| {
+        assert_eq!(reply.status, StatusCode::NO_CONTENT, "{name}");
+        assert_eq!(reply.mark(), ["a backend's own"], "{name}");
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -266,7 +281,13 @@ fn config(lua: &Path, upstream: SocketAddr) -> Value {
                             "name": "all",
                             "domains": ["*"],
                             "request_body_buffer_limit": 17_825_792,
-                            "routes": [{ "match": { "prefix": "/" }, "route": { "cluster_header": "x-to" } }],
+                            "routes": [
+                                {
+                                    "match": { "prefix": PAST_THE_GATE },
+                                    "route": { "cluster": "One", "prefix_rewrite": "/204" },
+                                },
+                                { "match": { "prefix": "/" }, "route": { "cluster_header": ROUTED } },
+                            ],
                         }] },
                         "http_filters": [
                             { "name": "header_only", "typed_config": {
@@ -297,9 +318,11 @@ async fn send(
     path: &str,
 ) -> http::Response<Incoming> {
     let io = TokioIo::new(TcpStream::connect(bench.address).await.unwrap());
-    let request = Request::post(format!("http://{}{path}", bench.address))
-        .header("x-to", format!("{upstream:?}"))
-        .header("host", "plain");
+    let mut request =
+        Request::post(format!("http://{}{path}", bench.address)).header("host", "plain");
+    if path != PAST_THE_GATE {
+        request = request.header(ROUTED, format!("{upstream:?}"));
+    }
     let request = request.body(Empty::<Bytes>::new()).unwrap();
     let reply = match downstream {
         Http::One => {
