@@ -1,5 +1,6 @@
 //! Envoy's admin interface: <https://www.envoyproxy.io/docs/envoy/latest/operations/admin>.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -23,7 +24,7 @@ pub enum AdminError {
     Request(#[from] http::Error),
     /// `/listeners` is not what Envoy's documentation says.
     #[error("Envoy's admin interface lists no address for {0}")]
-    NoListener(&'static str),
+    NoListener(String),
 }
 
 /// Whether Envoy takes requests: `GET /ready` is 200 once its listeners are up.
@@ -35,17 +36,17 @@ pub(crate) async fn is_ready(admin: SocketAddr) -> bool {
 ///
 /// # Errors
 /// When Envoy cannot be asked, or does not have such a listener.
-pub(crate) async fn listeners<const N: usize>(
+pub(crate) async fn listeners<'n>(
     admin: SocketAddr,
-    names: [&'static str; N],
-) -> Result<[SocketAddr; N], AdminError> {
+    names: impl IntoIterator<Item = &'n str>,
+) -> Result<BTreeMap<String, SocketAddr>, AdminError> {
     let (_, body) = get(admin, "/listeners?format=json").await?;
     let list: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let mut found = [admin; N];
-    for (found, name) in found.iter_mut().zip(names) {
-        *found = address(&list, name).ok_or(AdminError::NoListener(name))?;
-    }
-    Ok(found)
+    let find = |name: &str| {
+        let found = address(&list, name).ok_or_else(|| AdminError::NoListener(name.to_owned()))?;
+        Ok((name.to_owned(), found))
+    };
+    names.into_iter().map(find).collect()
 }
 
 fn address(list: &Value, name: &str) -> Option<SocketAddr> {

@@ -34,6 +34,19 @@ pub(crate) struct Local<'a> {
     pub(crate) hold_headers: bool,
     /// Merged over the gate's configuration (RFC 7396).
     pub(crate) gate: Option<&'a Value>,
+    /// Listeners beside the two.
+    pub(crate) more: &'a [Listener],
+}
+
+/// A listener beside the two, with a gate of its own, for tests that need many gates and not an Envoy for each.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// Its gate's whole configuration; `holdHeaders` in it is told to Envoy too.
+    pub gate: Value,
+    /// Whether a sender must show a certificate.
+    pub certificate_required: bool,
 }
 
 /// Why `envoy.yaml` could not be made into a configuration for this machine.
@@ -67,6 +80,20 @@ pub(crate) fn envoy(local: &Local<'_>) -> Result<Value, ConfigError> {
         gate(named(filters, "sluice")?, local)?;
         let lua = named(filters, "header_only")?;
         *at(lua, "/typed_config/default_source_code/filename")? = path(local.header_only);
+    }
+    for more in local.more {
+        let listeners = at(&mut envoy, "/static_resources/listeners")?;
+        let mut listener = named(listeners, "otlp_http")?.clone();
+        listener["name"] = more.name.as_str().into();
+        listen(&mut listener, local.loopback.get(..1).unwrap_or_default(), 0)?;
+        let tls = at(&mut listener, "/filter_chains/0/transport_socket/typed_config")?;
+        *at(tls, "/require_client_certificate")? = more.certificate_required.into();
+        let filters = at(&mut listener, "/filter_chains/0/filters/0/typed_config/http_filters")?;
+        let plugin = at(named(filters, "sluice")?, "/typed_config/config")?;
+        let holds = more.gate["holdHeaders"].as_bool().unwrap_or(false);
+        *at(plugin, "/allow_on_headers_stop_iteration")? = holds.into();
+        *at(plugin, "/configuration/value")? = more.gate.to_string().into();
+        listeners.as_array_mut().into_iter().for_each(|all| all.push(listener.clone()));
     }
     for (name, address) in local.backends {
         let cluster = named(at(&mut envoy, "/static_resources/clusters")?, name)?;
@@ -152,6 +179,8 @@ mod tests {
             backends: [("loki", backend(1)), ("mimir", backend(2)), ("tempo", backend(3))],
             hold_headers: true,
             gate: None,
+            more: &[],
+            more: &[],
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    KeyUsagePurpose, SanType, string::Ia5String,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -92,6 +92,7 @@ pub enum PkiError {
 pub struct Pki {
     folder: PathBuf,
     ca: PathBuf,
+    authority: Authority,
     senders: Vec<SenderFiles>,
 }
 
@@ -125,7 +126,7 @@ impl Pki {
             issuer.issue(folder, name, sans, ExtendedKeyUsagePurpose::ClientAuth)
         };
         let senders = SenderName::ALL.into_iter().map(sender).collect::<Result<_, _>>()?;
-        Ok(Self { folder: folder.to_owned(), ca, senders })
+        Ok(Self { folder: folder.to_owned(), ca, authority: ours, senders })
     }
 
     /// The folder in which all of them lie.
@@ -146,8 +147,30 @@ impl Pki {
         // `senders` was made from `ALL`, which lists the variants in the order in which they are declared.
         &self.senders[sender as usize]
     }
+
+    /// One more sender, whose certificate has these DNS and URI SANs and comes from the gate's own authority. `name` is
+    /// that of its files.
+    ///
+    /// # Errors
+    /// When a SAN is not ASCII, or a file cannot be written.
+    pub fn issue(
+        &self,
+        name: &str,
+        dns: &[String],
+        uri: &[String],
+    ) -> Result<SenderFiles, PkiError> {
+        let sans = || {
+            let text = |san: &String| Ia5String::try_from(san.as_str());
+            let dns = dns.iter().map(|san| text(san).map(SanType::DnsName));
+            let uri = uri.iter().map(|san| text(san).map(SanType::URI));
+            dns.chain(uri).collect::<Result<_, _>>()
+        };
+        let sans = sans().map_err(|source| PkiError::Issue { name: name.to_owned(), source })?;
+        self.authority.issue(&self.folder, name, sans, ExtendedKeyUsagePurpose::ClientAuth)
+    }
 }
 
+#[derive(Debug)]
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,

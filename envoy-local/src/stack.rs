@@ -1,5 +1,6 @@
 //! Everything together: backends, certificates, configuration, Envoy.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sluice_backends::{Backends, Ports};
 
-use crate::config::{HEADER_ONLY_LUA, Local};
+use crate::config::{HEADER_ONLY_LUA, Listener, Local};
 use crate::envoy::{Envoy, Start};
 use crate::ports::Wanted;
 use crate::{
@@ -46,6 +47,8 @@ pub struct Options {
     pub gate: Option<Value>,
     /// Envoy's worker threads.
     pub concurrency: u32,
+    /// Listeners beside the two, each on a free port of 127.0.0.1.
+    pub listeners: Vec<Listener>,
 }
 
 impl Default for Options {
@@ -64,6 +67,7 @@ impl Default for Options {
             hold_headers: true,
             gate: None,
             concurrency: 1,
+            listeners: Vec::new(),
         }
     }
 }
@@ -144,6 +148,7 @@ pub enum StartError {
 /// The running gate. Dropping it ends everything at once; [`Stack::stop`] does it in order.
 #[derive(Debug)]
 pub struct Stack {
+    listeners: BTreeMap<String, SocketAddr>,
     grpc: SocketAddr,
     http: SocketAddr,
     admin: SocketAddr,
@@ -184,6 +189,7 @@ impl Stack {
             ],
             hold_headers: options.hold_headers,
             gate: options.gate.as_ref(),
+            more: &options.listeners,
         })?;
         write(&files.config, &format!("{config:#}"))?;
 
@@ -196,8 +202,11 @@ impl Stack {
         })
         .await?;
         let admin = ready(&envoy, &files).await?;
-        let [grpc, http] = admin::listeners(admin, ["otlp_grpc", "otlp_http"]).await?;
-        Ok(Self { grpc, http, admin, log: files.log, pki, envoy, backends })
+        let more = options.listeners.iter().map(|listener| listener.name.as_str());
+        let names = ["otlp_grpc", "otlp_http"].into_iter().chain(more);
+        let listeners = admin::listeners(admin, names).await?;
+        let (grpc, http) = (listeners["otlp_grpc"], listeners["otlp_http"]);
+        Ok(Self { listeners, grpc, http, admin, log: files.log, pki, envoy, backends })
     }
 
     /// Where OTLP/gRPC is taken. Like all of them an IPv4 loopback address; fixed ports are open on the IPv6 one too.
@@ -210,6 +219,12 @@ impl Stack {
     #[must_use]
     pub fn http_addr(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Where the listener of [`Options::listeners`] with this name listens.
+    #[must_use]
+    pub fn listener(&self, name: &str) -> Option<SocketAddr> {
+        self.listeners.get(name).copied()
     }
 
     /// Where Envoy's admin interface listens.

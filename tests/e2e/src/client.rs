@@ -21,6 +21,16 @@ pub enum Alpn {
     Both,
 }
 
+impl Alpn {
+    fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Http2 => vec![b"h2".to_vec()],
+            Self::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        }
+    }
+}
+
 /// A TLS client that trusts the CA in `cacert` alone and shows the certificate in `cert`.
 ///
 /// # Errors
@@ -31,11 +41,7 @@ pub fn tls(cacert: &Path, cert: &Path, key: &Path, alpn: Alpn) -> Result<ClientC
     let mut config = trusting(cacert)?
         .with_client_auth_cert(certificates(cert)?, private_key)
         .map_err(|error| refused(cert, &error))?;
-    config.alpn_protocols = match alpn {
-        Alpn::Http1 => vec![b"http/1.1".to_vec()],
-        Alpn::Http2 => vec![b"h2".to_vec()],
-        Alpn::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-    };
+    config.alpn_protocols = alpn.protocols();
     Ok(config)
 }
 
@@ -44,8 +50,10 @@ pub fn tls(cacert: &Path, cert: &Path, key: &Path, alpn: Alpn) -> Result<ClientC
 /// # Errors
 ///
 /// Names the file that cannot be read or used.
-pub fn tls_without_certificate(cacert: &Path) -> Result<ClientConfig, SendError> {
-    Ok(trusting(cacert)?.with_no_client_auth())
+pub fn tls_without_certificate(cacert: &Path, alpn: Alpn) -> Result<ClientConfig, SendError> {
+    let mut config = trusting(cacert)?.with_no_client_auth();
+    config.alpn_protocols = alpn.protocols();
+    Ok(config)
 }
 
 fn trusting(cacert: &Path) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, SendError> {

@@ -178,8 +178,8 @@ pub(crate) async fn handshake_without_certificate(
     gate: &Gate,
     stream: TcpStream,
 ) -> Result<TlsStream<TcpStream>, std::io::Error> {
-    let tls =
-        client::tls_without_certificate(gate.pki().ca_pem()).expect("the CA of our own making");
+    let tls = client::tls_without_certificate(gate.pki().ca_pem(), Alpn::Both)
+        .expect("the CA of our own making");
     TlsConnector::from(Arc::new(tls)).connect(server_name(), stream).await
 }
 

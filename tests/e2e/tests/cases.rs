@@ -1,0 +1,250 @@
+//! Every case through real Envoy, with the head held and with it gone.
+//!
+//! One Envoy runs them all: each configuration that a case asks for has a listener of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use envoy_local::{Listener, Options, SenderFiles, Stack};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Request, StatusCode,
+    client::conn::{http1, http2},
+    header::{HeaderName, HeaderValue},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::ServerName;
+use serde_json::Value;
+use sluice_backends::{Answer, Backend};
+use sluice_cases::{
+    case::{self, Case, Protocol, Sender},
+    check,
+    outcome::{Forwarded, Outcome, Reply, counter},
+    wire::{self, HeaderList, WireReply, WireRequest},
+};
+use sluice_e2e::client::{self, Alpn};
+use sluice_otlp::Signal;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_holds_in_envoy() {
+    // For the admin client, which wants one even where nothing is encrypted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cases/cases");
+    let cases = case::load(&folder).unwrap();
+    let plans: Vec<_> = cases.iter().flat_map(|case| plans(&folder, case).unwrap()).collect();
+    let gates: BTreeSet<_> = plans.iter().map(|plan| plan.gate.clone()).collect();
+    let listeners = gates.iter().map(|gate| Listener {
+        name: gate.clone(),
+        gate: serde_json::from_str(gate).unwrap(),
+        certificate_required: false,
+    });
+    let run_dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        run_dir: run_dir.path().to_owned(),
+        listeners: listeners.collect(),
+        ..Options::default()
+    };
+    let stack = Stack::start(options).await.unwrap();
+    let mut senders = BTreeMap::new();
+    let mut failures = Vec::new();
+    for plan in &plans {
+        let sender = identity(&stack, &mut senders, &plan.case.sender).unwrap();
+        let Plan { case, request, hold, .. } = plan;
+        let place = format!("{} ({:?}, holdHeaders {hold})", case.name, request.protocol);
+        match run(&stack, plan, sender).await {
+            Ok(outcome) => failures.extend(
+                check::differences(case, request, &outcome)
+                    .into_iter()
+                    .map(|difference| format!("{place}: {difference}")),
+            ),
+            Err(error) => failures.push(format!("{place}: {error:#}")),
+        }
+    }
+    println!("{} cases, {} runs in Envoy", cases.len(), plans.len());
+    if !failures.is_empty() {
+        println!("{}", stack.envoy_last_lines().await);
+    }
+    stack.stop().await;
+    assert!(!plans.is_empty(), "there are no cases in {}", folder.display());
+    assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// One run of a case.
+struct Plan<'a> {
+    case: &'a Case,
+    /// The gate's configuration, which is its listener's name too.
+    gate: String,
+    hold: bool,
+    request: WireRequest,
+    reply: WireReply,
+}
+
+fn plans<'a>(folder: &Path, case: &'a Case) -> Result<Vec<Plan<'a>>> {
+    let mut plans = Vec::new();
+    for protocol in &case.request.protocols {
+        for hold in [true, false] {
+            let mut configuration = case::configuration(folder, case)?;
+            configuration["holdHeaders"] = Value::Bool(hold);
+            plans.push(Plan {
+                case,
+                gate: configuration.to_string(),
+                hold,
+                request: wire::request(case, *protocol)?,
+                reply: wire::reply(case)?,
+            });
+        }
+    }
+    Ok(plans)
+}
+
+/// The files of a sender's certificate, issued when it is first asked for; `None` for a sender
+/// without one.
+fn identity<'s>(
+    stack: &Stack,
+    senders: &'s mut BTreeMap<Sender, SenderFiles>,
+    sender: &Sender,
+) -> Result<Option<&'s SenderFiles>> {
+    if !sender.certificate {
+        return Ok(None);
+    }
+    if !senders.contains_key(sender) {
+        let name = format!("case-{}", senders.len());
+        let files = stack.pki().issue(&name, &sender.dns, &sender.uri)?;
+        senders.insert(sender.clone(), files);
+    }
+    Ok(senders.get(sender))
+}
+
+async fn run(stack: &Stack, plan: &Plan<'_>, sender: Option<&SenderFiles>) -> Result<Outcome> {
+    let Plan { case, gate, request, reply, .. } = plan;
+    let backend = match request.signal {
+        Signal::Logs => Backend::Loki,
+        Signal::Metrics => Backend::Mimir,
+        Signal::Traces => Backend::Tempo,
+    };
+    let store = stack.backends().store();
+    store.clear();
+    if case.expect.forwarded.is_some() {
+        store.answer_next(backend, answer(reply)?);
+    }
+    let before = counters(stack).await?;
+    let address = stack.listener(gate).context("the gate has no listener")?;
+    let reply = exchange(stack, address, sender, request).await?;
+    let mut counts = counters(stack).await?;
+    for (name, count) in before {
+        *counts.entry(name).or_default() -= count;
+    }
+    counts.retain(|_, count| *count > 0);
+    let all = [Backend::Loki, Backend::Mimir, Backend::Tempo];
+    let mut forwarded =
+        all.into_iter().flat_map(|backend| store.requests(backend)).map(|request| {
+            let mut headers = list(&request.headers);
+            headers.push((":path".to_owned(), request.path.into_bytes()));
+            headers.push((":method".to_owned(), request.method.as_str().as_bytes().to_vec()));
+            Forwarded { headers, body: request.body.unwrap_or_default().to_vec() }
+        });
+    Ok(Outcome { forwarded: forwarded.next(), reply, counts })
+}
+
+fn answer(reply: &WireReply) -> Result<Answer> {
+    let mut answer = Answer::new(StatusCode::from_u16(reply.status)?);
+    for (name, value) in &reply.headers {
+        answer = answer.header(name.parse()?, HeaderValue::from_bytes(value)?);
+    }
+    Ok(answer.body(reply.body.clone().unwrap_or_default()))
+}
+
+/// The gate's counters, by name.
+async fn counters(stack: &Stack) -> Result<BTreeMap<String, u64>> {
+    let url = format!("http://{}/stats?filter=sluice_.*_total", stack.admin_addr());
+    let text = reqwest::get(url).await?.error_for_status()?.text().await?;
+    let counters = text.lines().filter_map(|line| {
+        let (stat, value) = line.rsplit_once(": ")?;
+        Some((counter(stat.strip_prefix("wasmcustom.")?), value.parse().ok()?))
+    });
+    Ok(counters.collect())
+}
+
+/// Sends a request over a connection of its own: HTTP/2 for gRPC, HTTP/1.1 for the rest.
+async fn exchange(
+    stack: &Stack,
+    address: SocketAddr,
+    sender: Option<&SenderFiles>,
+    request: &WireRequest,
+) -> Result<Reply> {
+    let grpc = request.protocol == Protocol::Grpc;
+    let alpn = if grpc { Alpn::Http2 } else { Alpn::Http1 };
+    let io = TokioIo::new(connect(stack, address, sender, alpn).await?);
+    let response = if grpc {
+        let (mut client, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+        tokio::spawn(connection);
+        client.send_request(http_request(request, "https://gate.example")?).await?
+    } else {
+        let (mut client, connection) = http1::handshake(io).await?;
+        tokio::spawn(connection);
+        client.send_request(http_request(request, "")?).await?
+    };
+    let (head, body) = response.into_parts();
+    let body = body.collect().await?;
+    let headers = list(&head.headers);
+    let trailers = body.trailers().map(list);
+    let body = body.to_bytes();
+    if grpc {
+        Reply::from_grpc(&body, &trailers.unwrap_or(headers))
+    } else {
+        Reply::from_http(head.status.as_u16(), &headers, &body)
+    }
+}
+
+async fn connect(
+    stack: &Stack,
+    address: SocketAddr,
+    sender: Option<&SenderFiles>,
+    alpn: Alpn,
+) -> Result<TlsStream<TcpStream>> {
+    let ca = stack.pki().ca_pem();
+    let tls = match sender {
+        Some(files) => client::tls(ca, &files.cert, &files.key, alpn)?,
+        None => client::tls_without_certificate(ca, alpn)?,
+    };
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost")?;
+    Ok(TlsConnector::from(Arc::new(tls)).connect(name, stream).await?)
+}
+
+fn http_request(request: &WireRequest, origin: &str) -> Result<Request<Full<Bytes>>> {
+    let mut built = Request::new(Full::new(Bytes::from(request.body.clone())));
+    for (name, value) in &request.headers {
+        match name.as_str() {
+            ":method" => *built.method_mut() = std::str::from_utf8(value)?.parse()?,
+            ":path" => {
+                *built.uri_mut() = format!("{origin}{}", std::str::from_utf8(value)?).parse()?;
+            }
+            ":authority" if origin.is_empty() => {
+                built.headers_mut().insert("host", HeaderValue::from_bytes(value)?);
+            }
+            // The client writes the others itself.
+            ":authority" | ":scheme" | "content-length" => {}
+            name => {
+                let name: HeaderName = name.parse()?;
+                built.headers_mut().append(name, HeaderValue::from_bytes(value)?);
+            }
+        }
+    }
+    Ok(built)
+}
+
+fn list(headers: &HeaderMap) -> HeaderList {
+    let pair = |(name, value): (&HeaderName, &HeaderValue)| {
+        (name.as_str().to_owned(), value.as_bytes().to_vec())
+    };
+    headers.iter().map(pair).collect()
+}
