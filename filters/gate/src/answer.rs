@@ -4,7 +4,6 @@ use log::Level;
 use sluice_otlp::Signal;
 use sluice_records::Violations;
 use sluice_reply::{BackendReply, Code, Failure, LocalReply, Protocol, Told, Written, told};
-use sluice_route::Kind;
 use sluice_tenant::HeaderEdit;
 
 use crate::{Count, Headers, Reply};
@@ -14,7 +13,8 @@ use crate::{Count, Headers, Reply};
 pub struct Sent {
     protocol: Protocol,
     signal: Signal,
-    backend: Kind,
+    /// Who answers, as the sender is told: the backend, or the gateway itself.
+    answers: &'static str,
     dropped: Option<Violations>,
     /// Whether there was no record in it.
     nothing: bool,
@@ -70,18 +70,18 @@ impl Sent {
     pub(crate) const fn new(
         protocol: Protocol,
         signal: Signal,
-        backend: Kind,
+        answers: &'static str,
         dropped: Option<Violations>,
         nothing: bool,
     ) -> Self {
-        Self { protocol, signal, backend, dropped, nothing }
+        Self { protocol, signal, answers, dropped, nothing }
     }
 
     /// Decides on a reply by its head.
     pub fn on_reply_head(self, head: &ReplyHead<'_>) -> ReplyStep {
         let headers = head.headers;
         if self.protocol == Protocol::Grpc && headers.first("grpc-status").is_some() {
-            // Backends are spoken to over HTTP: this is Envoy's own answer, and it is gRPC already.
+            // Backends are spoken to over HTTP: this is Envoy's own answer, and is gRPC already.
             let counts = vec![Count::request(Some(self.signal), "failed")];
             return ReplyStep::Pass { edits: Vec::new(), counts };
         }
@@ -138,7 +138,7 @@ impl Reading {
 
     fn told(&self, body: &[u8]) -> Told {
         let reply = BackendReply {
-            name: self.sent.backend.as_str(),
+            name: self.sent.answers,
             status: self.status,
             content_type: &self.content_type,
             retry_after: self.retry_after.as_deref(),
@@ -163,7 +163,7 @@ impl Reading {
     /// The records are stored and there is no way to say so: an error that is final, as trying
     /// again would store them twice.
     fn voiceless(&self) -> Failure {
-        let name = self.sent.backend.as_str();
+        let name = self.sent.answers;
         Failure {
             http_status: 500,
             code: Code::Internal,

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use sluice_otlp::{
-    Signal,
     content::{Encoding, gunzip, gzip_stored},
     edits::Edits,
     grpc,
@@ -87,10 +86,11 @@ impl Held {
         (edits, Self { export, backend, head: Head::Gone(export.encoding) })
     }
 
-    /// What the request carries.
+    /// What Envoy's own answer is read with, if it gives one before the body has come: to a
+    /// request that takes too long, or is over Envoy's own limit.
     #[must_use]
-    pub const fn signal(&self) -> Signal {
-        self.export.signal
+    pub fn interrupted(self) -> Sent {
+        Sent::new(self.export.protocol, self.export.signal, "the gateway", None, false)
     }
 }
 
@@ -156,7 +156,7 @@ impl Gate {
             Outgoing { body: BodyEdit::Replace(buffer), encoding: Encoding::Identity }
         };
         let counts = dropped.iter().flat_map(crate::body::dropped).collect();
-        let sent = Sent::new(protocol, signal, held.backend, dropped, nothing);
+        let sent = Sent::new(protocol, signal, held.backend.as_str(), dropped, nothing);
         let (edits, body) = checked.join(held.head);
         Ok(BodyStep::Forward(Forward { edits, body, counts, sent }))
     }

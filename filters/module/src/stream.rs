@@ -267,7 +267,9 @@ impl HttpContext for Stream {
         let sent = match self.take_phase() {
             Phase::Sent(sent) => sent,
             Phase::Answered(answered) => return self.mend_answer(answered),
-            // Envoy answers before the gate has decided, or the gate has no say in it.
+            // Envoy answers before the gate has decided.
+            Phase::Body(receiving) => receiving.held.interrupted(),
+            // The gate has no say in it.
             _ => return Action::Continue,
         };
         let headers = host::headers(MapType::HttpResponseHeaders);
