@@ -47,6 +47,8 @@ pub struct Listener {
     pub gate: Value,
     /// Whether a sender must show a certificate.
     pub certificate_required: bool,
+    /// Whether the Lua filter stands behind the gate.
+    pub header_only_filter: bool,
 }
 
 /// Why `envoy.yaml` could not be made into a configuration for this machine.
@@ -93,6 +95,11 @@ pub(crate) fn envoy(local: &Local<'_>) -> Result<Value, ConfigError> {
         let holds = more.gate["holdHeaders"].as_bool().unwrap_or(false);
         *at(plugin, "/allow_on_headers_stop_iteration")? = holds.into();
         *at(plugin, "/configuration/value")? = more.gate.to_string().into();
+        if !more.header_only_filter
+            && let Some(filters) = filters.as_array_mut()
+        {
+            filters.retain(|filter| filter["name"] != "header_only");
+        }
         listeners.as_array_mut().into_iter().for_each(|all| all.push(listener.clone()));
     }
     for (name, address) in local.backends {

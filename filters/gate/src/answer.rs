@@ -126,12 +126,15 @@ impl Reading {
         (self.sent.protocol.write(&told), self.count(&told))
     }
 
-    /// The trailers of a gRPC reply into which no message can be put any more.
+    /// The trailers of a gRPC reply into which no message can be put any more. Over HTTP the head
+    /// has said what there is to say.
     #[must_use]
     pub fn finish_without_message(&self) -> (Written, Count) {
         let told = match self.told(&[]) {
-            Told::Success(_) => Told::Failure(self.voiceless()),
-            failure @ Told::Failure(_) => failure,
+            Told::Success(_) if self.sent.protocol == Protocol::Grpc => {
+                Told::Failure(self.voiceless())
+            }
+            told => told,
         };
         (self.sent.protocol.write(&told), self.count(&told))
     }

@@ -20,10 +20,6 @@ use sluice_tenant::HeaderEdit;
 
 use crate::{host, root::Shared};
 
-/// Body bytes that are left to Envoy when its head has gone on. Half of Envoy's default buffer:
-/// beyond that, Envoy would answer 413 over HTTP/1.1, so they are drained into the module.
-const BUFFERED_BY_ENVOY: usize = 512 << 10;
-
 pub(crate) struct Stream {
     gate: Option<Rc<Gate>>,
     shared: Rc<Shared>,
@@ -224,8 +220,8 @@ impl HttpContext for Stream {
             return self.answer(gate.on_body_too_large(&receiving.held));
         }
         if !end_of_stream {
-            let drains =
-                !gate.holds_headers() && (receiving.drained.is_some() || total > BUFFERED_BY_ENVOY);
+            let drains = !gate.holds_headers()
+                && (receiving.drained.is_some() || total > Gate::BUFFERED_BY_ENVOY);
             if drains {
                 let chunk = host::read(BufferType::HttpRequestBody, size);
                 receiving.drained.get_or_insert_default().extend_from_slice(&chunk);

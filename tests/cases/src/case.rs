@@ -26,6 +26,12 @@ pub struct Case {
     /// A merge patch (RFC 7396) to the configuration in `gate.yaml`.
     #[serde(default)]
     pub gate: Value,
+    /// The values of `holdHeaders` that it is run with; both if left out.
+    #[serde(default = "either")]
+    pub hold: Vec<bool>,
+    /// Whether the Lua filter stands behind the module.
+    #[serde(default = "yes")]
+    pub header_only_filter: bool,
     /// Who sends.
     #[serde(default)]
     pub sender: Sender,
@@ -51,6 +57,10 @@ pub struct Sender {
     /// Whether there is a certificate at all.
     #[serde(default = "yes")]
     pub certificate: bool,
+}
+
+fn either() -> Vec<bool> {
+    vec![true, false]
 }
 
 const fn yes() -> bool {
@@ -101,6 +111,9 @@ pub struct Request {
     /// What is wrong with the gRPC frame.
     #[serde(default)]
     pub frame: Frame,
+    /// Trailers behind the body, each as `[name, value]`.
+    #[serde(default)]
+    pub trailers: Vec<(String, Bytes)>,
 }
 
 fn both() -> Vec<Protocol> {

@@ -77,7 +77,13 @@ impl Run<'_> {
             }
             HeadStep::Body { edits, held } => {
                 edit(&mut self.headers, &edits);
-                gate.on_body(held, self.request.body.clone())
+                let body = self.request.body.clone();
+                let moved = !gate.holds_headers() && body.len() > Gate::BUFFERED_BY_ENVOY;
+                if moved && !self.request.trailers.is_empty() {
+                    BodyStep::Reply(gate.on_stray_trailers(&held))
+                } else {
+                    gate.on_body(held, body)
+                }
             }
         };
         match step {
@@ -96,17 +102,9 @@ impl Run<'_> {
     }
 
     fn reply(&mut self, sent: Sent, reply: &WireReply) -> Result<Reply> {
-        let mut headers = reply.headers.clone();
-        let mut status = reply.status;
-        let mut body = reply.body.clone();
-        // What the Lua filter behind the module does to a reply without a body.
-        if body.is_none() {
-            headers.push(("x-sluice-header-only".to_owned(), status.to_string().into_bytes()));
-            status = if status == 204 { 200 } else { status };
-            body = Some(vec![0]);
-        }
-        headers.push((":status".to_owned(), status.to_string().into_bytes()));
-        let head = ReplyHead { headers: Headers(&headers), end_of_stream: false };
+        let (mut headers, body) = reply.at_the_module();
+        let end_of_stream = body.is_none();
+        let head = ReplyHead { headers: Headers(&headers), end_of_stream };
         match sent.on_reply_head(&head) {
             ReplyStep::Answer(answer) => {
                 self.counts.extend(answer.counts);

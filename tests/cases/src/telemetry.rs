@@ -23,6 +23,8 @@ use serde::Deserialize;
 use serde_yaml_ng::Value as Yaml;
 use sluice_otlp::Signal;
 
+use crate::case::Bytes;
+
 /// One resource with one scope and its records.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -245,7 +247,8 @@ fn key_value(key: String, value: &Yaml) -> Result<KeyValue> {
     Ok(KeyValue { key, value, ..KeyValue::default() })
 }
 
-/// A value: text, number, boolean, list or map as they are; `~` for no value; `!bytes` in hex.
+/// A value: text, number, boolean, list or map as they are; `~` for no value; `{$bytes: hex}` for
+/// bytes, and `{$long: n}` for a text of so many bytes.
 fn any_value(value: &Yaml) -> Result<AnyValue> {
     let value = match value {
         Yaml::Null => None,
@@ -259,11 +262,17 @@ fn any_value(value: &Yaml) -> Result<AnyValue> {
             let values = list.iter().map(any_value).collect::<Result<_>>()?;
             Some(Value::ArrayValue(ArrayValue { values }))
         }
-        Yaml::Mapping(map) => Some(Value::KvlistValue(KeyValueList { values: key_values(map)? })),
-        Yaml::Tagged(tagged) if tagged.tag == "bytes" => {
-            let hex = tagged.value.as_str().unwrap_or_default().to_owned();
-            Some(Value::BytesValue(crate::case::Bytes::Hex { hex }.bytes()?))
-        }
+        Yaml::Mapping(map) => Some(match (map.get("$bytes"), map.get("$long")) {
+            (Some(hex), _) => {
+                let hex = hex.as_str().unwrap_or_default().to_owned();
+                Value::BytesValue(Bytes::Hex { hex }.bytes()?)
+            }
+            (_, Some(length)) => {
+                let length = length.as_u64().unwrap_or_default();
+                Value::StringValue("x".repeat(usize::try_from(length)?))
+            }
+            _ => Value::KvlistValue(KeyValueList { values: key_values(map)? }),
+        }),
         Yaml::Tagged(tagged) => bail!("{} is no type of OTLP", tagged.tag),
     };
     Ok(AnyValue { value })

@@ -29,6 +29,8 @@ pub struct WireRequest {
     pub body: Vec<u8>,
     /// The body without a gRPC frame: what a backend over HTTP gets if nothing is changed.
     pub payload: Vec<u8>,
+    /// Its trailers.
+    pub trailers: HeaderList,
 }
 
 /// A reply on the wire.
@@ -40,6 +42,8 @@ pub struct WireReply {
     pub headers: HeaderList,
     /// Its body; `None` for a reply that is headers alone.
     pub body: Option<Vec<u8>>,
+    /// Whether the Lua filter gives it a body on its way back, if it has none.
+    pub padded: bool,
 }
 
 /// What a case sends in `protocol`.
@@ -87,7 +91,29 @@ pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
     if protocol == Protocol::Http {
         headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
     }
-    Ok(WireRequest { protocol, signal, headers, body, payload })
+    let trailers = request.trailers.iter();
+    let trailers = trailers
+        .map(|(name, value)| Ok((name.clone(), value.bytes()?)))
+        .collect::<Result<HeaderList>>()?;
+    Ok(WireRequest { protocol, signal, headers, body, payload, trailers })
+}
+
+impl WireReply {
+    /// The reply as it reaches the module, `:status` among its headers: what has no body has got
+    /// one from the Lua filter, if that is there.
+    #[must_use]
+    pub fn at_the_module(&self) -> (HeaderList, Option<Vec<u8>>) {
+        let mut headers = self.headers.clone();
+        let mut status = self.status;
+        let mut body = self.body.clone();
+        if self.padded && body.as_ref().is_none_or(Vec::is_empty) {
+            headers.push(("x-sluice-header-only".to_owned(), status.to_string().into_bytes()));
+            status = if status == 204 { 200 } else { status };
+            body = Some(vec![0]);
+        }
+        headers.insert(0, (":status".to_owned(), status.to_string().into_bytes()));
+        (headers, body)
+    }
 }
 
 fn frame(case: &Case, payload: &[u8]) -> Result<Vec<u8>> {
@@ -123,7 +149,8 @@ pub fn reply(case: &Case) -> Result<WireReply> {
     };
     let Some(status) = backend.status.filter(|status| *status != 204) else {
         let headers = backend_headers(case, content_type)?;
-        return Ok(WireReply { status: backend.status.unwrap_or(status), headers, body: stored });
+        let status = backend.status.unwrap_or(status);
+        return Ok(WireReply { status, headers, body: stored, padded: case.header_only_filter });
     };
     let (content_type, body) = match &backend.body {
         None => (None, None),
@@ -139,7 +166,8 @@ pub fn reply(case: &Case) -> Result<WireReply> {
             (Some("application/octet-stream"), Some(status.encode_to_vec()))
         }
     };
-    Ok(WireReply { status, headers: backend_headers(case, content_type)?, body })
+    let headers = backend_headers(case, content_type)?;
+    Ok(WireReply { status, headers, body, padded: case.header_only_filter })
 }
 
 fn backend_headers(case: &Case, content_type: Option<&str>) -> Result<HeaderList> {

@@ -1,6 +1,6 @@
 //! Every case through the gate's own crates, with the head held and with it gone.
 
-use std::path::Path;
+use std::{io::Write, path::Path};
 
 use serde_json::Value;
 use sluice_cases::{case, check, native, pki::Authority, wire};
@@ -17,7 +17,7 @@ fn every_case_holds_natively() {
         for protocol in &case.request.protocols {
             let request = wire::request(case, *protocol).unwrap();
             let reply = wire::reply(case).unwrap();
-            for hold in [true, false] {
+            for hold in case.hold.iter().copied() {
                 let mut configuration = case::configuration(&folder, case).unwrap();
                 configuration["holdHeaders"] = Value::Bool(hold);
                 runs += 1;
@@ -33,7 +33,7 @@ fn every_case_holds_natively() {
             }
         }
     }
-    println!("{} cases, {runs} runs natively", cases.len());
+    writeln!(std::io::stdout(), "{} cases, {runs} runs natively", cases.len()).unwrap();
     assert!(runs > 0, "there are no cases in {}", folder.display());
     assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
 }

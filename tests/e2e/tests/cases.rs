@@ -4,6 +4,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    io::Write,
     net::SocketAddr,
     path::Path,
     sync::Arc,
@@ -12,7 +14,7 @@ use std::{
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use envoy_local::{Listener, Options, SenderFiles, Stack};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{
     HeaderMap, Request, StatusCode,
     client::conn::{http1, http2},
@@ -40,11 +42,12 @@ async fn every_case_holds_in_envoy() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cases/cases");
     let cases = case::load(&folder).unwrap();
     let plans: Vec<_> = cases.iter().flat_map(|case| plans(&folder, case).unwrap()).collect();
-    let gates: BTreeSet<_> = plans.iter().map(|plan| plan.gate.clone()).collect();
+    let gates: BTreeSet<_> = plans.iter().map(|plan| &plan.gate).collect();
     let listeners = gates.iter().map(|gate| Listener {
-        name: gate.clone(),
-        gate: serde_json::from_str(gate).unwrap(),
+        name: gate.name(),
+        gate: serde_json::from_str(&gate.configuration).unwrap(),
         certificate_required: false,
+        header_only_filter: gate.header_only_filter,
     });
     let run_dir = tempfile::tempdir().unwrap();
     let options = Options {
@@ -68,7 +71,7 @@ async fn every_case_holds_in_envoy() {
             Err(error) => failures.push(format!("{place}: {error:#}")),
         }
     }
-    println!("{} cases, {} runs in Envoy", cases.len(), plans.len());
+    writeln!(std::io::stdout(), "{} cases, {} runs in Envoy", cases.len(), plans.len()).unwrap();
     if !failures.is_empty() {
         println!("{}", stack.envoy_last_lines().await);
     }
@@ -80,22 +83,38 @@ async fn every_case_holds_in_envoy() {
 /// One run of a case.
 struct Plan<'a> {
     case: &'a Case,
-    /// The gate's configuration, which is its listener's name too.
-    gate: String,
+    gate: Gate,
     hold: bool,
     request: WireRequest,
     reply: WireReply,
 }
 
+/// What a listener is made from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Gate {
+    configuration: String,
+    header_only_filter: bool,
+}
+
+impl Gate {
+    /// A listener's name.
+    fn name(&self) -> String {
+        format!("{} {}", self.configuration, self.header_only_filter)
+    }
+}
+
 fn plans<'a>(folder: &Path, case: &'a Case) -> Result<Vec<Plan<'a>>> {
     let mut plans = Vec::new();
     for protocol in &case.request.protocols {
-        for hold in [true, false] {
+        for hold in case.hold.iter().copied() {
             let mut configuration = case::configuration(folder, case)?;
             configuration["holdHeaders"] = Value::Bool(hold);
             plans.push(Plan {
                 case,
-                gate: configuration.to_string(),
+                gate: Gate {
+                    configuration: configuration.to_string(),
+                    header_only_filter: case.header_only_filter,
+                },
                 hold,
                 request: wire::request(case, *protocol)?,
                 reply: wire::reply(case)?,
@@ -136,7 +155,7 @@ async fn run(stack: &Stack, plan: &Plan<'_>, sender: Option<&SenderFiles>) -> Re
         store.answer_next(backend, answer(reply)?);
     }
     let before = counters(stack).await?;
-    let address = stack.listener(gate).context("the gate has no listener")?;
+    let address = stack.listener(&gate.name()).context("the gate has no listener")?;
     let reply = exchange(stack, address, sender, request).await?;
     let mut counts = counters(stack).await?;
     for (name, count) in before {
@@ -220,8 +239,21 @@ async fn connect(
     Ok(TlsConnector::from(Arc::new(tls)).connect(name, stream).await?)
 }
 
-fn http_request(request: &WireRequest, origin: &str) -> Result<Request<Full<Bytes>>> {
-    let mut built = Request::new(Full::new(Bytes::from(request.body.clone())));
+fn http_request(
+    request: &WireRequest,
+    origin: &str,
+) -> Result<Request<BoxBody<Bytes, Infallible>>> {
+    let mut trailers = HeaderMap::new();
+    for (name, value) in &request.trailers {
+        trailers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_bytes(value)?);
+    }
+    let trailers = (!trailers.is_empty()).then_some(trailers);
+    let body = Full::new(Bytes::from(request.body.clone()));
+    let body = match trailers {
+        Some(trailers) => body.with_trailers(std::future::ready(Some(Ok(trailers)))).boxed(),
+        None => body.boxed(),
+    };
+    let mut built = Request::new(body);
     for (name, value) in &request.headers {
         match name.as_str() {
             ":method" => *built.method_mut() = std::str::from_utf8(value)?.parse()?,

@@ -1,0 +1,187 @@
+//! Every case through the compiled module, on wasmtime: with the head held and with it gone, and
+//! the body whole and in pieces.
+
+use std::{collections::BTreeMap, io::Write, path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use envoy_harness::{Attributes, HeaderMap, Metric, Module, PluginConfig, PluginId, Stream, Vm};
+use serde_json::Value;
+use sluice_cases::{
+    case::{self, Protocol},
+    check, native,
+    outcome::{Forwarded, Outcome, Reply, counter},
+    pki::Authority,
+    wire::{self, HeaderList, WireReply, WireRequest},
+};
+
+/// How a body is cut, in bytes; whole at last.
+const PIECES: [usize; 4] = [1, 5, 4096, usize::MAX];
+
+/// A body that would take more of them is cut into larger ones only.
+const MAX_PIECES: usize = 50_000;
+
+/// What `envoy-local/envoy.yaml` sets, and far above the limits of the cases.
+const BUFFER_LIMIT: usize = 17 << 20;
+
+#[test]
+fn every_case_holds_in_the_module() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = here.join("cases");
+    let cases = case::load(&folder).unwrap();
+    let module = Module::from_file(here.join("../../dist/sluice.wasm"))
+        .expect("the module is not there: build it with `make wasm`");
+    let authority = Authority::new().unwrap();
+    let mut gates = BTreeMap::new();
+    let (mut runs, mut failures) = (0, Vec::new());
+    for case in &cases {
+        let identity = authority.issue(&case.sender).unwrap();
+        let certificate = case.sender.certificate.then_some(identity.certificate.as_str());
+        for protocol in &case.request.protocols {
+            let request = wire::request(case, *protocol).unwrap();
+            let reply = wire::reply(case).unwrap();
+            let bytes = request.body.len();
+            for hold in case.hold.iter().copied() {
+                let mut configuration = case::configuration(&folder, case).unwrap();
+                configuration["holdHeaders"] = Value::Bool(hold);
+                let key = configuration.to_string();
+                let gate =
+                    gates.entry(key).or_insert_with_key(|key| Gate::start(&module, key, hold));
+                for piece in PIECES.into_iter().filter(|piece| bytes / piece <= MAX_PIECES) {
+                    runs += 1;
+                    let name = &case.name;
+                    let place = format!("{name} ({protocol:?}, holdHeaders {hold}, by {piece})");
+                    match gate.run(certificate, &request, &reply, piece) {
+                        Ok(outcome) => failures.extend(
+                            check::differences(case, &request, &outcome)
+                                .into_iter()
+                                .map(|difference| format!("{place}: {difference}")),
+                        ),
+                        Err(error) => failures.push(format!("{place}: {error:#}")),
+                    }
+                }
+            }
+        }
+    }
+    writeln!(std::io::stdout(), "{} cases, {runs} runs in the module on wasmtime", cases.len())
+        .unwrap();
+    assert!(runs > 0, "there are no cases in {}", folder.display());
+    assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A worker with one configured plugin.
+struct Gate {
+    vm: Vm,
+    plugin: PluginId,
+}
+
+impl Gate {
+    fn start(module: &Module, configuration: &str, hold: bool) -> Self {
+        let vm = Vm::new(module).unwrap();
+        vm.set_time(Duration::from_secs(native::NOW));
+        let plugin = PluginConfig::new("sluice")
+            .configuration(configuration)
+            .allow_on_headers_stop_iteration(hold);
+        let plugin = vm.start_plugin(plugin).unwrap();
+        Self { vm, plugin }
+    }
+
+    fn run(
+        &self,
+        certificate: Option<&str>,
+        request: &WireRequest,
+        reply: &WireReply,
+        piece: usize,
+    ) -> Result<Outcome> {
+        let before = self.counts();
+        let attributes = match certificate {
+            Some(pem) => Attributes::new()
+                .with(["connection", "mtls"], true)
+                .with(["connection", "peer_certificate"], pem)
+                .with(["connection", "peer_certificate_valid"], true),
+            None => Attributes::new().with(["connection", "mtls"], false),
+        };
+        let mut stream = self.vm.stream(self.plugin, attributes)?;
+        stream.set_buffer_limit(BUFFER_LIMIT);
+        send(&mut stream, request, piece)?;
+        let forwarded = stream.forwarded();
+        if forwarded.complete && stream.local_reply().is_none() {
+            answer(&mut stream, reply, piece)?;
+        }
+        stream.finish()?;
+        let received = stream.received();
+        anyhow::ensure!(received.complete, "the sender got no whole reply");
+        let headers = list(received.headers.as_ref());
+        let read = match request.protocol {
+            Protocol::Grpc => {
+                let trailers = received.trailers.as_ref().map(|trailers| list(Some(trailers)));
+                Reply::from_grpc(&received.body, &trailers.unwrap_or(headers))?
+            }
+            Protocol::Http => {
+                let status = received.status().context("the reply has no status")?;
+                Reply::from_http(status, &headers, &received.body)?
+            }
+        };
+        let mut counts = self.counts();
+        for (name, count) in before {
+            *counts.entry(name).or_default() -= count;
+        }
+        counts.retain(|_, count| *count > 0);
+        let forwarded = (forwarded.complete && !stream.is_upstream_reset())
+            .then(|| Forwarded { headers: list(forwarded.headers.as_ref()), body: forwarded.body });
+        Ok(Outcome { forwarded, reply: read, counts })
+    }
+
+    fn counts(&self) -> BTreeMap<String, u64> {
+        let metrics = self.vm.metrics();
+        let counters = metrics.iter().filter_map(|(name, metric)| match metric {
+            Metric::Counter(value) => Some((counter(name), *value)),
+            Metric::Gauge(_) | Metric::Histogram(_) => None,
+        });
+        counters.collect()
+    }
+}
+
+fn send(stream: &mut Stream, request: &WireRequest, piece: usize) -> Result<()> {
+    stream.request_headers(map(&request.headers), request.body.is_empty())?;
+    let mut pieces = request.body.chunks(piece).peekable();
+    let trailers = !request.trailers.is_empty();
+    while let Some(bytes) = pieces.next() {
+        stream.request_body(bytes, pieces.peek().is_none() && !trailers)?;
+    }
+    if trailers {
+        stream.request_trailers(map(&request.trailers))?;
+    }
+    Ok(())
+}
+
+fn answer(stream: &mut Stream, reply: &WireReply, piece: usize) -> Result<()> {
+    let (headers, body) = reply.at_the_module();
+    let Some(body) = body else {
+        stream.response_headers(map(&headers), true)?;
+        return Ok(());
+    };
+    stream.response_headers(map(&headers), false)?;
+    let mut pieces = body.chunks(piece).peekable();
+    while let Some(bytes) = pieces.next() {
+        stream.response_body(bytes, pieces.peek().is_none())?;
+    }
+    if body.is_empty() {
+        stream.response_body([], true)?;
+    }
+    Ok(())
+}
+
+fn map(headers: &HeaderList) -> HeaderMap {
+    let mut map = HeaderMap::default();
+    for (name, value) in headers {
+        map.add(name, value);
+    }
+    map
+}
+
+fn list(headers: Option<&HeaderMap>) -> HeaderList {
+    let pair = |(name, value): (&[u8], &[u8])| {
+        (String::from_utf8_lossy(name).into_owned(), value.to_vec())
+    };
+    headers.into_iter().flat_map(HeaderMap::iter).map(pair).collect()
+}
