@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
-use serde_json::Value;
 use sluice_gate::{
     BodyStep, Certificates, Count, Forward, Gate, HeadStep, Headers, ReplyHead, ReplyStep,
     RequestHead, Sent,
@@ -15,22 +14,19 @@ use sluice_tenant::HeaderEdit;
 use crate::{
     case::Protocol,
     outcome::{Forwarded, Outcome, Reply, counter},
+    plan::Plan,
     wire::{HeaderList, WireReply, WireRequest},
 };
 
 /// The time at which cases are run, in seconds since the epoch: 2026-11-18.
 pub const NOW: u64 = 1_795_000_000;
 
-/// Runs a request through a gate of this configuration. `certificate` is the sender's, in PEM.
+/// Runs a plan. `certificate` is the sender's, in PEM.
 ///
 /// # Errors
 /// If the configuration is refused, or the gate does what Envoy could not.
-pub fn run(
-    configuration: &Value,
-    certificate: Option<&str>,
-    request: &WireRequest,
-    reply: &WireReply,
-) -> Result<Outcome> {
+pub fn run(plan: &Plan, certificate: Option<&str>) -> Result<Outcome> {
+    let Plan { configuration, request, reply, .. } = plan;
     let gate = Gate::from_json(&serde_json::to_vec(configuration)?)
         .map_err(|problems| anyhow!("{problems:?}"))?;
     let mut run = Run { request, headers: request.headers.clone(), counts: Vec::new() };

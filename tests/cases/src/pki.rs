@@ -10,15 +10,6 @@ use crate::case::Sender;
 /// An authority that every sender's certificate comes from.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// A certificate and its key, in PEM.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// The certificate.
-    pub certificate: String,
-    /// Its key.
-    pub key: String,
-}
-
 impl Authority {
     /// A new authority.
     ///
@@ -30,17 +21,14 @@ impl Authority {
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
     }
 
-    /// The authority's own certificate, in PEM.
-    #[must_use]
-    pub fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// A certificate with a sender's SANs.
+    /// A certificate with a sender's SANs, in PEM; `None` for a sender without one.
     ///
     /// # Errors
     /// If a SAN cannot be written into a certificate.
-    pub fn issue(&self, sender: &Sender) -> Result<Identity> {
+    pub fn certificate(&self, sender: &Sender) -> Result<Option<String>> {
+        if !sender.certificate {
+            return Ok(None);
+        }
         let name = |san: &String| Ia5String::try_from(san.clone());
         let mut params = CertificateParams::default();
         for san in &sender.dns {
@@ -49,8 +37,6 @@ impl Authority {
         for san in &sender.uri {
             params.subject_alt_names.push(SanType::URI(name(san)?));
         }
-        let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.0)?.pem();
-        Ok(Identity { certificate, key: key.serialize_pem() })
+        Ok(Some(params.signed_by(&KeyPair::generate()?, &self.0)?.pem()))
     }
 }

@@ -1,17 +1,17 @@
 //! Every case through the compiled module, on wasmtime: with the head held and with it gone, and
 //! the body whole and in pieces.
 
-use std::{collections::BTreeMap, io::Write, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use envoy_harness::{Attributes, HeaderMap, Metric, Module, PluginConfig, PluginId, Stream, Vm};
-use serde_json::Value;
 use sluice_cases::{
-    case::{self, Protocol},
-    check, native,
+    case::Protocol,
+    native,
     outcome::{Forwarded, Outcome, Reply, counter},
     pki::Authority,
-    wire::{self, HeaderList, WireReply, WireRequest},
+    plan::{self, Plan, Report},
+    wire::{HeaderList, WireReply, WireRequest},
 };
 
 /// How a body is cut, in bytes; whole at last.
@@ -25,47 +25,24 @@ const BUFFER_LIMIT: usize = 17 << 20;
 
 #[test]
 fn every_case_holds_in_the_module() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = here.join("cases");
-    let cases = case::load(&folder).unwrap();
-    let module = Module::from_file(here.join("../../dist/sluice.wasm"))
-        .expect("the module is not there: build it with `make wasm`");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/sluice.wasm");
+    let module =
+        Module::from_file(file).expect("the module is not there: build it with `make wasm`");
     let authority = Authority::new().unwrap();
     let mut gates = BTreeMap::new();
-    let (mut runs, mut failures) = (0, Vec::new());
-    for case in &cases {
-        let identity = authority.issue(&case.sender).unwrap();
-        let certificate = case.sender.certificate.then_some(identity.certificate.as_str());
-        for protocol in &case.request.protocols {
-            let request = wire::request(case, *protocol).unwrap();
-            let reply = wire::reply(case).unwrap();
-            let bytes = request.body.len();
-            for hold in case.hold.iter().copied() {
-                let mut configuration = case::configuration(&folder, case).unwrap();
-                configuration["holdHeaders"] = Value::Bool(hold);
-                let key = configuration.to_string();
-                let gate =
-                    gates.entry(key).or_insert_with_key(|key| Gate::start(&module, key, hold));
-                for piece in PIECES.into_iter().filter(|piece| bytes / piece <= MAX_PIECES) {
-                    runs += 1;
-                    let name = &case.name;
-                    let place = format!("{name} ({protocol:?}, holdHeaders {hold}, by {piece})");
-                    match gate.run(certificate, &request, &reply, piece) {
-                        Ok(outcome) => failures.extend(
-                            check::differences(case, &request, &outcome)
-                                .into_iter()
-                                .map(|difference| format!("{place}: {difference}")),
-                        ),
-                        Err(error) => failures.push(format!("{place}: {error:#}")),
-                    }
-                }
-            }
+    let mut report = Report::default();
+    for plan in plan::all().unwrap() {
+        let certificate = authority.certificate(&plan.case.sender).unwrap();
+        let gate = gates
+            .entry(plan.configuration.to_string())
+            .or_insert_with_key(|configuration| Gate::start(&module, configuration, plan.hold));
+        let bytes = plan.request.body.len();
+        for piece in PIECES.into_iter().filter(|piece| bytes / piece <= MAX_PIECES) {
+            let how = if piece == usize::MAX { "whole".into() } else { format!("by {piece}") };
+            report.add(&plan, &format!(", {how}"), gate.run(certificate.as_deref(), &plan, piece));
         }
     }
-    writeln!(std::io::stdout(), "{} cases, {runs} runs in the module on wasmtime", cases.len())
-        .unwrap();
-    assert!(runs > 0, "there are no cases in {}", folder.display());
-    assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
+    report.finish("in the module on wasmtime");
 }
 
 /// A worker with one configured plugin.
@@ -76,22 +53,17 @@ struct Gate {
 
 impl Gate {
     fn start(module: &Module, configuration: &str, hold: bool) -> Self {
-        let vm = Vm::new(module).unwrap();
+        let vm = Vm::new(module).expect("the module starts");
         vm.set_time(Duration::from_secs(native::NOW));
         let plugin = PluginConfig::new("sluice")
             .configuration(configuration)
             .allow_on_headers_stop_iteration(hold);
-        let plugin = vm.start_plugin(plugin).unwrap();
+        let plugin = vm.start_plugin(plugin).expect("the configuration of a case is accepted");
         Self { vm, plugin }
     }
 
-    fn run(
-        &self,
-        certificate: Option<&str>,
-        request: &WireRequest,
-        reply: &WireReply,
-        piece: usize,
-    ) -> Result<Outcome> {
+    fn run(&self, certificate: Option<&str>, plan: &Plan, piece: usize) -> Result<Outcome> {
+        let Plan { request, reply, .. } = plan;
         let before = self.counts();
         let attributes = match certificate {
             Some(pem) => Attributes::new()

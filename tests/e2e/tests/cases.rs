@@ -5,9 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
-    io::Write,
     net::SocketAddr,
-    path::Path,
     sync::Arc,
 };
 
@@ -22,13 +20,12 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
-use serde_json::Value;
 use sluice_backends::{Answer, Backend};
 use sluice_cases::{
-    case::{self, Case, Protocol, Sender},
-    check,
+    case::{Protocol, Sender},
     outcome::{Forwarded, Outcome, Reply, counter},
-    wire::{self, HeaderList, WireReply, WireRequest},
+    plan::{self, Plan, Report},
+    wire::{HeaderList, WireReply, WireRequest},
 };
 use sluice_e2e::client::{self, Alpn};
 use sluice_otlp::Signal;
@@ -39,10 +36,8 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 async fn every_case_holds_in_envoy() {
     // For the admin client, which wants one even where nothing is encrypted.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cases/cases");
-    let cases = case::load(&folder).unwrap();
-    let plans: Vec<_> = cases.iter().flat_map(|case| plans(&folder, case).unwrap()).collect();
-    let gates: BTreeSet<_> = plans.iter().map(|plan| &plan.gate).collect();
+    let plans = plan::all().unwrap();
+    let gates: BTreeSet<_> = plans.iter().map(Gate::of).collect();
     let listeners = gates.iter().map(|gate| Listener {
         name: gate.name(),
         gate: serde_json::from_str(&gate.configuration).unwrap(),
@@ -56,37 +51,18 @@ async fn every_case_holds_in_envoy() {
         ..Options::default()
     };
     let stack = Stack::start(options).await.unwrap();
+    let admin = reqwest::Client::new();
     let mut senders = BTreeMap::new();
-    let mut failures = Vec::new();
+    let mut report = Report::default();
     for plan in &plans {
         let sender = identity(&stack, &mut senders, &plan.case.sender).unwrap();
-        let Plan { case, request, hold, .. } = plan;
-        let place = format!("{} ({:?}, holdHeaders {hold})", case.name, request.protocol);
-        match run(&stack, plan, sender).await {
-            Ok(outcome) => failures.extend(
-                check::differences(case, request, &outcome)
-                    .into_iter()
-                    .map(|difference| format!("{place}: {difference}")),
-            ),
-            Err(error) => failures.push(format!("{place}: {error:#}")),
-        }
+        report.add(plan, "", run(&stack, &admin, plan, sender).await);
     }
-    writeln!(std::io::stdout(), "{} cases, {} runs in Envoy", cases.len(), plans.len()).unwrap();
-    if !failures.is_empty() {
+    if report.has_failed() {
         println!("{}", stack.envoy_last_lines().await);
     }
     stack.stop().await;
-    assert!(!plans.is_empty(), "there are no cases in {}", folder.display());
-    assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
-}
-
-/// One run of a case.
-struct Plan<'a> {
-    case: &'a Case,
-    gate: Gate,
-    hold: bool,
-    request: WireRequest,
-    reply: WireReply,
+    report.finish("in Envoy");
 }
 
 /// What a listener is made from.
@@ -97,31 +73,17 @@ struct Gate {
 }
 
 impl Gate {
+    fn of(plan: &Plan) -> Self {
+        Self {
+            configuration: plan.configuration.to_string(),
+            header_only_filter: plan.case.header_only_filter,
+        }
+    }
+
     /// A listener's name.
     fn name(&self) -> String {
         format!("{} {}", self.configuration, self.header_only_filter)
     }
-}
-
-fn plans<'a>(folder: &Path, case: &'a Case) -> Result<Vec<Plan<'a>>> {
-    let mut plans = Vec::new();
-    for protocol in &case.request.protocols {
-        for hold in case.hold.iter().copied() {
-            let mut configuration = case::configuration(folder, case)?;
-            configuration["holdHeaders"] = Value::Bool(hold);
-            plans.push(Plan {
-                case,
-                gate: Gate {
-                    configuration: configuration.to_string(),
-                    header_only_filter: case.header_only_filter,
-                },
-                hold,
-                request: wire::request(case, *protocol)?,
-                reply: wire::reply(case)?,
-            });
-        }
-    }
-    Ok(plans)
 }
 
 /// The files of a sender's certificate, issued when it is first asked for; `None` for a sender
@@ -142,8 +104,13 @@ fn identity<'s>(
     Ok(senders.get(sender))
 }
 
-async fn run(stack: &Stack, plan: &Plan<'_>, sender: Option<&SenderFiles>) -> Result<Outcome> {
-    let Plan { case, gate, request, reply, .. } = plan;
+async fn run(
+    stack: &Stack,
+    admin: &reqwest::Client,
+    plan: &Plan,
+    sender: Option<&SenderFiles>,
+) -> Result<Outcome> {
+    let Plan { case, request, reply, .. } = plan;
     let backend = match request.signal {
         Signal::Logs => Backend::Loki,
         Signal::Metrics => Backend::Mimir,
@@ -154,10 +121,10 @@ async fn run(stack: &Stack, plan: &Plan<'_>, sender: Option<&SenderFiles>) -> Re
     if case.expect.forwarded.is_some() {
         store.answer_next(backend, answer(reply)?);
     }
-    let before = counters(stack).await?;
-    let address = stack.listener(&gate.name()).context("the gate has no listener")?;
+    let before = counters(stack, admin).await?;
+    let address = stack.listener(&Gate::of(plan).name()).context("the gate has no listener")?;
     let reply = exchange(stack, address, sender, request).await?;
-    let mut counts = counters(stack).await?;
+    let mut counts = counters(stack, admin).await?;
     for (name, count) in before {
         *counts.entry(name).or_default() -= count;
     }
@@ -182,9 +149,9 @@ fn answer(reply: &WireReply) -> Result<Answer> {
 }
 
 /// The gate's counters, by name.
-async fn counters(stack: &Stack) -> Result<BTreeMap<String, u64>> {
+async fn counters(stack: &Stack, admin: &reqwest::Client) -> Result<BTreeMap<String, u64>> {
     let url = format!("http://{}/stats?filter=sluice_.*_total", stack.admin_addr());
-    let text = reqwest::get(url).await?.error_for_status()?.text().await?;
+    let text = admin.get(url).send().await?.error_for_status()?.text().await?;
     let counters = text.lines().filter_map(|line| {
         let (stat, value) = line.rsplit_once(": ")?;
         Some((counter(stat.strip_prefix("wasmcustom.")?), value.parse().ok()?))
