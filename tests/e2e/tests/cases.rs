@@ -202,6 +202,7 @@ async fn connect(
         None => client::tls_without_certificate(ca, alpn)?,
     };
     let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
     let name = ServerName::try_from("localhost")?;
     Ok(TlsConnector::from(Arc::new(tls)).connect(name, stream).await?)
 }

@@ -170,6 +170,7 @@ pub(crate) async fn connect(
     let files = gate.pki().sender(sender);
     let tls = client::tls(gate.pki().ca_pem(), &files.cert, &files.key, alpn)?;
     let stream = TcpStream::connect(gate.addr(protocol)).await?;
+    stream.set_nodelay(true)?;
     Ok(TlsConnector::from(Arc::new(tls)).connect(server_name(), stream).await?)
 }
 
