@@ -7,7 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 VENV := .cache/venv
 PYTHON_REQUIREMENTS := tests/e2e/python/requirements.txt
 
-.PHONY: help tools wasm envoy venv run demo test lint fmt clean
+.PHONY: help tools wasm envoy venv run demo test lint deny fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-6s %s\n' "$$name" "$$what"; done
@@ -43,6 +43,10 @@ test: tools ## everything that must hold: format, lints, the module, unit and en
 
 lint: tools ## clippy over every crate, the module included
 	cargo clippy --workspace --all-targets -- -D warnings
+
+deny: tools ## licences, sources and bans of everything that is depended on
+	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny --workspace check bans licenses sources
 
 fmt: tools ## format the code
 	cargo fmt --all

@@ -1,0 +1,159 @@
+//! The host's state: all that host functions work on. It lives in the wasmtime store.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use wasmtime::{StoreLimits, StoreLimitsBuilder};
+
+use crate::{
+    calls::{GrpcCall, HttpCall},
+    context::{Context, Root, StreamState},
+    local_reply::LocalReply,
+    log::LogLine,
+    metrics::Metrics,
+    plugin::VmConfig,
+    side::Direction,
+};
+
+/// The ids of call-outs of one kind are this far apart; the kind is in the low bits
+/// (`kCalloutTypeMask` and `kCalloutIncrement`, `include/proxy-wasm/wasm.h`).
+const CALL_STEP: u32 = 0b100;
+const GRPC_CALL: u32 = 1;
+const GRPC_STREAM: u32 = 2;
+
+pub(crate) struct Host {
+    /// Tells this VM from others.
+    pub(crate) vm: usize,
+    pub(crate) config: VmConfig,
+    pub(crate) limits: StoreLimits,
+    pub(crate) time: Duration,
+
+    pub(crate) contexts: BTreeMap<u32, Context>,
+    pub(crate) last_context: u32,
+    /// The context that the guest was called for.
+    pub(crate) current: u32,
+    /// The one that the guest has chosen instead; 0 is none.
+    pub(crate) effective: u32,
+    /// A local reply was asked for in this callback: whatever it returns, nothing goes on.
+    pub(crate) stop_next_iteration: bool,
+    /// What is to be done when the guest has returned.
+    pub(crate) after_call: VecDeque<AfterCall>,
+
+    pub(crate) logs: Vec<LogLine>,
+    pub(crate) metrics: Metrics,
+    pub(crate) http_calls: Vec<HttpCall>,
+    pub(crate) grpc_calls: Vec<GrpcCall>,
+    last_http_call: u32,
+    last_grpc_call: u32,
+    last_grpc_stream: u32,
+}
+
+/// Envoy puts these off until the guest has returned (`addAfterVmCallAction`).
+pub(crate) enum AfterCall {
+    Continue { context: u32, direction: Direction },
+    Delete { root: u32 },
+    Reply { context: u32, reply: LocalReply },
+    Reset { context: u32 },
+}
+
+impl Host {
+    pub(crate) fn new(vm: usize, config: VmConfig) -> Self {
+        Self {
+            vm,
+            limits: StoreLimitsBuilder::new().memory_size(config.memory_limit).build(),
+            time: config.time,
+            config,
+            contexts: BTreeMap::from([(0, Context::vm())]),
+            last_context: 0,
+            current: 0,
+            effective: 0,
+            stop_next_iteration: false,
+            after_call: VecDeque::new(),
+            logs: Vec::new(),
+            metrics: Metrics::default(),
+            http_calls: Vec::new(),
+            grpc_calls: Vec::new(),
+            last_http_call: 0,
+            last_grpc_call: 0,
+            last_grpc_stream: 0,
+        }
+    }
+
+    /// The id of the context that host functions work on (`contextOrEffectiveContext`).
+    pub(crate) fn active_id(&self) -> u32 {
+        let chosen = self.effective != 0 && self.contexts.contains_key(&self.effective);
+        if chosen { self.effective } else { self.current }
+    }
+
+    pub(crate) fn active(&self) -> Option<&Context> {
+        self.contexts.get(&self.active_id())
+    }
+
+    pub(crate) fn stream(&self, id: u32) -> Option<&StreamState> {
+        self.contexts.get(&id)?.as_stream()
+    }
+
+    pub(crate) fn stream_mut(&mut self, id: u32) -> Option<&mut StreamState> {
+        self.contexts.get_mut(&id)?.as_stream_mut()
+    }
+
+    pub(crate) fn active_stream(&self) -> Option<&StreamState> {
+        self.stream(self.active_id())
+    }
+
+    pub(crate) fn active_stream_mut(&mut self) -> Option<&mut StreamState> {
+        self.stream_mut(self.active_id())
+    }
+
+    pub(crate) fn root(&self, id: u32) -> Option<&Root> {
+        self.contexts.get(&id)?.as_root()
+    }
+
+    pub(crate) fn root_mut(&mut self, id: u32) -> Option<&mut Root> {
+        self.contexts.get_mut(&id)?.as_root_mut()
+    }
+
+    /// The root context of the active one.
+    pub(crate) fn active_root_id(&self) -> u32 {
+        self.active().map_or(0, |context| context.root)
+    }
+
+    pub(crate) fn active_root(&self) -> Option<&Root> {
+        self.root(self.active_root_id())
+    }
+
+    pub(crate) fn has_cluster(&self, name: &str) -> bool {
+        self.config.clusters.as_ref().is_none_or(|known| known.contains(name))
+    }
+
+    pub(crate) fn next_context(&mut self) -> u32 {
+        self.last_context = self.last_context.wrapping_add(1);
+        self.last_context
+    }
+
+    pub(crate) const fn next_http_call(&mut self) -> u32 {
+        self.last_http_call = self.last_http_call.wrapping_add(CALL_STEP);
+        self.last_http_call
+    }
+
+    pub(crate) const fn next_grpc_call(&mut self, streaming: bool) -> u32 {
+        let (last, kind) = if streaming {
+            (&mut self.last_grpc_stream, GRPC_STREAM)
+        } else {
+            (&mut self.last_grpc_call, GRPC_CALL)
+        };
+        *last = last.wrapping_add(CALL_STEP);
+        *last | kind
+    }
+}
+
+/// Whether a token can be one of a gRPC call, unary or streaming.
+pub(crate) const fn is_grpc_token(token: u32) -> bool {
+    is_grpc_stream_token(token) || token % CALL_STEP == GRPC_CALL
+}
+
+pub(crate) const fn is_grpc_stream_token(token: u32) -> bool {
+    token % CALL_STEP == GRPC_STREAM
+}

@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+
+mod abi;
+mod answer;
+mod calls;
+mod context;
+mod error;
+mod exchange;
+mod filter;
+mod headers;
+mod host;
+mod local_reply;
+mod log;
+mod memory;
+mod metrics;
+mod module;
+mod pairs;
+mod plugin;
+mod property;
+mod shared;
+mod side;
+mod status;
+mod stream;
+mod vm;
+mod worker;
+
+pub use answer::Answer;
+pub use calls::{GrpcCall, HttpCall};
+pub use error::{Error, Refused, Trap};
+pub use exchange::Exchange;
+pub use headers::HeaderMap;
+pub use local_reply::Origin;
+pub use log::{LogLevel, LogLine};
+pub use metrics::Metric;
+pub use module::Module;
+pub use plugin::{PluginConfig, PluginId, VmConfig};
+pub use property::{Attributes, Value};
+pub use shared::Shared;
+pub use side::Message;
+pub use status::Status;
+pub use stream::{Progress, Stream};
+pub use vm::Vm;
