@@ -7,10 +7,10 @@ MAKEFLAGS += --no-builtin-rules
 VENV := .cache/venv
 PYTHON_REQUIREMENTS := tests/e2e/python/requirements.txt
 
-.PHONY: help tools wasm envoy venv run demo test lint deny fmt clean
+.PHONY: help tools wasm envoy venv run demo test lint deny fuzz fuzz-smoke fmt clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-6s %s\n' "$$name" "$$what"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 
 tools: ## check that the tools which everything needs are there
 	@wasm-build/tools.sh
@@ -40,6 +40,7 @@ test: tools ## everything that must hold: format, lints, the module, unit and en
 	$(MAKE) lint
 	$(MAKE) wasm envoy venv
 	cargo test
+	$(MAKE) fuzz-smoke
 
 lint: tools ## clippy over every crate, the module included
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -47,6 +48,12 @@ lint: tools ## clippy over every crate, the module included
 deny: tools ## licences, sources and bans of everything that is depended on
 	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
 	cargo deny --workspace check bans licenses sources
+
+fuzz: tools ## give every reader of a stranger's bytes what libFuzzer comes up with (TARGET=one, DURATION=seconds each)
+	@tests/fuzz/run.sh $(TARGET)
+
+fuzz-smoke: tools ## the same for a moment, with the same inputs every time
+	@RUNS=20000 DURATION=10 SEED=1 tests/fuzz/run.sh $(TARGET)
 
 fmt: tools ## format the code
 	cargo fmt --all

@@ -73,8 +73,8 @@ impl<'a> Attribute<'a> {
                 (2, Value::Varint(value)) => AnyValue::Bool(value != 0),
                 (3, Value::Varint(value)) => AnyValue::Int(value.cast_signed()),
                 (4, Value::Fixed64) => AnyValue::Double,
-                (5, Value::Nested(list)) => AnyValue::Array(list.bytes),
-                (6, Value::Nested(list)) => AnyValue::KeyValues(list.bytes),
+                (5, Value::Nested(list)) => AnyValue::Array(entries(&list)?),
+                (6, Value::Nested(list)) => AnyValue::KeyValues(entries(&list)?),
                 (7, Value::Nested(bytes)) => AnyValue::Bytes(bytes.bytes),
                 (8, Value::Varint(_)) => AnyValue::Unset,
                 (1..=8, _) => {
@@ -88,10 +88,23 @@ impl<'a> Attribute<'a> {
     }
 }
 
+/// The content of an `ArrayValue` or a `KeyValueList`, or nothing if no value is in it: to a decoder
+/// that does not know them, unknown fields alone are an empty list.
+fn entries<'a>(list: &Nested<'a>) -> Result<&'a [u8], Malformed> {
+    const VALUES: u32 = 1;
+    let mut reader = Reader::nested(list);
+    while let Some(field) = reader.next_field()? {
+        if field.number == VALUES {
+            return field.nested().map(|_| list.bytes);
+        }
+    }
+    Ok(&[])
+}
+
 /// The value of an attribute, as far as a rule looks at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnyValue<'a> {
-    /// The content of an `ArrayValue`.
+    /// The content of an `ArrayValue`; empty if no value is in it.
     Array(&'a [u8]),
     /// A boolean.
     Bool(bool),
@@ -101,7 +114,7 @@ pub enum AnyValue<'a> {
     Double,
     /// An integer.
     Int(i64),
-    /// The content of a `KeyValueList`.
+    /// The content of a `KeyValueList`; empty if no pair is in it.
     KeyValues(&'a [u8]),
     /// Text; nothing has checked that it is UTF-8.
     String(&'a [u8]),

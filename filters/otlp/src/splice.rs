@@ -21,6 +21,9 @@ use crate::{
 #[cfg(test)]
 mod ambiguous;
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "plainly")]
+mod byte_for_byte;
+#[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "the oracle counts plainly")]
 mod oracle;
 

@@ -92,6 +92,41 @@ fn a_value_of_two_types_is_refused() {
 }
 
 #[test]
+fn a_list_of_unknown_fields_alone_is_empty() {
+    struct Seen(Vec<bool>);
+    impl<'a> Policy<'a> for Seen {
+        fn reads_scopes(&self) -> bool {
+            false
+        }
+        fn resource(&mut self, mut attributes: Attributes<'a>) -> Result<Below, Malformed> {
+            while let Some(attribute) = attributes.next_attribute()? {
+                self.0.push(attribute.value()?.is_empty());
+            }
+            Ok(Below::Keep)
+        }
+        fn scope(&mut self, _: Attributes<'a>) -> Result<Below, Malformed> {
+            Ok(Below::Keep)
+        }
+        fn record(&mut self, _: Attributes<'a>) -> Result<bool, Malformed> {
+            Ok(true)
+        }
+        fn dropped(&mut self, _: u64) {}
+    }
+    let unknown = field(15, b"x");
+    for list in [5, 6] {
+        let entry = [unknown.clone(), field(1, b"")].concat();
+        for (content, is_empty) in [(unknown.clone(), true), (entry, false)] {
+            let request = resource_with(&field(2, &field(list, &content)));
+            let mut seen = Seen(Vec::new());
+            splice(&request, 0, Signal::Logs, &mut seen).unwrap();
+            assert_eq!(seen.0, [is_empty]);
+        }
+    }
+    let broken = resource_with(&field(2, &field(5, &[0x0a, 0x02])));
+    assert_eq!(fault(&broken, Signal::Logs), Fault::Truncated);
+}
+
+#[test]
 fn a_known_field_of_another_wire_type_is_refused() {
     assert_eq!(fault(&[0x08, 0x01], Signal::Logs), Fault::WireType);
     assert_eq!(fault(&resource_with(&field(2, &[0x08, 0x01])), Signal::Logs), Fault::WireType);

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
         trace::v1::ExportTraceServiceRequest,
     },
-    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value},
+    common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value},
     logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
     metrics::v1::{
         ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
@@ -24,19 +24,19 @@ use opentelemetry_proto::tonic::{
 use proptest::{collection::vec, option, prelude::*};
 use prost::Message;
 
-const KEY: &str = "source.name";
+pub(super) const KEY: &str = "source.name";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Level {
+pub(super) enum Level {
     Resource,
     Scope,
     Record,
 }
 
 /// Drops what lacks a non-empty `source.name` at one level.
-struct Required {
-    level: Level,
-    dropped: u64,
+pub(super) struct Required {
+    pub(super) level: Level,
+    pub(super) dropped: u64,
 }
 
 fn has_it(mut attributes: Attributes<'_>) -> Result<bool, Malformed> {
@@ -77,7 +77,7 @@ impl<'a> Policy<'a> for Required {
     }
 }
 
-fn spliced(bytes: &[u8], signal: Signal, level: Level) -> (Spliced, Vec<u8>) {
+pub(super) fn spliced(bytes: &[u8], signal: Signal, level: Level) -> (Spliced, Vec<u8>) {
     let mut policy = Required { level, dropped: 0 };
     let spliced = splice(bytes, 0, signal, &mut policy).unwrap();
     assert_eq!(policy.dropped, spliced.dropped);
@@ -106,6 +106,8 @@ fn in_list(attributes: &[KeyValue]) -> bool {
                 None => false,
                 Some(any_value::Value::StringValue(text)) => !text.is_empty(),
                 Some(any_value::Value::BytesValue(bytes)) => !bytes.is_empty(),
+                Some(any_value::Value::ArrayValue(list)) => !list.values.is_empty(),
+                Some(any_value::Value::KvlistValue(list)) => !list.values.is_empty(),
                 Some(_) => true,
             }
     })
@@ -201,6 +203,12 @@ fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
         any::<i64>().prop_map(any_value::Value::IntValue),
         any::<f64>().prop_map(any_value::Value::DoubleValue),
         vec(any::<u8>(), 0..4).prop_map(any_value::Value::BytesValue),
+        (0..3_usize).prop_map(|length| any_value::Value::ArrayValue(ArrayValue {
+            values: vec![AnyValue::default(); length],
+        })),
+        (0..3_usize).prop_map(|length| any_value::Value::KvlistValue(KeyValueList {
+            values: vec![KeyValue::default(); length],
+        })),
     ]);
     let attribute = (key, option::of(value)).prop_map(|(key, value)| KeyValue {
         key,

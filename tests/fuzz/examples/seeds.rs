@@ -1,0 +1,149 @@
+//! Writes the seeds of the corpus: what the cases send, a certificate for each of their senders, and
+//! the configurations that they run with. Names are the cases' own, so a seed replaces itself.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use sluice_cases::{
+    case::{self, Case, Protocol, Sender},
+    wire,
+};
+use sluice_fuzz::{exchange::Exchange, splice, x509};
+use sluice_otlp::Signal;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Cases that send more than this are about a limit, and slow to mutate.
+const MAX_BODY: usize = 4096;
+
+/// A frame is five bytes; what is in it does not matter to its reader.
+const MAX_FRAME: usize = 32;
+
+fn main() -> Result<()> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut corpus = Corpus { folder: here.join("corpus"), written: BTreeSet::new() };
+    let cases = here.join("../cases/cases");
+    for case in case::load(&cases)? {
+        let name = case.name.replace('/', "-");
+        for protocol in &case.request.protocols {
+            exchange(&mut corpus, &name, &case, *protocol)?;
+        }
+        let certificate = certificate(&case.sender);
+        corpus.add("certificate", &sender_name(&case.sender), &certificate)?;
+        let configuration = serde_json::to_vec(&case::configuration(&cases, &case)?)?;
+        let common = case.gate.is_null();
+        corpus.add("configuration", if common { "common" } else { &name }, &configuration)?;
+    }
+    by_hand(&mut corpus)?;
+    Ok(())
+}
+
+struct Corpus {
+    folder: PathBuf,
+    /// What has been written, by target: many cases send the same.
+    written: BTreeSet<(String, Vec<u8>)>,
+}
+
+impl Corpus {
+    fn add(&mut self, target: &str, name: &str, input: &[u8]) -> io::Result<()> {
+        if !self.written.insert((target.to_owned(), input.to_vec())) {
+            return Ok(());
+        }
+        let folder = self.folder.join(target);
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join(name), input)
+    }
+}
+
+/// What a case sends, for the gate and for whatever reads a part of it.
+fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) -> Result<()> {
+    let request = wire::request(case, protocol)?;
+    let reply = wire::reply(case)?;
+    if request.body.len() > MAX_BODY {
+        return Ok(());
+    }
+    let mut head = request.headers;
+    if case.sender.certificate {
+        head.push(("@certificate".to_owned(), pem(&certificate(&case.sender))));
+        head.push(("@valid".to_owned(), vec![1]));
+    }
+    let mut reply_head = vec![(":status".to_owned(), reply.status.to_string().into_bytes())];
+    reply_head.extend(reply.headers);
+    let (protocol_name, options) = match protocol {
+        Protocol::Grpc => ("grpc", "0"),
+        Protocol::Http => ("http", "0h"),
+    };
+    let exchange = Exchange {
+        options: options.to_owned(),
+        head,
+        body: request.body.clone(),
+        reply_head,
+        reply_body: reply.body.unwrap_or_default(),
+    };
+    corpus.add("gate", &format!("{name}-{protocol_name}"), &exchange.write())?;
+    match protocol {
+        Protocol::Grpc if request.body.len() <= MAX_FRAME => {
+            corpus.add("grpc_frame", name, &request.body)?;
+        }
+        Protocol::Grpc => {}
+        Protocol::Http => {
+            if request.payload.starts_with(&[0x1f, 0x8b]) {
+                corpus.add("gunzip", name, &request.payload)?;
+            } else if let Some(signal) = Signal::ALL.iter().position(|s| *s == request.signal) {
+                let choice = splice::choice(signal, if signal == 1 { 2 } else { 0 }, true);
+                let input = [&[choice], request.payload.as_slice()].concat();
+                corpus.add("splice", name, &input)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn certificate(sender: &Sender) -> Vec<u8> {
+    let dns = sender.dns.iter().map(|name| (x509::DNS, name.as_bytes()));
+    let uri = sender.uri.iter().map(|name| (x509::URI, name.as_bytes()));
+    x509::certificate(&dns.chain(uri).collect::<Vec<_>>())
+}
+
+fn sender_name(sender: &Sender) -> String {
+    let names: Vec<_> = sender.dns.iter().chain(&sender.uri).map(String::as_str).collect();
+    let name = names.join("+").replace(|c: char| !c.is_ascii_alphanumeric() && c != '+', "-");
+    if name.is_empty() { "nobody".to_owned() } else { name }
+}
+
+/// A certificate in PEM on one line, as it fits a header.
+fn pem(der: &[u8]) -> Vec<u8> {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let base64 = BASE64_STANDARD.encode(der);
+    format!("-----BEGIN CERTIFICATE-----{base64}-----END CERTIFICATE-----").into_bytes()
+}
+
+/// What no case sends.
+fn by_hand(corpus: &mut Corpus) -> Result<()> {
+    let payments = Sender::default();
+    corpus.add("certificate", "pem", &pem(&certificate(&payments)))?;
+    for (name, input) in [
+        ("dns", "dns *.{namespace}\n*.payments"),
+        ("dns-service", "dns {serviceAccount}.{namespace}.svc\nOtel.payments.svc."),
+        (
+            "spiffe",
+            "uri spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}\nspiffe://prod.example/ns/payments/sa/otel",
+        ),
+        ("ambiguous", "dns {namespace}-x\npayments-x"),
+        ("unknown", "uri urn:{tenant}:{namespace}\nurn:a:b"),
+    ] {
+        corpus.add("pattern", name, input.as_bytes())?;
+    }
+    for (name, input) in [
+        ("last-element", "Hash=1;Cert=\"first\",By=a; cert = x ;CERT=\"%2D\";DNS=b"),
+        ("quoted", r#"Subject="CN=a,Cert=no;O=\"y,";Cert="b";URI=spiffe://a"#),
+        ("two", "Cert=a;Cert=b"),
+        ("open", "Subject=\"x,Cert=a"),
+    ] {
+        corpus.add("xfcc", name, input.as_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! The configuration, and a gate that was given one.
+
+use sluice_gate::Gate;
+
+use crate::exchange::{self, Exchange};
+
+/// The most that a limit can be set to, in bytes.
+const MAX_LIMIT: usize = 256 << 20;
+
+/// A configuration is taken or refused with reasons, whatever its white space; a gate that has
+/// taken one gives every request an outcome.
+pub fn run(data: &[u8]) {
+    match Gate::from_json(data) {
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            for problem in problems {
+                assert!(!problem.message.is_empty(), "{problem:?}");
+            }
+        }
+        Ok(gate) => {
+            let limits = gate.limits();
+            for limit in [limits.body_bytes, limits.decoded_bytes] {
+                assert!((1..=MAX_LIMIT).contains(&limit), "{limits:?}");
+            }
+            let value: serde_json::Value = serde_json::from_slice(data).expect("it was JSON");
+            let pretty = serde_json::to_vec_pretty(&value).expect("it is still JSON");
+            Gate::from_json(&pretty).expect("only its white space has changed");
+            for request in REQUESTS {
+                let _ = exchange::run(&gate, &Exchange::read(request));
+            }
+        }
+    }
+}
+
+/// An export of logs over HTTP and one of nothing over gRPC.
+const REQUESTS: [&[u8]; 2] = [
+    b"\n:method: POST\n:path: /v1/logs\ncontent-type: application/x-protobuf\nx-scope-orgid: a\
+      \n%%\n\x0a\x04\x12\x02\x12\x00\n%%\n:status: 204",
+    b"e\n:method: POST\n:path: /opentelemetry.proto.collector.trace.v1.TraceService/Export\
+      \ncontent-type: application/grpc\n%%\n\n%%\n:status: 200",
+];

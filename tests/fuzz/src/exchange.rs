@@ -1,0 +1,242 @@
+//! A request and its backend's reply, written so that a person and a fuzzer can both change it, and
+//! carried through a gate.
+
+use sluice_gate::{
+    BodyStep, Certificates, Count, Forward, Gate, HeadStep, Headers, ReplyHead, ReplyStep,
+    RequestHead, Sent,
+};
+use sluice_reply::{LocalReply, Written};
+use sluice_senders::PeerEvidence;
+use sluice_tenant::HeaderEdit;
+
+/// Headers in the order in which they are sent, pseudo headers among them.
+pub type HeaderList = Vec<(String, Vec<u8>)>;
+
+/// A request, what Envoy says of its connection, and the backend's reply.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange {
+    /// One letter each, in any order. `h`: the head is held. `e`: the request's head ends the
+    /// stream; `r`: the reply's does. `l`: the body has grown too large for Envoy; `t`: trailers
+    /// follow a body that Envoy does not hold. `m`: no message can be put into the reply any more.
+    /// A digit chooses a configuration.
+    pub options: String,
+    /// The request's head. A name that begins with `@` is an attribute of the connection:
+    /// `@certificate`, `@valid`, `@presented`, `@digest`.
+    pub head: HeaderList,
+    /// The request's body.
+    pub body: Vec<u8>,
+    /// The head of the backend's reply.
+    pub reply_head: HeaderList,
+    /// The body of the backend's reply.
+    pub reply_body: Vec<u8>,
+}
+
+/// What stands between the four parts of an exchange: head, body, reply's head, reply's body.
+const SEPARATOR: &[u8] = b"\n%%\n";
+
+impl Exchange {
+    /// Reads an exchange: options on the first line, a header on each line behind it, and the other
+    /// three parts. What is left out is empty, and what cannot be read is left out.
+    #[must_use]
+    pub fn read(data: &[u8]) -> Self {
+        let mut parts = split(data).into_iter();
+        let mut part = || parts.next().unwrap_or_default();
+        let (head, body) = (part(), part());
+        let options = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        Self {
+            options: String::from_utf8_lossy(options).into_owned(),
+            head: headers(head),
+            body: body.to_vec(),
+            reply_head: headers(part()),
+            reply_body: part().to_vec(),
+        }
+    }
+
+    /// Writes the exchange as [`read`](Self::read) reads it.
+    #[must_use]
+    pub fn write(&self) -> Vec<u8> {
+        let lines = |headers: &HeaderList| {
+            let line = |(name, value): &(String, Vec<u8>)| {
+                [name.as_bytes(), b": ", value.as_slice()].concat()
+            };
+            headers.iter().map(line).collect::<Vec<_>>().join(&b'\n')
+        };
+        let head = [self.options.as_bytes(), b"\n", &lines(&self.head)].concat();
+        [head, self.body.clone(), lines(&self.reply_head), self.reply_body.clone()].join(SEPARATOR)
+    }
+
+    fn asks(&self, option: char) -> bool {
+        self.options.contains(option)
+    }
+
+    /// The configuration that is asked for, of so many.
+    #[must_use]
+    pub fn configuration(&self, count: usize) -> usize {
+        let digit = self.options.chars().find_map(|character| character.to_digit(10));
+        usize::try_from(digit.unwrap_or_default()).map_or(0, |digit| digit % count)
+    }
+
+    /// Whether the head is held until the body has been checked.
+    #[must_use]
+    pub fn holds_head(&self) -> bool {
+        self.asks('h')
+    }
+}
+
+fn split(data: &[u8]) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    let mut rest = data;
+    while parts.len() < 3 {
+        let found = rest.windows(SEPARATOR.len()).position(|window| window == SEPARATOR);
+        let Some(at) = found else { break };
+        parts.push(&rest[..at]);
+        rest = &rest[at + SEPARATOR.len()..];
+    }
+    parts.push(rest);
+    parts
+}
+
+/// Header lines, with names in lower case as Envoy has them.
+fn headers(part: &[u8]) -> HeaderList {
+    let header = |line: &[u8]| {
+        let colon = line.windows(2).position(|window| window == b": ")?;
+        let name = str::from_utf8(&line[..colon]).ok()?;
+        Some((name.to_ascii_lowercase(), line[colon + 2..].to_vec()))
+    };
+    part.split(|byte| *byte == b'\n').filter_map(header).collect()
+}
+
+/// What came of an exchange.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The backend got the request, and the sender the reply.
+    Forwarded(Forwarded),
+    /// The gate had no say in the body. This is the head that went on.
+    Passed(HeaderList),
+    /// The gate answered, and nothing went on.
+    Refused(LocalReply),
+}
+
+/// A request as its backend got it.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// Its head.
+    pub head: HeaderList,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// Records that the gate took out of it.
+    pub dropped: u64,
+    /// What the sender was told.
+    pub reply: Told,
+}
+
+/// How the sender was told of the backend's reply.
+#[derive(Debug)]
+pub enum Told {
+    /// By the gate itself.
+    Local(LocalReply),
+    /// By this head alone.
+    Head(HeaderList),
+    /// By this head and what the gate wrote in place of the body.
+    Written(HeaderList, Written),
+}
+
+/// Carries an exchange through a gate, as the module does.
+#[must_use]
+pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
+    let (attributes, mut head): (HeaderList, HeaderList) =
+        exchange.head.iter().cloned().partition(|(name, _)| name.starts_with('@'));
+    let attribute = |name| Headers(&attributes).first(name);
+    let request = RequestHead {
+        headers: Headers(&head),
+        peer: PeerEvidence {
+            certificate: attribute("@certificate"),
+            certificate_valid: attribute("@valid"),
+            presented: attribute("@presented"),
+            digest: attribute("@digest"),
+            xfcc: &[],
+        },
+        end_of_stream: exchange.asks('e'),
+        now: NOW,
+    };
+    let step = match gate.on_head(&request, &mut Certificates::default()) {
+        HeadStep::Pass(edits) => {
+            edit(&mut head, &edits);
+            return Outcome::Passed(head);
+        }
+        HeadStep::Reply(reply) => BodyStep::Reply(reply),
+        HeadStep::Decided(step) => step,
+        HeadStep::Body { edits, held } => {
+            assert!(edits.is_empty() || !gate.holds_headers(), "a head that is held was edited");
+            edit(&mut head, &edits);
+            if exchange.asks('l') {
+                BodyStep::Reply(gate.on_body_too_large(&held))
+            } else if exchange.asks('t') {
+                BodyStep::Reply(gate.on_stray_trailers(&held))
+            } else {
+                gate.on_body(held, exchange.body.clone())
+            }
+        }
+    };
+    match step {
+        BodyStep::Reply(reply) => Outcome::Refused(reply.reply),
+        BodyStep::Forward(Forward { edits, body, counts, sent }) => {
+            edit(&mut head, &edits);
+            Outcome::Forwarded(Forwarded {
+                head,
+                body: body.as_slice().to_vec(),
+                dropped: counts.iter().map(|count| records(*count)).sum(),
+                reply: reply(sent, exchange),
+            })
+        }
+    }
+}
+
+/// The time of every exchange, in seconds since the epoch: 2026-11-18.
+const NOW: u64 = 1_795_000_000;
+
+fn reply(sent: Sent, exchange: &Exchange) -> Told {
+    let mut head = exchange.reply_head.clone();
+    let reply = ReplyHead { headers: Headers(&head), end_of_stream: exchange.asks('r') };
+    match sent.on_reply_head(&reply) {
+        ReplyStep::Answer(answer) => Told::Local(answer.reply),
+        ReplyStep::Pass { edits, .. } => {
+            edit(&mut head, &edits);
+            Told::Head(head)
+        }
+        ReplyStep::Rewrite { edits, reading } => {
+            edit(&mut head, &edits);
+            let (written, _) = if exchange.asks('m') {
+                reading.finish_without_message()
+            } else {
+                reading.finish(&exchange.reply_body)
+            };
+            Told::Written(head, written)
+        }
+    }
+}
+
+fn records(count: Count) -> u64 {
+    match count {
+        Count::RecordsDropped { records, .. } => records,
+        Count::Request { .. } => 0,
+    }
+}
+
+/// Changes a head as Envoy does, which takes no value with a line break or a zero in it.
+fn edit(head: &mut HeaderList, edits: &[HeaderEdit]) {
+    for edit in edits {
+        let (HeaderEdit::Remove(name) | HeaderEdit::Set(name, _)) = edit;
+        head.retain(|(key, _)| key != name);
+        if let HeaderEdit::Set(name, value) = edit {
+            assert!(is_clean(value.as_bytes()), "{name}: {value:?}");
+            head.push((name.clone(), value.clone().into_bytes()));
+        }
+    }
+}
+
+/// Whether bytes can stand in a header.
+#[must_use]
+pub fn is_clean(value: &[u8]) -> bool {
+    value.iter().all(|byte| matches!(byte, b' '..=b'~'))
+}

@@ -1,0 +1,207 @@
+//! The whole gate, from a request's head to what its sender is told.
+
+use std::{array, sync::LazyLock};
+
+use prost::Message;
+use sluice_gate::{Gate, Headers};
+use sluice_otlp::{
+    Signal,
+    content::gunzip,
+    grpc::{self, Frame},
+};
+use sluice_records::Spelling;
+use sluice_reply::{ExportResponse, LocalReply, Status, Written};
+
+use crate::{
+    exchange::{self, Exchange, Forwarded, HeaderList, Outcome, Told, is_clean},
+    plain,
+    splice::RULES,
+};
+
+/// The input is an [`Exchange`] with one of [`GATES`].
+pub fn run(data: &[u8]) {
+    let exchange = Exchange::read(data);
+    let index = exchange.configuration(GATES);
+    let gate = &CONFIGURED[index][usize::from(exchange.holds_head())];
+    match exchange::run(gate, &exchange) {
+        Outcome::Passed(head) => {
+            assert_eq!(index, PASSING, "only a gate without backends lets a body pass");
+            has_one_tenant(&head);
+        }
+        Outcome::Refused(reply) => is_an_answer(&reply),
+        Outcome::Forwarded(forwarded) => {
+            assert_ne!(index, PASSING, "a gate without backends has nowhere to forward to");
+            has_one_tenant(&forwarded.head);
+            is_what_a_backend_takes(&forwarded);
+            tells_the_sender(&exchange, &forwarded);
+        }
+    }
+}
+
+/// How many configurations there are, each with the head held and not: every stage; every stage
+/// without `senders`; `senders` and `tenant` alone.
+pub const GATES: usize = 3;
+/// The configuration that has no say in bodies.
+const PASSING: usize = 2;
+
+static CONFIGURED: LazyLock<[[Gate; 2]; GATES]> =
+    LazyLock::new(|| array::from_fn(|index| [false, true].map(|hold| configured(index, hold))));
+
+fn configured(index: usize, hold: bool) -> Gate {
+    let senders = serde_json::json!({
+        "identify": [{"clientCertificate": {"names": [
+            {"dns": "*.{namespace}"},
+            {"uri": "spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}"},
+        ]}}],
+        "allow": [{"namespace": "payments"}, {"namespace": "team-*"}],
+        "deny": [{"namespace": "team-rogue"}],
+    });
+    let mut config = serde_json::json!({
+        "tenant": {"fixed": "e2e"},
+        "limits": {"bodyBytes": 16384, "decodedBytes": 65536},
+        "holdHeaders": hold,
+    });
+    if index != 1 {
+        config["senders"] = senders;
+        config["tenant"] = serde_json::json!({"map": {"payments": "payments", "team-a": "e2e"}});
+    }
+    if index != PASSING {
+        config["records"] = serde_json::json!({"require": [{
+            "attribute": "source.name",
+            "logs": "resource",
+            "metrics": "datapoint",
+            "traces": "scope",
+        }]});
+        config["backends"] = serde_json::json!({
+            "logs": {"kind": "loki", "cluster": "loki"},
+            "metrics": {"kind": "mimir", "cluster": "mimir"},
+            "traces": {"kind": "tempo", "cluster": "tempo"},
+        });
+    }
+    Gate::from_json(config.to_string().as_bytes()).expect("the configuration is right")
+}
+
+/// Headers that change what a backend does with a request, beside the tenant and Mimir's own.
+const STEERING: [&str; 3] = ["x-scope-userid", "x-loki-backfill-shard", "x-loki-ingestion-policy"];
+
+/// One tenant, a tenant of the platform's, and nothing else that steers a backend.
+fn has_one_tenant(head: &HeaderList) {
+    let tenants: Vec<_> = Headers(head).all("x-scope-orgid").collect();
+    assert!(matches!(tenants[..], [b"payments" | b"e2e"]), "{tenants:?}");
+    for (name, _) in head {
+        let steers = STEERING.contains(&name.as_str()) || name.starts_with("x-mimir-");
+        assert!(!steers, "{name} was forwarded");
+    }
+}
+
+/// The head names one backend and says what the body is, and every record in the body meets the
+/// rules.
+fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
+    let headers = Headers(head);
+    let only = |name: &str| match headers.all(name).collect::<Vec<_>>()[..] {
+        [value] => value,
+        ref values => panic!("{name} is there {} times", values.len()),
+    };
+    let (signal, rules, spelling, path) = match only("x-sluice-backend") {
+        b"loki" => (Signal::Logs, RULES[0], Spelling::Folded, &b"/otlp/v1/logs"[..]),
+        b"mimir" => (Signal::Metrics, RULES[2], Spelling::Folded, &b"/otlp/v1/metrics"[..]),
+        b"tempo" => (Signal::Traces, RULES[1], Spelling::Exact, &b"/v1/traces"[..]),
+        cluster => panic!("no backend is called {cluster:?}"),
+    };
+    assert_eq!(only(":path"), path);
+    assert_eq!(only("content-type"), b"application/x-protobuf");
+    for name in ["te", "accept-encoding", "grpc-encoding", "x-forwarded-client-cert"] {
+        assert_eq!(headers.first(name), None, "{name}");
+    }
+    if headers.first("content-length").is_some() {
+        assert_eq!(only("content-length"), body.len().to_string().as_bytes());
+    }
+    let message = match headers.first("content-encoding") {
+        None => body.clone(),
+        Some(_) => {
+            assert_eq!(only("content-encoding"), b"gzip");
+            gunzip(body, 1 << 20).expect("it is the gzip that its head says")
+        }
+    };
+    assert!(message.len() <= 65536);
+    if let Ok(plain) = plain::filter(signal, &message, rules, spelling) {
+        assert_eq!(plain.dropped, [], "these should not have been forwarded");
+    }
+}
+
+/// Whatever the backend has answered, the sender gets a reply in its own protocol, and the count of
+/// what was dropped where the rest was stored.
+fn tells_the_sender(exchange: &Exchange, forwarded: &Forwarded) {
+    let dropped = i64::try_from(forwarded.dropped).expect("the body is small");
+    let rejected = |message: &[u8]| {
+        let response = ExportResponse::decode(message).expect("it is an export's response");
+        response.partial_success.map_or(0, |partial| partial.rejected)
+    };
+    match &forwarded.reply {
+        Told::Local(reply) => {
+            is_an_answer(reply);
+            if let LocalReply::Http { status: 200, body, .. } = reply {
+                assert!(rejected(body) >= dropped);
+            }
+        }
+        // Envoy's own gRPC error, or a success that has nothing to say.
+        Told::Head(head) => assert!(Headers(head).first("grpc-status").is_some() || dropped == 0),
+        Told::Written(_, Written { body, trailers }) if speaks_grpc(exchange) => {
+            assert!(trailers.iter().all(|(_, value)| is_clean(value.as_bytes())), "{trailers:?}");
+            match &trailers[..] {
+                [("grpc-status", code)] if code == "0" => {
+                    let Frame { compressed, message } = grpc::read(body).expect("it is one frame");
+                    assert!(!compressed && rejected(message) >= dropped);
+                }
+                [("grpc-status", code), ("grpc-message", _), ..] => {
+                    assert!(code != "0" && body.is_empty());
+                }
+                _ => panic!("{trailers:?}"),
+            }
+        }
+        Told::Written(head, Written { body, trailers }) => {
+            assert!(trailers.is_empty(), "{trailers:?}");
+            match Headers(head).number(":status") {
+                Some(200) => assert!(rejected(body) >= dropped),
+                Some(400..600) => is_a_status(body),
+                status => panic!("the sender is told {status:?}"),
+            }
+        }
+    }
+}
+
+fn speaks_grpc(exchange: &Exchange) -> bool {
+    let content_type = Headers(&exchange.head).first("content-type").unwrap_or_default();
+    content_type.starts_with(b"application/grpc")
+}
+
+/// Small, printable, and an error unless it says that there was nothing to store.
+fn is_an_answer(reply: &LocalReply) {
+    match reply {
+        LocalReply::Grpc { status, .. } => {
+            assert_ne!(status.code, 0);
+            assert!(is_short(&status.message), "{status:?}");
+        }
+        LocalReply::Http { status: 200, body, .. } => {
+            ExportResponse::decode(&body[..]).expect("it is an export's response");
+        }
+        LocalReply::Http { status, headers, body } => {
+            assert!((400..600).contains(status), "{status}");
+            assert!(headers.iter().all(|(_, value)| is_clean(value.as_bytes())), "{headers:?}");
+            if headers.contains(&("content-type", "application/json".to_owned())) {
+                serde_json::from_slice::<serde_json::Value>(body).expect("it is JSON");
+            } else {
+                is_a_status(body);
+            }
+        }
+    }
+}
+
+fn is_a_status(body: &[u8]) {
+    let status = Status::decode(body).expect("it is a Status");
+    assert!(status.code != 0 && is_short(&status.message), "{status:?}");
+}
+
+fn is_short(message: &str) -> bool {
+    message.len() <= 2048 && !message.contains(char::is_control)
+}

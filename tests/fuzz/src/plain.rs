@@ -1,0 +1,219 @@
+//! The rules on records, the plain way: decode everything, look at each record, encode again.
+
+use opentelemetry_proto::tonic::{
+    collector::{
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::ExportTraceServiceRequest,
+    },
+    common::v1::{AnyValue, KeyValue, any_value::Value},
+    metrics::v1::metric::Data,
+};
+use prost::{DecodeError, Message};
+use sluice_otlp::Signal;
+use sluice_records::{Level, Reason, RecordsConfig, RuleSet, Spelling, Violation};
+
+/// Attributes that a record must have, each with the level on which it must have it.
+pub type Rules = [(&'static str, Level)];
+
+/// The same rules, as the gate compiles them.
+///
+/// # Panics
+/// If they are not rules.
+#[must_use]
+pub fn compiled(rules: &Rules, spelling: Spelling) -> RuleSet {
+    let level = |level: Level, record: &'static str| match level {
+        Level::Resource => "resource",
+        Level::Scope => "scope",
+        Level::Record => record,
+    };
+    let require: Vec<_> = rules
+        .iter()
+        .map(|(attribute, at)| {
+            serde_json::json!({
+                "attribute": attribute,
+                "logs": level(*at, "record"),
+                "metrics": level(*at, "datapoint"),
+                "traces": level(*at, "span"),
+            })
+        })
+        .collect();
+    let config: RecordsConfig = serde_json::from_value(serde_json::json!({ "require": require }))
+        .expect("the section has the right shape");
+    config.compile("records", |_| spelling).expect("the rules are rules")
+}
+
+/// What is left of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Filtered {
+    /// The request without the records that broke a rule, and without the parents that they left
+    /// empty.
+    pub message: Vec<u8>,
+    /// Records that stay.
+    pub kept: u64,
+    /// Those that go, by the rule that each broke first.
+    pub dropped: Vec<Violation>,
+}
+
+/// Filters an export request of `signal`.
+///
+/// # Errors
+/// If it cannot be decoded.
+pub fn filter(
+    signal: Signal,
+    message: &[u8],
+    rules: &Rules,
+    spelling: Spelling,
+) -> Result<Filtered, DecodeError> {
+    let mut filter = Filter { rules, spelling, kept: 0, dropped: Vec::new() };
+    let message = match signal {
+        Signal::Logs => filter.logs(ExportLogsServiceRequest::decode(message)?),
+        Signal::Metrics => filter.metrics(ExportMetricsServiceRequest::decode(message)?),
+        Signal::Traces => filter.traces(ExportTraceServiceRequest::decode(message)?),
+    };
+    Ok(Filtered { message, kept: filter.kept, dropped: filter.dropped })
+}
+
+/// An export request of `signal`, decoded and encoded again: what a backend has of it.
+///
+/// # Errors
+/// If it cannot be decoded.
+pub fn normal(signal: Signal, message: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    Ok(match signal {
+        Signal::Logs => ExportLogsServiceRequest::decode(message)?.encode_to_vec(),
+        Signal::Metrics => ExportMetricsServiceRequest::decode(message)?.encode_to_vec(),
+        Signal::Traces => ExportTraceServiceRequest::decode(message)?.encode_to_vec(),
+    })
+}
+
+struct Filter<'r> {
+    rules: &'r Rules,
+    spelling: Spelling,
+    kept: u64,
+    dropped: Vec<Violation>,
+}
+
+/// The attributes of a parent that may be left out.
+macro_rules! attributes {
+    ($parent:expr) => {
+        $parent.as_ref().map(|parent| parent.attributes.as_slice()).unwrap_or_default()
+    };
+}
+
+impl Filter<'_> {
+    fn logs(&mut self, mut request: ExportLogsServiceRequest) -> Vec<u8> {
+        self.parents(&mut request.resource_logs, |filter, entry| {
+            let resource = attributes!(entry.resource);
+            filter.parents(&mut entry.scope_logs, |filter, entry| {
+                let scope = attributes!(entry.scope);
+                entry.log_records.retain(|log| filter.keeps([resource, scope, &log.attributes]));
+            });
+        });
+        request.encode_to_vec()
+    }
+
+    fn traces(&mut self, mut request: ExportTraceServiceRequest) -> Vec<u8> {
+        self.parents(&mut request.resource_spans, |filter, entry| {
+            let resource = attributes!(entry.resource);
+            filter.parents(&mut entry.scope_spans, |filter, entry| {
+                let scope = attributes!(entry.scope);
+                entry.spans.retain(|span| filter.keeps([resource, scope, &span.attributes]));
+            });
+        });
+        request.encode_to_vec()
+    }
+
+    fn metrics(&mut self, mut request: ExportMetricsServiceRequest) -> Vec<u8> {
+        self.parents(&mut request.resource_metrics, |filter, entry| {
+            let resource = attributes!(entry.resource);
+            filter.parents(&mut entry.scope_metrics, |filter, entry| {
+                let scope = attributes!(entry.scope);
+                filter.parents(&mut entry.metrics, |filter, metric| {
+                    macro_rules! points {
+                        ($data:expr) => {
+                            $data
+                                .data_points
+                                .retain(|point| filter.keeps([resource, scope, &point.attributes]))
+                        };
+                    }
+                    match &mut metric.data {
+                        None => {}
+                        Some(Data::ExponentialHistogram(data)) => points!(data),
+                        Some(Data::Gauge(data)) => points!(data),
+                        Some(Data::Histogram(data)) => points!(data),
+                        Some(Data::Sum(data)) => points!(data),
+                        Some(Data::Summary(data)) => points!(data),
+                    }
+                });
+            });
+        });
+        request.encode_to_vec()
+    }
+
+    /// Filters what is in each parent. One that loses its last record goes; one that came empty
+    /// stays.
+    fn parents<T>(&mut self, parents: &mut Vec<T>, mut filter: impl FnMut(&mut Self, &mut T)) {
+        parents.retain_mut(|parent| {
+            let (kept, dropped) = (self.kept, self.dropped_records());
+            filter(self, parent);
+            self.kept > kept || self.dropped_records() == dropped
+        });
+    }
+
+    fn dropped_records(&self) -> u64 {
+        self.dropped.iter().map(|violation| violation.records).sum()
+    }
+
+    /// Whether a record stays, by the attributes of its resource, its scope and its own.
+    fn keeps(&mut self, [resource, scope, record]: [&[KeyValue]; 3]) -> bool {
+        let levels = [(Level::Resource, resource), (Level::Scope, scope), (Level::Record, record)];
+        let broken = levels.iter().find_map(|(level, attributes)| {
+            let mut rules = self.rules.iter().filter(|(_, at)| at == level);
+            rules.find_map(|(name, _)| {
+                let reason = broken(attributes, name, self.spelling)?;
+                Some((*name, *level, reason))
+            })
+        });
+        let Some((attribute, level, reason)) = broken else {
+            self.kept += 1;
+            return true;
+        };
+        let same = |violation: &&mut Violation| {
+            (violation.attribute.as_str(), violation.level, violation.reason)
+                == (attribute, level, reason)
+        };
+        match self.dropped.iter_mut().find(same) {
+            Some(violation) => violation.records += 1,
+            None => {
+                let attribute = attribute.to_owned();
+                self.dropped.push(Violation { attribute, level, reason, records: 1 });
+            }
+        }
+        false
+    }
+}
+
+/// How a list of attributes breaks the rule that it must have one called `name`.
+fn broken(attributes: &[KeyValue], name: &str, spelling: Spelling) -> Option<Reason> {
+    let label = |key: &str| match spelling {
+        Spelling::Exact => key.to_owned(),
+        Spelling::Folded => key.replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
+    };
+    let alike: Vec<_> = attributes.iter().filter(|a| label(&a.key) == label(name)).collect();
+    match alike[..] {
+        [] => Some(Reason::Missing),
+        [only] if only.key != name => Some(Reason::Missing),
+        [only] => is_empty(only.value.as_ref()).then_some(Reason::Empty),
+        _ => Some(Reason::Ambiguous),
+    }
+}
+
+fn is_empty(value: Option<&AnyValue>) -> bool {
+    match value.and_then(|value| value.value.as_ref()) {
+        None | Some(Value::StringValueStrindex(_)) => true,
+        Some(Value::ArrayValue(list)) => list.values.is_empty(),
+        Some(Value::BytesValue(bytes)) => bytes.is_empty(),
+        Some(Value::KvlistValue(list)) => list.values.is_empty(),
+        Some(Value::StringValue(text)) => text.is_empty(),
+        Some(Value::BoolValue(_) | Value::DoubleValue(_) | Value::IntValue(_)) => false,
+    }
+}

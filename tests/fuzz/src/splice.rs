@@ -1,0 +1,87 @@
+//! Taking records out of an export request, against the plain way.
+
+use std::{array, sync::LazyLock};
+
+use sluice_otlp::{Signal, wire::Malformed};
+use sluice_records::{Level, RuleSet, Spelling, Verdict};
+
+use crate::plain::{self, Rules};
+
+/// What records must have, from one rule to several on each level.
+pub const RULES: [&Rules; 4] = [
+    &[("source.name", Level::Resource)],
+    &[("source.name", Level::Scope)],
+    &[("source.name", Level::Record)],
+    &[
+        ("id", Level::Record),
+        ("source.name", Level::Resource),
+        ("owner", Level::Scope),
+        ("source_name", Level::Record),
+        ("service.name", Level::Resource),
+    ],
+];
+
+/// [`RULES`] at an index and how the backend spells, compiled.
+type Compiled = (&'static Rules, Spelling, RuleSet);
+
+/// Each of [`RULES`], for a backend that folds spellings and for one that does not.
+static COMPILED: LazyLock<[Compiled; 8]> = LazyLock::new(|| {
+    array::from_fn(|index| {
+        let rules = RULES[index / 2];
+        let spelling = [Spelling::Exact, Spelling::Folded][index % 2];
+        (rules, spelling, plain::compiled(rules, spelling))
+    })
+});
+
+/// The input: a byte that chooses signal and rules, and the message.
+pub fn run(data: &[u8]) {
+    let Some((choice, message)) = data.split_first() else { return };
+    let choice = usize::from(*choice);
+    let (rules, spelling, compiled) = &COMPILED[choice / 3 % COMPILED.len()];
+    let _: Result<_, _> = agrees(Signal::ALL[choice % 3], message, rules, *spelling, compiled);
+}
+
+/// The byte that chooses a signal and the rules at `rules` of [`RULES`].
+#[must_use]
+pub fn choice(signal: usize, rules: usize, folded: bool) -> u8 {
+    u8::try_from(signal + 3 * (2 * rules + usize::from(folded))).expect("there are 24 choices")
+}
+
+/// What the rules leave can be checked again and loses nothing more. Where the message can be
+/// decoded, it is what the plain way leaves, rule by rule.
+///
+/// # Errors
+/// If the message is refused.
+///
+/// # Panics
+/// If something does not hold.
+pub fn agrees(
+    signal: Signal,
+    message: &[u8],
+    rules: &Rules,
+    spelling: Spelling,
+    compiled: &RuleSet,
+) -> Result<(), Malformed> {
+    let (verdict, edits) = compiled.check(message, 0, signal)?.into_parts();
+    let mut edited = message.to_vec();
+    edits.apply(&mut edited, 0);
+    let again = compiled.check(&edited, 0, signal).expect("what is left can be read");
+    let (kept, dropped) = match &verdict {
+        Verdict::Nothing => (false, &[][..]),
+        Verdict::AllKept => (true, &[][..]),
+        Verdict::SomeDropped(violations) => (true, violations.by_rule()),
+        Verdict::AllDropped(violations) => (false, violations.by_rule()),
+    };
+    if dropped.is_empty() {
+        assert!(edits.is_empty() && edited == message);
+    } else {
+        assert!(edited.len() < message.len());
+    }
+    let left = if kept { Verdict::AllKept } else { Verdict::Nothing };
+    assert_eq!(again.verdict(), &left);
+    if let Ok(plain) = plain::filter(signal, message, rules, spelling) {
+        assert_eq!((kept, dropped), (plain.kept > 0, plain.dropped.as_slice()));
+        assert_eq!(plain::normal(signal, &edited).as_ref(), Ok(&plain.message));
+    }
+    Ok(())
+}
