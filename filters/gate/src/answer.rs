@@ -117,11 +117,12 @@ impl Reading {
     /// The most of a reply's body that is read, in bytes. OTLP's replies are a count and a text.
     pub const MAX_BODY: usize = 64 << 10;
 
-    /// What takes the place of the reply's body. A body over [`Self::MAX_BODY`] is passed as an
-    /// empty one: its status has said what matters.
+    /// What takes the place of the reply's body. Of one over [`Self::MAX_BODY`] nothing is read,
+    /// and it may as well be given empty: its status has said what matters.
     #[must_use]
     pub fn finish(&self, body: &[u8]) -> (Written, Count) {
-        let body = if self.header_only { &[] } else { body };
+        let unread = self.header_only || body.len() > Self::MAX_BODY;
+        let body = if unread { &[] } else { body };
         let told = self.told(body);
         (self.sent.protocol.write(&told), self.count(&told))
     }

@@ -236,6 +236,8 @@ pub enum BackendBody {
     },
     /// These bytes.
     Raw(Bytes),
+    /// So many zero bytes.
+    Zeros(usize),
     /// A `google.rpc.Status` in protobuf.
     Status {
         /// Its code.

@@ -155,6 +155,7 @@ pub fn reply(case: &Case) -> Result<WireReply> {
     let (content_type, body) = match &backend.body {
         None => (None, None),
         Some(BackendBody::Raw(bytes)) => (None, Some(bytes.bytes()?)),
+        Some(BackendBody::Zeros(count)) => (None, Some(vec![0; *count])),
         Some(BackendBody::PartialSuccess { rejected, message }) => {
             let partial_success =
                 Some(PartialSuccess { rejected: *rejected, error_message: message.clone() });

@@ -36,7 +36,7 @@ fn every_case_holds_in_the_module() {
         let gate = gates
             .entry(plan.configuration.to_string())
             .or_insert_with_key(|configuration| Gate::start(&module, configuration, plan.hold));
-        let bytes = plan.request.body.len();
+        let bytes = plan.request.body.len().max(plan.reply.body.as_ref().map_or(0, Vec::len));
         for piece in PIECES.into_iter().filter(|piece| bytes / piece <= MAX_PIECES) {
             let how = if piece == usize::MAX { "whole".into() } else { format!("by {piece}") };
             report.add(&plan, &format!(", {how}"), gate.run(certificate.as_deref(), &plan, piece));
