@@ -187,7 +187,6 @@ mod tests {
             hold_headers: true,
             gate: None,
             more: &[],
-            more: &[],
         }
     }
 

@@ -69,6 +69,7 @@ impl Arguments {
             hold_headers: !self.no_hold_headers,
             gate: None,
             concurrency: self.concurrency,
+            listeners: Vec::new(),
         }
     }
 }

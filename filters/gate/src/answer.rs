@@ -189,3 +189,31 @@ impl Reading {
         Count::request(Some(self.sent.signal), outcome)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a reply with this status and no message counts as, and its trailers' status.
+    fn without_message(protocol: Protocol, status: &[u8]) -> (&'static str, Option<String>) {
+        let sent = Sent::new(protocol, Signal::Metrics, "mimir", None, false);
+        let headers = [(":status".to_owned(), status.to_vec())];
+        let head = ReplyHead { headers: Headers(&headers), end_of_stream: false };
+        let ReplyStep::Rewrite { reading, .. } = sent.on_reply_head(&head) else {
+            panic!("a body follows");
+        };
+        let (Written { trailers, .. }, Count::Request { outcome, .. }) =
+            reading.finish_without_message()
+        else {
+            panic!("a reply counts a request");
+        };
+        (outcome, trailers.first().map(|(_, status)| status.clone()))
+    }
+
+    #[test]
+    fn success_without_a_message_is_an_error_over_grpc_alone() {
+        assert_eq!(without_message(Protocol::Grpc, b"200"), ("failed", Some("13".to_owned())));
+        assert_eq!(without_message(Protocol::HttpProtobuf, b"200"), ("stored", None));
+        assert_eq!(without_message(Protocol::HttpProtobuf, b"503"), ("failed", None));
+    }
+}

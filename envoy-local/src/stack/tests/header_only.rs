@@ -242,7 +242,7 @@ impl Bench {
         });
         let envoy = envoy.await.unwrap();
         let admin = ready(&envoy, &files).await.unwrap_or_else(|error| panic!("{error}"));
-        let [address] = admin::listeners(admin, ["plain"]).await.unwrap();
+        let address = admin::listeners(admin, ["plain"]).await.unwrap()["plain"];
         Self { address, log: files.log, _envoy: envoy, server, _folder: folder }
     }
 }
