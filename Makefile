@@ -53,7 +53,8 @@ fuzz: tools ## give every reader of a stranger's bytes what libFuzzer comes up w
 	@tests/fuzz/run.sh $(TARGET)
 
 fuzz-smoke: tools ## the same for a moment, with the same inputs every time
-	@RUNS=20000 DURATION=10 SEED=1 tests/fuzz/run.sh $(TARGET)
+	@rm -rf .cache/fuzz-smoke
+	@FOUND=.cache/fuzz-smoke RUNS=20000 DURATION=10 SEED=1 tests/fuzz/run.sh $(TARGET)
 
 fmt: tools ## format the code
 	cargo fmt --all

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the libFuzzer programs and runs them one after the other, each until it has done RUNS executions (-1: no end) or
-# has run for DURATION seconds. What it finds is left in .cache/fuzz/<target>; the first that fails ends it.
+# has run for DURATION seconds. What it finds is left in FOUND/<target> (.cache/fuzz); the first that fails ends it.
 #
 #   tests/fuzz/run.sh [TARGET...]      every target if none is named
 #
@@ -56,7 +56,7 @@ merge() {
 }
 
 for target in "${targets[@]}"; do
-  found=$root/.cache/fuzz/$target
+  found=${FOUND:-$root/.cache/fuzz}/$target
   mkdir -p "$found/corpus" "$found/crashes"
   if ! "$([ -n "${MERGE:-}" ] && echo merge || echo fuzz)" "$target" "$found"; then
     tail -n 40 "$found/log" >&2

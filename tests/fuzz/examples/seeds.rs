@@ -16,8 +16,11 @@ use sluice_otlp::Signal;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Cases that send more than this are about a limit, and slow to mutate.
-const MAX_BODY: usize = 4096;
+/// Inputs over this many bytes come from cases about a limit, and are slow to mutate.
+const MAX_INPUT: usize = 4096;
+
+/// The case that is sent once more with each option of an exchange.
+const ORDINARY: &str = "records/records_that_lack_the_attribute_are_dropped_and_counted";
 
 /// A frame is five bytes; what is in it does not matter to its reader.
 const MAX_FRAME: usize = 32;
@@ -49,7 +52,7 @@ struct Corpus {
 
 impl Corpus {
     fn add(&mut self, target: &str, name: &str, input: &[u8]) -> io::Result<()> {
-        if !self.written.insert((target.to_owned(), input.to_vec())) {
+        if input.len() > MAX_INPUT || !self.written.insert((target.to_owned(), input.to_vec())) {
             return Ok(());
         }
         let folder = self.folder.join(target);
@@ -62,9 +65,6 @@ impl Corpus {
 fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) -> Result<()> {
     let request = wire::request(case, protocol)?;
     let reply = wire::reply(case)?;
-    if request.body.len() > MAX_BODY {
-        return Ok(());
-    }
     let mut head = request.headers;
     if case.sender.certificate {
         head.push(("@certificate".to_owned(), pem(&certificate(&case.sender))));
@@ -76,7 +76,7 @@ fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) ->
         Protocol::Grpc => ("grpc", "0"),
         Protocol::Http => ("http", "0h"),
     };
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         options: options.to_owned(),
         head,
         body: request.body.clone(),
@@ -84,6 +84,12 @@ fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) ->
         reply_body: reply.body.unwrap_or_default(),
     };
     corpus.add("gate", &format!("{name}-{protocol_name}"), &exchange.write())?;
+    if case.name == ORDINARY {
+        for options in ["0r", "0m", "0i", "0l", "0t", "1h", "2h"] {
+            exchange.options = options.to_owned();
+            corpus.add("gate", &format!("{options}-{protocol_name}"), &exchange.write())?;
+        }
+    }
     match protocol {
         Protocol::Grpc if request.body.len() <= MAX_FRAME => {
             corpus.add("grpc_frame", name, &request.body)?;
@@ -132,6 +138,8 @@ fn by_hand(corpus: &mut Corpus) -> Result<()> {
             "spiffe",
             "uri spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}\nspiffe://prod.example/ns/payments/sa/otel",
         ),
+        ("another-name", "dns *.{namespace}\nx.payments"),
+        ("another-path", "uri spiffe://a/{namespace}\nspiffe://a?payments"),
         ("ambiguous", "dns {namespace}-x\npayments-x"),
         ("unknown", "uri urn:{tenant}:{namespace}\nurn:a:b"),
     ] {
@@ -141,7 +149,7 @@ fn by_hand(corpus: &mut Corpus) -> Result<()> {
         ("last-element", "Hash=1;Cert=\"first\",By=a; cert = x ;CERT=\"%2D\";DNS=b"),
         ("quoted", r#"Subject="CN=a,Cert=no;O=\"y,";Cert="b";URI=spiffe://a"#),
         ("two", "Cert=a;Cert=b"),
-        ("open", "Subject=\"x,Cert=a"),
+        ("open", "Cert=a;Subject=\"x"),
     ] {
         corpus.add("xfcc", name, input.as_bytes())?;
     }

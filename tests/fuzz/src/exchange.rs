@@ -17,8 +17,8 @@ pub type HeaderList = Vec<(String, Vec<u8>)>;
 pub struct Exchange {
     /// One letter each, in any order. `h`: the head is held. `e`: the request's head ends the
     /// stream; `r`: the reply's does. `l`: the body has grown too large for Envoy; `t`: trailers
-    /// follow a body that Envoy does not hold. `m`: no message can be put into the reply any more.
-    /// A digit chooses a configuration.
+    /// follow a body that Envoy does not hold; `i`: Envoy answers before the body is there. `m`: no
+    /// message can be put into the reply any more. A digit chooses a configuration.
     pub options: String,
     /// The request's head. A name that begins with `@` is an attribute of the connection:
     /// `@certificate`, `@valid`, `@presented`, `@digest`.
@@ -111,6 +111,8 @@ fn headers(part: &[u8]) -> HeaderList {
 pub enum Outcome {
     /// The backend got the request, and the sender the reply.
     Forwarded(Forwarded),
+    /// Envoy answered before the gate had decided, and the sender got this.
+    Interrupted(Told),
     /// The gate had no say in the body. This is the head that went on.
     Passed(HeaderList),
     /// The gate answered, and nothing went on.
@@ -171,6 +173,8 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
             edit(&mut head, &edits);
             if exchange.asks('l') {
                 BodyStep::Reply(gate.on_body_too_large(&held))
+            } else if exchange.asks('i') {
+                return Outcome::Interrupted(reply(held.interrupted(), exchange));
             } else if exchange.asks('t') {
                 BodyStep::Reply(gate.on_stray_trailers(&held))
             } else {

@@ -29,11 +29,12 @@ pub fn run(data: &[u8]) {
             has_one_tenant(&head);
         }
         Outcome::Refused(reply) => is_an_answer(&reply),
+        Outcome::Interrupted(told) => tells_the_sender(&exchange, &told, 0),
         Outcome::Forwarded(forwarded) => {
             assert_ne!(index, PASSING, "a gate without backends has nowhere to forward to");
             has_one_tenant(&forwarded.head);
             is_what_a_backend_takes(&forwarded);
-            tells_the_sender(&exchange, &forwarded);
+            tells_the_sender(&exchange, &forwarded.reply, forwarded.dropped);
         }
     }
 }
@@ -131,13 +132,13 @@ fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
 
 /// Whatever the backend has answered, the sender gets a reply in its own protocol, and the count of
 /// what was dropped where the rest was stored.
-fn tells_the_sender(exchange: &Exchange, forwarded: &Forwarded) {
-    let dropped = i64::try_from(forwarded.dropped).expect("the body is small");
+fn tells_the_sender(exchange: &Exchange, told: &Told, dropped: u64) {
+    let dropped = i64::try_from(dropped).expect("the body is small");
     let rejected = |message: &[u8]| {
         let response = ExportResponse::decode(message).expect("it is an export's response");
         response.partial_success.map_or(0, |partial| partial.rejected)
     };
-    match &forwarded.reply {
+    match told {
         Told::Local(reply) => {
             is_an_answer(reply);
             if let LocalReply::Http { status: 200, body, .. } = reply {
