@@ -19,6 +19,7 @@ need rustc "$rust" rustc --version
 need rustfmt 'rustup component add rustfmt' cargo fmt --version
 need clippy 'rustup component add clippy' cargo clippy --version
 need 'a C compiler (cc)' 'sudo apt-get install gcc libc6-dev' cc --version
+need 'a C++ compiler (c++)' 'sudo apt-get install g++' c++ --version
 need python3 'sudo apt-get install python3' python3 --version
 need 'pip for python3' 'sudo apt-get install python3-pip' python3 -m pip --version
 need 'venv for python3' 'sudo apt-get install python3-venv' python3 -c 'import ensurepip, venv'
