@@ -10,6 +10,7 @@ use sluice_otlp::{
 use sluice_records::{Verdict, Violations};
 use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
 use sluice_route::Kind;
+use sluice_senders::Admitted;
 use sluice_tenant::HeaderEdit;
 
 use crate::{Count, Gate, Reply, Sent, export::Export};
@@ -17,6 +18,8 @@ use crate::{Count, Gate, Reply, Sent, export::Export};
 /// A request whose head has passed. It exists only until its body has come.
 #[derive(Debug)]
 pub struct Held {
+    /// Who sends; `None` only where nobody is asked.
+    sender: Option<Admitted>,
     export: Export,
     backend: Kind,
     head: Head,
@@ -71,19 +74,20 @@ pub enum BodyEdit {
 impl Held {
     /// Splits the edits to a head into those to make now and those to make with the body.
     pub(crate) fn new(
+        sender: Option<Admitted>,
         export: Export,
         backend: Kind,
         mut edits: Vec<HeaderEdit>,
         hold: bool,
     ) -> (Vec<HeaderEdit>, Self) {
         if hold {
-            return (Vec::new(), Self { export, backend, head: Head::Held(edits) });
+            return (Vec::new(), Self { sender, export, backend, head: Head::Held(edits) });
         }
         // The body may yet become shorter, and whatever it becomes, it has the encoding that is
         // announced now.
         edits.push(HeaderEdit::remove("content-length"));
         edits.push(content_encoding(export.encoding));
-        (edits, Self { export, backend, head: Head::Gone(export.encoding) })
+        (edits, Self { sender, export, backend, head: Head::Gone(export.encoding) })
     }
 
     /// What Envoy's own answer is read with, if it gives one before the body has come: to a
@@ -130,7 +134,7 @@ impl Gate {
         let (message, at) = self.decoded(payload, encoding, skip)?;
         let (verdict, edits) = match &self.rules {
             Some(rules) => rules
-                .check(&message, at, signal)
+                .check(&message, at, signal, held.sender.as_ref())
                 .map_err(|malformed| Refusal::Malformed { signal, malformed })?
                 .into_parts(),
             None => (Verdict::AllKept, Edits::default()),

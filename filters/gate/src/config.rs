@@ -127,6 +127,7 @@ impl GateConfig {
         }
         let limits = self.limits.compile(&mut problems);
         let mut collect = Collect(&mut problems);
+        let asks = self.senders.is_some();
         let senders = collect.section(self.senders.map(|c| Senders::compile(&c, "senders")));
         let tenancy = collect.section(self.tenant.map(|c| c.compile("tenant")));
         let routes = collect.section(self.backends.map(|c| c.compile("backends")));
@@ -135,7 +136,7 @@ impl GateConfig {
             Some(backend) if !backend.kind().folds_attribute_names() => Spelling::Exact,
             _ => Spelling::Folded,
         };
-        let rules = collect.section(self.records.map(|c| c.compile("records", spelling)));
+        let rules = collect.section(self.records.map(|c| c.compile("records", asks, spelling)));
         if let (Some(tenancy), None) = (&tenancy, &senders)
             && !tenancy.is_fixed()
             && problems.is_empty()

@@ -1,5 +1,7 @@
 //! Checks a request's records against the rules.
 
+use std::mem;
+
 use sluice_otlp::{
     Signal,
     attributes::{AnyValue, Attributes},
@@ -7,11 +9,13 @@ use sluice_otlp::{
     splice::{Below, Policy, splice},
     wire::Malformed,
 };
+use sluice_senders::Admitted;
 
 use crate::{
-    Reason, RuleSet, Violation, Violations,
-    rule::{Rule, SignalRules, ValueRule},
-    spelling::Match,
+    Level, Reason, RuleSet, Violation, Violations,
+    rule::{Rule, SignalRules},
+    spelling::{Match, Spelling},
+    value::Expected,
     violation::excerpt,
 };
 
@@ -50,12 +54,19 @@ impl Checked {
 }
 
 impl RuleSet {
-    /// Checks an export request of `signal`, which begins at offset `at` of its buffer.
+    /// Checks an export request of `signal`, which begins at offset `at` of its buffer, from
+    /// `sender`; `None` only where nobody is asked who sends.
     ///
     /// # Errors
     /// [`Malformed`] if what the rules have to read is not strict protobuf.
-    pub fn check(&self, message: &[u8], at: usize, signal: Signal) -> Result<Checked, Malformed> {
-        let mut policy = Check::new(self.of(signal));
+    pub fn check(
+        &self,
+        message: &[u8],
+        at: usize,
+        signal: Signal,
+        sender: Option<&Admitted>,
+    ) -> Result<Checked, Malformed> {
+        let mut policy = Check::new(self.of(signal), sender);
         let spliced = splice(message, at, signal, &mut policy)?;
         let violations = Violations { signal, by_rule: policy.violations, example: policy.example };
         let verdict = match (spliced.kept, spliced.dropped) {
@@ -69,14 +80,31 @@ impl RuleSet {
 }
 
 struct Check<'r, 'a> {
-    rules: &'r SignalRules,
+    spelling: Spelling,
+    at_resource: Vec<Asked<'r>>,
+    at_scope: Vec<Asked<'r>>,
+    at_record: Vec<Asked<'r>>,
     resource: Option<Attributes<'a>>,
-    /// The rule that the latest drop was for.
-    broken: Option<(&'r Rule, Reason)>,
+    /// What the latest drop was for.
+    broken: Option<Broken>,
     violations: Vec<Violation>,
     example: Option<String>,
     /// What was found for each rule of a level; kept so that no record costs an allocation.
     found: Vec<Found>,
+}
+
+/// A rule, and what it asks of this sender.
+struct Asked<'r> {
+    rule: &'r Rule,
+    expected: Expected,
+}
+
+/// A rule that was broken, by its place in the list of its level.
+#[derive(Clone, Copy)]
+struct Broken {
+    level: Level,
+    rule: usize,
+    reason: Reason,
 }
 
 /// What a list of attributes has for a rule.
@@ -86,14 +114,23 @@ enum Found {
     /// A spelling that is not the rule's.
     Alias,
     Empty,
+    /// A value that the rule does not allow.
+    Other,
+    /// A value that it does.
     Value,
     Several,
 }
 
 impl<'r, 'a> Check<'r, 'a> {
-    const fn new(rules: &'r SignalRules) -> Self {
+    fn new(rules: &'r SignalRules, sender: Option<&Admitted>) -> Self {
+        let asked = |rules: &'r [Rule]| {
+            rules.iter().map(|rule| Asked { rule, expected: rule.value.expected(sender) }).collect()
+        };
         Self {
-            rules,
+            spelling: rules.spelling,
+            at_resource: asked(&rules.resource),
+            at_scope: asked(&rules.scope),
+            at_record: asked(&rules.record),
             resource: None,
             broken: None,
             violations: Vec::new(),
@@ -102,46 +139,62 @@ impl<'r, 'a> Check<'r, 'a> {
         }
     }
 
-    /// The first of `rules` that `attributes` break.
+    const fn asked(&self, level: Level) -> &Vec<Asked<'r>> {
+        match level {
+            Level::Resource => &self.at_resource,
+            Level::Scope => &self.at_scope,
+            Level::Record => &self.at_record,
+        }
+    }
+
+    /// The first rule of `level` that `attributes` break.
     fn broken_by(
         &mut self,
         mut attributes: Attributes<'a>,
-        rules: &'r [Rule],
-    ) -> Result<Option<(&'r Rule, Reason)>, Malformed> {
-        if rules.is_empty() {
+        level: Level,
+    ) -> Result<Option<Broken>, Malformed> {
+        let asked = self.asked(level).len();
+        if asked == 0 {
             return Ok(None);
         }
-        self.found.clear();
-        self.found.resize(rules.len(), Found::Nothing);
+        let mut found = mem::take(&mut self.found);
+        found.clear();
+        found.resize(asked, Found::Nothing);
         while let Some(attribute) = attributes.next_attribute()? {
-            for (rule, found) in rules.iter().zip(&mut self.found) {
-                let next =
-                    match self.rules.spelling.compare(attribute.key, rule.attribute.as_bytes()) {
-                        Match::None => continue,
-                        Match::Alias => Found::Alias,
-                        Match::Exact if meets(rule.value, attribute.value()?) => Found::Value,
-                        Match::Exact => Found::Empty,
-                    };
+            for (Asked { rule, expected }, found) in self.asked(level).iter().zip(&mut found) {
+                let next = match self.spelling.compare(attribute.key, rule.attribute.as_bytes()) {
+                    Match::None => continue,
+                    Match::Alias => Found::Alias,
+                    Match::Exact => match attribute.value()? {
+                        value if value.is_empty() => Found::Empty,
+                        value if expected.is_met_by(value) => Found::Value,
+                        _ => Found::Other,
+                    },
+                };
                 *found = if *found == Found::Nothing { next } else { Found::Several };
             }
         }
         let reason = |found: &Found| match found {
             Found::Nothing | Found::Alias => Some(Reason::Missing),
             Found::Empty => Some(Reason::Empty),
+            Found::Other => Some(Reason::Value),
             Found::Several => Some(Reason::Ambiguous),
             Found::Value => None,
         };
-        let broken = rules.iter().zip(&self.found);
-        Ok(broken.filter_map(|(rule, found)| Some((rule, reason(found)?))).next())
+        let mut reasons = found.iter().map(reason).enumerate();
+        let broken =
+            reasons.find_map(|(rule, reason)| Some(Broken { level, rule, reason: reason? }));
+        self.found = found;
+        Ok(broken)
     }
 
     fn below(
         &mut self,
         attributes: Attributes<'a>,
-        rules: &'r [Rule],
+        level: Level,
         rules_below: bool,
     ) -> Result<Below, Malformed> {
-        self.broken = self.broken_by(attributes, rules)?;
+        self.broken = self.broken_by(attributes, level)?;
         Ok(match self.broken {
             Some(_) => Below::Drop,
             None if rules_below => Below::Look,
@@ -164,37 +217,33 @@ impl<'r, 'a> Check<'r, 'a> {
     }
 }
 
-const fn meets(rule: ValueRule, value: AnyValue<'_>) -> bool {
-    match rule {
-        ValueRule::NonEmpty => !value.is_empty(),
-    }
-}
-
 impl<'a> Policy<'a> for Check<'_, 'a> {
     fn reads_scopes(&self) -> bool {
-        !self.rules.scope.is_empty()
+        !self.at_scope.is_empty()
     }
 
     fn resource(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
         self.resource = Some(attributes.clone());
-        let rules_below = !(self.rules.scope.is_empty() && self.rules.record.is_empty());
-        self.below(attributes, &self.rules.resource, rules_below)
+        let rules_below = !(self.at_scope.is_empty() && self.at_record.is_empty());
+        self.below(attributes, Level::Resource, rules_below)
     }
 
     fn scope(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
-        self.below(attributes, &self.rules.scope, !self.rules.record.is_empty())
+        self.below(attributes, Level::Scope, !self.at_record.is_empty())
     }
 
     fn record(&mut self, attributes: Attributes<'a>) -> Result<bool, Malformed> {
-        self.broken = self.broken_by(attributes, &self.rules.record)?;
+        self.broken = self.broken_by(attributes, Level::Record)?;
         Ok(self.broken.is_none())
     }
 
     fn dropped(&mut self, records: u64) {
-        let Some((rule, reason)) = self.broken else { return };
+        let Some(Broken { level, rule, reason }) = self.broken else { return };
+        let Some(Asked { rule, expected }) = self.asked(level).get(rule) else { return };
+        let (rule, expected) = (*rule, (reason == Reason::Value).then(|| expected.to_string()));
         let same = |violation: &&mut Violation| {
             violation.reason == reason
-                && violation.level == rule.level
+                && violation.level == level
                 && violation.attribute == rule.attribute
         };
         if let Some(violation) = self.violations.iter_mut().find(same) {
@@ -204,8 +253,8 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
         if self.violations.is_empty() {
             self.example = self.service_name();
         }
-        let (attribute, level) = (rule.attribute.clone(), rule.level);
-        self.violations.push(Violation { attribute, level, reason, records });
+        let attribute = rule.attribute.clone();
+        self.violations.push(Violation { attribute, level, reason, expected, records });
     }
 }
 

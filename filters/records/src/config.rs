@@ -6,7 +6,8 @@ use sluice_senders::ConfigProblem;
 
 use crate::{
     Level, Spelling,
-    rule::{Rule, RuleSet, SignalRules, ValueRule},
+    rule::{Rule, RuleSet, SignalRules},
+    value::{ValueConfig, ValueRule},
 };
 
 /// The section as it is written.
@@ -41,7 +42,7 @@ struct RequireConfig {
     #[serde(default)]
     traces: SpanLevel,
     #[serde(default)]
-    value: ValueRule,
+    value: ValueConfig,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -102,14 +103,16 @@ impl From<SpanLevel> for Level {
 }
 
 impl RecordsConfig {
-    /// Checks the section. `path` is where it stands, for the problems' paths; `spelling` says how
-    /// the backend of a signal tells attribute names apart.
+    /// Checks the section. `path` is where it stands, for the problems' paths; `has_senders` says
+    /// whether anybody is asked who sends, and `spelling` how the backend of a signal tells
+    /// attribute names apart.
     ///
     /// # Errors
     /// Every [`ConfigProblem`] there is.
     pub fn compile(
         &self,
         path: &str,
+        has_senders: bool,
         spelling: impl Fn(Signal) -> Spelling,
     ) -> Result<RuleSet, Vec<ConfigProblem>> {
         let OnViolation::Drop = self.on_violation;
@@ -119,7 +122,10 @@ impl RecordsConfig {
                            records out";
             problems.push(ConfigProblem::new(format!("{path}.require"), message));
         }
+        let mut values = Vec::new();
         for (index, require) in self.require.iter().enumerate() {
+            let value = format!("{path}.require[{index}].value");
+            values.extend(require.value.compile(&value, has_senders, &mut problems));
             let at = format!("{path}.require[{index}].attribute");
             if require.attribute.is_empty() {
                 problems.push(ConfigProblem::new(at, "an attribute's name is not empty"));
@@ -132,21 +138,28 @@ impl RecordsConfig {
             return Err(problems);
         }
         Ok(RuleSet {
-            logs: self.rules(spelling(Signal::Logs), |require| require.logs.into()),
-            metrics: self.rules(spelling(Signal::Metrics), |require| require.metrics.into()),
-            traces: self.rules(spelling(Signal::Traces), |require| require.traces.into()),
+            logs: self.rules(&values, spelling(Signal::Logs), |require| require.logs.into()),
+            metrics: self
+                .rules(&values, spelling(Signal::Metrics), |require| require.metrics.into()),
+            traces: self.rules(&values, spelling(Signal::Traces), |require| require.traces.into()),
         })
     }
 
-    fn rules(&self, spelling: Spelling, level: impl Fn(&RequireConfig) -> Level) -> SignalRules {
+    /// The rules of one signal; `values` has the value rule of each requirement.
+    fn rules(
+        &self,
+        values: &[ValueRule],
+        spelling: Spelling,
+        level: impl Fn(&RequireConfig) -> Level,
+    ) -> SignalRules {
         let at = |wanted: Level| {
             self.require
                 .iter()
-                .filter(|require| level(require) == wanted)
-                .map(|require| Rule {
+                .zip(values)
+                .filter(|(require, _)| level(require) == wanted)
+                .map(|(require, value)| Rule {
                     attribute: require.attribute.clone(),
-                    level: wanted,
-                    value: require.value,
+                    value: value.clone(),
                 })
                 .collect()
         };
@@ -166,7 +179,7 @@ pub(crate) mod tests {
     /// The rules that a section written in JSON gives.
     pub(crate) fn rules(json: &str, spelling: Spelling) -> RuleSet {
         let config: RecordsConfig = serde_json::from_str(json).unwrap();
-        config.compile("records", |_| spelling).unwrap()
+        config.compile("records", true, |_| spelling).unwrap()
     }
 
     #[test]
@@ -178,9 +191,25 @@ pub(crate) mod tests {
                 r#"{"require": [{"attribute": "a"}, {"attribute": "a"}]}"#,
                 "records.require[1].attribute: \"a\" is required twice",
             ),
+            (
+                r#"{"require": [{"attribute": "a", "value": {"equals": ""}}]}"#,
+                "records.require[0].value.equals: it is empty",
+            ),
+            (
+                r#"{"require": [{"attribute": "a", "value": {"oneOf": []}}]}"#,
+                "records.require[0].value.oneOf: an empty list",
+            ),
+            (
+                r#"{"require": [{"attribute": "a", "value": {"oneOf": ["b", "{tenant}"]}}]}"#,
+                "records.require[0].value.oneOf[1]: {tenant} is not known",
+            ),
+            (
+                r#"{"require": [{"attribute": "a", "value": {"prefix": "{namespace}/"}}]}"#,
+                "records.require[0].value.prefix: it names the sender",
+            ),
         ] {
             let config: RecordsConfig = serde_json::from_str(json).unwrap();
-            let problems = config.compile("records", |_| Spelling::Exact).unwrap_err();
+            let problems = config.compile("records", false, |_| Spelling::Exact).unwrap_err();
             assert!(problems[0].to_string().starts_with(expected), "{problems:?}");
         }
     }

@@ -5,6 +5,8 @@ mod check;
 mod config;
 mod rule;
 mod spelling;
+mod template;
+mod value;
 mod violation;
 
 pub use check::{Checked, Verdict};

@@ -1,9 +1,8 @@
 //! What a record must have.
 
-use serde::Deserialize;
 use sluice_otlp::Signal;
 
-use crate::Spelling;
+use crate::{Spelling, value::ValueRule};
 
 /// Where a rule looks for its attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,20 +29,10 @@ impl Level {
     }
 }
 
-/// What the attribute's value must be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum ValueRule {
-    /// Anything but nothing: text, bytes and lists of some length, any number, either boolean.
-    #[default]
-    NonEmpty,
-}
-
 /// A rule, as it stands for one signal.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     pub(crate) attribute: String,
-    pub(crate) level: Level,
     pub(crate) value: ValueRule,
 }
 

@@ -16,6 +16,8 @@ pub enum Reason {
     Empty,
     /// The attribute is not there.
     Missing,
+    /// The attribute's value is not what its rule asks for.
+    Value,
 }
 
 impl Reason {
@@ -26,6 +28,7 @@ impl Reason {
             Self::Ambiguous => "ambiguous",
             Self::Empty => "empty",
             Self::Missing => "missing",
+            Self::Value => "value",
         }
     }
 
@@ -34,6 +37,7 @@ impl Reason {
             Self::Ambiguous => "is there more than once",
             Self::Empty => "is empty",
             Self::Missing => "is missing",
+            Self::Value => "has a value that is not allowed",
         }
     }
 }
@@ -47,6 +51,8 @@ pub struct Violation {
     pub level: Level,
     /// How they broke it.
     pub reason: Reason,
+    /// What their value is not, for [`Reason::Value`]: `is not "payments"`.
+    pub expected: Option<String>,
     /// How many they are.
     pub records: u64,
 }
@@ -85,11 +91,11 @@ impl Violations {
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, violation) in self.by_rule.iter().enumerate() {
-            let Violation { attribute, level, reason, records } = violation;
+            let Violation { attribute, level, reason, expected, records } = violation;
             let separator = if index == 0 { "" } else { "; " };
             let plural = if *records == 1 { "" } else { "s" };
             let (record, owner) = (self.signal.record_name(), level.owner(self.signal));
-            let clause = reason.clause();
+            let clause = expected.as_deref().unwrap_or_else(|| reason.clause());
             write!(
                 f,
                 "{separator}{records} {record}{plural} dropped: {owner} attribute {attribute:?} {clause}"

@@ -39,7 +39,7 @@ pub fn compiled(rules: &Rules, spelling: Spelling) -> RuleSet {
         .collect();
     let config: RecordsConfig = serde_json::from_value(serde_json::json!({ "require": require }))
         .expect("the section has the right shape");
-    config.compile("records", |_| spelling).expect("the rules are rules")
+    config.compile("records", false, |_| spelling).expect("the rules are rules")
 }
 
 /// What is left of a request.
@@ -185,7 +185,13 @@ impl Filter<'_> {
             Some(violation) => violation.records += 1,
             None => {
                 let attribute = attribute.to_owned();
-                self.dropped.push(Violation { attribute, level, reason, records: 1 });
+                self.dropped.push(Violation {
+                    attribute,
+                    level,
+                    reason,
+                    expected: None,
+                    records: 1,
+                });
             }
         }
         false

@@ -62,10 +62,10 @@ pub fn agrees(
     spelling: Spelling,
     compiled: &RuleSet,
 ) -> Result<(), Malformed> {
-    let (verdict, edits) = compiled.check(message, 0, signal)?.into_parts();
+    let (verdict, edits) = compiled.check(message, 0, signal, None)?.into_parts();
     let mut edited = message.to_vec();
     edits.apply(&mut edited, 0);
-    let again = compiled.check(&edited, 0, signal).expect("what is left can be read");
+    let again = compiled.check(&edited, 0, signal, None).expect("what is left can be read");
     let (kept, dropped) = match &verdict {
         Verdict::Nothing => (false, &[][..]),
         Verdict::AllKept => (true, &[][..]),

@@ -42,7 +42,7 @@ fn request(resource_logs: Vec<ResourceLogs>) -> Vec<u8> {
 }
 
 fn verdict(rules: &RuleSet, body: &[u8]) -> Verdict {
-    rules.check(body, 0, Signal::Logs).unwrap().verdict().clone()
+    rules.check(body, 0, Signal::Logs, None).unwrap().verdict().clone()
 }
 
 fn message(verdict: &Verdict) -> String {
@@ -183,7 +183,7 @@ fn metrics_are_checked_at_the_data_point() {
         }],
     }
     .encode_to_vec();
-    let checked = rules.check(&body, 0, Signal::Metrics).unwrap();
+    let checked = rules.check(&body, 0, Signal::Metrics, None).unwrap();
     assert_eq!(
         message(checked.verdict()),
         "1 data point dropped: data point attribute \"source.name\" is missing"

@@ -1,0 +1,136 @@
+//! What an attribute's value must be.
+
+use std::fmt;
+
+use serde::Deserialize;
+use sluice_otlp::attributes::AnyValue;
+use sluice_senders::{Admitted, ConfigProblem};
+
+use crate::template::Template;
+
+/// A value rule as it is written: `nonEmpty`, or `{equals: ..}`, `{prefix: ..}`, `{oneOf: [..]}`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ValueConfig {
+    /// Anything but nothing: text, bytes and lists of some length, any number, either boolean.
+    #[default]
+    NonEmpty,
+    /// This text.
+    Equals(String),
+    /// A text that begins so.
+    Prefix(String),
+    /// One of these texts.
+    OneOf(Vec<String>),
+}
+
+/// A value rule.
+#[derive(Clone, Debug)]
+pub(crate) enum ValueRule {
+    NonEmpty,
+    Equals(Template),
+    Prefix(Template),
+    OneOf(Vec<Template>),
+}
+
+/// A value rule as it stands for one sender. `None`: the sender lacks a name that the rule asks
+/// for, so no value meets it.
+#[derive(Clone, Debug)]
+pub(crate) enum Expected {
+    NonEmpty,
+    Equals(Option<String>),
+    Prefix(Option<String>),
+    OneOf(Vec<String>),
+}
+
+impl ValueConfig {
+    /// Checks the rule; `path` is where it stands. `None` with a problem for each thing wrong.
+    pub(crate) fn compile(
+        &self,
+        path: &str,
+        has_senders: bool,
+        problems: &mut Vec<ConfigProblem>,
+    ) -> Option<ValueRule> {
+        let mut template = |key: &str, text: &str| {
+            let at = format!("{path}.{key}");
+            match Template::compile(text) {
+                Ok(template) if template.names_sender() && !has_senders => {
+                    let message = "it names the sender, and nobody is asked who sends: add senders";
+                    problems.push(ConfigProblem::new(at, message));
+                    None
+                }
+                Ok(template) => Some(template),
+                Err(error) => {
+                    problems.push(ConfigProblem::new(at, error));
+                    None
+                }
+            }
+        };
+        match self {
+            Self::NonEmpty => Some(ValueRule::NonEmpty),
+            Self::Equals(text) => template("equals", text).map(ValueRule::Equals),
+            Self::Prefix(text) => template("prefix", text).map(ValueRule::Prefix),
+            Self::OneOf(texts) if texts.is_empty() => {
+                let message = "an empty list allows no value";
+                problems.push(ConfigProblem::new(format!("{path}.oneOf"), message));
+                None
+            }
+            Self::OneOf(texts) => {
+                let each = texts.iter().enumerate();
+                let templates: Vec<_> =
+                    each.map(|(index, text)| template(&format!("oneOf[{index}]"), text)).collect();
+                templates.into_iter().collect::<Option<_>>().map(ValueRule::OneOf)
+            }
+        }
+    }
+}
+
+impl ValueRule {
+    /// What the rule asks of one sender. `sender` is `None` only where nobody is asked who sends.
+    pub(crate) fn expected(&self, sender: Option<&Admitted>) -> Expected {
+        match self {
+            Self::NonEmpty => Expected::NonEmpty,
+            Self::Equals(template) => Expected::Equals(template.fill(sender)),
+            Self::Prefix(template) => Expected::Prefix(template.fill(sender)),
+            Self::OneOf(templates) => Expected::OneOf(
+                templates.iter().filter_map(|template| template.fill(sender)).collect(),
+            ),
+        }
+    }
+}
+
+impl Expected {
+    /// Whether a value that is not empty meets the rule. Only text equals a text: a backend may
+    /// well write a number as the same label, but a sender's name is none.
+    pub(crate) fn is_met_by(&self, value: AnyValue<'_>) -> bool {
+        let text = match (self, value) {
+            (Self::NonEmpty, _) => return true,
+            (_, AnyValue::String(text)) => text,
+            _ => return false,
+        };
+        match self {
+            Self::NonEmpty => true,
+            Self::Equals(expected) => expected.as_ref().is_some_and(|e| text == e.as_bytes()),
+            Self::Prefix(expected) => {
+                expected.as_ref().is_some_and(|e| text.starts_with(e.as_bytes()))
+            }
+            Self::OneOf(expected) => expected.iter().any(|e| text == e.as_bytes()),
+        }
+    }
+}
+
+/// What a value that does not meet the rule is not, to complete `attribute "x" ..`.
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NonEmpty => f.write_str("is empty"),
+            Self::Equals(Some(text)) => write!(f, "is not {text:?}"),
+            Self::Prefix(Some(text)) => write!(f, "does not begin with {text:?}"),
+            Self::Equals(None) | Self::Prefix(None) => f.write_str(
+                "must have the sender's name in it, and its certificate does not say it",
+            ),
+            Self::OneOf(texts) => {
+                write!(f, "is none of the {} values that are allowed", texts.len())
+            }
+        }
+    }
+}
