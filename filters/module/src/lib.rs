@@ -6,6 +6,7 @@
 mod counters;
 mod host;
 mod root;
+mod shared;
 mod stream;
 
 /// What the macro makes: `_initialize`, which Envoy calls before anything else.

@@ -1,15 +1,15 @@
 //! The plugin's configuration, and the streams that are made from it.
 
-use std::{cell::RefCell, rc::Rc};
+use std::rc::Rc;
 
 use log::{error, info};
 use proxy_wasm::{
     traits::{Context, HttpContext, RootContext},
     types::{BufferType, ContextType},
 };
-use sluice_gate::{Certificates, Gate};
+use sluice_gate::Gate;
 
-use crate::{counters::Counters, host, stream::Stream};
+use crate::{host, shared::Shared, stream::Stream};
 
 /// One configured plugin on one worker.
 #[derive(Default)]
@@ -17,13 +17,6 @@ pub(crate) struct Root {
     /// `None` until a configuration has been accepted: a stream without a gate is refused.
     gate: Option<Rc<Gate>>,
     shared: Rc<Shared>,
-}
-
-/// What the streams of a worker share.
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    pub(crate) certificates: RefCell<Certificates>,
-    pub(crate) counters: Counters,
 }
 
 impl Context for Root {}

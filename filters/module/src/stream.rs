@@ -18,7 +18,7 @@ use sluice_reply::{LocalReply, Written};
 use sluice_senders::PeerEvidence;
 use sluice_tenant::HeaderEdit;
 
-use crate::{host, root::Shared};
+use crate::{host, shared::Shared};
 
 pub(crate) struct Stream {
     gate: Option<Rc<Gate>>,
