@@ -15,7 +15,7 @@ pub struct Sent {
     signal: Signal,
     /// Who answers, as the sender is told: the backend, or the gateway itself.
     answers: &'static str,
-    dropped: Option<Violations>,
+    violations: Option<Violations>,
     /// Whether there was no record in it.
     nothing: bool,
 }
@@ -71,10 +71,10 @@ impl Sent {
         protocol: Protocol,
         signal: Signal,
         answers: &'static str,
-        dropped: Option<Violations>,
+        violations: Option<Violations>,
         nothing: bool,
     ) -> Self {
-        Self { protocol, signal, answers, dropped, nothing }
+        Self { protocol, signal, answers, violations, nothing }
     }
 
     /// Decides on a reply by its head.
@@ -100,7 +100,7 @@ impl Sent {
         edits.push(HeaderEdit::remove(HEADER_ONLY));
         if head.end_of_stream {
             let counts = vec![reading.count(&told)];
-            return match reading.sent.protocol.write(&told) {
+            return match reading.sent.protocol.write(&told, reading.sent.signal) {
                 // What is to be said fits the head. A local reply would not do: Envoy takes the
                 // content type off one without a body.
                 Written { body, trailers } if body.is_empty() && trailers.is_empty() => {
@@ -124,7 +124,7 @@ impl Reading {
         let unread = self.header_only || body.len() > Self::MAX_BODY;
         let body = if unread { &[] } else { body };
         let told = self.told(body);
-        (self.sent.protocol.write(&told), self.count(&told))
+        (self.sent.protocol.write(&told, self.sent.signal), self.count(&told))
     }
 
     /// The trailers of a gRPC reply into which no message can be put any more. Over HTTP the head
@@ -137,7 +137,7 @@ impl Reading {
             }
             told => told,
         };
-        (self.sent.protocol.write(&told), self.count(&told))
+        (self.sent.protocol.write(&told, self.sent.signal), self.count(&told))
     }
 
     fn told(&self, body: &[u8]) -> Told {
@@ -148,13 +148,13 @@ impl Reading {
             retry_after: self.retry_after.as_deref(),
             body,
         };
-        told(&reply, self.sent.dropped.as_ref(), self.sent.nothing)
+        told(&reply, self.sent.violations.as_ref(), self.sent.nothing)
     }
 
     /// Answers a reply that is a head alone.
     fn answer(&self, told: &Told) -> Reply {
         let protocol = self.sent.protocol;
-        if let Some(reply) = protocol.answer(told) {
+        if let Some(reply) = protocol.answer(told, self.sent.signal) {
             return Reply { reply, counts: vec![self.count(told)], log: None };
         }
         let failure = self.voiceless();

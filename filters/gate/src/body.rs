@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 
 use sluice_otlp::{
+    Signal,
     content::{Encoding, gunzip, gzip_stored},
     edits::Edits,
     grpc,
+    splice::Request,
 };
-use sluice_records::{Verdict, Violations};
+use sluice_records::{Unfit, Verdict, Violations};
 use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
 use sluice_route::Kind;
 use sluice_senders::Admitted;
@@ -125,7 +127,7 @@ impl Gate {
         if body.len() > limit {
             return Err(Refusal::BodyTooLarge { limit });
         }
-        let Export { signal, protocol, encoding } = held.export;
+        let Export { signal, protocol, format, encoding } = held.export;
         let (skip, encoding) = match protocol {
             Protocol::Grpc => (grpc::HEADER, message_encoding(&body, encoding)?),
             Protocol::HttpJson | Protocol::HttpProtobuf => (0, encoding),
@@ -133,20 +135,23 @@ impl Gate {
         let payload = body.get(skip..).unwrap_or_default();
         let (message, at) = self.decoded(payload, encoding, skip)?;
         let (verdict, edits) = match &self.rules {
-            Some(rules) => rules
-                .check(&message, at, signal, held.sender.as_ref())
-                .map_err(|malformed| Refusal::Malformed { signal, malformed })?
-                .into_parts(),
-            None => (Verdict::AllKept, Edits::default()),
+            Some(rules) => {
+                let limits = self.limits.of_reading();
+                let request = Request { message: &message, at, signal, format, limits };
+                let checked = rules.check(&request, held.sender.as_ref());
+                checked.map_err(|unfit| refusal(unfit, signal))?.into_parts()
+            }
+            None => (Verdict::Kept(None), Edits::default()),
         };
-        let (nothing, dropped) = match verdict {
+        let (nothing, violations) = match verdict {
             Verdict::AllDropped(violations) => return Err(Refusal::AllDropped(violations)),
-            Verdict::Nothing => match nothing_stored(&held.export) {
-                Some(reply) => return Ok(BodyStep::Reply(reply)),
-                None => (true, None),
-            },
-            Verdict::AllKept => (false, None),
-            Verdict::SomeDropped(violations) => (false, Some(violations)),
+            Verdict::Nothing(violations) => {
+                match nothing_stored(&held.export, violations.as_ref()) {
+                    Some(reply) => return Ok(BodyStep::Reply(reply)),
+                    None => (true, violations),
+                }
+            }
+            Verdict::Kept(violations) => (false, violations),
         };
         let checked = if edits.is_empty() {
             Outgoing { body: BodyEdit::Keep { body, skip }, encoding }
@@ -156,11 +161,11 @@ impl Gate {
                 Cow::Borrowed(_) => body,
             };
             // The edits count from where the message began, frame included.
-            edits.apply(&mut buffer, at);
+            edits.apply(&mut buffer, at).map_err(|_| Refusal::NoMemory)?;
             Outgoing { body: BodyEdit::Replace(buffer), encoding: Encoding::Identity }
         };
-        let counts = dropped.iter().flat_map(crate::body::dropped).collect();
-        let sent = Sent::new(protocol, signal, held.backend.as_str(), dropped, nothing);
+        let counts = violations.iter().flat_map(Count::of_violations).collect();
+        let sent = Sent::new(protocol, signal, held.backend.as_str(), violations, nothing);
         let (edits, body) = checked.join(held.head);
         Ok(BodyStep::Forward(Forward { edits, body, counts, sent }))
     }
@@ -191,12 +196,20 @@ fn message_encoding(body: &[u8], announced: Encoding) -> Result<Encoding, Refusa
     }
 }
 
+fn refusal(unfit: Unfit, signal: Signal) -> Refusal {
+    match unfit {
+        Unfit::Unreadable(unreadable) => Refusal::unreadable(unreadable, signal),
+        Unfit::Refused(violations) => Refusal::Violation(violations),
+    }
+}
+
 /// The answer to a request without records, which need not trouble a backend. `None` over gRPC:
 /// only a backend can give the reply the body that success needs there.
-fn nothing_stored(export: &Export) -> Option<Reply> {
-    let told = Told::Success(ExportResponse::default());
-    let reply = export.protocol.answer(&told)?;
-    let counts = vec![Count::request(Some(export.signal), "nothing")];
+fn nothing_stored(export: &Export, violations: Option<&Violations>) -> Option<Reply> {
+    let told = Told::Success(ExportResponse::default().with_violations(violations));
+    let reply = export.protocol.answer(&told, export.signal)?;
+    let mut counts = vec![Count::request(Some(export.signal), "nothing")];
+    counts.extend(violations.into_iter().flat_map(Count::of_violations));
     Some(Reply { reply, counts, log: None })
 }
 
@@ -244,12 +257,4 @@ fn content_encoding(encoding: Encoding) -> HeaderEdit {
         Encoding::Identity => HeaderEdit::remove("content-encoding"),
         Encoding::Gzip => HeaderEdit::set("content-encoding", "gzip"),
     }
-}
-
-pub(crate) fn dropped(violations: &Violations) -> impl Iterator<Item = Count> {
-    violations.by_rule().iter().map(|violation| Count::RecordsDropped {
-        signal: violations.signal().as_str(),
-        reason: violation.reason.label(),
-        records: violation.records,
-    })
 }

@@ -1,8 +1,8 @@
 //! The configuration: read whole, or refused whole.
 
 use serde::Deserialize;
-use sluice_otlp::Signal;
-use sluice_records::{RecordsConfig, RuleSet, Spelling};
+use sluice_otlp::limits::ReadLimits;
+use sluice_records::{RecordsConfig, RuleSet};
 use sluice_route::{BackendsConfig, Routes};
 use sluice_senders::{ConfigProblem, Senders, SendersConfig};
 use sluice_tenant::{Tenancy, TenantConfig};
@@ -28,6 +28,9 @@ struct GateConfig {
 struct LimitsConfig {
     body_bytes: Option<usize>,
     decoded_bytes: Option<usize>,
+    records: Option<usize>,
+    attributes: Option<usize>,
+    depth: Option<usize>,
 }
 
 /// What a request may cost.
@@ -37,6 +40,12 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The body once decoded, in bytes.
     pub decoded_bytes: usize,
+    /// Records, and the resources, scopes and metrics around them, as far as they are read.
+    pub records: usize,
+    /// Attributes of one resource, scope or record.
+    pub attributes: usize,
+    /// Levels of nesting.
+    pub depth: usize,
 }
 
 impl Default for Limits {
@@ -47,13 +56,41 @@ impl Default for Limits {
             body_bytes: 16 << 20,
             // What the OTLP specification 1.11 recommends for a request.
             decoded_bytes: 64 << 20,
+            // A decoded body of the default limit, full of records of 128 bytes, which is less than
+            // telemetry has in practice. What is to be changed takes up to 32 bytes for each.
+            records: 512 << 10,
+            // Eight times what SDKs keep of one span or log record (OpenTelemetry specification,
+            // "Attribute Limits").
+            attributes: 1024,
+            // What protobuf's own decoders follow in C++ and Java (`SetRecursionLimit`), and what
+            // prost does.
+            depth: 100,
         }
     }
 }
 
 impl Limits {
     /// The most that a limit can be: two bodies of it fit a wasm module's gigabyte of memory.
-    const MAX: usize = 256 << 20;
+    const MAX_BYTES: usize = 256 << 20;
+
+    /// The most records: what is to be changed in them takes no more than the bodies.
+    const MAX_RECORDS: usize = 8 << 20;
+
+    /// The most attributes of one place.
+    const MAX_ATTRIBUTES: usize = 1 << 20;
+
+    /// The deepest nesting: each level is a call in the module, whose stack is a megabyte.
+    const MAX_DEPTH: usize = 1000;
+
+    /// The part of the limits that reading a message keeps.
+    pub(crate) const fn of_reading(&self) -> ReadLimits {
+        ReadLimits {
+            attributes: self.attributes,
+            bytes: self.decoded_bytes,
+            depth: self.depth,
+            records: self.records as u64,
+        }
+    }
 }
 
 /// A configured gate.
@@ -131,12 +168,17 @@ impl GateConfig {
         let senders = collect.section(self.senders.map(|c| Senders::compile(&c, "senders")));
         let tenancy = collect.section(self.tenant.map(|c| c.compile("tenant")));
         let routes = collect.section(self.backends.map(|c| c.compile("backends")));
-        // A signal without a backend is refused before its records are looked at.
-        let spelling = |signal: Signal| match routes.as_ref().and_then(|r| r.pick(signal)) {
-            Some(backend) if !backend.kind().folds_attribute_names() => Spelling::Exact,
-            _ => Spelling::Folded,
+        let rules = match (self.records, &routes) {
+            (Some(records), Some(routes)) => {
+                let backend = |signal| routes.pick(signal).map(|backend| backend.traits().clone());
+                collect.section(Some(records.compile("records", asks, backend)))
+            }
+            // The problems of the backends, or that there are none, have been told.
+            (Some(records), None) => {
+                collect.section(Some(records.compile("records", asks, |_| None)))
+            }
+            (None, _) => None,
         };
-        let rules = collect.section(self.records.map(|c| c.compile("records", asks, spelling)));
         if let (Some(tenancy), None) = (&tenancy, &senders)
             && !tenancy.is_fixed()
             && problems.is_empty()
@@ -168,18 +210,27 @@ impl Collect<'_> {
 
 impl LimitsConfig {
     fn compile(self, problems: &mut Vec<ConfigProblem>) -> Limits {
-        let mut limit = |name: &str, value: Option<usize>, default: usize| {
+        let mut limit = |name: &str, value: Option<usize>, default: usize, max: usize| {
             let value = value.unwrap_or(default);
-            if value == 0 || value > Limits::MAX {
-                let message = format!("a limit is between 1 and {} bytes", Limits::MAX);
+            if value == 0 || value > max {
+                let message = format!("a limit is between 1 and {max}");
                 problems.push(ConfigProblem::new(format!("limits.{name}"), message));
             }
             value
         };
         let default = Limits::default();
+        let bytes = Limits::MAX_BYTES;
         Limits {
-            body_bytes: limit("bodyBytes", self.body_bytes, default.body_bytes),
-            decoded_bytes: limit("decodedBytes", self.decoded_bytes, default.decoded_bytes),
+            body_bytes: limit("bodyBytes", self.body_bytes, default.body_bytes, bytes),
+            decoded_bytes: limit("decodedBytes", self.decoded_bytes, default.decoded_bytes, bytes),
+            records: limit("records", self.records, default.records, Limits::MAX_RECORDS),
+            attributes: limit(
+                "attributes",
+                self.attributes,
+                default.attributes,
+                Limits::MAX_ATTRIBUTES,
+            ),
+            depth: limit("depth", self.depth, default.depth, Limits::MAX_DEPTH),
         }
     }
 }

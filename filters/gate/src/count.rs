@@ -1,6 +1,7 @@
 //! What the gate counts.
 
 use sluice_otlp::Signal;
+use sluice_records::{Fate, Violations};
 
 /// A step of one counter. Tags are few by construction: none of them is a sender's own text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +23,15 @@ pub enum Count {
         /// How many.
         records: u64,
     },
+    /// Records passed that would be dropped if their rule were not only watched.
+    RecordsWouldDrop {
+        /// What they are.
+        signal: &'static str,
+        /// How they broke their rule.
+        reason: &'static str,
+        /// How many.
+        records: u64,
+    },
 }
 
 impl Count {
@@ -29,12 +39,28 @@ impl Count {
         Self::Request { signal: signal.map(Signal::as_str), outcome }
     }
 
+    /// What is counted of the records of one request that broke a rule.
+    pub(crate) fn of_violations(violations: &Violations) -> impl Iterator<Item = Self> {
+        let signal = violations.signal().as_str();
+        violations.by_rule().iter().filter_map(move |violation| {
+            let (reason, records) = (violation.reason.label(), violation.records);
+            match violation.fate {
+                Fate::Dropped => Some(Self::RecordsDropped { signal, reason, records }),
+                Fate::Passed => Some(Self::RecordsWouldDrop { signal, reason, records }),
+                // The request counts as refused.
+                Fate::Refused => None,
+            }
+        })
+    }
+
     /// By how much the counter grows.
     #[must_use]
     pub const fn step(self) -> u64 {
         match self {
             Self::Request { .. } => 1,
-            Self::RecordsDropped { records, .. } => records,
+            Self::RecordsDropped { records, .. } | Self::RecordsWouldDrop { records, .. } => {
+                records
+            }
         }
     }
 
@@ -46,6 +72,9 @@ impl Count {
             Self::Request { signal, outcome } => {
                 let signal = signal.unwrap_or("none");
                 format!("signal=.={signal};.;outcome=.={outcome};.;sluice_requests_total")
+            }
+            Self::RecordsWouldDrop { signal, reason, .. } => {
+                format!("signal=.={signal};.;reason=.={reason};.;sluice_records_would_drop_total")
             }
             Self::RecordsDropped { signal, reason, .. } => {
                 format!("signal=.={signal};.;reason=.={reason};.;sluice_records_dropped_total")

@@ -1,6 +1,6 @@
 //! What a request's head says that its body is.
 
-use sluice_otlp::{Signal, content::Encoding};
+use sluice_otlp::{Format, Signal, content::Encoding};
 use sluice_reply::{Protocol, Refusal};
 use sluice_route::PROTOBUF;
 
@@ -11,6 +11,8 @@ use crate::Headers;
 pub(crate) struct Export {
     pub(crate) signal: Signal,
     pub(crate) protocol: Protocol,
+    /// How the message is written.
+    pub(crate) format: Format,
     /// How the body is compressed; over gRPC, how a message is that is flagged so.
     pub(crate) encoding: Encoding,
 }
@@ -68,7 +70,7 @@ impl Export {
         let value = headers.joined(header);
         let encoding = Encoding::from_header(&value)
             .ok_or_else(|| Refusal::Encoding { header, value: lossy(&value) })?;
-        Ok(Self { signal, protocol, encoding })
+        Ok(Self { signal, protocol, format: Format::Protobuf, encoding })
     }
 }
 

@@ -61,7 +61,7 @@ impl Reply {
         let label = refusal.label();
         let mut counts = vec![Count::request(signal, label)];
         if let Refusal::AllDropped(violations) = refusal {
-            counts.extend(crate::body::dropped(violations));
+            counts.extend(Count::of_violations(violations));
         }
         let reply = protocol.refuse(refusal);
         // One line for each refused request would let a stranger fill the disk; the counters show

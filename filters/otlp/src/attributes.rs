@@ -1,67 +1,162 @@
-//! Attributes as they lie on the wire (`opentelemetry/proto/common/v1/common.proto`).
+//! Attributes as they lie in a request (`opentelemetry/proto/common/v1/common.proto`).
 
-use crate::wire::{Fault, Field, Malformed, Nested, Reader, Value};
+use std::{borrow::Cow, ops::Range, rc::Rc};
 
-/// The attributes of a resource, a scope or a record, read one by one.
+use crate::{
+    limits::{OverLimit, ReadLimits, Unreadable},
+    profiles::Strings,
+    wire::{Fault, Field, Malformed, Nested, Reader, Value},
+};
+
+/// The attributes of a resource, a scope or a record, or the entries of a map in one of them.
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     owner: Reader<'a>,
     field: u32,
+    context: Context<'a>,
+    /// How many may still come.
+    left: usize,
+}
+
+/// What reading an attribute takes beside its bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Context<'a> {
+    limits: ReadLimits,
+    /// How many more levels of maps may be read.
+    depth: usize,
+    /// What profiles keep their texts in; no other signal has one.
+    strings: Option<Rc<Strings<'a>>>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) const fn new(limits: ReadLimits, strings: Option<Rc<Strings<'a>>>) -> Self {
+        Self { limits, depth: limits.depth, strings }
+    }
+
+    /// The text that a reference at offset `at` stands for; none in any signal but profiles.
+    ///
+    /// # Errors
+    /// If there is no such text: what a backend makes of that is anybody's guess.
+    fn text(&self, index: u64, at: usize) -> Result<&'a [u8], Malformed> {
+        let Some(strings) = &self.strings else { return Ok(&[]) };
+        strings.get(index).ok_or(Malformed { fault: Fault::Reference, at })
+    }
+
+    fn below(&self) -> Result<Self, OverLimit> {
+        let limit = self.limits.depth;
+        let depth = self.depth.checked_sub(1).ok_or(OverLimit::Depth { limit })?;
+        Ok(Self { depth, ..self.clone() })
+    }
 }
 
 impl<'a> Attributes<'a> {
     /// The attributes that lie in field `field` of `owner`, and none if there is no owner.
+    #[inline]
     #[must_use]
-    pub(crate) fn of(owner: Option<Nested<'a>>, field: u32) -> Self {
+    pub(crate) fn of(owner: Option<Nested<'a>>, field: u32, context: Context<'a>) -> Self {
         let owner = owner.map_or_else(|| Reader::new(&[], 0), |owner| Reader::nested(&owner));
-        Self { owner, field }
+        Self { owner, field, left: context.limits.attributes, context }
     }
 
-    /// The next attribute, or `None` behind the last.
+    /// The next attribute whose key is `wanted`, or `None` behind the last. What is not wanted
+    /// costs no more than its key.
     ///
     /// # Errors
-    /// [`Malformed`] if the owner or the attribute is; the attributes are not read on then.
+    /// [`Unreadable`] if the owner or an attribute is, wanted or not; the attributes are not read
+    /// on then.
     #[inline]
-    pub fn next_attribute(&mut self) -> Result<Option<Attribute<'a>>, Malformed> {
+    pub fn next_where(
+        &mut self,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<Option<Attribute<'a>>, Unreadable> {
         while let Some(field) = self.owner.next_field()? {
-            if field.number == self.field {
-                return Attribute::read(&field.nested()?).map(Some);
+            if field.number != self.field {
+                continue;
+            }
+            let limit = self.context.limits.attributes;
+            self.left = self.left.checked_sub(1).ok_or(OverLimit::Attributes { limit })?;
+            let pair = field.nested()?;
+            let KeyValue { key, value } = KeyValue::read(&pair, &self.context)?;
+            if wanted(key) {
+                let context = self.context.clone();
+                let key = Cow::Borrowed(key);
+                return Ok(Some(Attribute { key, value, pair, context }));
             }
         }
         Ok(None)
     }
 }
 
-/// One `KeyValue`.
-#[derive(Clone, Copy, Debug)]
-pub struct Attribute<'a> {
-    /// The key; empty where there is none, as for a `key_strindex` reference, which a receiver of
-    /// logs, metrics and traces treats as absent.
-    pub key: &'a [u8],
+/// A `KeyValue`, its value unread.
+struct KeyValue<'a> {
+    key: &'a [u8],
     value: Option<Nested<'a>>,
 }
 
-impl<'a> Attribute<'a> {
+impl<'a> KeyValue<'a> {
     #[inline]
-    fn read(attribute: &Nested<'a>) -> Result<Self, Malformed> {
-        let mut reader = Reader::nested(attribute);
-        let (mut key, mut value) = (None, None);
+    fn read(pair: &Nested<'a>, context: &Context<'a>) -> Result<Self, Malformed> {
+        let mut reader = Reader::nested(pair);
+        let (mut key, mut value, mut index) = (None, None, None);
         while let Some(field) = reader.next_field()? {
-            match field.number {
-                1 => set_once(&mut key, field.nested()?, &field)?,
-                2 => set_once(&mut value, field.nested()?, &field)?,
+            match (field.number, field.value) {
+                (1, _) => set_once(&mut key, field.nested()?, &field)?,
+                (2, _) => set_once(&mut value, field.nested()?, &field)?,
+                // Receivers of logs, metrics and traces treat a reference as absent; for profiles
+                // it is the key, and then there is no other.
+                (3, Value::Varint(at)) if context.strings.is_some() => {
+                    set_once(&mut index, at, &field)?;
+                }
+                (3, _) if context.strings.is_some() => {
+                    return Err(Malformed { fault: Fault::WireType, at: field.at });
+                }
                 _ => {}
             }
         }
-        Ok(Self { key: key.map_or(&[], |key: Nested<'a>| key.bytes), value })
+        let key = match (key, index.filter(|index| *index != 0)) {
+            (Some(_), Some(_)) => return Err(Malformed { fault: Fault::Repeated, at: pair.start }),
+            (Some(key), None) => key.bytes,
+            (None, Some(index)) => context.text(index, pair.start)?,
+            (None, None) => &[],
+        };
+        Ok(Self { key, value })
+    }
+}
+
+/// One attribute.
+#[derive(Clone, Debug)]
+pub struct Attribute<'a> {
+    key: Cow<'a, [u8]>,
+    value: Option<Nested<'a>>,
+    pair: Nested<'a>,
+    context: Context<'a>,
+}
+
+impl<'a> Attribute<'a> {
+    /// The key; empty where there is none, as for a `key_strindex` reference, which a receiver of
+    /// logs, metrics and traces treats as absent.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// Where it lies in the buffer, with all that has to go if it goes.
+    pub(crate) const fn span(&self) -> Range<usize> {
+        self.pair.start..self.pair.end()
+    }
+
+    /// The attribute as it is written, to be put somewhere else in the same request.
+    #[must_use]
+    pub fn written(&self) -> Vec<u8> {
+        self.pair.bytes.to_vec()
     }
 
     /// Reads the value.
     ///
     /// # Errors
-    /// [`Malformed`] if it is not one `AnyValue`; two members of its oneof are an error, because
+    /// [`Unreadable`] if it is not one `AnyValue`; two members of its oneof are an error, because
     /// decoders keep only the last.
-    pub fn value(&self) -> Result<AnyValue<'a>, Malformed> {
+    pub fn value(&self) -> Result<AnyValue<'a>, Unreadable> {
         let Some(value) = self.value else {
             return Ok(AnyValue::Unset);
         };
@@ -69,16 +164,22 @@ impl<'a> Attribute<'a> {
         let mut read = None;
         while let Some(field) = reader.next_field()? {
             let member = match (field.number, field.value) {
-                (1, Value::Nested(text)) => AnyValue::String(text.bytes),
-                (2, Value::Varint(value)) => AnyValue::Bool(value != 0),
-                (3, Value::Varint(value)) => AnyValue::Int(value.cast_signed()),
+                (1, Value::Nested(text)) => AnyValue::String(Cow::Borrowed(text.bytes)),
+                (2, Value::Varint(_)) => AnyValue::Bool,
+                (3, Value::Varint(_)) => AnyValue::Int,
                 (4, Value::Fixed64) => AnyValue::Double,
-                (5, Value::Nested(list)) => AnyValue::Array(entries(&list)?),
-                (6, Value::Nested(list)) => AnyValue::KeyValues(entries(&list)?),
-                (7, Value::Nested(bytes)) => AnyValue::Bytes(bytes.bytes),
-                (8, Value::Varint(_)) => AnyValue::Unset,
+                (5, Value::Nested(list)) => AnyValue::Array { empty: !has_values(&list)? },
+                (6, Value::Nested(list)) => AnyValue::KeyValues {
+                    empty: !has_values(&list)?,
+                    entries: Attributes::of(Some(list), VALUES, self.context.below()?),
+                },
+                (7, Value::Nested(bytes)) => AnyValue::Bytes { empty: bytes.bytes.is_empty() },
+                (8, Value::Varint(index)) => match self.context.text(index, field.at)? {
+                    [] => AnyValue::Unset,
+                    text => AnyValue::String(Cow::Borrowed(text)),
+                },
                 (1..=8, _) => {
-                    return Err(Malformed { fault: Fault::WireType, at: field.at });
+                    return Err(Malformed { fault: Fault::WireType, at: field.at }.into());
                 }
                 _ => continue,
             };
@@ -88,37 +189,51 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// The content of an `ArrayValue` or a `KeyValueList`, or nothing if no value is in it: to a decoder
-/// that does not know them, unknown fields alone are an empty list.
-fn entries<'a>(list: &Nested<'a>) -> Result<&'a [u8], Malformed> {
-    const VALUES: u32 = 1;
+/// `ArrayValue.values` and `KeyValueList.values`.
+const VALUES: u32 = 1;
+
+/// Whether a value is in an `ArrayValue` or a `KeyValueList`: to a decoder that does not know them,
+/// unknown fields alone are an empty list.
+fn has_values(list: &Nested<'_>) -> Result<bool, Malformed> {
     let mut reader = Reader::nested(list);
     while let Some(field) = reader.next_field()? {
         if field.number == VALUES {
-            return field.nested().map(|_| list.bytes);
+            return field.nested().map(|_| true);
         }
     }
-    Ok(&[])
+    Ok(false)
 }
 
 /// The value of an attribute, as far as a rule looks at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum AnyValue<'a> {
-    /// The content of an `ArrayValue`; empty if no value is in it.
-    Array(&'a [u8]),
+    /// An `ArrayValue`.
+    Array {
+        /// Whether no value is in it.
+        empty: bool,
+    },
     /// A boolean.
-    Bool(bool),
+    Bool,
     /// Raw bytes.
-    Bytes(&'a [u8]),
+    Bytes {
+        /// Whether there are none.
+        empty: bool,
+    },
     /// A floating-point number.
     Double,
     /// An integer.
-    Int(i64),
-    /// The content of a `KeyValueList`; empty if no pair is in it.
-    KeyValues(&'a [u8]),
-    /// Text; nothing has checked that it is UTF-8.
-    String(&'a [u8]),
-    /// No member is set, or one that a receiver treats as absent (`string_value_strindex`).
+    Int,
+    /// A `KeyValueList`.
+    KeyValues {
+        /// Whether no pair is in it.
+        empty: bool,
+        /// Its pairs.
+        entries: Attributes<'a>,
+    },
+    /// Text; in protobuf, nothing has checked that it is UTF-8.
+    String(Cow<'a, [u8]>),
+    /// No member is set, or one that a receiver treats as absent (`string_value_strindex` in
+    /// another signal than profiles).
     Unset,
 }
 
@@ -126,13 +241,11 @@ impl AnyValue<'_> {
     /// Whether there is nothing in it: no value, or text, bytes or a list of no length. A number
     /// and a boolean are always something, `0` and `false` too.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         match self {
-            Self::Array(content)
-            | Self::Bytes(content)
-            | Self::KeyValues(content)
-            | Self::String(content) => content.is_empty(),
-            Self::Bool(_) | Self::Double | Self::Int(_) => false,
+            Self::Array { empty } | Self::Bytes { empty } | Self::KeyValues { empty, .. } => *empty,
+            Self::String(text) => text.is_empty(),
+            Self::Bool | Self::Double | Self::Int => false,
             Self::Unset => true,
         }
     }

@@ -7,9 +7,14 @@
 pub mod attributes;
 pub mod content;
 pub mod edits;
+mod format;
 pub mod grpc;
+pub mod limits;
+pub mod policy;
+mod profiles;
 pub mod signal;
 pub mod splice;
 pub mod wire;
 
+pub use format::Format;
 pub use signal::Signal;

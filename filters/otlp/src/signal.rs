@@ -7,13 +7,15 @@ pub enum Signal {
     Logs,
     /// Metric data points.
     Metrics,
+    /// Profiles, whose part of OTLP is still in development.
+    Profiles,
     /// Spans.
     Traces,
 }
 
 impl Signal {
     /// Every signal, in the order of the specification's services.
-    pub const ALL: [Self; 3] = [Self::Logs, Self::Metrics, Self::Traces];
+    pub const ALL: [Self; 4] = [Self::Logs, Self::Metrics, Self::Traces, Self::Profiles];
 
     /// The path of an OTLP/HTTP request (OTLP specification 1.11, "OTLP/HTTP Request").
     #[must_use]
@@ -21,6 +23,7 @@ impl Signal {
         match self {
             Self::Logs => "/v1/logs",
             Self::Metrics => "/v1/metrics",
+            Self::Profiles => "/v1development/profiles",
             Self::Traces => "/v1/traces",
         }
     }
@@ -31,6 +34,9 @@ impl Signal {
         match self {
             Self::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
             Self::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+            Self::Profiles => {
+                "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export"
+            }
             Self::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
         }
     }
@@ -41,6 +47,7 @@ impl Signal {
         match self {
             Self::Logs => "log record",
             Self::Metrics => "data point",
+            Self::Profiles => "profile",
             Self::Traces => "span",
         }
     }
@@ -51,6 +58,7 @@ impl Signal {
         match self {
             Self::Logs => "logs",
             Self::Metrics => "metrics",
+            Self::Profiles => "profiles",
             Self::Traces => "traces",
         }
     }

@@ -4,19 +4,36 @@
 //! ```text
 //! Export...ServiceRequest   1 resource entry *
 //!   Resource{Logs,...}      1 resource   2 scope entry *
-//!     Scope{Logs,...}       1 scope      2 log record | span | metric *
+//!     Scope{Logs,...}       1 scope      2 log record | span | profile | metric *
 //!       Metric              gauge | sum | histogram | exponential histogram | summary
 //!                             1 data point *
 //! ```
 //!
 //! A parent that a drop leaves without records goes too. One that came empty stays.
 
+use std::rc::Rc;
+
 use crate::{
-    Signal,
-    attributes::{Attributes, set_once},
+    Format, Signal,
+    attributes::{Attributes, Context, set_once},
     edits::{Edits, Mark},
-    wire::{Malformed, Nested, Reader},
+    format::push_field,
+    limits::{OverLimit, ReadLimits, Unreadable},
+    policy::{Below, Metric, MetricKind, Policy, Rewrite, Spliced},
+    profiles::Strings,
+    wire::{Nested, Reader, Value},
 };
+
+mod record;
+
+pub use record::Record;
+
+/// A request in protobuf with limits that no test reaches.
+#[cfg(test)]
+fn request_of(message: &[u8], at: usize, signal: Signal) -> Request<'_> {
+    let limits = ReadLimits { attributes: 1000, bytes: 1 << 20, depth: 100, records: 100_000 };
+    Request { message, at, signal, format: Format::Protobuf, limits }
+}
 
 #[cfg(test)]
 mod ambiguous;
@@ -27,75 +44,52 @@ mod byte_for_byte;
 #[expect(clippy::arithmetic_side_effects, reason = "the oracle counts plainly")]
 mod oracle;
 
-/// Decides what stays. `'a` is the message: what is shown to the policy can be kept while it runs.
-pub trait Policy<'a> {
-    /// Whether scopes are to be shown. Where they are not, a scope's records are not even counted.
-    fn reads_scopes(&self) -> bool;
-
-    /// A resource, before anything beneath it.
-    ///
-    /// # Errors
-    /// [`Malformed`] if its attributes are.
-    fn resource(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed>;
-
-    /// A scope, before its records.
-    ///
-    /// # Errors
-    /// [`Malformed`] if its attributes are.
-    fn scope(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed>;
-
-    /// A log record, span or data point: whether it stays.
-    ///
-    /// # Errors
-    /// [`Malformed`] if its attributes are.
-    fn record(&mut self, attributes: Attributes<'a>) -> Result<bool, Malformed>;
-
-    /// `records` records have gone because of the latest [`Below::Drop`] or `false`.
-    fn dropped(&mut self, records: u64);
+/// An export request, decompressed and without its frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Its bytes.
+    pub message: &'a [u8],
+    /// Where they begin in the buffer that the edits will be applied to.
+    pub at: usize,
+    /// What they carry.
+    pub signal: Signal,
+    /// How they are written.
+    pub format: Format,
+    /// The most that is read of them.
+    pub limits: ReadLimits,
 }
 
-/// What becomes of the records beneath a resource or a scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Below {
-    /// All of them go, unread.
-    Drop,
-    /// All of them stay, unread.
-    Keep,
-    /// They are looked at one by one.
-    Look,
-}
-
-/// What came of walking a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spliced {
-    /// What has to be done to the message.
-    pub edits: Edits,
-    /// Records that go.
-    pub dropped: u64,
-    /// Whether any record stays.
-    pub kept: bool,
-}
-
-/// Walks an export request of `signal` that begins at offset `at` of its buffer.
+/// Walks an export request.
 ///
 /// # Errors
-/// [`Malformed`] if what has to be read to decide is not strict protobuf. What no decision rests on
-/// is not read, and left to the backend.
+/// [`Unreadable`] if what has to be read to decide is not strict, or is over a limit, and whatever
+/// the policy stops for. What no decision rests on is not read, and left to the backend.
 pub fn splice<'a, P: Policy<'a>>(
-    message: &'a [u8],
-    at: usize,
-    signal: Signal,
+    request: &Request<'a>,
     policy: &mut P,
-) -> Result<Spliced, Malformed> {
-    let mut walk = Walk { signal, policy, edits: Edits::default() };
+) -> Result<Spliced, P::Error> {
+    let Format::Protobuf = request.format;
+    let whole = Nested {
+        bytes: request.message,
+        start: request.at,
+        length_at: request.at,
+        content_at: request.at,
+    };
+    let mut walk = Walk::new(request, &whole, policy)?;
     let mut tally = Tally::default();
-    let mut request = Reader::new(message, at);
-    while let Some(field) = request.next_field()? {
+    let mut reader = Reader::nested(&whole);
+    while let Some(field) = reader.next_field().map_err(Unreadable::from)? {
         if field.number == RESOURCE_ENTRIES {
-            tally.add(walk.resource_entry(field.nested()?)?);
+            let entry = field.nested().map_err(Unreadable::from)?;
+            tally.add(walk.resource_entry(entry)?);
         }
     }
-    Ok(Spliced { edits: walk.edits, dropped: tally.dropped, kept: tally.kept })
+    let Walk { mut edits, limits, .. } = walk;
+    if request.message.len().saturating_add(edits.added()) > limits.bytes {
+        return Err(Unreadable::from(OverLimit::Bytes { limit: limits.bytes }).into());
+    }
+    edits.finish();
+    Ok(Spliced { edits, dropped: tally.dropped, kept: tally.kept > 0 })
 }
 
 const RESOURCE_ENTRIES: u32 = 1;
@@ -106,19 +100,24 @@ const SCOPE_ENTRIES: u32 = 2;
 /// `ScopeLogs.scope` and its siblings.
 const SCOPE: u32 = 1;
 const SCOPE_ATTRIBUTES: u32 = 3;
-/// `ScopeLogs.log_records`, `ScopeSpans.spans`, `ScopeMetrics.metrics`.
+/// `ScopeLogs.log_records`, `ScopeSpans.spans`, `ScopeProfiles.profiles`, `ScopeMetrics.metrics`.
 const RECORDS: u32 = 2;
-const LOG_RECORD_ATTRIBUTES: u32 = 6;
-const SPAN_ATTRIBUTES: u32 = 9;
 /// `data_points` in each of the five kinds of metric data.
 const DATA_POINTS: u32 = 1;
+/// `aggregation_temporality` in those kinds that have one.
+const TEMPORALITY: u32 = 2;
 
-/// Where the attributes of a data point lie, if `field` is a member of `Metric.data`.
-const fn data_point_attributes(field: u32) -> Option<u32> {
+/// What decoders keep of a varint in a field of 32 bits.
+const INT32: u64 = 0xffff_ffff;
+
+/// The kind of data that a field of `Metric` holds, if it is a member of `Metric.data`.
+const fn metric_kind(field: u32) -> Option<MetricKind> {
     match field {
-        5 | 7 | 11 => Some(7), // gauge, sum: NumberDataPoint; summary
-        9 => Some(9),          // histogram
-        10 => Some(1),         // exponential histogram
+        5 => Some(MetricKind::Gauge),
+        7 => Some(MetricKind::Sum),
+        9 => Some(MetricKind::Histogram),
+        10 => Some(MetricKind::ExponentialHistogram),
+        11 => Some(MetricKind::Summary),
         _ => None,
     }
 }
@@ -127,120 +126,282 @@ const fn data_point_attributes(field: u32) -> Option<u32> {
 #[derive(Clone, Copy, Default)]
 struct Tally {
     dropped: u64,
-    kept: bool,
-    /// Bytes by which the field has become shorter, tag and length included.
-    removed: usize,
+    /// Records that stay; where nobody counts, one stands for any number.
+    kept: u64,
+    /// Whether anything was cut, records or an empty parent.
+    cut: bool,
+    /// Whether anything in it changes.
+    changed: bool,
+    /// Bytes by which the field grows, tag and length included; negative if it shrinks.
+    delta: isize,
 }
 
 impl Tally {
     fn add(&mut self, other: Self) {
         self.dropped = self.dropped.saturating_add(other.dropped);
-        self.kept |= other.kept;
-        self.removed = self.removed.saturating_add(other.removed);
+        self.kept = self.kept.saturating_add(other.kept);
+        self.cut |= other.cut;
+        self.changed |= other.changed;
+        self.delta = self.delta.saturating_add(other.delta);
     }
 
-    fn untouched(kept: bool) -> Self {
+    fn untouched(kept: u64) -> Self {
         Self { kept, ..Self::default() }
     }
 }
 
-struct Walk<'p, P> {
+struct Walk<'p, 'a, P> {
     signal: Signal,
+    limits: ReadLimits,
+    strings: Option<Rc<Strings<'a>>>,
     policy: &'p mut P,
     edits: Edits,
+    rewrite: Rewrite,
+    /// Entries and records that may still come.
+    left: u64,
 }
 
-impl<'a, P: Policy<'a>> Walk<'_, P> {
-    fn resource_entry(&mut self, entry: Nested<'a>) -> Result<Tally, Malformed> {
+impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
+    fn new(
+        request: &Request<'a>,
+        whole: &Nested<'a>,
+        policy: &'p mut P,
+    ) -> Result<Self, Unreadable> {
+        let Request { signal, limits, .. } = *request;
+        let strings = match signal {
+            Signal::Profiles => Some(Rc::new(Strings::read(whole, limits)?)),
+            Signal::Logs | Signal::Metrics | Signal::Traces => None,
+        };
+        let left = limits.records;
+        let (edits, rewrite) = (Edits::default(), Rewrite::default());
+        Ok(Self { signal, limits, strings, policy, edits, rewrite, left })
+    }
+
+    fn resource_entry(&mut self, entry: Nested<'a>) -> Result<Tally, P::Error> {
+        self.spend()?;
         let resource = singular(&entry, RESOURCE)?;
-        match self.policy.resource(Attributes::of(resource, RESOURCE_ATTRIBUTES))? {
-            Below::Drop => self.drop_entry(&entry, count_in_resource(self.signal, &entry)?),
-            Below::Keep => Ok(Tally::untouched(any_in_resource(self.signal, &entry)?)),
-            Below::Look => self.children(&entry, SCOPE_ENTRIES, Self::scope_entry),
+        self.rewrite.clear();
+        let attributes = self.attributes(resource, RESOURCE_ATTRIBUTES);
+        let below = self.policy.resource(attributes, &mut self.rewrite)?;
+        if below == Below::Drop {
+            let records = self.count_in_resource(&entry)?;
+            return Ok(self.drop_entry(&entry, records));
         }
+        let mark = self.edits.enter(&entry);
+        let mut tally = self.rewrite_owner(&entry, resource, RESOURCE, RESOURCE_ATTRIBUTES);
+        tally.add(match below {
+            Below::Keep | Below::Drop => Tally::untouched(any_in_resource(self.signal, &entry)?),
+            Below::Count => Tally::untouched(self.count_in_resource(&entry)?),
+            Below::Look => self.children(&entry, SCOPE_ENTRIES, Self::scope_entry)?,
+        });
+        if below != Below::Keep {
+            self.policy.left_resource(tally.kept);
+        }
+        Ok(self.leave(mark, &entry, tally))
     }
 
-    fn scope_entry(&mut self, entry: Nested<'a>) -> Result<Tally, Malformed> {
-        if self.policy.reads_scopes() {
+    fn scope_entry(&mut self, entry: Nested<'a>) -> Result<Tally, P::Error> {
+        self.spend()?;
+        let mark = self.edits.enter(&entry);
+        let (mut tally, mut below) = (Tally::default(), Below::Look);
+        if self.policy.reads().scopes {
             let scope = singular(&entry, SCOPE)?;
-            match self.policy.scope(Attributes::of(scope, SCOPE_ATTRIBUTES))? {
-                Below::Drop => {
-                    return self.drop_entry(&entry, count_in_scope(self.signal, &entry)?);
-                }
-                Below::Keep => return Ok(Tally::untouched(any_in_scope(self.signal, &entry)?)),
-                Below::Look => {}
+            self.rewrite.clear();
+            let attributes = self.attributes(scope, SCOPE_ATTRIBUTES);
+            below = self.policy.scope(attributes, &mut self.rewrite)?;
+            if below == Below::Drop {
+                self.edits.take_back(mark);
+                let records = self.count_in_scope(&entry)?;
+                return Ok(self.drop_entry(&entry, records));
             }
+            tally = self.rewrite_owner(&entry, scope, SCOPE, SCOPE_ATTRIBUTES);
         }
-        match self.signal {
-            Signal::Logs => self.children(&entry, RECORDS, |walk, record| {
-                walk.record(record, LOG_RECORD_ATTRIBUTES)
-            }),
-            Signal::Metrics => self.children(&entry, RECORDS, Self::metric),
-            Signal::Traces => {
-                self.children(&entry, RECORDS, |walk, record| walk.record(record, SPAN_ATTRIBUTES))
-            }
+        tally.add(match (below, self.signal) {
+            (Below::Keep | Below::Drop, _) => Tally::untouched(any_in_scope(self.signal, &entry)?),
+            (Below::Count, _) => Tally::untouched(self.count_in_scope(&entry)?),
+            (Below::Look, Signal::Metrics) => self.children(&entry, RECORDS, Self::metric)?,
+            (Below::Look, Signal::Logs) => self.children(&entry, RECORDS, |walk, record| {
+                walk.record(record, record::Kind::LogRecord)
+            })?,
+            (Below::Look, Signal::Traces) => self.children(&entry, RECORDS, |walk, record| {
+                walk.record(record, record::Kind::Span)
+            })?,
+            (Below::Look, Signal::Profiles) => self.children(&entry, RECORDS, |walk, record| {
+                walk.record(record, record::Kind::Profile)
+            })?,
+        });
+        if below != Below::Keep {
+            self.policy.left_scope(tally.kept);
         }
+        Ok(self.leave(mark, &entry, tally))
     }
 
-    fn metric(&mut self, metric: Nested<'a>) -> Result<Tally, Malformed> {
-        let Some((data, attributes)) = metric_data(&metric)? else {
+    fn metric(&mut self, metric: Nested<'a>) -> Result<Tally, P::Error> {
+        self.spend()?;
+        let data = metric_data(&metric)?;
+        if self.policy.reads().metrics && !self.policy.metric(summary_of(data.as_ref())?)? {
+            let records = data.map_or(Ok(0), |(data, _)| self.count(&data, DATA_POINTS))?;
+            self.policy.dropped(records);
+            return Ok(self.cut(&metric, records));
+        }
+        let Some((data, kind)) = data else {
             return Ok(Tally::default());
         };
         let mark = self.edits.enter(&metric);
-        let tally =
-            self.children(&data, DATA_POINTS, |walk, point| walk.record(point, attributes))?;
+        let within = self.edits.enter(&data);
+        let tally = self.children(&data, DATA_POINTS, |walk, point| {
+            walk.record(point, record::Kind::DataPoint(kind))
+        })?;
+        let tally = self.leave(within, &data, tally);
         Ok(self.leave(mark, &metric, tally))
     }
 
-    fn record(&mut self, record: Nested<'a>, attributes: u32) -> Result<Tally, Malformed> {
-        if self.policy.record(Attributes::of(Some(record), attributes))? {
-            return Ok(Tally::untouched(true));
+    #[inline]
+    fn record(&mut self, message: Nested<'a>, kind: record::Kind) -> Result<Tally, P::Error> {
+        self.spend()?;
+        let context = Context::new(self.limits, self.strings.clone());
+        if self.policy.record(&Record::new(message, kind, context))? {
+            return Ok(Tally::untouched(1));
         }
-        self.drop_entry(&record, 1)
+        Ok(self.drop_entry(&message, 1))
     }
 
+    #[inline]
     fn children(
         &mut self,
         parent: &Nested<'a>,
         number: u32,
-        mut each: impl FnMut(&mut Self, Nested<'a>) -> Result<Tally, Malformed>,
-    ) -> Result<Tally, Malformed> {
-        let mark = self.edits.enter(parent);
+        mut each: impl FnMut(&mut Self, Nested<'a>) -> Result<Tally, P::Error>,
+    ) -> Result<Tally, P::Error> {
         let mut tally = Tally::default();
         let mut reader = Reader::nested(parent);
-        while let Some(field) = reader.next_field()? {
+        while let Some(field) = reader.next_field().map_err(Unreadable::from)? {
             if field.number == number {
-                tally.add(each(self, field.nested()?)?);
+                tally.add(each(self, field.nested().map_err(Unreadable::from)?)?);
             }
         }
-        Ok(self.leave(mark, parent, tally))
+        Ok(tally)
     }
 
     fn leave(&mut self, mark: Mark, parent: &Nested<'a>, mut tally: Tally) -> Tally {
-        if tally.dropped == 0 {
-            self.edits.leave_untouched(mark);
-        } else if tally.kept {
-            tally.removed = self.edits.leave_shrunk(mark, parent, tally.removed);
+        if tally.cut && tally.kept == 0 {
+            tally.delta = 0_isize.saturating_sub_unsigned(self.edits.leave_cut(mark, parent));
+        } else if tally.changed {
+            tally.delta = self.edits.leave_changed(mark, parent, tally.delta);
         } else {
-            tally.removed = self.edits.leave_cut(mark, parent);
+            self.edits.take_back(mark);
         }
         tally
     }
 
-    fn drop_entry(&mut self, entry: &Nested<'a>, records: u64) -> Result<Tally, Malformed> {
+    /// Takes attributes away from the resource or scope of an entry and puts others there, as the
+    /// policy has just said.
+    fn rewrite_owner(
+        &mut self,
+        entry: &Nested<'a>,
+        owner: Option<Nested<'a>>,
+        number: u32,
+        attributes: u32,
+    ) -> Tally {
+        if self.rewrite.is_empty() {
+            return Tally::default();
+        }
+        let mut delta = 0_isize;
+        let mark = owner.as_ref().map(|owner| self.edits.enter(owner));
+        for taken in &self.rewrite.taken {
+            self.edits.cut(taken.start, taken.end);
+            delta = delta.saturating_sub_unsigned(taken.len());
+        }
+        let mut put = Vec::new();
+        for attribute in &self.rewrite.put {
+            push_field(&mut put, attributes, attribute);
+        }
+        delta = match (&owner, mark) {
+            (Some(owner), Some(mark)) => {
+                self.edits.insert(owner.end(), &put);
+                delta = delta.saturating_add_unsigned(put.len());
+                self.edits.leave_changed(mark, owner, delta)
+            }
+            _ => {
+                let mut owner = Vec::new();
+                push_field(&mut owner, number, &put);
+                self.edits.insert(entry.content_at, &owner);
+                owner.len().cast_signed()
+            }
+        };
+        Tally { changed: true, delta, ..Tally::default() }
+    }
+
+    fn drop_entry(&mut self, entry: &Nested<'a>, records: u64) -> Tally {
         if records == 0 {
             // Nothing to refuse: it came empty, and an empty parent is left alone.
-            return Ok(Tally::default());
+            return Tally::default();
         }
         self.policy.dropped(records);
+        self.cut(entry, records)
+    }
+
+    fn cut(&mut self, entry: &Nested<'a>, records: u64) -> Tally {
         self.edits.cut(entry.start, entry.end());
-        let removed = entry.end().saturating_sub(entry.start);
-        Ok(Tally { dropped: records, kept: false, removed })
+        let delta = 0_isize.saturating_sub_unsigned(entry.end().saturating_sub(entry.start));
+        Tally { dropped: records, cut: true, changed: true, delta, kept: 0 }
+    }
+
+    fn attributes(&self, owner: Option<Nested<'a>>, field: u32) -> Attributes<'a> {
+        Attributes::of(owner, field, Context::new(self.limits, self.strings.clone()))
+    }
+
+    /// One more entry or record is read.
+    #[inline]
+    fn spend(&mut self) -> Result<(), Unreadable> {
+        self.spend_all(1)
+    }
+
+    #[inline]
+    fn spend_all(&mut self, records: u64) -> Result<(), Unreadable> {
+        let limit = self.limits.records;
+        self.left = self.left.checked_sub(records).ok_or(OverLimit::Records { limit })?;
+        Ok(())
+    }
+
+    fn count_in_resource(&mut self, entry: &Nested<'_>) -> Result<u64, Unreadable> {
+        let mut total = 0_u64;
+        each(entry, SCOPE_ENTRIES, |scope| {
+            self.spend()?;
+            total = total.saturating_add(self.count_in_scope(scope)?);
+            Ok(())
+        })?;
+        Ok(total)
+    }
+
+    fn count_in_scope(&mut self, entry: &Nested<'_>) -> Result<u64, Unreadable> {
+        if self.signal != Signal::Metrics {
+            return self.count(entry, RECORDS);
+        }
+        let mut total = 0_u64;
+        each(entry, RECORDS, |metric| {
+            self.spend()?;
+            if let Some((data, _)) = metric_data(metric)? {
+                total = total.saturating_add(self.count(&data, DATA_POINTS)?);
+            }
+            Ok(())
+        })?;
+        Ok(total)
+    }
+
+    fn count(&mut self, owner: &Nested<'_>, number: u32) -> Result<u64, Unreadable> {
+        let mut records = 0_u64;
+        each(owner, number, |_| {
+            records = records.saturating_add(1);
+            Ok(())
+        })?;
+        self.spend_all(records)?;
+        Ok(records)
     }
 }
 
 /// The singular message field `number` of `owner`, wherever it lies in it.
-fn singular<'a>(owner: &Nested<'a>, number: u32) -> Result<Option<Nested<'a>>, Malformed> {
+fn singular<'a>(owner: &Nested<'a>, number: u32) -> Result<Option<Nested<'a>>, Unreadable> {
     let mut reader = Reader::nested(owner);
     let mut found = None;
     while let Some(field) = reader.next_field()? {
@@ -251,72 +412,84 @@ fn singular<'a>(owner: &Nested<'a>, number: u32) -> Result<Option<Nested<'a>>, M
     Ok(found)
 }
 
-/// The data of a metric and where its points keep their attributes.
-fn metric_data<'a>(metric: &Nested<'a>) -> Result<Option<(Nested<'a>, u32)>, Malformed> {
+/// The data of a metric and its kind.
+fn metric_data<'a>(metric: &Nested<'a>) -> Result<Option<(Nested<'a>, MetricKind)>, Unreadable> {
     let mut reader = Reader::nested(metric);
     let mut found = None;
     while let Some(field) = reader.next_field()? {
-        if let Some(attributes) = data_point_attributes(field.number) {
-            set_once(&mut found, (field.nested()?, attributes), &field)?;
+        if let Some(kind) = metric_kind(field.number) {
+            set_once(&mut found, (field.nested()?, kind), &field)?;
         }
     }
     Ok(found)
 }
 
-fn count_in_resource(signal: Signal, entry: &Nested<'_>) -> Result<u64, Malformed> {
-    sum(entry, SCOPE_ENTRIES, |scope| count_in_scope(signal, scope))
-}
-
-fn count_in_scope(signal: Signal, entry: &Nested<'_>) -> Result<u64, Malformed> {
-    match signal {
-        Signal::Logs | Signal::Traces => sum(entry, RECORDS, |_| Ok(1)),
-        Signal::Metrics => sum(entry, RECORDS, |metric| match metric_data(metric)? {
-            Some((data, _)) => sum(&data, DATA_POINTS, |_| Ok(1)),
-            None => Ok(0),
-        }),
-    }
-}
-
-fn sum<'a>(
-    owner: &Nested<'a>,
-    number: u32,
-    each: impl Fn(&Nested<'a>) -> Result<u64, Malformed>,
-) -> Result<u64, Malformed> {
-    let mut reader = Reader::nested(owner);
-    let mut total = 0_u64;
+/// What a policy is shown of a metric.
+fn summary_of(data: Option<&(Nested<'_>, MetricKind)>) -> Result<Metric, Unreadable> {
+    let mut metric = Metric { kind: None, temporality: 0, points: 0 };
+    let Some((data, kind)) = data else { return Ok(metric) };
+    metric.kind = Some(*kind);
+    let has_temporality = match kind {
+        MetricKind::ExponentialHistogram | MetricKind::Histogram | MetricKind::Sum => true,
+        MetricKind::Gauge | MetricKind::Summary => false,
+    };
+    let mut reader = Reader::nested(data);
     while let Some(field) = reader.next_field()? {
-        if field.number == number {
-            total = total.saturating_add(each(&field.nested()?)?);
+        match (field.number, field.value) {
+            (DATA_POINTS, _) => metric.points = metric.points.saturating_add(1),
+            (TEMPORALITY, Value::Varint(value)) if has_temporality => {
+                metric.temporality = value & INT32
+            }
+            _ => {}
+        }
+        if metric.points > 0 && !has_temporality {
+            break;
         }
     }
-    Ok(total)
+    Ok(metric)
 }
 
-fn any_in_resource(signal: Signal, entry: &Nested<'_>) -> Result<bool, Malformed> {
-    any(entry, SCOPE_ENTRIES, |scope| any_in_scope(signal, scope))
+fn any_in_resource(signal: Signal, entry: &Nested<'_>) -> Result<u64, Unreadable> {
+    Ok(any(entry, SCOPE_ENTRIES, |scope| any_in_scope(signal, scope).map(|kept| kept > 0))?.into())
 }
 
-fn any_in_scope(signal: Signal, entry: &Nested<'_>) -> Result<bool, Malformed> {
-    match signal {
-        Signal::Logs | Signal::Traces => any(entry, RECORDS, |_| Ok(true)),
+fn any_in_scope(signal: Signal, entry: &Nested<'_>) -> Result<u64, Unreadable> {
+    let found = match signal {
+        Signal::Logs | Signal::Profiles | Signal::Traces => any(entry, RECORDS, |_| Ok(true)),
         Signal::Metrics => any(entry, RECORDS, |metric| match metric_data(metric)? {
             Some((data, _)) => any(&data, DATA_POINTS, |_| Ok(true)),
             None => Ok(false),
         }),
-    }
+    };
+    Ok(found?.into())
 }
 
-/// Whether `each` holds for a field `number` of `owner`; nothing behind the first is read.
+/// Whether `holds` for a field `number` of `owner`; nothing behind the first is read.
 fn any<'a>(
     owner: &Nested<'a>,
     number: u32,
-    each: impl Fn(&Nested<'a>) -> Result<bool, Malformed>,
-) -> Result<bool, Malformed> {
+    holds: impl Fn(&Nested<'a>) -> Result<bool, Unreadable>,
+) -> Result<bool, Unreadable> {
     let mut reader = Reader::nested(owner);
     while let Some(field) = reader.next_field()? {
-        if field.number == number && each(&field.nested()?)? {
+        if field.number == number && holds(&field.nested()?)? {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Shows every field `number` of `owner`.
+fn each<'a>(
+    owner: &Nested<'a>,
+    number: u32,
+    mut show: impl FnMut(&Nested<'a>) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    let mut reader = Reader::nested(owner);
+    while let Some(field) = reader.next_field()? {
+        if field.number == number {
+            show(&field.nested()?)?;
+        }
+    }
+    Ok(())
 }

@@ -26,6 +26,9 @@ pub enum Fault {
     /// A group (wire types 3 and 4), which proto3 does not have.
     #[error("group")]
     Group,
+    /// A reference to a string that is not in the dictionary of the profiles.
+    #[error("reference to a string that is not in the dictionary")]
+    Reference,
     /// A singular field, or a member of a oneof, that is set twice: decoders merge or overwrite.
     #[error("singular field set twice")]
     Repeated,

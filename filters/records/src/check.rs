@@ -1,22 +1,19 @@
 //! Checks a request's records against the rules.
 
-use std::mem;
-
 use sluice_otlp::{
     Signal,
     attributes::{AnyValue, Attributes},
     edits::Edits,
-    splice::{Below, Policy, splice},
+    limits::{OverLimit, Unreadable},
+    policy::{Below, Metric, MetricKind, Policy, Reads, Rewrite},
+    splice::{Record, Request, splice},
     wire::Malformed,
 };
 use sluice_senders::Admitted;
 
 use crate::{
-    Level, Reason, RuleSet, Violation, Violations,
-    rule::{Rule, SignalRules},
-    spelling::{Match, Spelling},
-    value::Expected,
-    violation::excerpt,
+    Fate, Level, OnViolation, Reason, Refuses, RuleSet, Violation, Violations, asked::Asked,
+    rule::SignalRules, stamp::Stamps, violation::excerpt,
 };
 
 /// Proof that a message's records were checked. Only [`RuleSet::check`] makes one.
@@ -26,17 +23,42 @@ pub struct Checked {
     edits: Edits,
 }
 
-/// What the rules leave of a request.
+/// What the rules leave of a request, and what in it broke them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// No record stays.
     AllDropped(Violations),
-    /// Every record stays, and there is at least one.
-    AllKept,
+    /// There is at least one record, and some or all of them stay.
+    Kept(Option<Violations>),
     /// There was no record to begin with.
-    Nothing,
-    /// Some stay.
-    SomeDropped(Violations),
+    Nothing(Option<Violations>),
+}
+
+/// Why a request goes no further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// It cannot be read, or is over a limit.
+    Unreadable(Unreadable),
+    /// It breaks a rule for which whole requests are refused.
+    Refused(Violations),
+}
+
+impl From<Unreadable> for Unfit {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
+    }
+}
+
+impl From<Malformed> for Unfit {
+    fn from(malformed: Malformed) -> Self {
+        Self::Unreadable(malformed.into())
+    }
+}
+
+impl From<OverLimit> for Unfit {
+    fn from(over: OverLimit) -> Self {
+        Self::Unreadable(over.into())
+    }
 }
 
 impl Checked {
@@ -54,207 +76,361 @@ impl Checked {
 }
 
 impl RuleSet {
-    /// Checks an export request of `signal`, which begins at offset `at` of its buffer, from
-    /// `sender`; `None` only where nobody is asked who sends.
+    /// Checks an export request from `sender`; `None` only where nobody is asked who sends.
     ///
     /// # Errors
-    /// [`Malformed`] if what the rules have to read is not strict protobuf.
+    /// [`Unfit`] if what the rules have to read cannot be read, or breaks a rule for which requests
+    /// are refused.
     pub fn check(
         &self,
-        message: &[u8],
-        at: usize,
-        signal: Signal,
+        request: &Request<'_>,
         sender: Option<&Admitted>,
-    ) -> Result<Checked, Malformed> {
-        let mut policy = Check::new(self.of(signal), sender);
-        let spliced = splice(message, at, signal, &mut policy)?;
-        let violations = Violations { signal, by_rule: policy.violations, example: policy.example };
-        let verdict = match (spliced.kept, spliced.dropped) {
-            (true, 0) => Verdict::AllKept,
-            (false, 0) => Verdict::Nothing,
-            (true, _) => Verdict::SomeDropped(violations),
-            (false, _) => Verdict::AllDropped(violations),
+    ) -> Result<Checked, Unfit> {
+        let mut policy = Check::new(self.of(request.signal), request, sender);
+        let spliced = splice(request, &mut policy)?;
+        let violations = policy.violations();
+        let verdict = match (spliced.kept, spliced.dropped, violations) {
+            (false, 1.., Some(violations)) => Verdict::AllDropped(violations),
+            (false, _, violations) => Verdict::Nothing(violations),
+            (true, _, violations) => Verdict::Kept(violations),
         };
         Ok(Checked { verdict, edits: spliced.edits })
     }
 }
 
+/// The rules at work on one request.
 struct Check<'r, 'a> {
-    spelling: Spelling,
-    at_resource: Vec<Asked<'r>>,
-    at_scope: Vec<Asked<'r>>,
-    at_record: Vec<Asked<'r>>,
+    signal: Signal,
+    rules: &'r SignalRules,
+    at_resource: Asked<'r>,
+    at_scope: Asked<'r>,
+    at_record: Asked<'r>,
+    stamps: Stamps<'r>,
+    /// The resource at hand.
     resource: Option<Attributes<'a>>,
+    /// What of its attributes is to be put on its scopes.
+    moved: Vec<Vec<u8>>,
     /// What the latest drop was for.
-    broken: Option<Broken>,
+    dropped_for: Option<Broken>,
+    /// The watched rules that the resource and the scope at hand break.
+    watched_at_resource: Vec<Broken>,
+    watched_at_scope: Vec<Broken>,
     violations: Vec<Violation>,
     example: Option<String>,
-    /// What was found for each rule of a level; kept so that no record costs an allocation.
-    found: Vec<Found>,
 }
 
-/// A rule, and what it asks of this sender.
-struct Asked<'r> {
-    rule: &'r Rule,
-    expected: Expected,
-}
-
-/// A rule that was broken, by its place in the list of its level.
-#[derive(Clone, Copy)]
-struct Broken {
-    level: Level,
-    rule: usize,
-    reason: Reason,
-}
-
-/// What a list of attributes has for a rule.
+/// What was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
-    Nothing,
-    /// A spelling that is not the rule's.
-    Alias,
-    Empty,
-    /// A value that the rule does not allow.
-    Other,
-    /// A value that it does.
-    Value,
-    Several,
+enum Broken {
+    /// A rule, by its place in the list of all rules.
+    Rule { rule: usize, reason: Reason, at: Level },
+    /// What the backend asks for.
+    Unstorable(Reason),
 }
 
 impl<'r, 'a> Check<'r, 'a> {
-    fn new(rules: &'r SignalRules, sender: Option<&Admitted>) -> Self {
-        let asked = |rules: &'r [Rule]| {
-            rules.iter().map(|rule| Asked { rule, expected: rule.value.expected(sender) }).collect()
-        };
+    fn new(rules: &'r SignalRules, request: &Request<'_>, sender: Option<&Admitted>) -> Self {
+        let asked = |level| Asked::at(level, rules, sender);
         Self {
-            spelling: rules.spelling,
-            at_resource: asked(&rules.resource),
-            at_scope: asked(&rules.scope),
-            at_record: asked(&rules.record),
+            signal: request.signal,
+            rules,
+            at_resource: asked(Level::Resource),
+            at_scope: asked(Level::Scope),
+            at_record: asked(Level::Record),
+            stamps: Stamps::new(&rules.stamps, sender, request.format),
             resource: None,
-            broken: None,
+            moved: Vec::new(),
+            dropped_for: None,
+            watched_at_resource: Vec::new(),
+            watched_at_scope: Vec::new(),
             violations: Vec::new(),
             example: None,
-            found: Vec::new(),
         }
     }
 
-    const fn asked(&self, level: Level) -> &Vec<Asked<'r>> {
+    fn violations(self) -> Option<Violations> {
+        let Self { signal, violations: by_rule, example, .. } = self;
+        (!by_rule.is_empty()).then_some(Violations { signal, by_rule, example })
+    }
+
+    const fn asked(&mut self, level: Level) -> &mut Asked<'r> {
         match level {
-            Level::Resource => &self.at_resource,
-            Level::Scope => &self.at_scope,
-            Level::Record => &self.at_record,
+            Level::Resource => &mut self.at_resource,
+            Level::Scope => &mut self.at_scope,
+            Level::Record => &mut self.at_record,
         }
     }
 
-    /// The first rule of `level` that `attributes` break.
-    fn broken_by(
-        &mut self,
-        mut attributes: Attributes<'a>,
-        level: Level,
-    ) -> Result<Option<Broken>, Malformed> {
-        let asked = self.asked(level).len();
-        if asked == 0 {
-            return Ok(None);
+    fn refuses(&self) -> Refuses {
+        self.rules.unstorable.map_or(Refuses::default(), |(refuses, _)| refuses)
+    }
+
+    /// Whether records have to be looked at one by one for the backend's sake.
+    fn looks_at_records(&self) -> bool {
+        let Refuses { delta, odd_metrics, odd_ids } = self.refuses();
+        match self.signal {
+            Signal::Metrics => delta || odd_metrics,
+            Signal::Traces => odd_ids,
+            Signal::Logs | Signal::Profiles => false,
         }
-        let mut found = mem::take(&mut self.found);
-        found.clear();
-        found.resize(asked, Found::Nothing);
-        while let Some(attribute) = attributes.next_attribute()? {
-            for (Asked { rule, expected }, found) in self.asked(level).iter().zip(&mut found) {
-                let next = match self.spelling.compare(attribute.key, rule.attribute.as_bytes()) {
-                    Match::None => continue,
-                    Match::Alias => Found::Alias,
-                    Match::Exact => match attribute.value()? {
-                        value if value.is_empty() => Found::Empty,
-                        value if expected.is_met_by(value) => Found::Value,
-                        _ => Found::Other,
-                    },
-                };
-                *found = if *found == Found::Nothing { next } else { Found::Several };
-            }
+    }
+
+    /// Holds attributes against the rules of a level. Whether they pass; the watched rules that they
+    /// break are left in [`Asked::watched`].
+    #[inline]
+    fn passes(&mut self, attributes: Attributes<'a>, level: Level) -> Result<bool, Unfit> {
+        if self.asked(level).is_empty() {
+            return Ok(true);
         }
-        let reason = |found: &Found| match found {
-            Found::Nothing | Found::Alias => Some(Reason::Missing),
-            Found::Empty => Some(Reason::Empty),
-            Found::Other => Some(Reason::Value),
-            Found::Several => Some(Reason::Ambiguous),
-            Found::Value => None,
+        let Some((rule, reason)) = self.asked(level).broken_by(attributes)? else {
+            return Ok(true);
         };
-        let mut reasons = found.iter().map(reason).enumerate();
-        let broken =
-            reasons.find_map(|(rule, reason)| Some(Broken { level, rule, reason: reason? }));
-        self.found = found;
-        Ok(broken)
+        let on_violation = self.rules.required.get(rule).map(|rule| rule.on_violation);
+        let broken = Broken::Rule { rule, reason, at: level };
+        self.settle(broken, on_violation.unwrap_or_default(), 1)
     }
 
-    fn below(
+    /// Settles what becomes of records that broke something: whether they pass.
+    fn settle(
         &mut self,
-        attributes: Attributes<'a>,
-        level: Level,
-        rules_below: bool,
-    ) -> Result<Below, Malformed> {
-        self.broken = self.broken_by(attributes, level)?;
-        Ok(match self.broken {
-            Some(_) => Below::Drop,
-            None if rules_below => Below::Look,
-            None => Below::Keep,
-        })
-    }
-
-    /// The `service.name` of the resource, if it has one that can be read.
-    fn service_name(&self) -> Option<String> {
-        let mut attributes = self.resource.clone()?;
-        while let Ok(Some(attribute)) = attributes.next_attribute() {
-            if attribute.key == b"service.name" {
-                return match attribute.value() {
-                    Ok(AnyValue::String(name)) => Some(excerpt(name)),
-                    _ => None,
-                };
+        broken: Broken,
+        on_violation: OnViolation,
+        records: u64,
+    ) -> Result<bool, Unfit> {
+        match on_violation {
+            OnViolation::Audit => {
+                self.add(broken, Fate::Passed, records);
+                Ok(true)
+            }
+            OnViolation::Drop => {
+                self.dropped_for = Some(broken);
+                Ok(false)
+            }
+            OnViolation::Refuse => {
+                self.violations.clear();
+                self.example = None;
+                self.add(broken, Fate::Refused, 1);
+                let by_rule = std::mem::take(&mut self.violations);
+                let example = self.example.take();
+                Err(Unfit::Refused(Violations { signal: self.signal, by_rule, example }))
             }
         }
-        None
-    }
-}
-
-impl<'a> Policy<'a> for Check<'_, 'a> {
-    fn reads_scopes(&self) -> bool {
-        !self.at_scope.is_empty()
     }
 
-    fn resource(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
-        self.resource = Some(attributes.clone());
-        let rules_below = !(self.at_scope.is_empty() && self.at_record.is_empty());
-        self.below(attributes, Level::Resource, rules_below)
+    /// The watched rules of a level that the attributes just held against them broke.
+    fn take_watched(&mut self, level: Level) -> Vec<Broken> {
+        let watched = std::mem::take(&mut self.asked(level).watched);
+        let broken = |(rule, reason)| Broken::Rule { rule, reason, at: level };
+        watched.into_iter().map(broken).collect()
     }
 
-    fn scope(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
-        self.below(attributes, Level::Scope, !self.at_record.is_empty())
-    }
-
-    fn record(&mut self, attributes: Attributes<'a>) -> Result<bool, Malformed> {
-        self.broken = self.broken_by(attributes, Level::Record)?;
-        Ok(self.broken.is_none())
-    }
-
-    fn dropped(&mut self, records: u64) {
-        let Some(Broken { level, rule, reason }) = self.broken else { return };
-        let Some(Asked { rule, expected }) = self.asked(level).get(rule) else { return };
-        let (rule, expected) = (*rule, (reason == Reason::Value).then(|| expected.to_string()));
+    fn add(&mut self, broken: Broken, fate: Fate, records: u64) {
+        let (attribute, level, reason) = match broken {
+            Broken::Unstorable(reason) => (None, Level::Record, reason),
+            Broken::Rule { rule, reason, .. } => {
+                let Some(rule) = self.rules.required.get(rule) else { return };
+                (Some(rule.name.as_str()), rule.level, reason)
+            }
+        };
         let same = |violation: &&mut Violation| {
-            violation.reason == reason
+            violation.fate == fate
+                && violation.reason == reason
                 && violation.level == level
-                && violation.attribute == rule.attribute
+                && violation.attribute.as_deref() == attribute
         };
         if let Some(violation) = self.violations.iter_mut().find(same) {
             violation.records = violation.records.saturating_add(records);
             return;
         }
+        let attribute = attribute.map(str::to_owned);
+        let detail = self.detail(broken);
         if self.violations.is_empty() {
             self.example = self.service_name();
         }
-        let attribute = rule.attribute.clone();
-        self.violations.push(Violation { attribute, level, reason, expected, records });
+        self.violations.push(Violation { attribute, level, reason, fate, detail, records });
+    }
+
+    fn detail(&self, broken: Broken) -> Option<String> {
+        let backend = self.rules.backend;
+        match broken {
+            Broken::Rule { rule, reason: Reason::Value, at } => match at {
+                Level::Resource => self.at_resource.expected(rule),
+                Level::Scope => self.at_scope.expected(rule),
+                Level::Record => self.at_record.expected(rule),
+            },
+            Broken::Rule { reason: Reason::Overridden, at, .. } => {
+                Some(format!("is overridden by one on the {}", at.owner(self.signal)))
+            }
+            Broken::Rule { .. } => None,
+            Broken::Unstorable(Reason::Labels) => self.rules.labels.as_ref().map(|labels| {
+                format!("{backend} takes {} labels", labels.most().saturating_add(1))
+            }),
+            Broken::Unstorable(reason) => {
+                Some(format!("{}, for which {backend} fails the whole batch", reason.clause()))
+            }
+        }
+    }
+
+    /// The `service.name` of the resource, if it has one that can be read.
+    fn service_name(&self) -> Option<String> {
+        let mut attributes = self.resource.clone()?;
+        let named = attributes.next_where(|key| key == b"service.name").ok()??;
+        match named.value() {
+            Ok(AnyValue::String(name)) => Some(excerpt(&name)),
+            _ => None,
+        }
+    }
+
+    /// What a metric has that the backend refuses.
+    fn unstorable_metric(&self, metric: Metric) -> Option<Reason> {
+        const CUMULATIVE: u64 = 2;
+        let refuses = self.refuses();
+        if refuses.odd_metrics && metric.points == 0 {
+            return Some(Reason::NoDataPoints);
+        }
+        let has_temporality = match metric.kind? {
+            MetricKind::ExponentialHistogram | MetricKind::Histogram | MetricKind::Sum => true,
+            MetricKind::Gauge | MetricKind::Summary => false,
+        };
+        (refuses.delta && has_temporality && metric.temporality != CUMULATIVE)
+            .then_some(Reason::Temporality)
+    }
+
+    /// What a record has that the backend refuses.
+    #[inline]
+    fn unstorable_record(&self, record: &Record<'a>) -> Result<Option<Reason>, Unreadable> {
+        let refuses = self.refuses();
+        if refuses.odd_ids && !record.has_valid_ids()? {
+            return Ok(Some(Reason::InvalidId));
+        }
+        if refuses.odd_metrics && record.scale()?.is_some_and(|scale| scale < Refuses::MIN_SCALE) {
+            return Ok(Some(Reason::Scale));
+        }
+        Ok(None)
+    }
+
+    fn on_unstorable(&self) -> OnViolation {
+        self.rules.unstorable.map_or(OnViolation::Drop, |(_, on_violation)| on_violation)
+    }
+}
+
+impl<'a> Policy<'a> for Check<'_, 'a> {
+    type Error = Unfit;
+
+    fn reads(&self) -> Reads {
+        let Refuses { delta, odd_metrics, .. } = self.refuses();
+        let moves = self.rules.labels.as_ref().is_some_and(|labels| labels.moves());
+        Reads {
+            scopes: !self.at_scope.is_empty() || !self.stamps.is_empty() || moves,
+            metrics: delta || odd_metrics,
+        }
+    }
+
+    fn resource(
+        &mut self,
+        attributes: Attributes<'a>,
+        rewrite: &mut Rewrite,
+    ) -> Result<Below, Unfit> {
+        self.resource = Some(attributes.clone());
+        self.moved.clear();
+        if !self.passes(attributes.clone(), Level::Resource)? {
+            return Ok(Below::Drop);
+        }
+        self.watched_at_resource = self.take_watched(Level::Resource);
+        if !self.stamps.is_empty() {
+            self.stamps.set(attributes.clone(), rewrite)?;
+        }
+        if let Some(labels) = &self.rules.labels {
+            let overflown = labels.fit(attributes, rewrite)?;
+            self.moved = overflown.moved;
+            if overflown.dropped > 0 {
+                self.add(Broken::Unstorable(Reason::Labels), Fate::Dropped, overflown.dropped);
+            }
+        }
+        let looks = !self.at_scope.is_empty()
+            || !self.at_record.is_empty()
+            || !self.stamps.is_empty()
+            || !self.moved.is_empty()
+            || self.looks_at_records();
+        Ok(match (looks, self.watched_at_resource.is_empty()) {
+            (true, _) => Below::Look,
+            (false, false) => Below::Count,
+            (false, true) => Below::Keep,
+        })
+    }
+
+    fn left_resource(&mut self, kept: u64) {
+        for broken in std::mem::take(&mut self.watched_at_resource) {
+            if kept > 0 {
+                self.add(broken, Fate::Passed, kept);
+            }
+        }
+    }
+
+    fn scope(&mut self, attributes: Attributes<'a>, rewrite: &mut Rewrite) -> Result<Below, Unfit> {
+        if !self.passes(attributes.clone(), Level::Scope)? {
+            return Ok(Below::Drop);
+        }
+        self.watched_at_scope = self.take_watched(Level::Scope);
+        if !self.stamps.is_empty() {
+            self.stamps.clear(attributes, rewrite)?;
+        }
+        for attribute in &self.moved {
+            rewrite.put(attribute.clone());
+        }
+        let looks = !self.at_record.is_empty() || self.looks_at_records();
+        let counts = !(self.watched_at_scope.is_empty() && self.watched_at_resource.is_empty());
+        Ok(match (looks, counts) {
+            (true, _) => Below::Look,
+            (false, true) => Below::Count,
+            (false, false) => Below::Keep,
+        })
+    }
+
+    fn left_scope(&mut self, kept: u64) {
+        for broken in std::mem::take(&mut self.watched_at_scope) {
+            if kept > 0 {
+                self.add(broken, Fate::Passed, kept);
+            }
+        }
+    }
+
+    fn metric(&mut self, metric: Metric) -> Result<bool, Unfit> {
+        match self.unstorable_metric(metric) {
+            Some(reason) => {
+                let records = metric.points.max(1);
+                self.settle(Broken::Unstorable(reason), self.on_unstorable(), records)
+            }
+            None => Ok(true),
+        }
+    }
+
+    #[inline]
+    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unfit> {
+        if !self.at_record.is_empty() && !self.passes(record.attributes(), Level::Record)? {
+            return Ok(false);
+        }
+        if let Some(reason) = self.unstorable_record(record)?
+            && !self.settle(Broken::Unstorable(reason), self.on_unstorable(), 1)?
+        {
+            return Ok(false);
+        }
+        if !self.at_record.watched.is_empty() {
+            for broken in self.take_watched(Level::Record) {
+                self.add(broken, Fate::Passed, 1);
+            }
+        }
+        Ok(true)
+    }
+
+    fn dropped(&mut self, records: u64) {
+        let Some(broken) = self.dropped_for else { return };
+        let records = match broken {
+            // A metric without data points has no records to lose.
+            Broken::Unstorable(Reason::NoDataPoints) => 1,
+            _ => records,
+        };
+        self.add(broken, Fate::Dropped, records);
     }
 }
 

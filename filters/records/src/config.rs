@@ -5,8 +5,11 @@ use sluice_otlp::Signal;
 use sluice_senders::ConfigProblem;
 
 use crate::{
-    Level, Spelling,
+    BackendTraits, Level,
     rule::{Rule, RuleSet, SignalRules},
+    spelling::Name,
+    stamp::Stamp,
+    template::Template,
     value::{ValueConfig, ValueRule},
 };
 
@@ -14,23 +17,53 @@ use crate::{
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RecordsConfig {
-    require: Vec<RequireConfig>,
-    /// What happens to a record that breaks a rule.
+    require: Option<Vec<RequireConfig>>,
+    #[serde(default)]
+    stamp: Vec<StampConfig>,
+    /// What happens to a record that breaks a rule which does not say so itself.
     #[serde(default)]
     on_violation: OnViolation,
+    /// What happens to a record for which its backend would refuse the whole batch; as any other
+    /// that breaks a rule, if left out.
+    unstorable: Option<Unstorable>,
 }
 
 /// What becomes of a record that breaks a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OnViolation {
+    /// It passes, and the sender is told that it would not.
+    Audit,
     /// It is taken out, and the sender is told.
     #[default]
     Drop,
+    /// The whole request is refused.
+    Refuse,
 }
 
-/// One required attribute. A level that is left out is the one at which Loki, Mimir and Tempo keep
-/// their senders' names apart; no signal goes unchecked.
+/// [`OnViolation`], or not to be looked for.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Unstorable {
+    Audit,
+    Drop,
+    Pass,
+    Refuse,
+}
+
+impl Unstorable {
+    const fn on_violation(self) -> Option<OnViolation> {
+        match self {
+            Self::Audit => Some(OnViolation::Audit),
+            Self::Drop => Some(OnViolation::Drop),
+            Self::Pass => None,
+            Self::Refuse => Some(OnViolation::Refuse),
+        }
+    }
+}
+
+/// One required attribute. A level that is left out is the one at which Loki, Mimir, Tempo and
+/// Pyroscope keep their senders' names apart; no signal goes unchecked.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct RequireConfig {
@@ -40,9 +73,28 @@ struct RequireConfig {
     #[serde(default)]
     metrics: MetricLevel,
     #[serde(default)]
+    profiles: ProfileLevel,
+    #[serde(default)]
     traces: SpanLevel,
     #[serde(default)]
     value: ValueConfig,
+    on_violation: Option<OnViolation>,
+}
+
+/// One attribute that the gate sets.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StampConfig {
+    attribute: String,
+    value: String,
+}
+
+/// Profiles refer to their attributes by number; only their resources name theirs.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ProfileLevel {
+    #[default]
+    Resource,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -102,10 +154,28 @@ impl From<SpanLevel> for Level {
     }
 }
 
+impl From<ProfileLevel> for Level {
+    fn from(level: ProfileLevel) -> Self {
+        match level {
+            ProfileLevel::Resource => Self::Resource,
+        }
+    }
+}
+
+impl RequireConfig {
+    fn level(&self, signal: Signal) -> Level {
+        match signal {
+            Signal::Logs => self.logs.into(),
+            Signal::Metrics => self.metrics.into(),
+            Signal::Profiles => self.profiles.into(),
+            Signal::Traces => self.traces.into(),
+        }
+    }
+}
+
 impl RecordsConfig {
     /// Checks the section. `path` is where it stands, for the problems' paths; `has_senders` says
-    /// whether anybody is asked who sends, and `spelling` how the backend of a signal tells
-    /// attribute names apart.
+    /// whether anybody is asked who sends, and `backend` what is known of the backend of a signal.
     ///
     /// # Errors
     /// Every [`ConfigProblem`] there is.
@@ -113,79 +183,128 @@ impl RecordsConfig {
         &self,
         path: &str,
         has_senders: bool,
-        spelling: impl Fn(Signal) -> Spelling,
+        backend: impl Fn(Signal) -> Option<BackendTraits>,
     ) -> Result<RuleSet, Vec<ConfigProblem>> {
-        let OnViolation::Drop = self.on_violation;
         let mut problems = Vec::new();
-        if self.require.is_empty() {
-            let message = "an empty list lets every record in: name an attribute, or leave \
-                           records out";
-            problems.push(ConfigProblem::new(format!("{path}.require"), message));
+        match &self.require {
+            Some(require) if require.is_empty() => {
+                let message = "an empty list lets every record in: name an attribute, or leave \
+                               records out";
+                problems.push(ConfigProblem::new(format!("{path}.require"), message));
+            }
+            None if self.stamp.is_empty() && self.unstorable.is_none() => {
+                let message = "it asks for nothing: add require, stamp or unstorable";
+                problems.push(ConfigProblem::new(path, message));
+            }
+            _ => {}
         }
         let mut values = Vec::new();
-        for (index, require) in self.require.iter().enumerate() {
-            let value = format!("{path}.require[{index}].value");
+        for (index, require) in self.required().iter().enumerate() {
+            let path = format!("{path}.require[{index}]");
+            let value = format!("{path}.value");
             values.extend(require.value.compile(&value, has_senders, &mut problems));
-            let at = format!("{path}.require[{index}].attribute");
-            if require.attribute.is_empty() {
-                problems.push(ConfigProblem::new(at, "an attribute's name is not empty"));
-            } else if self.require.iter().take(index).any(|r| r.attribute == require.attribute) {
-                let message = format!("{:?} is required twice", require.attribute);
-                problems.push(ConfigProblem::new(at, message));
-            }
+            let before = self.required().iter().take(index);
+            let twice = before.map(|r| &r.attribute).any(|name| *name == require.attribute);
+            check_name(&require.attribute, twice.then_some("required"), &path, &mut problems);
+        }
+        let mut stamps = Vec::new();
+        for (index, stamp) in self.stamp.iter().enumerate() {
+            let path = format!("{path}.stamp[{index}]");
+            let value = format!("{path}.value");
+            stamps.extend(Template::of_sender(&stamp.value, &value, has_senders, &mut problems));
+            let before = self.stamp.iter().take(index);
+            let twice = before.map(|s| &s.attribute).any(|name| *name == stamp.attribute);
+            check_name(&stamp.attribute, twice.then_some("stamped"), &path, &mut problems);
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(RuleSet {
-            logs: self.rules(&values, spelling(Signal::Logs), |require| require.logs.into()),
-            metrics: self
-                .rules(&values, spelling(Signal::Metrics), |require| require.metrics.into()),
-            traces: self.rules(&values, spelling(Signal::Traces), |require| require.traces.into()),
-        })
+        // A signal without a backend is refused before its records are looked at.
+        let backend = |signal| backend(signal).unwrap_or_else(BackendTraits::strictest);
+        Ok(RuleSet::new(|signal| self.rules(signal, &values, &stamps, &backend(signal))))
     }
 
-    /// The rules of one signal; `values` has the value rule of each requirement.
+    fn required(&self) -> &[RequireConfig] {
+        self.require.as_deref().unwrap_or_default()
+    }
+
+    /// The rules of one signal; `values` and `stamps` are what was compiled of each requirement and
+    /// each stamp.
     fn rules(
         &self,
+        signal: Signal,
         values: &[ValueRule],
-        spelling: Spelling,
-        level: impl Fn(&RequireConfig) -> Level,
+        stamps: &[Template],
+        backend: &BackendTraits,
     ) -> SignalRules {
-        let at = |wanted: Level| {
-            self.require
-                .iter()
-                .zip(values)
-                .filter(|(require, _)| level(require) == wanted)
-                .map(|(require, value)| Rule {
-                    attribute: require.attribute.clone(),
-                    value: value.clone(),
-                })
-                .collect()
+        let rule = |(require, value): (&RequireConfig, &ValueRule)| Rule {
+            name: Name::new(&require.attribute, backend.spelling),
+            level: require.level(signal),
+            value: value.clone(),
+            on_violation: require.on_violation.unwrap_or(self.on_violation),
         };
-        SignalRules {
-            spelling,
-            resource: at(Level::Resource),
-            scope: at(Level::Scope),
-            record: at(Level::Record),
-        }
+        let stamp = |(stamp, value): (&StampConfig, &Template)| Stamp {
+            name: Name::new(&stamp.attribute, backend.spelling),
+            value: value.clone(),
+        };
+        let unstorable = match self.unstorable {
+            Some(unstorable) => unstorable.on_violation(),
+            None => Some(self.on_violation),
+        };
+        SignalRules::new(
+            self.required().iter().zip(values).map(rule).collect(),
+            self.stamp.iter().zip(stamps).map(stamp).collect(),
+            unstorable,
+            backend,
+        )
+    }
+}
+
+/// Checks the name of an attribute at `path`; `twice` says what it is for the second time, if it is.
+fn check_name(name: &str, twice: Option<&str>, path: &str, problems: &mut Vec<ConfigProblem>) {
+    let path = format!("{path}.attribute");
+    if name.is_empty() {
+        problems.push(ConfigProblem::new(path, "an attribute's name is not empty"));
+    } else if let Some(what) = twice {
+        problems.push(ConfigProblem::new(path, format!("{name:?} is {what} twice")));
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::{Precedence, Refuses, Spelling};
+
+    /// A backend that refuses nothing, and spells so.
+    pub(crate) fn backend(spelling: Spelling) -> BackendTraits {
+        BackendTraits {
+            name: "loki",
+            spelling,
+            precedence: Precedence::None,
+            refuses: Refuses::default(),
+            labels: None,
+        }
+    }
 
     /// The rules that a section written in JSON gives.
-    pub(crate) fn rules(json: &str, spelling: Spelling) -> RuleSet {
+    pub(crate) fn rules(json: &str, backend: &BackendTraits) -> RuleSet {
         let config: RecordsConfig = serde_json::from_str(json).unwrap();
-        config.compile("records", true, |_| spelling).unwrap()
+        config.compile("records", true, |_| Some(backend.clone())).unwrap()
     }
 
     #[test]
     fn rules_that_check_nothing_are_refused() {
         for (json, expected) in [
             (r#"{"require": []}"#, "records.require: "),
+            (r#"{"onViolation": "drop"}"#, "records: it asks for nothing"),
+            (
+                r#"{"stamp": [{"attribute": "a", "value": "{namespace}"}]}"#,
+                "records.stamp[0].value: it names the sender",
+            ),
+            (
+                r#"{"stamp": [{"attribute": "a", "value": "b"}, {"attribute": "a", "value": "c"}]}"#,
+                "records.stamp[1].attribute: \"a\" is stamped twice",
+            ),
             (r#"{"require": [{"attribute": ""}]}"#, "records.require[0].attribute: "),
             (
                 r#"{"require": [{"attribute": "a"}, {"attribute": "a"}]}"#,
@@ -209,7 +328,8 @@ pub(crate) mod tests {
             ),
         ] {
             let config: RecordsConfig = serde_json::from_str(json).unwrap();
-            let problems = config.compile("records", false, |_| Spelling::Exact).unwrap_err();
+            let problems =
+                config.compile("records", false, |_| Some(backend(Spelling::Exact))).unwrap_err();
             assert!(problems[0].to_string().starts_with(expected), "{problems:?}");
         }
     }
@@ -219,9 +339,10 @@ pub(crate) mod tests {
         for json in [
             r#"{"require": [{"attribute": "a", "logs": "datapoint"}]}"#,
             r#"{"require": [{"attribute": "a", "spans": "resource"}]}"#,
-            r#"{"require": [{"attribute": "a"}], "onViolation": "audit"}"#,
+            r#"{"require": [{"attribute": "a"}], "onViolation": "pass"}"#,
+            r#"{"require": [{"attribute": "a", "profiles": "profile"}]}"#,
+            r#"{"stamp": [{"attribute": "a"}]}"#,
             r#"{"require": [{"attribute": "a", "value": "anything"}]}"#,
-            r#"{"onViolation": "drop"}"#,
         ] {
             assert!(serde_json::from_str::<RecordsConfig>(json).is_err(), "{json}");
         }

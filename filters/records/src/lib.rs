@@ -1,16 +1,21 @@
 //! May these records in? The rules that each record must meet, and what becomes of those that do
 //! not.
 
+mod asked;
+mod backend;
 mod check;
 mod config;
+mod labels;
 mod rule;
 mod spelling;
+mod stamp;
 mod template;
 mod value;
 mod violation;
 
-pub use check::{Checked, Verdict};
+pub use backend::{BackendTraits, LabelLimit, Overflow, Precedence, Refuses};
+pub use check::{Checked, Unfit, Verdict};
 pub use config::{OnViolation, RecordsConfig};
 pub use rule::{Level, RuleSet};
 pub use spelling::Spelling;
-pub use violation::{Reason, Violation, Violations};
+pub use violation::{Fate, Reason, Violation, Violations};

@@ -2,7 +2,10 @@
 
 use sluice_otlp::Signal;
 
-use crate::{Spelling, value::ValueRule};
+use crate::{
+    BackendTraits, OnViolation, Precedence, Refuses, labels::Labels, spelling::Name, stamp::Stamp,
+    value::ValueRule,
+};
 
 /// Where a rule looks for its attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +22,10 @@ impl Level {
     /// What owns an attribute of this level, in a message about `signal`.
     #[must_use]
     pub const fn owner(self, signal: Signal) -> &'static str {
-        match (self, signal) {
-            (Self::Resource, _) => "resource",
-            (Self::Scope, _) => "scope",
-            (Self::Record, Signal::Logs) => "log record",
-            (Self::Record, Signal::Metrics) => "data point",
-            (Self::Record, Signal::Traces) => "span",
+        match self {
+            Self::Resource => "resource",
+            Self::Scope => "scope",
+            Self::Record => signal.record_name(),
         }
     }
 }
@@ -32,33 +33,80 @@ impl Level {
 /// A rule, as it stands for one signal.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    pub(crate) attribute: String,
+    pub(crate) name: Name,
+    pub(crate) level: Level,
     pub(crate) value: ValueRule,
+    pub(crate) on_violation: OnViolation,
 }
 
-/// The rules of one signal, level by level.
+impl Rule {
+    /// Whether the backend writes attributes of `level` over those that this rule looks at.
+    pub(crate) const fn is_overridden_by(&self, level: Level, precedence: Precedence) -> bool {
+        match (self.level, level) {
+            (Level::Record, Level::Resource) => !matches!(precedence, Precedence::None),
+            (Level::Record | Level::Resource, Level::Scope) => {
+                matches!(precedence, Precedence::Scope)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What holds for the records of one signal.
 #[derive(Clone, Debug)]
 pub(crate) struct SignalRules {
-    pub(crate) spelling: Spelling,
-    pub(crate) resource: Vec<Rule>,
-    pub(crate) scope: Vec<Rule>,
-    pub(crate) record: Vec<Rule>,
+    pub(crate) required: Vec<Rule>,
+    pub(crate) stamps: Vec<Stamp>,
+    pub(crate) precedence: Precedence,
+    /// What the backend refuses, and what becomes of it; `None` leaves it to the backend.
+    pub(crate) unstorable: Option<(Refuses, OnViolation)>,
+    pub(crate) labels: Option<Labels>,
+    pub(crate) backend: &'static str,
 }
 
 /// Every rule, compiled from [`RecordsConfig`](crate::RecordsConfig).
 #[derive(Clone, Debug)]
 pub struct RuleSet {
-    pub(crate) logs: SignalRules,
-    pub(crate) metrics: SignalRules,
-    pub(crate) traces: SignalRules,
+    logs: SignalRules,
+    metrics: SignalRules,
+    profiles: SignalRules,
+    traces: SignalRules,
 }
 
 impl RuleSet {
+    pub(crate) fn new(rules: impl Fn(Signal) -> SignalRules) -> Self {
+        Self {
+            logs: rules(Signal::Logs),
+            metrics: rules(Signal::Metrics),
+            profiles: rules(Signal::Profiles),
+            traces: rules(Signal::Traces),
+        }
+    }
+
     pub(crate) const fn of(&self, signal: Signal) -> &SignalRules {
         match signal {
             Signal::Logs => &self.logs,
             Signal::Metrics => &self.metrics,
+            Signal::Profiles => &self.profiles,
             Signal::Traces => &self.traces,
+        }
+    }
+}
+
+impl SignalRules {
+    pub(crate) fn new(
+        required: Vec<Rule>,
+        stamps: Vec<Stamp>,
+        unstorable: Option<OnViolation>,
+        backend: &BackendTraits,
+    ) -> Self {
+        Self {
+            required,
+            stamps,
+            precedence: backend.precedence,
+            unstorable: unstorable.map(|on_violation| (backend.refuses, on_violation)),
+            labels: backend.labels.as_ref().map(|limit| Labels::new(limit, backend.spelling)),
+            backend: backend.name,
         }
     }
 }

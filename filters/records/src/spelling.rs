@@ -1,74 +1,221 @@
 //! Names that a backend reads as one.
 
+use sluice_otlp::{
+    attributes::{AnyValue, Attribute},
+    limits::Unreadable,
+};
+
 /// How a backend tells one attribute name from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
     /// Byte by byte.
     Exact,
+    /// As [`Self::Folded`], and a map's entries are names of their own, its key in front of theirs:
+    /// `source: {name: ..}` is `source_name` (Loki, `pkg/loghttp/push/otlp.go`).
+    Flattened,
     /// As a label: every character but ASCII letters, digits and `_` becomes `_`, so `source.name`,
     /// `source_name` and `source-name` are one (Prometheus' label syntax, kept by Loki and Mimir).
+    /// Several `_` in a row are one, as newer releases of Mimir have it.
     Folded,
 }
 
 /// How a key stands to the name that a rule asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Match {
+pub(crate) enum Match<'n> {
     /// It is that name.
     Exact,
     /// It is another, which the backend reads as that name.
     Alias,
+    /// It is another, and what is left of the name may be a key in its map.
+    Map(Rest<'n>),
     /// It is another.
     None,
 }
 
-impl Spelling {
-    /// Compares a key with a rule's name.
+/// The part of a folded name that a map's key has not covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rest<'n>(&'n [u8]);
+
+/// An attribute's name, and what a backend reads as the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Name {
+    exact: String,
+    folded: Vec<u8>,
+    spelling: Spelling,
+}
+
+impl Name {
+    pub(crate) fn new(exact: &str, spelling: Spelling) -> Self {
+        let mut folded = Vec::new();
+        let mut fold = Fold::default();
+        for character in exact.chars() {
+            folded.extend(fold.next(ascii(character)));
+        }
+        Self { exact: exact.to_owned(), folded, spelling }
+    }
+
+    /// The name as the configuration has it.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.exact
+    }
+
+    /// Whether the backend writes the entries of a map under names of their own.
+    pub(crate) const fn is_flattened(&self) -> bool {
+        matches!(self.spelling, Spelling::Flattened)
+    }
+
+    /// Compares a key with the name.
     #[inline]
-    pub(crate) fn compare(self, key: &[u8], name: &[u8]) -> Match {
-        if key == name {
+    pub(crate) fn compare(&self, key: &[u8]) -> Match<'_> {
+        if key == self.exact.as_bytes() {
             return Match::Exact;
         }
-        match self {
-            Self::Folded if folded(key).eq(folded(name)) => Match::Alias,
-            _ => Match::None,
+        if self.spelling == Spelling::Exact {
+            return Match::None;
+        }
+        // Most keys part from the name with their first letter.
+        match (key.first(), self.folded.first()) {
+            (Some(first), Some(expected)) if first.is_ascii_alphanumeric() && first != expected => {
+                Match::None
+            }
+            _ => covered(key, &self.folded, Fold::default(), self.spelling),
+        }
+    }
+
+    /// Whether the backend could read the key, or what is in its map, as the name.
+    #[inline]
+    pub(crate) fn may_be(&self, key: &[u8]) -> bool {
+        self.compare(key) != Match::None
+    }
+
+    /// Whether the backend reads the key itself as the name.
+    pub(crate) fn is_label(&self, key: &[u8]) -> bool {
+        matches!(self.compare(key), Match::Exact | Match::Alias)
+    }
+
+    /// Whether the backend reads an attribute as the name, or anything in its map.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if its value is.
+    pub(crate) fn is_in(&self, attribute: &Attribute<'_>) -> Result<bool, Unreadable> {
+        match self.compare(attribute.key()) {
+            Match::Exact | Match::Alias => Ok(true),
+            Match::Map(rest) => rest.is_in(attribute),
+            Match::None => Ok(false),
         }
     }
 }
 
-/// The key as a label, one byte a character. A character of several bytes counts once.
-fn folded(key: &[u8]) -> impl Iterator<Item = u8> {
-    const UTF8_CONTINUATION: u8 = 0b1000_0000;
-    key.iter()
-        .filter(|byte| **byte & 0b1100_0000 != UTF8_CONTINUATION)
-        .map(|byte| if byte.is_ascii_alphanumeric() { *byte } else { b'_' })
+impl<'n> Rest<'n> {
+    /// Compares a key of the map with what is left of the name; never [`Match::Exact`].
+    pub(crate) fn compare(self, key: &[u8]) -> Match<'n> {
+        covered(key, self.0, Fold { after_underscore: true }, Spelling::Flattened)
+    }
+
+    /// Whether the rest of the name is in an attribute's map. The depth of maps is bounded where
+    /// they are read.
+    pub(crate) fn is_in(self, attribute: &Attribute<'_>) -> Result<bool, Unreadable> {
+        let AnyValue::KeyValues { mut entries, .. } = attribute.value()? else { return Ok(false) };
+        while let Some(entry) = entries.next_where(|key| self.compare(key) != Match::None)? {
+            let is_in = match self.compare(entry.key()) {
+                Match::Exact | Match::Alias => true,
+                Match::Map(rest) => rest.is_in(&entry)?,
+                Match::None => false,
+            };
+            if is_in {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// How much of the folded name a key covers.
+fn covered<'n>(key: &[u8], mut rest: &'n [u8], mut fold: Fold, spelling: Spelling) -> Match<'n> {
+    for chunk in key.utf8_chunks() {
+        // Go reads each byte that is no UTF-8 as a character of its own.
+        let invalid = chunk.invalid().iter().map(|_| b'_');
+        for byte in chunk.valid().chars().map(ascii).chain(invalid) {
+            let Some(byte) = fold.next(byte) else { continue };
+            match rest.split_first() {
+                Some((expected, behind)) if *expected == byte => rest = behind,
+                _ => return Match::None,
+            }
+        }
+    }
+    match (rest, spelling) {
+        ([], _) => Match::Alias,
+        ([b'_', behind @ ..], Spelling::Flattened) => Match::Map(Rest(behind)),
+        (_, Spelling::Flattened) if fold.after_underscore => Match::Map(Rest(rest)),
+        _ => Match::None,
+    }
+}
+
+/// What a label has in a character's place.
+const fn ascii(character: char) -> u8 {
+    if character.is_ascii_alphanumeric() { character as u8 } else { b'_' }
+}
+
+/// Makes one underscore of several.
+#[derive(Clone, Copy, Default)]
+struct Fold {
+    after_underscore: bool,
+}
+
+impl Fold {
+    fn next(&mut self, byte: u8) -> Option<u8> {
+        let repeated = self.after_underscore && byte == b'_';
+        self.after_underscore = byte == b'_';
+        (!repeated).then_some(byte)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn folded() -> Name {
+        Name::new("source.name", Spelling::Folded)
+    }
+
     #[test]
     fn spellings_that_become_one_label_are_aliases() {
-        for key in ["source_name", "source-name", "source/name", "source name", "source\u{b7}name"]
-        {
-            assert_eq!(
-                Spelling::Folded.compare(key.as_bytes(), b"source.name"),
-                Match::Alias,
-                "{key}"
-            );
-            assert_eq!(Spelling::Exact.compare(key.as_bytes(), b"source.name"), Match::None);
+        for key in [
+            &b"source_name"[..],
+            b"source-name",
+            b"source/name",
+            b"source name",
+            "source\u{b7}name".as_bytes(),
+            b"source\xffname",
+            b"source..name",
+            b"source._-name",
+        ] {
+            assert_eq!(folded().compare(key), Match::Alias, "{key:x?}");
+            assert_eq!(Name::new("source.name", Spelling::Exact).compare(key), Match::None);
         }
     }
 
     #[test]
     fn other_names_are_not() {
-        for key in ["source.names", "source", "", "sourcename", "Source.name", "source..name"] {
-            assert_eq!(
-                Spelling::Folded.compare(key.as_bytes(), b"source.name"),
-                Match::None,
-                "{key}"
-            );
+        for key in
+            ["source.names", "source", "", "sourcename", "Source.name", ".source.name", "source."]
+        {
+            assert_eq!(folded().compare(key.as_bytes()), Match::None, "{key}");
         }
-        assert_eq!(Spelling::Folded.compare(b"source.name", b"source.name"), Match::Exact);
+        assert_eq!(folded().compare(b"source.name"), Match::Exact);
+    }
+
+    #[test]
+    fn a_map_may_hold_the_rest_of_the_name() {
+        let name = Name::new("source.name.long", Spelling::Flattened);
+        let Match::Map(rest) = name.compare(b"source") else { panic!("it may be a map") };
+        assert_eq!(rest.compare(b"name.long"), Match::Alias);
+        assert_eq!(rest.compare(b"_name_long"), Match::Alias);
+        assert_eq!(rest.compare(b"names"), Match::None);
+        let Match::Map(rest) = rest.compare(b"name") else { panic!("it may be a map") };
+        assert_eq!(rest.compare(b"long"), Match::Alias);
+        assert!(matches!(name.compare(b"source-"), Match::Map(_)));
+        assert_eq!(name.compare(b"sour"), Match::None);
+        assert_eq!(name.compare(b"source.name.long.er"), Match::None);
     }
 }

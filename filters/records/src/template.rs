@@ -1,6 +1,6 @@
 //! Texts with the sender's own names in them: `{namespace}/`.
 
-use sluice_senders::Admitted;
+use sluice_senders::{Admitted, ConfigProblem};
 use thiserror::Error;
 
 /// A text, and where the sender's names go in it.
@@ -23,7 +23,7 @@ enum SenderName {
 /// Why a text is not a template.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum TemplateError {
-    #[error("it is empty, and would say nothing of a value: use nonEmpty")]
+    #[error("it is empty, and would say nothing")]
     Empty,
     #[error("a brace has no partner: a placeholder is written as {{namespace}}")]
     UnbalancedBrace,
@@ -57,6 +57,28 @@ impl Template {
         }
         push_literal(&mut parts, rest)?;
         Ok(Self(parts))
+    }
+
+    /// Reads the template at `path` of the configuration. `None` with a problem for what is wrong:
+    /// beside what [`Self::compile`] finds, a sender's name where nobody is asked who sends.
+    pub(crate) fn of_sender(
+        text: &str,
+        path: &str,
+        has_senders: bool,
+        problems: &mut Vec<ConfigProblem>,
+    ) -> Option<Self> {
+        match Self::compile(text) {
+            Ok(template) if template.names_sender() && !has_senders => {
+                let message = "it names the sender, and nobody is asked who sends: add senders";
+                problems.push(ConfigProblem::new(path, message));
+                None
+            }
+            Ok(template) => Some(template),
+            Err(error) => {
+                problems.push(ConfigProblem::new(path, error));
+                None
+            }
+        }
     }
 
     /// Whether it needs to know who sends.

@@ -36,6 +36,8 @@ pub(crate) enum ValueRule {
 /// for, so no value meets it.
 #[derive(Clone, Debug)]
 pub(crate) enum Expected {
+    /// The attribute must not be there at all.
+    Nothing,
     NonEmpty,
     Equals(Option<String>),
     Prefix(Option<String>),
@@ -51,19 +53,7 @@ impl ValueConfig {
         problems: &mut Vec<ConfigProblem>,
     ) -> Option<ValueRule> {
         let mut template = |key: &str, text: &str| {
-            let at = format!("{path}.{key}");
-            match Template::compile(text) {
-                Ok(template) if template.names_sender() && !has_senders => {
-                    let message = "it names the sender, and nobody is asked who sends: add senders";
-                    problems.push(ConfigProblem::new(at, message));
-                    None
-                }
-                Ok(template) => Some(template),
-                Err(error) => {
-                    problems.push(ConfigProblem::new(at, error));
-                    None
-                }
-            }
+            Template::of_sender(text, &format!("{path}.{key}"), has_senders, problems)
         };
         match self {
             Self::NonEmpty => Some(ValueRule::NonEmpty),
@@ -101,13 +91,14 @@ impl ValueRule {
 impl Expected {
     /// Whether a value that is not empty meets the rule. Only text equals a text: a backend may
     /// well write a number as the same label, but a sender's name is none.
-    pub(crate) fn is_met_by(&self, value: AnyValue<'_>) -> bool {
-        let text = match (self, value) {
+    pub(crate) fn is_met_by(&self, value: &AnyValue<'_>) -> bool {
+        let text: &[u8] = match (self, value) {
             (Self::NonEmpty, _) => return true,
             (_, AnyValue::String(text)) => text,
             _ => return false,
         };
         match self {
+            Self::Nothing => false,
             Self::NonEmpty => true,
             Self::Equals(expected) => expected.as_ref().is_some_and(|e| text == e.as_bytes()),
             Self::Prefix(expected) => {
@@ -122,6 +113,7 @@ impl Expected {
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Nothing => f.write_str("is overridden"),
             Self::NonEmpty => f.write_str("is empty"),
             Self::Equals(Some(text)) => write!(f, "is not {text:?}"),
             Self::Prefix(Some(text)) => write!(f, "does not begin with {text:?}"),

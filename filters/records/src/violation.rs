@@ -1,4 +1,4 @@
-//! What was dropped and why, as the sender is told.
+//! What broke a rule and what became of it, as the sender is told.
 
 use std::fmt;
 
@@ -14,8 +14,20 @@ pub enum Reason {
     Ambiguous,
     /// The attribute is there, with nothing in it.
     Empty,
+    /// A span, one of its links or its parent has an id that is none.
+    InvalidId,
+    /// A resource has more attributes than the backend takes as labels.
+    Labels,
     /// The attribute is not there.
     Missing,
+    /// A metric has no data points.
+    NoDataPoints,
+    /// An attribute further out, that the backend writes over the one that the rule looks at.
+    Overridden,
+    /// The scale of an exponential histogram is too coarse for the backend.
+    Scale,
+    /// The points of a sum or histogram are not cumulative.
+    Temporality,
     /// The attribute's value is not what its rule asks for.
     Value,
 }
@@ -27,17 +39,63 @@ impl Reason {
         match self {
             Self::Ambiguous => "ambiguous",
             Self::Empty => "empty",
+            Self::InvalidId => "invalid_id",
+            Self::Labels => "labels",
             Self::Missing => "missing",
+            Self::NoDataPoints => "no_data_points",
+            Self::Overridden => "overridden",
+            Self::Scale => "scale",
+            Self::Temporality => "temporality",
             Self::Value => "value",
         }
     }
 
-    const fn clause(self) -> &'static str {
+    pub(crate) const fn clause(self) -> &'static str {
         match self {
             Self::Ambiguous => "is there more than once",
             Self::Empty => "is empty",
+            Self::InvalidId => "trace id or span id is not valid",
+            Self::Labels => "there are more than become labels",
             Self::Missing => "is missing",
+            Self::NoDataPoints => "there is no data point in it",
+            Self::Overridden => "is overridden",
+            Self::Scale => "scale of the exponential histogram is under -4",
+            Self::Temporality => "aggregation temporality is not cumulative",
             Self::Value => "has a value that is not allowed",
+        }
+    }
+
+    /// What is counted: records, but for the reasons that concern what has none.
+    const fn counts(self, signal: Signal) -> &'static str {
+        match self {
+            Self::Labels => "resource attribute",
+            Self::NoDataPoints => "metric",
+            _ => signal.record_name(),
+        }
+    }
+
+    const fn counts_records(self) -> bool {
+        !matches!(self, Self::Labels | Self::NoDataPoints)
+    }
+}
+
+/// What became of the records that broke a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// They were taken out.
+    Dropped,
+    /// They passed: the rule is only watched.
+    Passed,
+    /// The request was refused for the first of them.
+    Refused,
+}
+
+impl Fate {
+    const fn clause(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Passed => "stored that would be dropped",
+            Self::Refused => "not allowed",
         }
     }
 }
@@ -45,24 +103,26 @@ impl Reason {
 /// The records that broke one rule in one way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The attribute that the rule asks for.
-    pub attribute: String,
+    /// The attribute that the rule asks for; `None` where the backend is what asks.
+    pub attribute: Option<String>,
     /// Where the rule looks for it.
     pub level: Level,
     /// How they broke it.
     pub reason: Reason,
-    /// What their value is not, for [`Reason::Value`]: `is not "payments"`.
-    pub expected: Option<String>,
+    /// What became of them.
+    pub fate: Fate,
+    /// What the reason does not say: which value was expected (`is not "payments"`), who refuses it.
+    pub detail: Option<String>,
     /// How many they are.
     pub records: u64,
 }
 
-/// Everything that was dropped from one request.
+/// Everything in one request that broke a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violations {
     pub(crate) signal: Signal,
     pub(crate) by_rule: Vec<Violation>,
-    /// The `service.name` of the first resource that lost a record.
+    /// The `service.name` of the first resource that broke one.
     pub(crate) example: Option<String>,
 }
 
@@ -81,8 +141,11 @@ impl Violations {
 
     /// How many records were dropped.
     #[must_use]
-    pub fn records(&self) -> u64 {
-        self.by_rule.iter().fold(0, |sum, violation| sum.saturating_add(violation.records))
+    pub fn dropped(&self) -> u64 {
+        let dropped = self.by_rule.iter().filter(|violation| {
+            violation.fate == Fate::Dropped && violation.reason.counts_records()
+        });
+        dropped.fold(0, |sum, violation| sum.saturating_add(violation.records))
     }
 }
 
@@ -91,15 +154,15 @@ impl Violations {
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, violation) in self.by_rule.iter().enumerate() {
-            let Violation { attribute, level, reason, expected, records } = violation;
+            let Violation { attribute, level, reason, fate, detail, records } = violation;
             let separator = if index == 0 { "" } else { "; " };
             let plural = if *records == 1 { "" } else { "s" };
-            let (record, owner) = (self.signal.record_name(), level.owner(self.signal));
-            let clause = expected.as_deref().unwrap_or_else(|| reason.clause());
-            write!(
-                f,
-                "{separator}{records} {record}{plural} dropped: {owner} attribute {attribute:?} {clause}"
-            )?;
+            let (counted, fate) = (reason.counts(self.signal), fate.clause());
+            write!(f, "{separator}{records} {counted}{plural} {fate}: ")?;
+            if let Some(attribute) = attribute {
+                write!(f, "{} attribute {attribute:?} ", level.owner(self.signal))?;
+            }
+            f.write_str(detail.as_deref().unwrap_or_else(|| reason.clause()))?;
         }
         match &self.example {
             Some(name) => write!(f, " (first at resource service.name={name:?})"),

@@ -75,14 +75,16 @@ const fn failure(status: u16) -> (u16, Code) {
 
 /// What the sender is told of a backend's reply.
 ///
-/// `dropped` is what the gate took out of the request before; `nothing` says that there was no
+/// `violations` is what broke a rule in the request before; `nothing` says that there was no
 /// record in it to begin with, which OTLP calls a success, Loki a 422, and Mimir, for a metric without
 /// data points, a 400.
 #[must_use]
-pub fn told(reply: &BackendReply<'_>, dropped: Option<&Violations>, nothing: bool) -> Told {
+pub fn told(reply: &BackendReply<'_>, violations: Option<&Violations>, nothing: bool) -> Told {
     match reply.status {
-        200..=299 => Told::Success(stored(reply).with_dropped(dropped)),
-        400 | 422 if nothing => Told::Success(ExportResponse::default()),
+        200..=299 => Told::Success(stored(reply).with_violations(violations)),
+        400 | 422 if nothing => {
+            Told::Success(ExportResponse::default().with_violations(violations))
+        }
         _ => Told::Failure(failed(reply)),
     }
 }
@@ -92,6 +94,8 @@ pub fn told(reply: &BackendReply<'_>, dropped: Option<&Violations>, nothing: boo
 fn stored(reply: &BackendReply<'_>) -> ExportResponse {
     if is_type(reply.content_type, b"application/x-protobuf") {
         ExportResponse::decode(reply.body).unwrap_or_default()
+    } else if is_type(reply.content_type, b"application/json") {
+        ExportResponse::from_json(reply.body).unwrap_or_default()
     } else {
         ExportResponse::default()
     }
@@ -117,12 +121,17 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
 }
 
 /// What the backend said, wherever it put it: a `Status` in protobuf (Loki sends it as
-/// `application/octet-stream`), or text.
+/// `application/octet-stream`), one in JSON, or text.
 fn message(reply: &BackendReply<'_>) -> String {
     let is = |expected| is_type(reply.content_type, expected);
     if is(b"application/x-protobuf") || is(b"application/octet-stream") {
         return Status::decode(reply.body)
             .map(|status| one_line(&status.message))
+            .unwrap_or_default();
+    }
+    if is(b"application/json") {
+        return Status::message_from_json(reply.body)
+            .map(|message| one_line(&message))
             .unwrap_or_default();
     }
     if reply.content_type.starts_with(b"text/plain") {

@@ -1,6 +1,8 @@
 //! The reply to an export: `Export{Logs,Metrics,Trace}ServiceResponse`, which are alike on the wire.
 
 use prost::Message;
+use serde_json::{Map, Value, json};
+use sluice_otlp::Signal;
 use sluice_records::Violations;
 
 use crate::text::{join, one_line};
@@ -16,7 +18,7 @@ pub struct ExportResponse {
 /// `Export*PartialSuccess`.
 #[derive(Clone, PartialEq, Message)]
 pub struct PartialSuccess {
-    /// `rejected_log_records`, `rejected_data_points` or `rejected_spans`.
+    /// `rejected_log_records`, `rejected_data_points`, `rejected_spans` or `rejected_profiles`.
     #[prost(int64, tag = "1")]
     pub rejected: i64,
     /// Why, for a person; alone, with nothing rejected, it is a warning.
@@ -24,14 +26,24 @@ pub struct PartialSuccess {
     pub error_message: String,
 }
 
+/// The names of the count in OTLP/JSON, by signal.
+const fn rejected_name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Logs => "rejectedLogRecords",
+        Signal::Metrics => "rejectedDataPoints",
+        Signal::Profiles => "rejectedProfiles",
+        Signal::Traces => "rejectedSpans",
+    }
+}
+
 impl ExportResponse {
-    /// The reply with what the gate dropped added to what the backend rejected: counts summed,
-    /// messages joined. A partial success that says nothing is unset.
+    /// The reply with what the gate has to say of the request added to what the backend says:
+    /// counts summed, messages joined. A partial success that says nothing is unset.
     #[must_use]
-    pub fn with_dropped(self, dropped: Option<&Violations>) -> Self {
+    pub fn with_violations(self, violations: Option<&Violations>) -> Self {
         let backend = self.partial_success.unwrap_or_default();
-        let (count, message) = dropped.map_or((0, String::new()), |violations| {
-            (i64::try_from(violations.records()).unwrap_or(i64::MAX), violations.to_string())
+        let (count, message) = violations.map_or((0, String::new()), |violations| {
+            (i64::try_from(violations.dropped()).unwrap_or(i64::MAX), violations.to_string())
         });
         let merged = PartialSuccess {
             rejected: backend.rejected.max(0).saturating_add(count),
@@ -39,5 +51,75 @@ impl ExportResponse {
         };
         let says_nothing = merged.rejected == 0 && merged.error_message.is_empty();
         Self { partial_success: (!says_nothing).then_some(merged) }
+    }
+
+    /// The reply as OTLP/JSON has it; a 64-bit integer is a string there.
+    #[must_use]
+    pub fn to_json(&self, signal: Signal) -> Vec<u8> {
+        let json = match &self.partial_success {
+            None => json!({}),
+            Some(PartialSuccess { rejected, error_message }) => json!({"partialSuccess": {
+                rejected_name(signal): rejected.to_string(),
+                "errorMessage": error_message,
+            }}),
+        };
+        json.to_string().into_bytes()
+    }
+
+    /// Reads a reply in JSON, its names as the specification has them or, as Go's own encoder may
+    /// write them, as the protobuf files do. `None` if it is no JSON object.
+    #[must_use]
+    pub fn from_json(json: &[u8]) -> Option<Self> {
+        let response: Map<String, Value> = serde_json::from_slice(json).ok()?;
+        let partial = ["partialSuccess", "partial_success"].iter().find_map(|n| response.get(*n));
+        let Some(Value::Object(partial)) = partial else { return Some(Self::default()) };
+        let count = partial.iter().find(|(name, _)| name.starts_with("rejected"));
+        let rejected = match count.map(|(_, count)| count) {
+            Some(Value::Number(count)) => count.as_i64(),
+            Some(Value::String(count)) => count.parse().ok(),
+            _ => None,
+        };
+        let message = ["errorMessage", "error_message"].iter().find_map(|n| partial.get(*n));
+        let partial_success = PartialSuccess {
+            rejected: rejected.unwrap_or_default(),
+            error_message: message.and_then(Value::as_str).unwrap_or_default().to_owned(),
+        };
+        Some(Self { partial_success: Some(partial_success) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_in_json_is_read_back() {
+        let full = ExportResponse::default();
+        assert_eq!(full.to_json(Signal::Logs), b"{}");
+        assert_eq!(ExportResponse::from_json(b"{}"), Some(full));
+        let partial_success =
+            Some(PartialSuccess { rejected: 3, error_message: "\"cart\"".to_owned() });
+        let partial = ExportResponse { partial_success };
+        for signal in Signal::ALL {
+            assert_eq!(ExportResponse::from_json(&partial.to_json(signal)), Some(partial.clone()));
+        }
+        let json: Value = serde_json::from_slice(&partial.to_json(Signal::Traces)).unwrap();
+        assert_eq!(json["partialSuccess"]["rejectedSpans"], "3");
+    }
+
+    #[test]
+    fn what_a_backend_writes_in_json_is_read() {
+        for (json, rejected, message) in [
+            (r#"{"partialSuccess":{}}"#, 0, ""),
+            (r#"{"partialSuccess":{"rejectedSpans":2}}"#, 2, ""),
+            (r#"{"partial_success":{"rejected_data_points":"7","error_message":"old"}}"#, 7, "old"),
+            (r#"{"partialSuccess":{"rejectedSpans":"many"}}"#, 0, ""),
+        ] {
+            let read = ExportResponse::from_json(json.as_bytes()).unwrap();
+            let partial = read.partial_success.unwrap();
+            assert_eq!((partial.rejected, partial.error_message.as_str()), (rejected, message));
+        }
+        assert_eq!(ExportResponse::from_json(b"\xff"), None);
+        assert_eq!(ExportResponse::from_json(b"[]"), None);
     }
 }

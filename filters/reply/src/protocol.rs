@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use prost::Message;
-use sluice_otlp::grpc;
+use sluice_otlp::{Signal, grpc};
 use sluice_tenant::HeaderEdit;
 
 use crate::{Code, ExportResponse, Failure, Refusal, Status, Told};
@@ -65,13 +65,13 @@ impl Protocol {
     /// The reply to a request whose backend sent headers alone, or was not asked. `None` if this
     /// protocol cannot say it without a body in the reply: success over gRPC.
     #[must_use]
-    pub fn answer(self, told: &Told) -> Option<LocalReply> {
+    pub fn answer(self, told: &Told, signal: Signal) -> Option<LocalReply> {
         match (self, told) {
             (Self::Grpc, Told::Success(_)) => None,
             (_, Told::Success(response)) => Some(LocalReply::Http {
                 status: 200,
                 headers: vec![("content-type", self.content_type().to_owned())],
-                body: response.encode_to_vec(),
+                body: self.encode_response(response, signal),
             }),
             (_, Told::Failure(failure)) => {
                 let headers = retry_after(failure).into_iter().collect();
@@ -102,7 +102,7 @@ impl Protocol {
 
     /// The body, and over gRPC the trailers, that tell the sender.
     #[must_use]
-    pub fn write(self, told: &Told) -> Written {
+    pub fn write(self, told: &Told, signal: Signal) -> Written {
         match (self, told) {
             (Self::Grpc, Told::Success(response)) => Written {
                 body: framed(response),
@@ -118,7 +118,7 @@ impl Protocol {
                 Written { body: Vec::new(), trailers }
             }
             (_, Told::Success(response)) => {
-                Written { body: response.encode_to_vec(), ..Written::default() }
+                Written { body: self.encode_response(response, signal), ..Written::default() }
             }
             (_, Told::Failure(failure)) => {
                 Written { body: self.encode(&failure.status()), ..Written::default() }
@@ -144,6 +144,13 @@ impl Protocol {
         match self {
             Self::HttpJson => status.to_json(),
             Self::Grpc | Self::HttpProtobuf => status.encode_to_vec(),
+        }
+    }
+
+    fn encode_response(self, response: &ExportResponse, signal: Signal) -> Vec<u8> {
+        match self {
+            Self::HttpJson => response.to_json(signal),
+            Self::Grpc | Self::HttpProtobuf => response.encode_to_vec(),
         }
     }
 

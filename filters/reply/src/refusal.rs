@@ -1,6 +1,12 @@
 //! Every reason for which the gate itself refuses a request, and the one table of what it answers.
 
-use sluice_otlp::{Signal, content::DecodeError, grpc::FrameError, wire::Malformed};
+use sluice_otlp::{
+    Signal,
+    content::DecodeError,
+    grpc::FrameError,
+    limits::{OverLimit, Unreadable},
+    wire::Malformed,
+};
 use sluice_records::Violations;
 use sluice_senders::{NoIdentity, NotAdmitted};
 use sluice_tenant::NoTenant;
@@ -69,6 +75,12 @@ pub enum Refusal {
     /// The worker has no memory for the decoded body; another moment may.
     #[error("this gateway has no memory for the request at the moment: send it again later")]
     NoMemory,
+    /// The request is over a limit that is none of its bytes.
+    #[error("the request is too large to be checked: {0}")]
+    OverLimit(OverLimit),
+    /// A record broke a rule for which the whole request is refused.
+    #[error("nothing was stored: {0}")]
+    Violation(Violations),
     /// The sender may not send.
     #[error(transparent)]
     NotAdmitted(#[from] NotAdmitted),
@@ -77,7 +89,8 @@ pub enum Refusal {
     NoTenant(#[from] NoTenant),
     /// The path is not OTLP's.
     #[error(
-        "{0:?} is not an OTLP path: use /v1/logs, /v1/metrics or /v1/traces, or the Export method \
+        "{0:?} is not an OTLP path: use /v1/logs, /v1/metrics, /v1/traces or \
+         /v1development/profiles, or the Export method \
          of OTLP's gRPC services"
     )]
     Path(String),
@@ -132,6 +145,17 @@ impl Refusal {
             Self::Malformed { .. } => row(400, Code::InvalidArgument, "malformed"),
             Self::Trailers => row(400, Code::InvalidArgument, "trailers"),
             Self::AllDropped(_) => row(400, Code::InvalidArgument, "all_dropped"),
+            Self::OverLimit(OverLimit::Attributes { .. }) => {
+                row(400, Code::InvalidArgument, "too_many_attributes")
+            }
+            Self::OverLimit(OverLimit::Bytes { .. }) => {
+                row(413, Code::ResourceExhausted, "grown_too_large")
+            }
+            Self::OverLimit(OverLimit::Depth { .. }) => row(400, Code::InvalidArgument, "too_deep"),
+            Self::OverLimit(OverLimit::Records { .. }) => {
+                row(413, Code::ResourceExhausted, "too_many_records")
+            }
+            Self::Violation(_) => row(400, Code::InvalidArgument, "violation"),
             Self::NoMemory => row(503, Code::Unavailable, "no_memory"),
         }
     }
@@ -152,6 +176,17 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> Status {
         Status::new(self.row().grpc, one_line(&self.to_string()))
+    }
+}
+
+impl Refusal {
+    /// The refusal of a request of `signal` that cannot be read to its end.
+    #[must_use]
+    pub const fn unreadable(unreadable: Unreadable, signal: Signal) -> Self {
+        match unreadable {
+            Unreadable::Malformed(malformed) => Self::Malformed { signal, malformed },
+            Unreadable::OverLimit(over) => Self::OverLimit(over),
+        }
     }
 }
 
@@ -199,6 +234,10 @@ mod tests {
             (Refusal::Undecodable("x".into()), 400, Code::InvalidArgument),
             (Refusal::Malformed { signal: Signal::Logs, malformed }, 400, Code::InvalidArgument),
             (Refusal::Trailers, 400, Code::InvalidArgument),
+            (Refusal::OverLimit(OverLimit::Attributes { limit: 1 }), 400, Code::InvalidArgument),
+            (Refusal::OverLimit(OverLimit::Bytes { limit: 1 }), 413, Code::ResourceExhausted),
+            (Refusal::OverLimit(OverLimit::Depth { limit: 1 }), 400, Code::InvalidArgument),
+            (Refusal::OverLimit(OverLimit::Records { limit: 1 }), 413, Code::ResourceExhausted),
             (Refusal::NoMemory, 503, Code::Unavailable),
         ] {
             assert_eq!(refusal.http_status(), http, "{refusal}");

@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use prost::Message;
+use serde_json::{Map, Value};
 
 /// The codes of gRPC that the gate uses (`google/rpc/code.proto`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,5 +108,11 @@ impl Status {
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::json!({ "code": self.code, "message": self.message }).to_string().into_bytes()
+    }
+
+    /// The message of a status in JSON, if it has one.
+    pub(crate) fn message_from_json(json: &[u8]) -> Option<String> {
+        let status: Map<String, Value> = serde_json::from_slice(json).ok()?;
+        status.get("message")?.as_str().map(str::to_owned)
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use sluice_otlp::Signal;
+use sluice_records::BackendTraits;
 use sluice_tenant::HeaderEdit;
 
 /// The header by which Envoy finds the backend: a route's `cluster_header`, or a match in a
@@ -19,6 +20,8 @@ pub enum Kind {
     Loki,
     /// Grafana Mimir, for metrics.
     Mimir,
+    /// Grafana Pyroscope, for profiles.
+    Pyroscope,
     /// Grafana Tempo, for traces, by its OTLP/HTTP receiver.
     Tempo,
 }
@@ -30,6 +33,7 @@ impl Kind {
         match self {
             Self::Loki => Signal::Logs,
             Self::Mimir => Signal::Metrics,
+            Self::Pyroscope => Signal::Profiles,
             Self::Tempo => Signal::Traces,
         }
     }
@@ -40,6 +44,7 @@ impl Kind {
         match self {
             Self::Loki => "/otlp/v1/logs",
             Self::Mimir => "/otlp/v1/metrics",
+            Self::Pyroscope => "/v1development/profiles",
             Self::Tempo => "/v1/traces",
         }
     }
@@ -50,17 +55,8 @@ impl Kind {
         match self {
             Self::Loki => "loki",
             Self::Mimir => "mimir",
+            Self::Pyroscope => "pyroscope",
             Self::Tempo => "tempo",
-        }
-    }
-
-    /// Whether it reads `source.name`, `source_name` and `source-name` as one label, so that one
-    /// spelling can stand in another's place.
-    #[must_use]
-    pub const fn folds_attribute_names(self) -> bool {
-        match self {
-            Self::Loki | Self::Mimir => true,
-            Self::Tempo => false,
         }
     }
 }
@@ -70,6 +66,7 @@ impl Kind {
 pub struct Backend {
     pub(crate) kind: Kind,
     pub(crate) cluster: String,
+    pub(crate) traits: BackendTraits,
 }
 
 impl Backend {
@@ -77,6 +74,12 @@ impl Backend {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What is known of how it reads records.
+    #[must_use]
+    pub const fn traits(&self) -> &BackendTraits {
+        &self.traits
     }
 
     /// The edits that send an OTLP request there over HTTP. The reply is read by the gate, so it

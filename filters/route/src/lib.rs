@@ -2,6 +2,7 @@
 
 mod backend;
 mod routes;
+mod traits;
 
 pub use backend::{BACKEND_HEADER, Backend, Kind, PROTOBUF};
 pub use routes::{BackendConfig, BackendsConfig, Routes};

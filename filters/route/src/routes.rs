@@ -4,7 +4,10 @@ use serde::Deserialize;
 use sluice_otlp::Signal;
 use sluice_senders::ConfigProblem;
 
-use crate::{Backend, Kind};
+use crate::{
+    Backend, Kind,
+    traits::{LabelsConfig, ScopeAttributes},
+};
 
 /// The section `backends` as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -12,18 +15,25 @@ use crate::{Backend, Kind};
 pub struct BackendsConfig {
     logs: Option<BackendConfig>,
     metrics: Option<BackendConfig>,
+    profiles: Option<BackendConfig>,
     traces: Option<BackendConfig>,
 }
 
 /// One backend as it is written.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct BackendConfig {
     /// Whose contract it keeps.
-    kind: Kind,
+    pub(crate) kind: Kind,
     /// What goes into the header that Envoy routes by: a cluster's name, or whatever a route
     /// matches on.
     cluster: String,
+    /// Loki: the resource attributes that become labels.
+    pub(crate) labels: Option<LabelsConfig>,
+    /// Loki: whether it keeps the attributes of scopes; it does, if left out.
+    pub(crate) scope_attributes: Option<ScopeAttributes>,
+    /// Mimir: whether it takes delta temporality; it does not, if left out.
+    pub(crate) takes_delta: Option<bool>,
 }
 
 /// The backend of each signal; a signal that has none is refused.
@@ -31,6 +41,7 @@ pub struct BackendConfig {
 pub struct Routes {
     logs: Option<Backend>,
     metrics: Option<Backend>,
+    profiles: Option<Backend>,
     traces: Option<Backend>,
 }
 
@@ -42,26 +53,31 @@ impl BackendsConfig {
     pub fn compile(self, path: &str) -> Result<Routes, Vec<ConfigProblem>> {
         let mut problems = Vec::new();
         let mut backend = |signal: Signal, config: Option<BackendConfig>| {
-            let BackendConfig { kind, cluster } = config?;
+            let config = config?;
+            let kind = config.kind;
             let path = format!("{path}.{}", signal.as_str());
             if kind.signal() != signal {
                 let (kind, stores) = (kind.as_str(), kind.signal().as_str());
                 let message = format!("{kind} stores {stores}, not {}", signal.as_str());
                 problems.push(ConfigProblem::new(format!("{path}.kind"), message));
             }
+            let traits = config.traits(&path, &mut problems);
+            let cluster = config.cluster;
             if cluster.is_empty() || !cluster.bytes().all(|byte| byte.is_ascii_graphic()) {
                 let message = format!("{cluster:?} cannot be a header's value: name a cluster");
                 problems.push(ConfigProblem::new(format!("{path}.cluster"), message));
             }
-            Some(Backend { kind, cluster })
+            Some(Backend { kind, cluster, traits })
         };
         let routes = Routes {
             logs: backend(Signal::Logs, self.logs),
             metrics: backend(Signal::Metrics, self.metrics),
+            profiles: backend(Signal::Profiles, self.profiles),
             traces: backend(Signal::Traces, self.traces),
         };
         if Signal::ALL.into_iter().all(|signal| routes.pick(signal).is_none()) {
-            let message = "no signal has a backend: name at least one of logs, metrics and traces";
+            let message =
+                "no signal has a backend: name at least one of logs, metrics, traces and profiles";
             problems.push(ConfigProblem::new(path, message));
         }
         if problems.is_empty() { Ok(routes) } else { Err(problems) }
@@ -75,6 +91,7 @@ impl Routes {
         match signal {
             Signal::Logs => self.logs.as_ref(),
             Signal::Metrics => self.metrics.as_ref(),
+            Signal::Profiles => self.profiles.as_ref(),
             Signal::Traces => self.traces.as_ref(),
         }
     }
@@ -85,7 +102,9 @@ mod tests {
     use super::*;
 
     fn backend(kind: Kind, cluster: &str) -> Option<BackendConfig> {
-        Some(BackendConfig { kind, cluster: cluster.to_owned() })
+        let cluster = cluster.to_owned();
+        let (labels, scope_attributes, takes_delta) = (None, None, None);
+        Some(BackendConfig { kind, cluster, labels, scope_attributes, takes_delta })
     }
 
     #[test]
@@ -94,12 +113,21 @@ mod tests {
             logs: backend(Kind::Mimir, "loki"),
             metrics: backend(Kind::Mimir, "mi\r\nmir"),
             traces: backend(Kind::Tempo, ""),
+            profiles: Some(BackendConfig {
+                takes_delta: Some(true),
+                ..backend(Kind::Pyroscope, "pyroscope").unwrap()
+            }),
         };
         let problems = config.compile("backends").unwrap_err();
         let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
         assert_eq!(
             paths,
-            ["backends.logs.kind", "backends.metrics.cluster", "backends.traces.cluster"]
+            [
+                "backends.logs.kind",
+                "backends.metrics.cluster",
+                "backends.profiles.takesDelta",
+                "backends.traces.cluster"
+            ]
         );
     }
 
@@ -113,6 +141,7 @@ mod tests {
         let config = BackendsConfig {
             logs: backend(Kind::Loki, "logs-cell-1"),
             metrics: None,
+            profiles: None,
             traces: backend(Kind::Tempo, "tempo"),
         };
         let routes = config.compile("backends").unwrap();

@@ -134,6 +134,8 @@ pub enum SignalName {
     Logs,
     /// Data points.
     Metrics,
+    /// Profiles.
+    Profiles,
     /// Spans.
     Traces,
 }
@@ -143,6 +145,7 @@ impl From<SignalName> for Signal {
         match name {
             SignalName::Logs => Self::Logs,
             SignalName::Metrics => Self::Metrics,
+            SignalName::Profiles => Self::Profiles,
             SignalName::Traces => Self::Traces,
         }
     }

@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow, bail};
 use opentelemetry_proto::tonic::{
     collector::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        profiles::v1development::ExportProfilesServiceRequest,
         trace::v1::ExportTraceServiceRequest,
     },
     common::v1::{
@@ -15,6 +16,7 @@ use opentelemetry_proto::tonic::{
         Metric as OtlpMetric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary,
         SummaryDataPoint, metric::Data,
     },
+    profiles::v1development::{Profile, ProfilesDictionary, ResourceProfiles, ScopeProfiles},
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
@@ -70,6 +72,8 @@ struct Metric {
     name: Option<String>,
     kind: Option<MetricKind>,
     #[serde(default)]
+    temporality: Temporality,
+    #[serde(default)]
     points: Records,
 }
 
@@ -81,6 +85,16 @@ enum MetricKind {
     Histogram,
     Sum,
     Summary,
+}
+
+/// `AggregationTemporality`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Temporality {
+    Unspecified,
+    Delta,
+    #[default]
+    Cumulative,
 }
 
 /// An export request of these entries, in protobuf.
@@ -97,6 +111,11 @@ pub fn encode(signal: Signal, entries: &[Entry]) -> Result<Vec<u8>> {
             let resource_metrics = entries.iter().map(Entry::metrics).collect::<Result<_>>()?;
             ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
         }
+        Signal::Profiles => {
+            let resource_profiles = entries.iter().map(Entry::profiles).collect::<Result<_>>()?;
+            let dictionary = Some(ProfilesDictionary::default());
+            ExportProfilesServiceRequest { resource_profiles, dictionary }.encode_to_vec()
+        }
         Signal::Traces => {
             let resource_spans = entries.iter().map(Entry::spans).collect::<Result<_>>()?;
             ExportTraceServiceRequest { resource_spans }.encode_to_vec()
@@ -112,6 +131,7 @@ pub fn describe(signal: Signal, message: &[u8]) -> Result<String> {
     Ok(match signal {
         Signal::Logs => format!("{:#?}", ExportLogsServiceRequest::decode(message)?),
         Signal::Metrics => format!("{:#?}", ExportMetricsServiceRequest::decode(message)?),
+        Signal::Profiles => format!("{:#?}", ExportProfilesServiceRequest::decode(message)?),
         Signal::Traces => format!("{:#?}", ExportTraceServiceRequest::decode(message)?),
     })
 }
@@ -138,6 +158,16 @@ impl Entry {
         Ok(ResourceLogs {
             resource: self.resource()?,
             scope_logs: vec![scope_logs],
+            ..Default::default()
+        })
+    }
+
+    fn profiles(&self) -> Result<ResourceProfiles> {
+        let profiles = self.records.otlp()?.into_iter().map(|_| Profile::default()).collect();
+        let scope_profiles = ScopeProfiles { scope: self.scope()?, profiles, ..Default::default() };
+        Ok(ResourceProfiles {
+            resource: self.resource()?,
+            scope_profiles: vec![scope_profiles],
             ..Default::default()
         })
     }
@@ -184,21 +214,23 @@ impl Metric {
                     .collect()
             };
         }
+        let aggregation_temporality = self.temporality as i32;
         let data = self.kind.map(|kind| -> Result<Data> {
             Ok(match kind {
                 MetricKind::ExponentialHistogram => {
                     Data::ExponentialHistogram(ExponentialHistogram {
                         data_points: points!(ExponentialHistogramDataPoint),
-                        ..Default::default()
+                        aggregation_temporality,
                     })
                 }
                 MetricKind::Gauge => Data::Gauge(Gauge { data_points: points!(NumberDataPoint) }),
                 MetricKind::Histogram => Data::Histogram(Histogram {
                     data_points: points!(HistogramDataPoint),
-                    ..Default::default()
+                    aggregation_temporality,
                 }),
                 MetricKind::Sum => {
-                    Data::Sum(Sum { data_points: points!(NumberDataPoint), ..Default::default() })
+                    let data_points = points!(NumberDataPoint);
+                    Data::Sum(Sum { data_points, aggregation_temporality, ..Default::default() })
                 }
                 MetricKind::Summary => {
                     Data::Summary(Summary { data_points: points!(SummaryDataPoint) })

@@ -144,7 +144,7 @@ pub fn reply(case: &Case) -> Result<WireReply> {
     let backend = &case.backend;
     let (status, content_type, stored) = match Signal::from(case.request.signal) {
         Signal::Logs => (204, None, None),
-        Signal::Metrics => (200, Some(PROTOBUF), None),
+        Signal::Metrics | Signal::Profiles => (200, Some(PROTOBUF), None),
         Signal::Traces => (200, Some(PROTOBUF), Some(vec![0x0a, 0x00])),
     };
     let Some(status) = backend.status.filter(|status| *status != 204) else {

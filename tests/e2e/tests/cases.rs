@@ -114,6 +114,7 @@ async fn run(
     let backend = match request.signal {
         Signal::Logs => Backend::Loki,
         Signal::Metrics => Backend::Mimir,
+        Signal::Profiles => anyhow::bail!("there is no stand-in of Pyroscope"),
         Signal::Traces => Backend::Tempo,
     };
     let store = stack.backends().store();

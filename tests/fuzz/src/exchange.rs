@@ -223,7 +223,7 @@ fn reply(sent: Sent, exchange: &Exchange) -> Told {
 fn records(count: Count) -> u64 {
     match count {
         Count::RecordsDropped { records, .. } => records,
-        Count::Request { .. } => 0,
+        Count::Request { .. } | Count::RecordsWouldDrop { .. } => 0,
     }
 }
 

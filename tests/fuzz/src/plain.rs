@@ -10,7 +10,10 @@ use opentelemetry_proto::tonic::{
 };
 use prost::{DecodeError, Message};
 use sluice_otlp::Signal;
-use sluice_records::{Level, Reason, RecordsConfig, RuleSet, Spelling, Violation};
+use sluice_records::{
+    BackendTraits, Fate, Level, Precedence, Reason, RecordsConfig, Refuses, RuleSet, Spelling,
+    Violation,
+};
 
 /// Attributes that a record must have, each with the level on which it must have it.
 pub type Rules = [(&'static str, Level)];
@@ -39,7 +42,14 @@ pub fn compiled(rules: &Rules, spelling: Spelling) -> RuleSet {
         .collect();
     let config: RecordsConfig = serde_json::from_value(serde_json::json!({ "require": require }))
         .expect("the section has the right shape");
-    config.compile("records", false, |_| spelling).expect("the rules are rules")
+    let backend = BackendTraits {
+        name: "the backend",
+        spelling,
+        precedence: Precedence::None,
+        refuses: Refuses::default(),
+        labels: None,
+    };
+    config.compile("records", false, |_| Some(backend.clone())).expect("the rules are rules")
 }
 
 /// What is left of a request.
@@ -68,6 +78,7 @@ pub fn filter(
     let message = match signal {
         Signal::Logs => filter.logs(ExportLogsServiceRequest::decode(message)?),
         Signal::Metrics => filter.metrics(ExportMetricsServiceRequest::decode(message)?),
+        Signal::Profiles => unreachable!("profiles have no plain way"),
         Signal::Traces => filter.traces(ExportTraceServiceRequest::decode(message)?),
     };
     Ok(Filtered { message, kept: filter.kept, dropped: filter.dropped })
@@ -81,6 +92,7 @@ pub fn normal(signal: Signal, message: &[u8]) -> Result<Vec<u8>, DecodeError> {
     Ok(match signal {
         Signal::Logs => ExportLogsServiceRequest::decode(message)?.encode_to_vec(),
         Signal::Metrics => ExportMetricsServiceRequest::decode(message)?.encode_to_vec(),
+        Signal::Profiles => unreachable!("profiles have no plain way"),
         Signal::Traces => ExportTraceServiceRequest::decode(message)?.encode_to_vec(),
     })
 }
@@ -178,20 +190,15 @@ impl Filter<'_> {
             return true;
         };
         let same = |violation: &&mut Violation| {
-            (violation.attribute.as_str(), violation.level, violation.reason)
-                == (attribute, level, reason)
+            (violation.attribute.as_deref(), violation.level, violation.reason)
+                == (Some(attribute), level, reason)
         };
         match self.dropped.iter_mut().find(same) {
             Some(violation) => violation.records += 1,
             None => {
-                let attribute = attribute.to_owned();
-                self.dropped.push(Violation {
-                    attribute,
-                    level,
-                    reason,
-                    expected: None,
-                    records: 1,
-                });
+                let attribute = Some(attribute.to_owned());
+                let (fate, detail, records) = (Fate::Dropped, None, 1);
+                self.dropped.push(Violation { attribute, level, reason, fate, detail, records });
             }
         }
         false
@@ -202,7 +209,13 @@ impl Filter<'_> {
 fn broken(attributes: &[KeyValue], name: &str, spelling: Spelling) -> Option<Reason> {
     let label = |key: &str| match spelling {
         Spelling::Exact => key.to_owned(),
-        Spelling::Folded => key.replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
+        Spelling::Folded | Spelling::Flattened => {
+            let mut label = key.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+            while label.contains("__") {
+                label = label.replace("__", "_");
+            }
+            label
+        }
     };
     let alike: Vec<_> = attributes.iter().filter(|a| label(&a.key) == label(name)).collect();
     match alike[..] {

@@ -3,8 +3,10 @@
 use crate::{
     Signal,
     attributes::Attributes,
-    splice::{Below, Policy, splice},
-    wire::{Fault, Malformed},
+    limits::Unreadable,
+    policy::{Below, Policy, Reads, Rewrite},
+    splice::{Record, request_of, splice},
+    wire::Fault,
 };
 use opentelemetry_proto::tonic::{
     collector::logs::v1::ExportLogsServiceRequest,
@@ -17,31 +19,39 @@ use prost::Message;
 /// Reads every attribute and drops nothing.
 struct ReadAll;
 
-fn read(mut attributes: Attributes<'_>) -> Result<(), Malformed> {
-    while let Some(attribute) = attributes.next_attribute()? {
+fn read(mut attributes: Attributes<'_>) -> Result<(), Unreadable> {
+    while let Some(attribute) = attributes.next_where(|_| true)? {
         attribute.value()?;
     }
     Ok(())
 }
 
 impl<'a> Policy<'a> for ReadAll {
-    fn reads_scopes(&self) -> bool {
-        true
+    type Error = Unreadable;
+    fn reads(&self) -> Reads {
+        Reads { scopes: true, ..Reads::default() }
     }
-    fn resource(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
+    fn resource(
+        &mut self,
+        attributes: Attributes<'a>,
+        _: &mut Rewrite,
+    ) -> Result<Below, Unreadable> {
         read(attributes).map(|()| Below::Look)
     }
-    fn scope(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
+    fn scope(&mut self, attributes: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
         read(attributes).map(|()| Below::Look)
     }
-    fn record(&mut self, attributes: Attributes<'a>) -> Result<bool, Malformed> {
-        read(attributes).map(|()| true)
+    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+        read(record.attributes()).map(|()| true)
     }
     fn dropped(&mut self, _: u64) {}
 }
 
 fn fault(bytes: &[u8], signal: Signal) -> Fault {
-    splice(bytes, 0, signal, &mut ReadAll).unwrap_err().fault
+    match splice(&request_of(bytes, 0, signal), &mut ReadAll) {
+        Err(Unreadable::Malformed(malformed)) => malformed.fault,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
@@ -95,19 +105,24 @@ fn a_value_of_two_types_is_refused() {
 fn a_list_of_unknown_fields_alone_is_empty() {
     struct Seen(Vec<bool>);
     impl<'a> Policy<'a> for Seen {
-        fn reads_scopes(&self) -> bool {
-            false
+        type Error = Unreadable;
+        fn reads(&self) -> Reads {
+            Reads { scopes: false, ..Reads::default() }
         }
-        fn resource(&mut self, mut attributes: Attributes<'a>) -> Result<Below, Malformed> {
-            while let Some(attribute) = attributes.next_attribute()? {
+        fn resource(
+            &mut self,
+            mut attributes: Attributes<'a>,
+            _: &mut Rewrite,
+        ) -> Result<Below, Unreadable> {
+            while let Some(attribute) = attributes.next_where(|_| true)? {
                 self.0.push(attribute.value()?.is_empty());
             }
             Ok(Below::Keep)
         }
-        fn scope(&mut self, _: Attributes<'a>) -> Result<Below, Malformed> {
+        fn scope(&mut self, _: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
             Ok(Below::Keep)
         }
-        fn record(&mut self, _: Attributes<'a>) -> Result<bool, Malformed> {
+        fn record(&mut self, _: &Record<'a>) -> Result<bool, Unreadable> {
             Ok(true)
         }
         fn dropped(&mut self, _: u64) {}
@@ -118,7 +133,7 @@ fn a_list_of_unknown_fields_alone_is_empty() {
         for (content, is_empty) in [(unknown.clone(), true), (entry, false)] {
             let request = resource_with(&field(2, &field(list, &content)));
             let mut seen = Seen(Vec::new());
-            splice(&request, 0, Signal::Logs, &mut seen).unwrap();
+            splice(&request_of(&request, 0, Signal::Logs), &mut seen).unwrap();
             assert_eq!(seen.0, [is_empty]);
         }
     }
@@ -156,22 +171,28 @@ fn a_resource_behind_its_scopes_is_found() {
 
     struct FoundFirst(bool);
     impl<'a> Policy<'a> for FoundFirst {
-        fn reads_scopes(&self) -> bool {
-            false
+        type Error = Unreadable;
+        fn reads(&self) -> Reads {
+            Reads { scopes: false, ..Reads::default() }
         }
-        fn resource(&mut self, mut attributes: Attributes<'a>) -> Result<Below, Malformed> {
-            self.0 = attributes.next_attribute()?.is_some_and(|found| found.key == b"source.name");
+        fn resource(
+            &mut self,
+            mut attributes: Attributes<'a>,
+            _: &mut Rewrite,
+        ) -> Result<Below, Unreadable> {
+            self.0 =
+                attributes.next_where(|_| true)?.is_some_and(|found| found.key() == b"source.name");
             Ok(Below::Keep)
         }
-        fn scope(&mut self, _: Attributes<'a>) -> Result<Below, Malformed> {
+        fn scope(&mut self, _: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
             Ok(Below::Keep)
         }
-        fn record(&mut self, _: Attributes<'a>) -> Result<bool, Malformed> {
+        fn record(&mut self, _: &Record<'a>) -> Result<bool, Unreadable> {
             Ok(true)
         }
         fn dropped(&mut self, _: u64) {}
     }
     let mut policy = FoundFirst(false);
-    assert!(splice(&request, 0, Signal::Logs, &mut policy).unwrap().kept);
+    assert!(splice(&request_of(&request, 0, Signal::Logs), &mut policy).unwrap().kept);
     assert!(policy.0);
 }

@@ -3,8 +3,9 @@
 use crate::{
     Signal,
     attributes::Attributes,
-    splice::{Below, Policy, Spliced, splice},
-    wire::Malformed,
+    limits::Unreadable,
+    policy::{Below, Policy, Reads, Rewrite, Spliced},
+    splice::{Record, request_of, splice},
 };
 use opentelemetry_proto::tonic::{
     collector::{
@@ -39,16 +40,16 @@ pub(super) struct Required {
     pub(super) dropped: u64,
 }
 
-fn has_it(mut attributes: Attributes<'_>) -> Result<bool, Malformed> {
+fn has_it(mut attributes: Attributes<'_>) -> Result<bool, Unreadable> {
     let mut found = false;
-    while let Some(attribute) = attributes.next_attribute()? {
-        found |= attribute.key == KEY.as_bytes() && !attribute.value()?.is_empty();
+    while let Some(attribute) = attributes.next_where(|_| true)? {
+        found |= attribute.key() == KEY.as_bytes() && !attribute.value()?.is_empty();
     }
     Ok(found)
 }
 
 impl Required {
-    fn below(&self, level: Level, attributes: Attributes<'_>) -> Result<Below, Malformed> {
+    fn below(&self, level: Level, attributes: Attributes<'_>) -> Result<Below, Unreadable> {
         Ok(if self.level != level {
             Below::Look
         } else if has_it(attributes)? {
@@ -60,17 +61,22 @@ impl Required {
 }
 
 impl<'a> Policy<'a> for Required {
-    fn reads_scopes(&self) -> bool {
-        self.level == Level::Scope
+    type Error = Unreadable;
+    fn reads(&self) -> Reads {
+        Reads { scopes: self.level == Level::Scope, ..Reads::default() }
     }
-    fn resource(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
+    fn resource(
+        &mut self,
+        attributes: Attributes<'a>,
+        _: &mut Rewrite,
+    ) -> Result<Below, Unreadable> {
         self.below(Level::Resource, attributes)
     }
-    fn scope(&mut self, attributes: Attributes<'a>) -> Result<Below, Malformed> {
+    fn scope(&mut self, attributes: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
         self.below(Level::Scope, attributes)
     }
-    fn record(&mut self, attributes: Attributes<'a>) -> Result<bool, Malformed> {
-        has_it(attributes)
+    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+        has_it(record.attributes())
     }
     fn dropped(&mut self, records: u64) {
         self.dropped += records;
@@ -79,10 +85,10 @@ impl<'a> Policy<'a> for Required {
 
 pub(super) fn spliced(bytes: &[u8], signal: Signal, level: Level) -> (Spliced, Vec<u8>) {
     let mut policy = Required { level, dropped: 0 };
-    let spliced = splice(bytes, 0, signal, &mut policy).unwrap();
+    let spliced = splice(&request_of(bytes, 0, signal), &mut policy).unwrap();
     assert_eq!(policy.dropped, spliced.dropped);
     let mut edited = bytes.to_vec();
-    spliced.edits.apply(&mut edited, 0);
+    spliced.edits.apply(&mut edited, 0).unwrap();
     (spliced, edited)
 }
 
@@ -352,9 +358,9 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..300), level in level()) {
         for signal in Signal::ALL {
             let mut policy = Required { level, dropped: 0 };
-            if let Ok(spliced) = splice(&bytes, 0, signal, &mut policy) {
+            if let Ok(spliced) = splice(&request_of(&bytes, 0, signal), &mut policy) {
                 let mut edited = bytes.clone();
-                spliced.edits.apply(&mut edited, 0);
+                spliced.edits.apply(&mut edited, 0).unwrap();
                 prop_assert!(edited.len() <= bytes.len());
             }
         }
@@ -369,8 +375,8 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = with;
         let mut policy = Required { level, dropped: 0 };
-        if let Ok(spliced) = splice(&bytes, 0, Signal::Logs, &mut policy) {
-            spliced.edits.apply(&mut bytes, 0);
+        if let Ok(spliced) = splice(&request_of(&bytes, 0, Signal::Logs), &mut policy) {
+            spliced.edits.apply(&mut bytes, 0).unwrap();
         }
     }
 }

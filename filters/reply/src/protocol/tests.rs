@@ -2,7 +2,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
 use prost::Message;
-use sluice_otlp::grpc;
+use sluice_otlp::{Signal, grpc};
 use sluice_tenant::HeaderEdit;
 
 use super::*;
@@ -56,9 +56,9 @@ fn a_partial_success_is_read_by_the_schema_of_its_signal() {
             error_message: "why".into(),
         }),
     };
-    let over_http = Protocol::HttpProtobuf.write(&partial());
+    let over_http = Protocol::HttpProtobuf.write(&partial(), Signal::Logs);
     assert_eq!(ExportLogsServiceResponse::decode(&over_http.body[..]).unwrap(), expected);
-    let over_grpc = Protocol::Grpc.write(&partial());
+    let over_grpc = Protocol::Grpc.write(&partial(), Signal::Logs);
     let message = grpc::read(&over_grpc.body).unwrap().message;
     assert_eq!(ExportLogsServiceResponse::decode(message).unwrap(), expected);
     assert_eq!(over_grpc.trailers, [("grpc-status", "0".to_owned())]);
@@ -66,7 +66,7 @@ fn a_partial_success_is_read_by_the_schema_of_its_signal() {
 
 #[test]
 fn a_failure_over_grpc_is_in_the_trailers_with_its_delay() {
-    let written = Protocol::Grpc.write(&throttled());
+    let written = Protocol::Grpc.write(&throttled(), Signal::Logs);
     assert!(written.body.is_empty());
     assert_eq!(written.trailers[0], ("grpc-status", "8".to_owned()));
     assert_eq!(
@@ -83,7 +83,7 @@ fn a_failure_over_http_is_in_the_status_with_its_delay() {
     assert!(edits.contains(&HeaderEdit::set(":status", "429")));
     assert_eq!(edits.last(), Some(&HeaderEdit::set("retry-after", "7")));
     let LocalReply::Http { status, headers, .. } =
-        Protocol::HttpProtobuf.answer(&throttled()).unwrap()
+        Protocol::HttpProtobuf.answer(&throttled(), Signal::Logs).unwrap()
     else {
         panic!("HTTP is answered over HTTP")
     };
@@ -92,8 +92,9 @@ fn a_failure_over_http_is_in_the_status_with_its_delay() {
 
 #[test]
 fn success_over_grpc_needs_a_body_to_say_it_in() {
-    assert_eq!(Protocol::Grpc.answer(&partial()), None);
-    let Some(LocalReply::Grpc { details: Some(_), .. }) = Protocol::Grpc.answer(&throttled())
+    assert_eq!(Protocol::Grpc.answer(&partial(), Signal::Logs), None);
+    let Some(LocalReply::Grpc { details: Some(_), .. }) =
+        Protocol::Grpc.answer(&throttled(), Signal::Logs)
     else {
         panic!("a failure over gRPC is trailers-only, with its delay")
     };

@@ -1,0 +1,37 @@
+//! How a request is written.
+
+use crate::wire::varint_bytes;
+
+/// The two formats of OTLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Protobuf in its binary form.
+    Protobuf,
+}
+
+impl Format {
+    /// An attribute with a text as its value, as it is written in this format: the content of a
+    /// `KeyValue`.
+    #[must_use]
+    pub fn attribute(self, key: &str, value: &str) -> Vec<u8> {
+        match self {
+            Self::Protobuf => {
+                let mut any_value = Vec::new();
+                push_field(&mut any_value, 1, value.as_bytes());
+                let mut attribute = Vec::new();
+                push_field(&mut attribute, 1, key.as_bytes());
+                push_field(&mut attribute, 2, &any_value);
+                attribute
+            }
+        }
+    }
+}
+
+/// Writes a length-delimited field; its number is under 16.
+pub(crate) fn push_field(message: &mut Vec<u8>, number: u32, content: &[u8]) {
+    const LENGTH_DELIMITED: u32 = 2;
+    message.extend(u8::try_from(number << 3 | LENGTH_DELIMITED));
+    let (length, count) = varint_bytes(content.len());
+    message.extend(length.iter().take(count));
+    message.extend_from_slice(content);
+}

@@ -1,0 +1,164 @@
+//! What decides over a request's records, and what it is shown of them. The same for protobuf and
+//! for JSON: a policy does not know how a request is written.
+
+use std::ops::Range;
+
+use crate::{
+    attributes::{Attribute, Attributes},
+    edits::Edits,
+    limits::Unreadable,
+    splice::Record,
+};
+
+/// Decides what stays. `'a` is the message: what is shown to the policy can be kept while it runs.
+pub trait Policy<'a> {
+    /// Why it stops reading: what cannot be read, and whatever reasons it has of its own.
+    type Error: From<Unreadable>;
+
+    /// What it has to be shown to decide; resources and records alone, if it does not say.
+    fn reads(&self) -> Reads {
+        Reads::default()
+    }
+
+    /// A resource, before anything beneath it.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if its attributes are, or a reason of the policy's own.
+    fn resource(
+        &mut self,
+        attributes: Attributes<'a>,
+        rewrite: &mut Rewrite,
+    ) -> Result<Below, Self::Error>;
+
+    /// Everything beneath a resource has been decided on, and this many records stay; where
+    /// [`Below::Keep`] was said they have not been counted, and this is not called.
+    fn left_resource(&mut self, kept: u64) {
+        let _: u64 = kept;
+    }
+
+    /// A scope, before its records, if [`Reads::scopes`].
+    ///
+    /// # Errors
+    /// [`Unreadable`] if its attributes are, or a reason of the policy's own.
+    fn scope(
+        &mut self,
+        attributes: Attributes<'a>,
+        rewrite: &mut Rewrite,
+    ) -> Result<Below, Self::Error>;
+
+    /// As [`Self::left_resource`], for a scope.
+    fn left_scope(&mut self, kept: u64) {
+        let _: u64 = kept;
+    }
+
+    /// A metric, before its data points, if [`Reads::metrics`]: whether they are looked at. Without
+    /// it they go, and [`Self::dropped`] is told how many.
+    ///
+    /// # Errors
+    /// A reason of the policy's own.
+    fn metric(&mut self, metric: Metric) -> Result<bool, Self::Error> {
+        let _: Metric = metric;
+        Ok(true)
+    }
+
+    /// A log record, span or data point: whether it stays.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is, or a reason of the policy's own.
+    fn record(&mut self, record: &Record<'a>) -> Result<bool, Self::Error>;
+
+    /// `records` records have gone because of the latest [`Below::Drop`] or `false`.
+    fn dropped(&mut self, records: u64);
+}
+
+/// What a [`Policy`] has to be shown beside resources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Scopes.
+    pub scopes: bool,
+    /// Metrics, with their kind and their temporality.
+    pub metrics: bool,
+}
+
+/// What becomes of the records beneath a resource or a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Below {
+    /// All of them stay, and are counted.
+    Count,
+    /// All of them go, unread.
+    Drop,
+    /// All of them stay, unread and uncounted.
+    Keep,
+    /// They are looked at one by one.
+    Look,
+}
+
+/// A metric, without its data points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// What kind of data it has, if any.
+    pub kind: Option<MetricKind>,
+    /// `AggregationTemporality`, 0 where it is not set; the last one where it is set twice, which
+    /// is how every decoder reads it.
+    pub temporality: u64,
+    /// How many data points it has; of kinds without a temporality, 1 stands for any number.
+    pub points: u64,
+}
+
+/// The kinds of metric data (`Metric.data`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// `ExponentialHistogram`.
+    ExponentialHistogram,
+    /// `Gauge`.
+    Gauge,
+    /// `Histogram`.
+    Histogram,
+    /// `Sum`.
+    Sum,
+    /// `Summary`.
+    Summary,
+}
+
+/// What is to change in the attributes of one resource or scope.
+#[derive(Clone, Debug, Default)]
+pub struct Rewrite {
+    pub(crate) taken: Vec<Range<usize>>,
+    pub(crate) put: Vec<Vec<u8>>,
+}
+
+impl Rewrite {
+    /// Takes an attribute away; attributes are taken in the order in which they lie.
+    pub fn take(&mut self, attribute: &Attribute<'_>) {
+        self.taken.push(attribute.span());
+    }
+
+    /// Puts an attribute behind the others: one that
+    /// [`Format::attribute`](crate::Format::attribute) has written, or [`Attribute::written`] has
+    /// given, in the request's own format.
+    pub fn put(&mut self, attribute: Vec<u8>) {
+        self.put.push(attribute);
+    }
+
+    /// Whether nothing is to change.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.taken.is_empty() && self.put.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.taken.clear();
+        self.put.clear();
+    }
+}
+
+/// What came of walking a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spliced {
+    /// What has to be done to the message.
+    pub edits: Edits,
+    /// Records that go.
+    pub dropped: u64,
+    /// Whether any record stays.
+    pub kept: bool,
+}

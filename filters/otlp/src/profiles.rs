@@ -1,0 +1,52 @@
+//! The texts of a profiles export, which keys and values refer to by number
+//! (`opentelemetry/proto/profiles/v1development/profiles.proto`, `ProfilesDictionary`).
+
+use crate::{
+    attributes::set_once,
+    limits::{OverLimit, ReadLimits, Unreadable},
+    wire::{Nested, Reader},
+};
+
+/// `ProfilesDictionary.string_table`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Strings<'a>(Vec<&'a [u8]>);
+
+/// `ExportProfilesServiceRequest.dictionary`.
+const DICTIONARY: u32 = 2;
+/// `ProfilesDictionary.string_table`.
+const STRING_TABLE: u32 = 5;
+
+impl<'a> Strings<'a> {
+    /// Reads the table of an export request; one without a dictionary has an empty one.
+    ///
+    /// # Errors
+    /// [`Unreadable`] for two dictionaries, or for more strings than records are allowed.
+    pub(crate) fn read(request: &Nested<'a>, limits: ReadLimits) -> Result<Self, Unreadable> {
+        let mut reader = Reader::nested(request);
+        let mut dictionary = None;
+        while let Some(field) = reader.next_field()? {
+            if field.number == DICTIONARY {
+                set_once(&mut dictionary, field.nested()?, &field)?;
+            }
+        }
+        let Some(dictionary) = dictionary else { return Ok(Self::default()) };
+        let limit = limits.records;
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut strings = Vec::new();
+        let mut reader = Reader::nested(&dictionary);
+        while let Some(field) = reader.next_field()? {
+            if field.number == STRING_TABLE {
+                if strings.len() >= most {
+                    return Err(OverLimit::Records { limit }.into());
+                }
+                strings.push(field.nested()?.bytes);
+            }
+        }
+        Ok(Self(strings))
+    }
+
+    /// The string at an index, if there is one.
+    pub(crate) fn get(&self, index: u64) -> Option<&'a [u8]> {
+        usize::try_from(index).ok().and_then(|index| self.0.get(index)).copied()
+    }
+}

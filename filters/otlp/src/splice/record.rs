@@ -1,0 +1,136 @@
+//! A record as a policy is shown it.
+
+use super::INT32;
+use crate::{
+    attributes::{Attributes, Context},
+    limits::Unreadable,
+    policy::MetricKind,
+    wire::{Nested, Reader, Value},
+};
+
+/// A log record, span, profile or data point.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    message: Nested<'a>,
+    kind: Kind,
+    context: Context<'a>,
+}
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    DataPoint(MetricKind),
+    LogRecord,
+    Profile,
+    Span,
+}
+
+impl Kind {
+    /// The number of the field that holds the attributes; 0 is none.
+    const fn attributes(self) -> u32 {
+        match self {
+            Self::LogRecord => 6,
+            Self::Span | Self::DataPoint(MetricKind::Histogram) => 9,
+            Self::DataPoint(MetricKind::Gauge | MetricKind::Sum | MetricKind::Summary) => 7,
+            Self::DataPoint(MetricKind::ExponentialHistogram) => 1,
+            // A profile refers to its attributes by number; no rule looks at them.
+            Self::Profile => 0,
+        }
+    }
+}
+
+const TRACE_ID_BYTES: usize = 16;
+const SPAN_ID_BYTES: usize = 8;
+
+impl<'a> Record<'a> {
+    #[inline]
+    pub(super) const fn new(message: Nested<'a>, kind: Kind, context: Context<'a>) -> Self {
+        Self { message, kind, context }
+    }
+
+    /// Its attributes.
+    #[inline]
+    #[must_use]
+    pub fn attributes(&self) -> Attributes<'a> {
+        Attributes::of(Some(self.message), self.kind.attributes(), self.context.clone())
+    }
+
+    /// Whether every id in it is one that OTLP allows: for a span, a trace id of 16 bytes and a span
+    /// id of 8, neither all zero; for its parent and its links, those or none. True for whatever
+    /// is no span.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is.
+    pub fn has_valid_ids(&self) -> Result<bool, Unreadable> {
+        if self.kind != Kind::Span {
+            return Ok(true);
+        }
+        let (mut trace, mut span) = (false, false);
+        let mut reader = Reader::nested(&self.message);
+        while let Some(field) = reader.next_field()? {
+            let valid = match field.number {
+                1 => {
+                    trace = is_id::<TRACE_ID_BYTES>(field.nested()?.bytes);
+                    trace
+                }
+                2 => {
+                    span = is_id::<SPAN_ID_BYTES>(field.nested()?.bytes);
+                    span
+                }
+                4 => has_length::<SPAN_ID_BYTES>(field.nested()?.bytes),
+                13 => link_has_valid_ids(&field.nested()?)?,
+                _ => true,
+            };
+            if !valid {
+                return Ok(false);
+            }
+        }
+        Ok(trace && span)
+    }
+
+    /// The scale of an exponential histogram's data point, 0 where it is not set; `None` for
+    /// whatever is none.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is.
+    pub fn scale(&self) -> Result<Option<i64>, Unreadable> {
+        const SCALE: u32 = 6;
+        if self.kind != Kind::DataPoint(MetricKind::ExponentialHistogram) {
+            return Ok(None);
+        }
+        let mut scale = 0;
+        let mut reader = Reader::nested(&self.message);
+        while let Some(field) = reader.next_field()? {
+            if let (SCALE, Value::Varint(zigzag)) = (field.number, field.value) {
+                let zigzag = zigzag & INT32;
+                scale = (zigzag >> 1).cast_signed() ^ (zigzag & 1).cast_signed().wrapping_neg();
+            }
+        }
+        Ok(Some(scale))
+    }
+}
+
+fn link_has_valid_ids(link: &Nested<'_>) -> Result<bool, Unreadable> {
+    let mut reader = Reader::nested(link);
+    while let Some(field) = reader.next_field()? {
+        let valid = match field.number {
+            1 => has_length::<TRACE_ID_BYTES>(field.nested()?.bytes),
+            2 => has_length::<SPAN_ID_BYTES>(field.nested()?.bytes),
+            _ => true,
+        };
+        if !valid {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether these are `LENGTH` bytes, and not all of them zero.
+fn is_id<const LENGTH: usize>(bytes: &[u8]) -> bool {
+    bytes.len() == LENGTH && bytes.iter().any(|byte| *byte != 0)
+}
+
+/// Whether these are `LENGTH` bytes, or none.
+const fn has_length<const LENGTH: usize>(bytes: &[u8]) -> bool {
+    bytes.is_empty() || bytes.len() == LENGTH
+}

@@ -1,0 +1,139 @@
+//! What the rules ask of one list of attributes.
+
+use sluice_otlp::{
+    attributes::{AnyValue, Attribute, Attributes},
+    limits::Unreadable,
+};
+use sluice_senders::Admitted;
+
+use crate::{
+    Level, OnViolation, Reason,
+    rule::SignalRules,
+    spelling::{Match, Name},
+    value::Expected,
+};
+
+/// The rules that look at the attributes of one level, as they stand for one sender.
+pub(crate) struct Asked<'r> {
+    questions: Vec<Question<'r>>,
+    /// What was found for each; kept so that no record costs an allocation.
+    found: Vec<Found>,
+    /// The watched rules that the latest attributes broke.
+    pub(crate) watched: Vec<(usize, Reason)>,
+}
+
+struct Question<'r> {
+    /// The rule's place in the list of all rules.
+    rule: usize,
+    name: &'r Name,
+    expected: Expected,
+    on_violation: OnViolation,
+}
+
+/// What a list of attributes has for a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    /// A spelling that is not the rule's.
+    Alias,
+    Empty,
+    /// A value that the rule does not allow.
+    Other,
+    /// A value that it does.
+    Value,
+    Several,
+}
+
+impl<'r> Asked<'r> {
+    /// What the rules ask of the attributes at `level`: those rules whose level it is, and those
+    /// whose attribute would be overridden by one there.
+    pub(crate) fn at(level: Level, rules: &'r SignalRules, sender: Option<&Admitted>) -> Self {
+        let question = |(index, rule): (usize, &'r crate::rule::Rule)| {
+            let expected = if rule.level == level {
+                rule.value.expected(sender)
+            } else if rule.is_overridden_by(level, rules.precedence) {
+                Expected::Nothing
+            } else {
+                return None;
+            };
+            let on_violation = rule.on_violation;
+            Some(Question { rule: index, name: &rule.name, expected, on_violation })
+        };
+        let questions = rules.required.iter().enumerate().filter_map(question).collect();
+        Self { questions, found: Vec::new(), watched: Vec::new() }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.questions.is_empty()
+    }
+
+    /// What a rule asks for, to complete `attribute "x" ..`.
+    pub(crate) fn expected(&self, rule: usize) -> Option<String> {
+        let question = self.questions.iter().find(|question| question.rule == rule)?;
+        Some(question.expected.to_string())
+    }
+
+    /// The first rule that attributes break, and how; watched rules go into [`Self::watched`]
+    /// instead.
+    #[inline]
+    pub(crate) fn broken_by(
+        &mut self,
+        mut attributes: Attributes<'_>,
+    ) -> Result<Option<(usize, Reason)>, Unreadable> {
+        let Self { questions, found, watched } = self;
+        found.clear();
+        found.resize(questions.len(), Found::Nothing);
+        let wanted = |key: &[u8]| questions.iter().any(|question| question.name.may_be(key));
+        while let Some(attribute) = attributes.next_where(wanted)? {
+            for (question, found) in questions.iter().zip(found.iter_mut()) {
+                let next = question.find_in(&attribute)?;
+                if next != Found::Nothing {
+                    *found = if *found == Found::Nothing { next } else { Found::Several };
+                }
+            }
+        }
+        watched.clear();
+        for (question, found) in questions.iter().zip(found.iter()) {
+            match question.reason(*found) {
+                None => {}
+                Some(reason) if question.on_violation == OnViolation::Audit => {
+                    watched.push((question.rule, reason));
+                }
+                Some(reason) => return Ok(Some((question.rule, reason))),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Question<'_> {
+    fn find_in(&self, attribute: &Attribute<'_>) -> Result<Found, Unreadable> {
+        Ok(match self.name.compare(attribute.key()) {
+            Match::None => Found::Nothing,
+            Match::Alias => Found::Alias,
+            Match::Map(rest) if rest.is_in(attribute)? => Found::Alias,
+            Match::Map(_) => Found::Nothing,
+            Match::Exact => match attribute.value()? {
+                value if value.is_empty() => Found::Empty,
+                // The backend writes what is in the map under other names.
+                AnyValue::KeyValues { .. } if self.name.is_flattened() => Found::Nothing,
+                value if self.expected.is_met_by(&value) => Found::Value,
+                _ => Found::Other,
+            },
+        })
+    }
+
+    /// How what was found breaks the rule, if it does.
+    fn reason(&self, found: Found) -> Option<Reason> {
+        if matches!(self.expected, Expected::Nothing) {
+            return (found != Found::Nothing).then_some(Reason::Overridden);
+        }
+        match found {
+            Found::Nothing | Found::Alias => Some(Reason::Missing),
+            Found::Empty => Some(Reason::Empty),
+            Found::Other => Some(Reason::Value),
+            Found::Several => Some(Reason::Ambiguous),
+            Found::Value => None,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What is known of the backend that a signal goes to, as far as its records are concerned.
+
+use crate::Spelling;
+
+/// How a backend reads records, and which ones it refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendTraits {
+    /// Its name in messages.
+    pub name: &'static str,
+    /// How it tells attribute names apart.
+    pub spelling: Spelling,
+    /// Whether it writes the attributes of record, resource and scope into one set of names, the
+    /// scope's over the resource's over the record's.
+    pub precedence: Precedence,
+    /// The records for which it refuses the whole batch.
+    pub refuses: Refuses,
+    /// How many resource attributes it takes as labels, if there is such a limit.
+    pub labels: Option<LabelLimit>,
+}
+
+impl BackendTraits {
+    /// A backend of which nothing is known: whatever any of them reads as one, it may.
+    #[must_use]
+    pub const fn strictest() -> Self {
+        Self {
+            name: "the backend",
+            spelling: Spelling::Flattened,
+            precedence: Precedence::Scope,
+            refuses: Refuses { delta: false, odd_metrics: false, odd_ids: false },
+            labels: None,
+        }
+    }
+}
+
+/// Which attributes a backend writes over others of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precedence {
+    /// None: the attributes of each level keep to themselves.
+    None,
+    /// The resource's over the record's; the scope's are thrown away.
+    Resource,
+    /// The scope's over the resource's over the record's.
+    Scope,
+}
+
+/// The records for which a backend refuses the whole batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refuses {
+    /// Data points of sums and histograms that are not cumulative.
+    pub delta: bool,
+    /// Metrics without data points, and exponential histograms of a scale under
+    /// [`Self::MIN_SCALE`].
+    pub odd_metrics: bool,
+    /// Spans with an id that is not one.
+    pub odd_ids: bool,
+}
+
+impl Refuses {
+    /// The least scale of an exponential histogram that becomes a native histogram of Prometheus
+    /// (`otlptranslator` and Mimir's `pkg/distributor/otlp`).
+    pub const MIN_SCALE: i64 = -4;
+}
+
+/// A limit on the resource attributes that become labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelLimit {
+    /// The most labels of one resource.
+    pub max: usize,
+    /// The attributes that become labels, the most important first.
+    pub names: Vec<String>,
+    /// What becomes of those over the limit.
+    pub overflow: Overflow,
+}
+
+/// What becomes of attributes over a [`LabelLimit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// They go, and the sender is told.
+    Drop,
+    /// They move to the scopes of the resource, whose attributes are no labels.
+    Move,
+}

@@ -1,0 +1,105 @@
+//! Keeps the resource attributes that become labels within what the backend takes.
+
+use sluice_otlp::{
+    attributes::{Attribute, Attributes},
+    limits::Unreadable,
+    policy::Rewrite,
+};
+
+use crate::{
+    Spelling,
+    backend::{LabelLimit, Overflow},
+    spelling::Name,
+};
+
+/// The limit, ready to be checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Labels {
+    /// How many of the attributes may stay.
+    most: usize,
+    names: Vec<Name>,
+    overflow: Overflow,
+}
+
+/// The attribute that is a label whether a sender has it or not (`unknown_service`), and so never
+/// counts.
+const ALWAYS_A_LABEL: &str = "service.name";
+
+/// What had to be done about a resource.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Overflown {
+    /// Attributes to be put on every scope of the resource, as they are written.
+    pub(crate) moved: Vec<Vec<u8>>,
+    /// How many were taken away for good.
+    pub(crate) dropped: u64,
+}
+
+impl Labels {
+    pub(crate) fn new(limit: &LabelLimit, spelling: Spelling) -> Self {
+        let names = limit.names.iter().filter(|name| name.as_str() != ALWAYS_A_LABEL);
+        Self {
+            most: limit.max.saturating_sub(1),
+            names: names.map(|name| Name::new(name, spelling)).collect(),
+            overflow: limit.overflow,
+        }
+    }
+
+    /// How many labels may stay beside the one that is always there.
+    pub(crate) const fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Whether a resource may have attributes that have to be put on its scopes.
+    pub(crate) const fn moves(&self) -> bool {
+        matches!(self.overflow, Overflow::Move)
+    }
+
+    /// Takes the attributes that are too many away from a resource, the least important first.
+    pub(crate) fn fit(
+        &self,
+        attributes: Attributes<'_>,
+        rewrite: &mut Rewrite,
+    ) -> Result<Overflown, Unreadable> {
+        let wanted = |key: &[u8]| self.rank(key).is_some();
+        let mut count = 0_usize;
+        let mut counted = attributes.clone();
+        while counted.next_where(wanted)?.is_some() {
+            count = count.saturating_add(1);
+        }
+        if count <= self.most {
+            return Ok(Overflown::default());
+        }
+        self.take(attributes, rewrite)
+    }
+
+    fn take(
+        &self,
+        mut attributes: Attributes<'_>,
+        rewrite: &mut Rewrite,
+    ) -> Result<Overflown, Unreadable> {
+        let mut labels: Vec<(usize, Attribute<'_>)> = Vec::new();
+        while let Some(attribute) = attributes.next_where(|key| self.rank(key).is_some())? {
+            if let Some(rank) = self.rank(attribute.key()) {
+                labels.push((rank, attribute));
+            }
+        }
+        let mut ranks: Vec<usize> = labels.iter().map(|(rank, _)| *rank).collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        let Some(first_over) = ranks.get(self.most) else { return Ok(Overflown::default()) };
+        let mut overflown = Overflown::default();
+        for (_, attribute) in labels.iter().filter(|(rank, _)| rank >= first_over) {
+            rewrite.take(attribute);
+            match self.overflow {
+                Overflow::Move => overflown.moved.push(attribute.written()),
+                Overflow::Drop => overflown.dropped = overflown.dropped.saturating_add(1),
+            }
+        }
+        Ok(overflown)
+    }
+
+    /// The place of a label in the list; keys that become the same label share it.
+    fn rank(&self, key: &[u8]) -> Option<usize> {
+        self.names.iter().position(|name| name.is_label(key))
+    }
+}

@@ -1,0 +1,145 @@
+//! How each kind of backend reads records, and what it refuses.
+
+use serde::Deserialize;
+use sluice_records::{BackendTraits, LabelLimit, Overflow, Precedence, Refuses, Spelling};
+use sluice_senders::ConfigProblem;
+
+use crate::{BackendConfig, Kind};
+
+/// The resource attributes that become labels in Loki unless it is told otherwise
+/// (`pkg/loghttp/push/otlp_config.go`, `DefaultOTLPConfig`), the most important first: what names
+/// the workload, then where it runs, then what else names it.
+const LOKI_LABELS: [&str; 18] = [
+    "service.name",
+    "service.namespace",
+    "service.instance.id",
+    "deployment.environment",
+    "deployment.environment.name",
+    "k8s.cluster.name",
+    "k8s.namespace.name",
+    "k8s.pod.name",
+    "k8s.container.name",
+    "container.name",
+    "cloud.region",
+    "cloud.availability_zone",
+    "k8s.deployment.name",
+    "k8s.statefulset.name",
+    "k8s.daemonset.name",
+    "k8s.cronjob.name",
+    "k8s.job.name",
+    "k8s.replicaset.name",
+];
+
+/// The labels that Loki takes unless it is told otherwise (`max_label_names_per_series`).
+const LOKI_MAX_LABELS: usize = 15;
+
+/// The resource attributes that Loki makes labels of, as it is told by its `otlp_config`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LabelsConfig {
+    /// Loki's `max_label_names_per_series`.
+    max: Option<usize>,
+    /// The attributes, the most important first.
+    names: Option<Vec<String>>,
+    #[serde(default)]
+    overflow: OverflowConfig,
+}
+
+/// What becomes of attributes that would be a label too many.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum OverflowConfig {
+    Drop,
+    #[default]
+    Move,
+}
+
+/// What Loki does with the attributes of a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum ScopeAttributes {
+    /// It throws them away, as `otlp_config` has told it.
+    Dropped,
+    /// It writes them over those of the resource.
+    Kept,
+}
+
+impl BackendConfig {
+    /// What is known of the backend; `path` is where it stands in the configuration.
+    pub(crate) fn traits(&self, path: &str, problems: &mut Vec<ConfigProblem>) -> BackendTraits {
+        self.check_settings(path, problems);
+        let defaults = BackendTraits {
+            name: self.kind.as_str(),
+            spelling: Spelling::Exact,
+            precedence: Precedence::None,
+            refuses: Refuses::default(),
+            labels: None,
+        };
+        match self.kind {
+            Kind::Loki => BackendTraits {
+                spelling: Spelling::Flattened,
+                precedence: match self.scope_attributes {
+                    Some(ScopeAttributes::Dropped) => Precedence::Resource,
+                    Some(ScopeAttributes::Kept) | None => Precedence::Scope,
+                },
+                labels: Some(self.label_limit()),
+                ..defaults
+            },
+            Kind::Mimir => BackendTraits {
+                spelling: Spelling::Folded,
+                refuses: Refuses {
+                    delta: !self.takes_delta.unwrap_or(false),
+                    odd_metrics: true,
+                    odd_ids: false,
+                },
+                ..defaults
+            },
+            Kind::Pyroscope => BackendTraits { spelling: Spelling::Folded, ..defaults },
+            Kind::Tempo => BackendTraits {
+                refuses: Refuses { odd_ids: true, ..Refuses::default() },
+                ..defaults
+            },
+        }
+    }
+
+    /// A setting that means nothing to the kind of backend is a mistake, not a wish.
+    fn check_settings(&self, path: &str, problems: &mut Vec<ConfigProblem>) {
+        let settings = [
+            ("labels", self.labels.is_some(), Kind::Loki),
+            ("scopeAttributes", self.scope_attributes.is_some(), Kind::Loki),
+            ("takesDelta", self.takes_delta.is_some(), Kind::Mimir),
+        ];
+        for (name, is_set, kind) in settings {
+            if is_set && self.kind != kind {
+                let message = format!("it is a setting of {} alone", kind.as_str());
+                problems.push(ConfigProblem::new(format!("{path}.{name}"), message));
+            }
+        }
+        if self.labels.as_ref().is_some_and(|labels| labels.max == Some(0)) {
+            let message = "service_name is always a label: at least 1";
+            problems.push(ConfigProblem::new(format!("{path}.labels.max"), message));
+        }
+        if self
+            .labels
+            .as_ref()
+            .is_some_and(|labels| labels.names.as_ref().is_some_and(Vec::is_empty))
+        {
+            let message = "an empty list limits nothing: name Loki's index labels, or leave it out";
+            problems.push(ConfigProblem::new(format!("{path}.labels.names"), message));
+        }
+    }
+
+    fn label_limit(&self) -> LabelLimit {
+        let labels = self.labels.as_ref();
+        LabelLimit {
+            max: labels.and_then(|labels| labels.max).unwrap_or(LOKI_MAX_LABELS),
+            names: labels
+                .and_then(|labels| labels.names.clone())
+                .unwrap_or_else(|| LOKI_LABELS.map(str::to_owned).to_vec()),
+            overflow: match labels.map(|labels| labels.overflow).unwrap_or_default() {
+                OverflowConfig::Drop => Overflow::Drop,
+                OverflowConfig::Move => Overflow::Move,
+            },
+        }
+    }
+}
