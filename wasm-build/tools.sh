@@ -23,4 +23,8 @@ need 'a C++ compiler (c++)' 'sudo apt-get install g++' c++ --version
 need python3 'sudo apt-get install python3' python3 --version
 need 'pip for python3' 'sudo apt-get install python3-pip' python3 -m pip --version
 need 'venv for python3' 'sudo apt-get install python3-venv' python3 -c 'import ensurepip, venv'
+# go.mod says which Go the collector in tests/e2e needs; distributions often have an older one. That would fetch a newer one by
+# itself (GOTOOLCHAIN): what a build uses is installed here, not on the way.
+need 'Go 1.26 or newer' 'https://go.dev/dl/ (a package of the distribution is often too old)' \
+  env GOTOOLCHAIN=local go -C "$(dirname "${BASH_SOURCE[0]}")/../tests/e2e/collector" list -m
 exit "$missing"
