@@ -4,10 +4,12 @@
 mod common;
 
 use common::*;
-use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, NumberDataPoint, number_data_point::Value,
+};
 use prost::Message;
 use serde_json::json;
-use sluice_backends::{Answer, Backend};
+use sluice_backends::{Answer, Backend, Telemetry};
 
 const PATH: &str = "/otlp/v1/metrics";
 
@@ -202,6 +204,18 @@ async fn each_data_point_is_a_record_of_its_own() {
         stored.iter().map(|point| point.attribute("source.name").unwrap()).collect();
     assert_eq!(sources, ["one", "two"]);
     assert_eq!(stored[0].resource_attribute("service.name").as_deref(), Some("probe"));
+}
+
+// Go's strconv.ParseFloat gives the nearest value; a faster reader is off by one bit in numbers like this.
+#[tokio::test]
+async fn a_number_in_json_is_read_to_the_last_bit() {
+    let backends = started().await;
+    let value = 286.0 / 3.0;
+    let sent = NumberDataPoint { value: Some(Value::AsDouble(value)), ..point(vec![]) };
+    let json = serde_json::to_vec(&metrics(vec![gauge("g", vec![sent.clone()])])).unwrap();
+    send(backends.mimir(), typed(PATH, JSON), json).await;
+    let stored = backends.store().data_points("tenant-a");
+    assert_eq!(stored[0].telemetry, Telemetry::DataPoint(gauge("g", vec![sent])));
 }
 
 // Mimir: 429 for rate/series limits; `Retry-After` on 429/5xx
