@@ -150,6 +150,12 @@ pub enum SendError {
     /// The Python sender could not be run to its end.
     #[error("tests/e2e/python/send.py: {0}")]
     Python(String),
+    /// The program with the collector's exporters has not been built.
+    #[error("no collector at {0}: run `make collector`")]
+    NoCollector(PathBuf),
+    /// The program with the collector's exporters could not be run to its end.
+    #[error("tests/e2e/collector: {0}")]
+    Collector(String),
     /// A certificate or key file cannot be read or used.
     #[error("{path}: {problem}")]
     Identity {

@@ -1,0 +1,233 @@
+//! The OpenTelemetry Collector as a sender: its own exporters, in the program that `make collector` builds from
+//! `tests/e2e/collector/`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use tokio::process::Command;
+
+use crate::{PartialSuccess, Protocol, SendError, Signal};
+
+/// For the program to start and end, on top of the export's own time.
+const START_UP: Duration = Duration::from_secs(30);
+
+/// One batch, and the exporter that sends it.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Which of the two exporters: `otlp_grpc` or `otlp_http`.
+    pub protocol: Protocol,
+    /// What is in the batch.
+    pub pipeline: Pipeline,
+    /// The exporter's `compression`.
+    pub compression: Compression,
+    /// The exporter's `encoding`; over gRPC protobuf alone.
+    pub encoding: Encoding,
+    /// Where the gate listens, as `HOST:PORT`.
+    pub endpoint: String,
+    /// The CA, the sender's certificate and the sender's key, in this order; all PEM.
+    pub identity: [PathBuf; 3],
+    /// How many resources are in it (each with four log records or spans, or one profile), or how many data
+    /// points each of its ten metrics has.
+    pub groups: usize,
+    /// How many of these lack `source.name`.
+    pub without: usize,
+    /// The time of the first record, in nanoseconds since 1970.
+    pub nanos: u64,
+    /// For the export.
+    pub timeout: Duration,
+}
+
+/// A collector's pipelines carry one signal each.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pipeline {
+    /// One of the signals that the gate has a backend for.
+    Of(Signal),
+    /// Experimental, in OTLP as in the collector.
+    Profiles,
+}
+
+impl fmt::Display for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Of(signal) => signal.fmt(f),
+            Self::Profiles => f.pad("profiles"),
+        }
+    }
+}
+
+/// The exporters' setting `compression` (config/configcompression in the collector).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Compression {
+    /// `none`.
+    None,
+    /// `gzip`, which both use if nothing else is said.
+    Gzip,
+    /// `zstd`.
+    Zstd,
+    /// `snappy`: over HTTP one raw block, over gRPC the framed format under the same name.
+    Snappy,
+    /// `x-snappy-framed`.
+    SnappyFramed,
+    /// `deflate`: the zlib format of RFC 1950, as RFC 9110 has it.
+    Deflate,
+    /// `zlib`: the same bytes, announced as `content-encoding: zlib`, which no RFC knows.
+    Zlib,
+    /// `lz4`: the frame format.
+    Lz4,
+}
+
+impl Compression {
+    /// What the exporter of a protocol can be configured to do.
+    #[must_use]
+    pub fn of(protocol: Protocol) -> &'static [Self] {
+        match protocol {
+            Protocol::Grpc => &[Self::None, Self::Gzip, Self::Zstd, Self::Snappy],
+            Protocol::Http => &[
+                Self::None,
+                Self::Gzip,
+                Self::Zstd,
+                Self::Snappy,
+                Self::SnappyFramed,
+                Self::Deflate,
+                Self::Zlib,
+                Self::Lz4,
+            ],
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Snappy => "snappy",
+            Self::SnappyFramed => "x-snappy-framed",
+            Self::Deflate => "deflate",
+            Self::Zlib => "zlib",
+            Self::Lz4 => "lz4",
+        })
+    }
+}
+
+/// The HTTP exporter's setting `encoding`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Encoding {
+    /// `proto`.
+    Protobuf,
+    /// `json`.
+    Json,
+}
+
+impl Encoding {
+    /// What the exporter of a protocol can be configured to do.
+    #[must_use]
+    pub fn of(protocol: Protocol) -> &'static [Self] {
+        match protocol {
+            Protocol::Grpc => &[Self::Protobuf],
+            Protocol::Http => &[Self::Protobuf, Self::Json],
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Protobuf => "proto",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// What an exporter made of one batch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Delivery {
+    /// The export request in protobuf, whatever it was sent as.
+    pub sent: Vec<u8>,
+    /// The error that the exporter gave back to the collector; `None` where it took the batch as delivered.
+    pub error: Option<ExportError>,
+    /// The partial success that it logged.
+    pub partial_success: Option<PartialSuccess>,
+}
+
+/// An exporter's error.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+pub struct ExportError {
+    /// Its text.
+    pub message: String,
+    /// Whether the collector gives the batch up; it sends it again otherwise.
+    pub permanent: bool,
+}
+
+/// [`Delivery`] as the program prints it.
+#[derive(Deserialize)]
+struct Printed {
+    /// In base64.
+    sent: String,
+    error: Option<ExportError>,
+    partial_success: Option<PartialSuccess>,
+}
+
+/// Sends a batch once: without the collector's queue and its retries.
+///
+/// # Errors
+///
+/// [`SendError::NoCollector`] where the program has not been built, [`SendError::Collector`] with its last words
+/// where it sent nothing, was cut off, or said nothing that can be read.
+pub async fn send(batch: &Batch) -> Result<Delivery, SendError> {
+    let program = envoy_local::workspace_root().join(".cache/collector/collector");
+    if !program.exists() {
+        return Err(SendError::NoCollector(program));
+    }
+    let mut command = Command::new(program);
+    command.args(arguments(batch)).stdin(Stdio::null()).kill_on_drop(true);
+    let limit = START_UP + batch.timeout;
+    let output = tokio::time::timeout(limit, command.output())
+        .await
+        .map_err(|_| SendError::Collector(format!("not done after {limit:?}")))?
+        .map_err(|error| SendError::Collector(error.to_string()))?;
+    read(&output)
+}
+
+fn read(output: &Output) -> Result<Delivery, SendError> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let failed =
+        |problem: &dyn fmt::Display| SendError::Collector(format!("{problem}: {}", said.trim()));
+    if !output.status.success() {
+        return Err(failed(&output.status));
+    }
+    let printed: Printed =
+        serde_json::from_slice(&output.stdout).map_err(|error| failed(&error))?;
+    Ok(Delivery {
+        sent: BASE64_STANDARD.decode(printed.sent).map_err(|error| failed(&error))?,
+        error: printed.error,
+        partial_success: printed.partial_success,
+    })
+}
+
+fn arguments(batch: &Batch) -> Vec<String> {
+    let [ca, cert, key] = batch.identity.each_ref().map(|path| path.display().to_string());
+    [
+        ("-protocol", batch.protocol.to_string()),
+        ("-signal", batch.pipeline.to_string()),
+        ("-compression", batch.compression.to_string()),
+        ("-encoding", batch.encoding.to_string()),
+        ("-endpoint", batch.endpoint.clone()),
+        ("-cacert", ca),
+        ("-cert", cert),
+        ("-key", key),
+        ("-groups", batch.groups.to_string()),
+        ("-without", batch.without.to_string()),
+        ("-time", batch.nanos.to_string()),
+        ("-timeout", format!("{}ms", batch.timeout.as_millis())),
+    ]
+    .into_iter()
+    .flat_map(|(name, value)| [name.to_owned(), value])
+    .collect()
+}

@@ -1,0 +1,239 @@
+//! The collector's own batches: each exporter, signal, encoding and compression that it can be configured with.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use libtest_mimic::Trial;
+use sluice_backends::Backend;
+use sluice_e2e::collector::{self, Batch, Compression, Delivery, Encoding, ExportError, Pipeline};
+use sluice_e2e::{PartialSuccess, Protocol, Signal};
+
+use crate::fixture::{Gate, Gates, Required, Setup, backend};
+use crate::request::Request;
+
+/// About 150 KiB: more than a chunk of framed snappy (64 KiB) and more than a block of zstd (128 KiB).
+const USUAL: usize = 70;
+/// About 1 MiB of logs: with the headers sent, what comes as more than 512 KiB moves into the module.
+const LARGE: usize = 500;
+
+/// An exporter's configuration and the signal that it exports.
+#[derive(Clone, Copy)]
+struct Exporter {
+    protocol: Protocol,
+    encoding: Encoding,
+    compression: Compression,
+    signal: Signal,
+}
+
+impl Exporter {
+    /// All that there are.
+    fn all() -> impl Iterator<Item = Self> {
+        Protocol::ALL.into_iter().flat_map(|protocol| {
+            Encoding::of(protocol).iter().flat_map(move |&encoding| {
+                Compression::of(protocol).iter().flat_map(move |&compression| {
+                    Signal::ALL.map(|signal| Self { protocol, encoding, compression, signal })
+                })
+            })
+        })
+    }
+
+    fn batch(self, gate: Gate<'_>, groups: usize, without: usize) -> Batch {
+        Batch {
+            protocol: self.protocol,
+            pipeline: Pipeline::Of(self.signal),
+            compression: self.compression,
+            encoding: self.encoding,
+            endpoint: gate.addr().to_string(),
+            identity: gate.identity(),
+            groups,
+            without,
+            nanos: now(),
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl fmt::Display for Exporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, encoding, compression, signal } = self;
+        write!(f, "{protocol} {encoding} {compression} {signal}")
+    }
+}
+
+/// What a batch is like, and what must come of it.
+#[derive(Clone, Copy)]
+struct Expectation {
+    name: &'static str,
+    groups: usize,
+    without: usize,
+    check: fn(&Delivery, &Outcome<'_>),
+}
+
+const ALL_IS_STORED: Expectation = Expectation {
+    name: "all_of_it_is_stored",
+    groups: USUAL,
+    without: 0,
+    check: all_of_it_is_stored,
+};
+
+const SOME_IS_DROPPED: Expectation = Expectation {
+    name: "what_lacks_a_name_is_dropped",
+    groups: USUAL,
+    without: USUAL * 3 / 10,
+    check: what_lacks_a_name_is_dropped,
+};
+
+const SOME_OF_A_LARGE_ONE_IS_DROPPED: Expectation = Expectation {
+    name: "what_lacks_a_name_is_dropped_from_a_large_one",
+    groups: LARGE,
+    without: LARGE / 10,
+    check: what_lacks_a_name_is_dropped,
+};
+
+const ALL_IS_DROPPED: Expectation = Expectation {
+    name: "without_any_name_it_is_refused",
+    groups: USUAL,
+    without: USUAL,
+    check: without_any_name_it_is_refused,
+};
+
+/// Each exporter and each expectation, but where one exporter can stand for all.
+fn expected(exporter: Exporter) -> impl Iterator<Item = Expectation> {
+    let large = (exporter.signal == Signal::Logs).then_some(SOME_OF_A_LARGE_ONE_IS_DROPPED);
+    let refused = (exporter.compression == Compression::Gzip).then_some(ALL_IS_DROPPED);
+    [ALL_IS_STORED, SOME_IS_DROPPED].into_iter().chain(large).chain(refused)
+}
+
+pub(crate) fn trials(gates: &Arc<Gates>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for hold_headers in [true, false] {
+        let setup = Setup { hold_headers, required: Required::SourceName };
+        for exporter in Exporter::all() {
+            for expectation in expected(exporter) {
+                let name = format!("collector {exporter}::{}", expectation.name);
+                let run = async move |gate: Gate<'_>| exports(gate, exporter, expectation).await;
+                trials.push(gates.trial(setup, name, run));
+            }
+        }
+        for protocol in Protocol::ALL {
+            let name = format!("collector {protocol} profiles::are_refused_for_good");
+            let run = async move |gate: Gate<'_>| profiles_are_refused(gate, protocol).await;
+            trials.push(gates.trial(setup, name, run));
+        }
+    }
+    trials
+}
+
+async fn exports(gate: Gate<'_>, exporter: Exporter, expectation: Expectation) {
+    let Expectation { groups, without, check, .. } = expectation;
+    let delivery = collector::send(&exporter.batch(gate, groups, without)).await;
+    let delivery = delivery.unwrap_or_else(|error| panic!("{error}"));
+    check(&delivery, &Outcome::of(gate, exporter, &delivery));
+}
+
+/// What came of a batch, beside what the collector was told.
+struct Outcome<'s> {
+    gate: Gate<'s>,
+    exporter: Exporter,
+    /// What was sent, less what lacks a name.
+    named: Request,
+    /// How many lack one.
+    unnamed: usize,
+}
+
+impl<'s> Outcome<'s> {
+    fn of(gate: Gate<'s>, exporter: Exporter, delivery: &Delivery) -> Self {
+        let sent = Request::from_protobuf(exporter.signal, &delivery.sent);
+        let all = sent.records();
+        let named = sent.named_only();
+        let unnamed = all - named.records();
+        Self { gate, exporter, named, unnamed }
+    }
+
+    /// Asserts that the tenant has what was named, unchanged, and nobody has anything else.
+    fn assert_stored(&self) {
+        let backend = backend(self.exporter.signal);
+        let requests = self.gate.store().requests(backend);
+        let [request] = &requests[..] else {
+            panic!("{backend} was to get one request: {requests:#?}");
+        };
+        let decoded = request.decoded.as_deref();
+        let decoded = decoded.unwrap_or_else(|| panic!("{backend} did not read {request:#?}"));
+        let signal = self.exporter.signal;
+        let found = match self.exporter.encoding {
+            Encoding::Protobuf => Request::from_protobuf(signal, decoded),
+            Encoding::Json => Request::from_json(signal, decoded),
+        };
+        found.assert_same(&self.named);
+        self.gate.assert_stored(backend, self.named.records());
+    }
+}
+
+fn all_of_it_is_stored(delivery: &Delivery, outcome: &Outcome<'_>) {
+    assert_eq!(outcome.unnamed, 0, "the collector was to name all of them");
+    assert_eq!((&delivery.error, &delivery.partial_success), (&None, &None));
+    outcome.assert_stored();
+}
+
+fn what_lacks_a_name_is_dropped(delivery: &Delivery, outcome: &Outcome<'_>) {
+    assert_ne!(outcome.unnamed, 0, "the collector was to leave out some names");
+    assert_eq!(delivery.error, None);
+    let Some(PartialSuccess { rejected, message }) = &delivery.partial_success else {
+        panic!("the collector was not told of {} that were dropped", outcome.unnamed);
+    };
+    assert_eq!(usize::try_from(*rejected), Ok(outcome.unnamed));
+    assert!(message.contains("source.name"), "the message names the rule: {message:?}");
+    outcome.assert_stored();
+}
+
+fn without_any_name_it_is_refused(delivery: &Delivery, outcome: &Outcome<'_>) {
+    assert_eq!(outcome.named.records(), 0, "the collector was to leave out all names");
+    assert_eq!(delivery.partial_success, None);
+    let error = permanent_error(delivery);
+    let status = match outcome.exporter.protocol {
+        Protocol::Grpc => "code = InvalidArgument",
+        Protocol::Http => "HTTP Status Code 400",
+    };
+    assert!(error.contains(status), "{error}");
+    // Where a collector sends JSON, it reads the Status of an error as protobuf all the same, and shows none.
+    if outcome.exporter.encoding == Encoding::Protobuf {
+        assert!(error.contains("source.name"), "the message names the rule: {error}");
+    }
+    outcome.gate.assert_stored(backend(outcome.exporter.signal), 0);
+}
+
+/// There is no backend for them here.
+async fn profiles_are_refused(gate: Gate<'_>, protocol: Protocol) {
+    let exporter = Exporter {
+        protocol,
+        encoding: Encoding::Protobuf,
+        compression: Compression::Gzip,
+        signal: Signal::Logs,
+    };
+    let batch = Batch { pipeline: Pipeline::Profiles, ..exporter.batch(gate, USUAL, 0) };
+    let delivery = collector::send(&batch).await.unwrap_or_else(|error| panic!("{error}"));
+    let error = permanent_error(&delivery);
+    let status = match protocol {
+        Protocol::Grpc => "code = Unimplemented",
+        Protocol::Http => "HTTP Status Code 404",
+    };
+    assert!(error.contains(status), "{error}");
+    for backend in Backend::ALL {
+        assert_eq!(gate.store().requests(backend).len(), 0, "{backend}");
+    }
+}
+
+fn permanent_error(delivery: &Delivery) -> &str {
+    match &delivery.error {
+        Some(ExportError { message, permanent: true }) => message,
+        other => panic!("the collector was to give it up: {other:?}"),
+    }
+}
+
+/// Nanoseconds since 1970: Loki takes nothing that is older than a week.
+#[expect(clippy::disallowed_methods, reason = "a test program has a clock")]
+fn now() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    u64::try_from(since_1970.as_nanos()).expect("a clock before 2554")
+}

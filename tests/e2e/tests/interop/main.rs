@@ -1,0 +1,22 @@
+//! What the OpenTelemetry project itself sends, through the gate in real Envoy: the batches of its collector, and
+//! the JSON examples that it publishes with the protocol.
+
+mod batches;
+mod examples;
+mod fixture;
+mod request;
+
+use std::sync::Arc;
+
+use libtest_mimic::Arguments;
+
+use fixture::Gates;
+
+fn main() {
+    let gates = Arc::new(Gates::new());
+    let mut trials = batches::trials(&gates);
+    trials.extend(examples::trials(&gates));
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    gates.stop(conclusion.has_failed());
+    conclusion.exit();
+}

@@ -1,0 +1,150 @@
+//! Export requests as messages, and the plain way to take out of them what lacks an attribute: the gate's own
+//! splicer is held against it.
+
+use std::fmt::Debug;
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
+use serde::de::DeserializeOwned;
+use sluice_e2e::Signal;
+
+/// An export request of one of the signals.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Request {
+    Logs(ExportLogsServiceRequest),
+    Metrics(ExportMetricsServiceRequest),
+    Traces(ExportTraceServiceRequest),
+}
+
+impl Request {
+    pub(crate) fn from_protobuf(signal: Signal, body: &[u8]) -> Self {
+        fn decoded<M: Message + Default>(body: &[u8]) -> M {
+            M::decode(body).unwrap_or_else(|error| panic!("no OTLP in protobuf: {error}"))
+        }
+        Self::read(signal, || decoded(body), || decoded(body), || decoded(body))
+    }
+
+    pub(crate) fn from_json(signal: Signal, body: &[u8]) -> Self {
+        fn parsed<M: DeserializeOwned>(body: &[u8]) -> M {
+            serde_json::from_slice(body).unwrap_or_else(|error| {
+                panic!("no OTLP in JSON: {error}: {}", String::from_utf8_lossy(body))
+            })
+        }
+        Self::read(signal, || parsed(body), || parsed(body), || parsed(body))
+    }
+
+    fn read(
+        signal: Signal,
+        logs: impl FnOnce() -> ExportLogsServiceRequest,
+        metrics: impl FnOnce() -> ExportMetricsServiceRequest,
+        traces: impl FnOnce() -> ExportTraceServiceRequest,
+    ) -> Self {
+        match signal {
+            Signal::Logs => Self::Logs(logs()),
+            Signal::Metrics => Self::Metrics(metrics()),
+            Signal::Traces => Self::Traces(traces()),
+        }
+    }
+
+    /// What is left of it under the platform's rule: `source.name` on the resource, for metrics on the data
+    /// point. What is left empty goes too.
+    pub(crate) fn named_only(mut self) -> Self {
+        match &mut self {
+            Self::Logs(all) => all.resource_logs.retain(|of| resource_is_named(&of.resource)),
+            Self::Traces(all) => all.resource_spans.retain(|of| resource_is_named(&of.resource)),
+            Self::Metrics(all) => {
+                for scoped in all.resource_metrics.iter_mut().flat_map(|of| &mut of.scope_metrics) {
+                    scoped.metrics.retain_mut(|metric| retain_named_points(&mut metric.data) > 0);
+                }
+                for resource in &mut all.resource_metrics {
+                    resource.scope_metrics.retain(|scoped| !scoped.metrics.is_empty());
+                }
+                all.resource_metrics.retain(|resource| !resource.scope_metrics.is_empty());
+            }
+        }
+        self
+    }
+
+    /// How many log records, data points or spans are in it.
+    pub(crate) fn records(&self) -> usize {
+        match self {
+            Self::Logs(all) => {
+                let scopes = all.resource_logs.iter().flat_map(|of| &of.scope_logs);
+                scopes.map(|scope| scope.log_records.len()).sum()
+            }
+            Self::Traces(all) => {
+                let scopes = all.resource_spans.iter().flat_map(|of| &of.scope_spans);
+                scopes.map(|scope| scope.spans.len()).sum()
+            }
+            Self::Metrics(all) => {
+                let scopes = all.resource_metrics.iter().flat_map(|of| &of.scope_metrics);
+                scopes.flat_map(|scope| &scope.metrics).map(|metric| points(&metric.data)).sum()
+            }
+        }
+    }
+
+    /// Asserts that the two mean the same, resource by resource: whole requests would be too long to read.
+    pub(crate) fn assert_same(&self, expected: &Self) {
+        match (self, expected) {
+            (Self::Logs(found), Self::Logs(expected)) => {
+                assert_each(&found.resource_logs, &expected.resource_logs);
+            }
+            (Self::Metrics(found), Self::Metrics(expected)) => {
+                assert_each(&found.resource_metrics, &expected.resource_metrics);
+            }
+            (Self::Traces(found), Self::Traces(expected)) => {
+                assert_each(&found.resource_spans, &expected.resource_spans);
+            }
+            _ => panic!("the two are of different signals"),
+        }
+    }
+}
+
+fn assert_each<T: Debug + PartialEq>(found: &[T], expected: &[T]) {
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            found == expected,
+            "resource {index} is not what it was: {found:#?}\ninstead of {expected:#?}"
+        );
+    }
+    assert_eq!(found.len(), expected.len(), "resources");
+}
+
+fn resource_is_named(resource: &Option<Resource>) -> bool {
+    resource.as_ref().is_some_and(|resource| is_named(&resource.attributes))
+}
+
+fn is_named(attributes: &[KeyValue]) -> bool {
+    attributes.iter().any(|attribute| attribute.key == "source.name")
+}
+
+/// Takes out the data points without a name, and gives how many are left.
+fn retain_named_points(data: &mut Option<Data>) -> usize {
+    match data {
+        None => {}
+        Some(Data::Gauge(all)) => all.data_points.retain(|point| is_named(&point.attributes)),
+        Some(Data::Sum(all)) => all.data_points.retain(|point| is_named(&point.attributes)),
+        Some(Data::Histogram(all)) => all.data_points.retain(|point| is_named(&point.attributes)),
+        Some(Data::ExponentialHistogram(all)) => {
+            all.data_points.retain(|point| is_named(&point.attributes));
+        }
+        Some(Data::Summary(all)) => all.data_points.retain(|point| is_named(&point.attributes)),
+    }
+    points(data)
+}
+
+fn points(data: &Option<Data>) -> usize {
+    match data {
+        None => 0,
+        Some(Data::Gauge(all)) => all.data_points.len(),
+        Some(Data::Sum(all)) => all.data_points.len(),
+        Some(Data::Histogram(all)) => all.data_points.len(),
+        Some(Data::ExponentialHistogram(all)) => all.data_points.len(),
+        Some(Data::Summary(all)) => all.data_points.len(),
+    }
+}
