@@ -231,3 +231,43 @@ fn arguments(batch: &Batch) -> Vec<String> {
     .flat_map(|(name, value)| [name.to_owned(), value])
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn output(status: i32, stdout: &str, stderr: &str) -> Output {
+        let status = ExitStatus::from_raw(status);
+        Output { status, stdout: stdout.into(), stderr: stderr.into() }
+    }
+
+    #[test]
+    fn a_run_that_failed_is_an_error_with_its_last_words() {
+        let printed = r#"{"sent": "", "error": null, "partial_success": null}"#;
+        let error = read(&output(1 << 8, printed, "-signal \"\": write logs\n")).expect_err("1");
+        assert!(error.to_string().ends_with("exit status: 1: -signal \"\": write logs"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error() {
+        for printed in ["", "{}", r#"{"sent": "no base64", "error": null}"#] {
+            read(&output(0, printed, "")).expect_err(printed);
+        }
+    }
+
+    #[test]
+    fn an_error_and_a_partial_success_are_read() {
+        let printed = r#"{"sent": "AP8=", "error": {"message": "no", "permanent": true},
+                          "partial_success": {"rejected": 3, "message": "why"}}"#;
+        let delivery = read(&output(0, printed, "")).expect("a delivery");
+        let expected = Delivery {
+            sent: vec![0, 0xff],
+            error: Some(ExportError { message: "no".to_owned(), permanent: true }),
+            partial_success: Some(PartialSuccess { rejected: 3, message: "why".to_owned() }),
+        };
+        assert_eq!(delivery, expected);
+    }
+}
