@@ -1,8 +1,9 @@
 //! Attributes as they lie in a request (`opentelemetry/proto/common/v1/common.proto`).
 
-use std::{borrow::Cow, ops::Range, rc::Rc};
+use std::{borrow::Cow, mem, ops::Range, rc::Rc};
 
 use crate::{
+    json::{Pair, Pairs},
     limits::{OverLimit, ReadLimits, Unreadable},
     profiles::Strings,
     wire::{Fault, Field, Malformed, Nested, Reader, Value},
@@ -11,11 +12,18 @@ use crate::{
 /// The attributes of a resource, a scope or a record, or the entries of a map in one of them.
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
-    owner: Reader<'a>,
-    field: u32,
+    list: List<'a>,
     context: Context<'a>,
     /// How many may still come.
     left: usize,
+}
+
+/// Where attributes lie.
+#[derive(Clone, Debug)]
+enum List<'a> {
+    Json(Pairs<'a>),
+    /// In a field of what is read here.
+    Protobuf(Reader<'a>, u32),
 }
 
 /// What reading an attribute takes beside its bytes.
@@ -37,12 +45,27 @@ impl<'a> Context<'a> {
     ///
     /// # Errors
     /// If there is no such text: what a backend makes of that is anybody's guess.
-    fn text(&self, index: u64, at: usize) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn text(&self, index: u64, at: usize) -> Result<&'a [u8], Malformed> {
         let Some(strings) = &self.strings else { return Ok(&[]) };
         strings.get(index).ok_or(Malformed { fault: Fault::Reference, at })
     }
 
-    fn below(&self) -> Result<Self, OverLimit> {
+    /// Whether attributes may refer to texts.
+    #[inline]
+    pub(crate) const fn has_strings(&self) -> bool {
+        self.strings.is_some()
+    }
+
+    #[inline]
+    pub(crate) const fn limits(&self) -> &ReadLimits {
+        &self.limits
+    }
+
+    /// The same, one level further down.
+    ///
+    /// # Errors
+    /// If that is too deep.
+    pub(crate) fn below(&self) -> Result<Self, OverLimit> {
         let limit = self.limits.depth;
         let depth = self.depth.checked_sub(1).ok_or(OverLimit::Depth { limit })?;
         Ok(Self { depth, ..self.clone() })
@@ -55,7 +78,14 @@ impl<'a> Attributes<'a> {
     #[must_use]
     pub(crate) fn of(owner: Option<Nested<'a>>, field: u32, context: Context<'a>) -> Self {
         let owner = owner.map_or_else(|| Reader::new(&[], 0), |owner| Reader::nested(&owner));
-        Self { owner, field, left: context.limits.attributes, context }
+        Self { list: List::Protobuf(owner, field), left: context.limits.attributes, context }
+    }
+
+    /// Attributes in JSON.
+    #[inline]
+    #[must_use]
+    pub(crate) const fn json(pairs: Pairs<'a>, context: Context<'a>) -> Self {
+        Self { list: List::Json(pairs), left: context.limits.attributes, context }
     }
 
     /// The next attribute whose key is `wanted`, or `None` behind the last. What is not wanted
@@ -69,18 +99,25 @@ impl<'a> Attributes<'a> {
         &mut self,
         wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Attribute<'a>>, Unreadable> {
-        while let Some(field) = self.owner.next_field()? {
-            if field.number != self.field {
+        let Self { list, context, left } = self;
+        let (owner, number) = match list {
+            List::Json(pairs) => {
+                let pair = pairs.next_where(left, context, wanted)?;
+                return Ok(pair.map(|pair| Attribute::json(pair, context.clone())));
+            }
+            List::Protobuf(owner, number) => (owner, *number),
+        };
+        while let Some(field) = owner.next_field()? {
+            if field.number != number {
                 continue;
             }
-            let limit = self.context.limits.attributes;
-            self.left = self.left.checked_sub(1).ok_or(OverLimit::Attributes { limit })?;
+            let limit = context.limits.attributes;
+            *left = left.checked_sub(1).ok_or(OverLimit::Attributes { limit })?;
             let pair = field.nested()?;
-            let KeyValue { key, value } = KeyValue::read(&pair, &self.context)?;
+            let KeyValue { key, value } = KeyValue::read(&pair, context)?;
             if wanted(key) {
-                let context = self.context.clone();
-                let key = Cow::Borrowed(key);
-                return Ok(Some(Attribute { key, value, pair, context }));
+                let (key, written) = (Cow::Borrowed(key), Written::Protobuf { pair, value });
+                return Ok(Some(Attribute { key, written, context: context.clone() }));
             }
         }
         Ok(None)
@@ -127,12 +164,21 @@ impl<'a> KeyValue<'a> {
 #[derive(Clone, Debug)]
 pub struct Attribute<'a> {
     key: Cow<'a, [u8]>,
-    value: Option<Nested<'a>>,
-    pair: Nested<'a>,
+    written: Written<'a>,
     context: Context<'a>,
 }
 
+#[derive(Clone, Debug)]
+enum Written<'a> {
+    Json(Pair<'a>),
+    Protobuf { pair: Nested<'a>, value: Option<Nested<'a>> },
+}
+
 impl<'a> Attribute<'a> {
+    fn json(mut pair: Pair<'a>, context: Context<'a>) -> Self {
+        Self { key: mem::take(&mut pair.key), written: Written::Json(pair), context }
+    }
+
     /// The key; empty where there is none, as for a `key_strindex` reference, which a receiver of
     /// logs, metrics and traces treats as absent.
     #[must_use]
@@ -140,15 +186,22 @@ impl<'a> Attribute<'a> {
         &self.key
     }
 
-    /// Where it lies in the buffer, with all that has to go if it goes.
+    /// Where it lies: in protobuf in the buffer, with all that has to go if it goes; in JSON in the
+    /// text, without a comma.
     pub(crate) const fn span(&self) -> Range<usize> {
-        self.pair.start..self.pair.end()
+        match &self.written {
+            Written::Json(pair) => pair.span(),
+            Written::Protobuf { pair, .. } => pair.start..pair.end(),
+        }
     }
 
     /// The attribute as it is written, to be put somewhere else in the same request.
     #[must_use]
     pub fn written(&self) -> Vec<u8> {
-        self.pair.bytes.to_vec()
+        match &self.written {
+            Written::Json(pair) => pair.written().to_vec(),
+            Written::Protobuf { pair, .. } => pair.bytes.to_vec(),
+        }
     }
 
     /// Reads the value.
@@ -157,10 +210,12 @@ impl<'a> Attribute<'a> {
     /// [`Unreadable`] if it is not one `AnyValue`; two members of its oneof are an error, because
     /// decoders keep only the last.
     pub fn value(&self) -> Result<AnyValue<'a>, Unreadable> {
-        let Some(value) = self.value else {
-            return Ok(AnyValue::Unset);
+        let value = match &self.written {
+            Written::Json(pair) => return pair.value(&self.context),
+            Written::Protobuf { value: Some(value), .. } => value,
+            Written::Protobuf { value: None, .. } => return Ok(AnyValue::Unset),
         };
-        let mut reader = Reader::nested(&value);
+        let mut reader = Reader::nested(value);
         let mut read = None;
         while let Some(field) = reader.next_field()? {
             let member = match (field.number, field.value) {

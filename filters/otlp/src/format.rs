@@ -1,20 +1,23 @@
 //! How a request is written.
 
-use crate::wire::varint_bytes;
+use crate::{json, wire::varint_bytes};
 
 /// The two formats of OTLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// JSON as OTLP has it (OTLP specification 1.11, "JSON Protobuf Encoding").
+    Json,
     /// Protobuf in its binary form.
     Protobuf,
 }
 
 impl Format {
-    /// An attribute with a text as its value, as it is written in this format: the content of a
-    /// `KeyValue`.
+    /// An attribute with a text as its value, as it is written in this format: a `KeyValue`, in
+    /// protobuf its content alone.
     #[must_use]
     pub fn attribute(self, key: &str, value: &str) -> Vec<u8> {
         match self {
+            Self::Json => json::attribute(key, value),
             Self::Protobuf => {
                 let mut any_value = Vec::new();
                 push_field(&mut any_value, 1, value.as_bytes());

@@ -120,6 +120,16 @@ pub enum MetricKind {
     Summary,
 }
 
+impl MetricKind {
+    /// Whether data of this kind has an `AggregationTemporality`.
+    pub(crate) const fn has_temporality(self) -> bool {
+        match self {
+            Self::ExponentialHistogram | Self::Histogram | Self::Sum => true,
+            Self::Gauge | Self::Summary => false,
+        }
+    }
+}
+
 /// What is to change in the attributes of one resource or scope.
 #[derive(Clone, Debug, Default)]
 pub struct Rewrite {

@@ -7,7 +7,7 @@ use crate::{
     wire::{Nested, Reader},
 };
 
-/// `ProfilesDictionary.string_table`.
+/// `ProfilesDictionary.string_table`; in JSON, each with its escapes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strings<'a>(Vec<&'a [u8]>);
 
@@ -17,6 +17,10 @@ const DICTIONARY: u32 = 2;
 const STRING_TABLE: u32 = 5;
 
 impl<'a> Strings<'a> {
+    pub(crate) const fn new(strings: Vec<&'a [u8]>) -> Self {
+        Self(strings)
+    }
+
     /// Reads the table of an export request; one without a dictionary has an empty one.
     ///
     /// # Errors

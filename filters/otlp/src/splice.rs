@@ -1,4 +1,4 @@
-//! Takes records out of an export request without decoding it: the levels are walked on the wire,
+//! Takes records out of an export request without decoding it: the levels are walked as they lie,
 //! what a [`Policy`] drops becomes an edit, and everything else stays as it came.
 //!
 //! ```text
@@ -18,13 +18,14 @@ use crate::{
     attributes::{Attributes, Context, set_once},
     edits::{Edits, Mark},
     format::push_field,
+    json,
     limits::{OverLimit, ReadLimits, Unreadable},
     policy::{Below, Metric, MetricKind, Policy, Rewrite, Spliced},
     profiles::Strings,
     wire::{Nested, Reader, Value},
 };
 
-mod record;
+pub(crate) mod record;
 
 pub use record::Record;
 
@@ -68,7 +69,16 @@ pub fn splice<'a, P: Policy<'a>>(
     request: &Request<'a>,
     policy: &mut P,
 ) -> Result<Spliced, P::Error> {
-    let Format::Protobuf = request.format;
+    match request.format {
+        Format::Json => json::splice(request, policy),
+        Format::Protobuf => splice_protobuf(request, policy),
+    }
+}
+
+fn splice_protobuf<'a, P: Policy<'a>>(
+    request: &Request<'a>,
+    policy: &mut P,
+) -> Result<Spliced, P::Error> {
     let whole = Nested {
         bytes: request.message,
         start: request.at,
@@ -108,7 +118,7 @@ const DATA_POINTS: u32 = 1;
 const TEMPORALITY: u32 = 2;
 
 /// What decoders keep of a varint in a field of 32 bits.
-const INT32: u64 = 0xffff_ffff;
+pub(crate) const INT32: u64 = 0xffff_ffff;
 
 /// The kind of data that a field of `Metric` holds, if it is a member of `Metric.data`.
 const fn metric_kind(field: u32) -> Option<MetricKind> {
@@ -429,10 +439,7 @@ fn summary_of(data: Option<&(Nested<'_>, MetricKind)>) -> Result<Metric, Unreada
     let mut metric = Metric { kind: None, temporality: 0, points: 0 };
     let Some((data, kind)) = data else { return Ok(metric) };
     metric.kind = Some(*kind);
-    let has_temporality = match kind {
-        MetricKind::ExponentialHistogram | MetricKind::Histogram | MetricKind::Sum => true,
-        MetricKind::Gauge | MetricKind::Summary => false,
-    };
+    let has_temporality = kind.has_temporality();
     let mut reader = Reader::nested(data);
     while let Some(field) = reader.next_field()? {
         match (field.number, field.value) {

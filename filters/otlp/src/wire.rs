@@ -3,10 +3,12 @@
 //! A gate must never read a message more kindly than the backend behind it does, so whatever
 //! decoders disagree on is an error here: groups, field number 0, varints over ten bytes, lengths
 //! past the end (<https://protobuf.dev/programming-guides/encoding/>).
+//!
+//! [`Malformed`] is what both formats are refused with.
 
 use thiserror::Error;
 
-/// Why bytes are not a protobuf message that every decoder reads alike.
+/// Why bytes are not a message that every decoder reads alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{fault} at byte {at}")]
 pub struct Malformed {
@@ -20,27 +22,68 @@ pub struct Malformed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
+    /// A field that OTLP has given up, and that backends still read in the place of another.
+    #[error("field that OTLP has given up")]
+    Deprecated,
     /// A field number of 0 or over 2^29-1.
     #[error("invalid field number")]
     FieldNumber,
     /// A group (wire types 3 and 4), which proto3 does not have.
     #[error("group")]
     Group,
+    /// Text that is not JSON.
+    #[error("{0}")]
+    Json(Syntax),
+    /// A member whose name is empty: backends take it for the end of its object.
+    #[error("member without a name")]
+    Nameless,
     /// A reference to a string that is not in the dictionary of the profiles.
     #[error("reference to a string that is not in the dictionary")]
     Reference,
     /// A singular field, or a member of a oneof, that is set twice: decoders merge or overwrite.
     #[error("singular field set twice")]
     Repeated,
+    /// In JSON, a known field in another spelling than its own: backends read some of those.
+    #[error("known field in another spelling than lowerCamelCase")]
+    Spelling,
     /// The message ends inside a field.
     #[error("message ends inside a field")]
     Truncated,
     /// A varint over ten bytes, or over 64 bits.
     #[error("varint too long")]
     Varint,
-    /// A known field with another wire type than the schema gives it, or wire type 6 or 7.
-    #[error("wrong wire type")]
+    /// A known field of another type than the schema gives it, or wire type 6 or 7.
+    #[error("wrong type")]
     WireType,
+}
+
+/// Why a text is not JSON as RFC 8259 has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Syntax {
+    /// Something other than white space behind the object.
+    #[error("something behind the JSON object")]
+    Behind,
+    /// A control character in a string.
+    #[error("control character in a JSON string")]
+    Control,
+    /// An escape that JSON does not have.
+    #[error("invalid escape in a JSON string")]
+    Escape,
+    /// The text is not an object.
+    #[error("no JSON object")]
+    NoObject,
+    /// Half a surrogate pair, which parsers replace, keep or refuse.
+    #[error("half a surrogate pair in a JSON string")]
+    Surrogate,
+    /// The text ends inside a value.
+    #[error("JSON ends inside a value")]
+    Truncated,
+    /// A character that cannot stand there.
+    #[error("unexpected character in JSON")]
+    Unexpected,
+    /// Bytes that are not UTF-8.
+    #[error("JSON that is not UTF-8")]
+    Utf8,
 }
 
 /// A length-delimited field: a string, bytes or a nested message, and where it lies.

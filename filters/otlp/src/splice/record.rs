@@ -3,6 +3,7 @@
 use super::INT32;
 use crate::{
     attributes::{Attributes, Context},
+    json::RecordText,
     limits::Unreadable,
     policy::MetricKind,
     wire::{Nested, Reader, Value},
@@ -11,14 +12,20 @@ use crate::{
 /// A log record, span, profile or data point.
 #[derive(Clone, Debug)]
 pub struct Record<'a> {
-    message: Nested<'a>,
+    written: Written<'a>,
     kind: Kind,
     context: Context<'a>,
 }
 
+#[derive(Clone, Debug)]
+enum Written<'a> {
+    Json(RecordText<'a>),
+    Protobuf(Nested<'a>),
+}
+
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     DataPoint(MetricKind),
     LogRecord,
     Profile,
@@ -45,14 +52,28 @@ const SPAN_ID_BYTES: usize = 8;
 impl<'a> Record<'a> {
     #[inline]
     pub(super) const fn new(message: Nested<'a>, kind: Kind, context: Context<'a>) -> Self {
-        Self { message, kind, context }
+        Self { written: Written::Protobuf(message), kind, context }
+    }
+
+    #[inline]
+    pub(crate) const fn json(text: RecordText<'a>, kind: Kind, context: Context<'a>) -> Self {
+        Self { written: Written::Json(text), kind, context }
     }
 
     /// Its attributes.
     #[inline]
     #[must_use]
     pub fn attributes(&self) -> Attributes<'a> {
-        Attributes::of(Some(self.message), self.kind.attributes(), self.context.clone())
+        let context = self.context.clone();
+        match &self.written {
+            Written::Json(text) if self.kind == Kind::Profile => {
+                Attributes::json(text.no_attributes(), context)
+            }
+            Written::Json(text) => Attributes::json(text.attributes(), context),
+            Written::Protobuf(message) => {
+                Attributes::of(Some(*message), self.kind.attributes(), context)
+            }
+        }
     }
 
     /// Whether every id in it is one that OTLP allows: for a span, a trace id of 16 bytes and a span
@@ -65,8 +86,12 @@ impl<'a> Record<'a> {
         if self.kind != Kind::Span {
             return Ok(true);
         }
+        let message = match &self.written {
+            Written::Json(text) => return text.has_valid_ids(),
+            Written::Protobuf(message) => message,
+        };
         let (mut trace, mut span) = (false, false);
-        let mut reader = Reader::nested(&self.message);
+        let mut reader = Reader::nested(message);
         while let Some(field) = reader.next_field()? {
             let valid = match field.number {
                 1 => {
@@ -98,8 +123,12 @@ impl<'a> Record<'a> {
         if self.kind != Kind::DataPoint(MetricKind::ExponentialHistogram) {
             return Ok(None);
         }
+        let message = match &self.written {
+            Written::Json(text) => return text.scale().map(Some),
+            Written::Protobuf(message) => message,
+        };
         let mut scale = 0;
-        let mut reader = Reader::nested(&self.message);
+        let mut reader = Reader::nested(message);
         while let Some(field) = reader.next_field()? {
             if let (SCALE, Value::Varint(zigzag)) = (field.number, field.value) {
                 let zigzag = zigzag & INT32;

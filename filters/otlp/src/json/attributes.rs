@@ -1,0 +1,176 @@
+//! Attributes and their values.
+
+use std::{borrow::Cow, ops::Range};
+
+use super::{
+    string::unescaped,
+    text::{Elements, Node, Text, wrong_type},
+};
+use crate::{
+    attributes::{AnyValue, Attributes, Context},
+    limits::{OverLimit, Unreadable},
+    wire::{Fault, Malformed},
+};
+
+/// The pairs of a resource, a scope, a record or a map.
+#[derive(Clone, Debug)]
+pub(crate) struct Pairs<'a> {
+    text: Text<'a, 'static>,
+    /// What has them in its `attributes`, until these are first asked for.
+    owner: Option<Node>,
+    elements: Elements<'a, 'static>,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair<'a> {
+    text: Text<'a, 'static>,
+    node: Node,
+    pub(crate) key: Cow<'a, [u8]>,
+    value: Option<Node>,
+}
+
+impl<'a> Pairs<'a> {
+    /// The attributes of `owner`, and none if there is no owner. Nothing is read yet.
+    #[inline]
+    pub(super) fn of(text: Text<'a, 'static>, owner: Option<Node>) -> Self {
+        Self { text, owner, elements: text.elements(None) }
+    }
+
+    /// The next one whose key is `wanted`.
+    ///
+    /// # Errors
+    /// As [`Attributes::next_where`]; `left` is how many may still come.
+    #[inline]
+    pub(crate) fn next_where(
+        &mut self,
+        left: &mut usize,
+        context: &Context<'a>,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<Option<Pair<'a>>, Unreadable> {
+        if let Some(owner) = self.owner.take() {
+            let [attributes] = self.text.members(owner, &["attributes"])?;
+            self.elements = self.text.elements(self.text.array(attributes)?);
+        }
+        for node in &mut self.elements {
+            let limit = context.limits().attributes;
+            *left = left.checked_sub(1).ok_or(OverLimit::Attributes { limit })?;
+            let pair = Pair::read(self.text, node, context)?;
+            if wanted(&pair.key) {
+                return Ok(Some(pair));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<'a> Pair<'a> {
+    #[inline]
+    fn read(text: Text<'a, 'static>, node: Node, context: &Context<'a>) -> Result<Self, Malformed> {
+        // Receivers of logs, metrics and traces treat a reference as absent; for profiles it is the
+        // key, and then there is no other.
+        let (key, value, index) = if context.has_strings() {
+            let [key, value, index] = text.members(node, &["key", "value", "keyStrindex"])?;
+            (key, value, text.integer(index)?.filter(|index| *index != 0))
+        } else {
+            let [key, value] = text.members(node, &["key", "value"])?;
+            (key, value, None)
+        };
+        let key = match (text.string(key)?, index) {
+            (Some(_), Some(_)) => return Err(Malformed { fault: Fault::Repeated, at: node.at }),
+            (Some(key), None) => key,
+            (None, Some(index)) => context.text(index.cast_unsigned(), node.at)?,
+            (None, None) => &[],
+        };
+        Ok(Self { text, node, key: unescaped(key), value: text.object(value)? })
+    }
+
+    /// Where it lies in the text.
+    pub(crate) const fn span(&self) -> Range<usize> {
+        self.node.at..self.node.end
+    }
+
+    /// Its text.
+    pub(crate) fn written(&self) -> &'a [u8] {
+        self.text.of(self.node)
+    }
+
+    /// Its value.
+    ///
+    /// # Errors
+    /// As [`Attribute::value`](crate::attributes::Attribute::value).
+    pub(crate) fn value(&self, context: &Context<'a>) -> Result<AnyValue<'a>, Unreadable> {
+        const MEMBERS: [&str; 8] = [
+            "stringValue",
+            "boolValue",
+            "intValue",
+            "doubleValue",
+            "arrayValue",
+            "kvlistValue",
+            "bytesValue",
+            "stringValueStrindex",
+        ];
+        let Some(value) = self.value else { return Ok(AnyValue::Unset) };
+        let text = &self.text;
+        let members = text.members(value, &MEMBERS)?;
+        let mut set =
+            members.into_iter().enumerate().filter_map(|(member, node)| Some((member, node?)));
+        let Some((member, node)) = set.next() else { return Ok(AnyValue::Unset) };
+        if let Some((_, second)) = set.next() {
+            return Err(Malformed { fault: Fault::Repeated, at: second.at }.into());
+        }
+        if text.is_null(node) {
+            return Ok(AnyValue::Unset);
+        }
+        let string = || text.string(Some(node)).map(Option::unwrap_or_default);
+        let first = text.of(node).first();
+        Ok(match member {
+            0 => AnyValue::String(unescaped(string()?)),
+            1 if matches!(first, Some(b't' | b'f')) => AnyValue::Bool,
+            2 => text.integer(Some(node)).map(|_| AnyValue::Int)?,
+            3 if is_double(text.of(node)) => AnyValue::Double,
+            4 => AnyValue::Array { empty: self.list(node)?.1 },
+            5 => {
+                let (elements, empty) = self.list(node)?;
+                let pairs = Pairs { text: self.text, owner: None, elements };
+                AnyValue::KeyValues { empty, entries: Attributes::json(pairs, context.below()?) }
+            }
+            6 => {
+                let base64 = string()?;
+                if !base64
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte))
+                {
+                    return Err(wrong_type(node).into());
+                }
+                AnyValue::Bytes { empty: base64.is_empty() }
+            }
+            7 => {
+                let index = text.integer(Some(node))?.unwrap_or_default();
+                match context.text(index.cast_unsigned(), node.at)? {
+                    [] => AnyValue::Unset,
+                    content => AnyValue::String(unescaped(content)),
+                }
+            }
+            _ => return Err(wrong_type(node).into()),
+        })
+    }
+
+    /// The `values` of an `ArrayValue` or a `KeyValueList`, and whether there are none.
+    fn list(&self, list: Node) -> Result<(Elements<'a, 'static>, bool), Malformed> {
+        let [values] = self.text.members(list, &["values"])?;
+        let elements = self.text.elements(self.text.array(values)?);
+        let is_empty = elements.clone().next().is_none();
+        Ok((elements, is_empty))
+    }
+}
+
+/// Whether a member is a number as protobuf's JSON mapping writes a `double`: a number, or a string
+/// of one, of `NaN` or of an infinity.
+fn is_double(written: &[u8]) -> bool {
+    let in_string = written.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    match in_string {
+        Some(number) => str::from_utf8(number).is_ok_and(|number| number.parse::<f64>().is_ok()),
+        None => written.first().is_some_and(|first| *first == b'-' || first.is_ascii_digit()),
+    }
+}

@@ -1,0 +1,94 @@
+//! What is asked of a record beside its attributes.
+
+use super::{
+    attributes::Pairs,
+    text::{Node, Text},
+};
+use crate::{limits::Unreadable, wire::Malformed};
+
+/// A log record, span, profile or data point.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordText<'a> {
+    text: Text<'a, 'static>,
+    node: Node,
+}
+
+impl<'a> RecordText<'a> {
+    #[inline]
+    pub(super) const fn new(text: Text<'a, 'static>, node: Node) -> Self {
+        Self { text, node }
+    }
+
+    /// Its attributes.
+    #[inline]
+    pub(crate) fn attributes(&self) -> Pairs<'a> {
+        Pairs::of(self.text, Some(self.node))
+    }
+
+    /// No attributes, whatever it has.
+    #[inline]
+    pub(crate) fn no_attributes(&self) -> Pairs<'a> {
+        Pairs::of(self.text, None)
+    }
+
+    /// Whether the ids of a span are those that OTLP allows, in hexadecimal digits.
+    ///
+    /// # Errors
+    /// As [`Record::has_valid_ids`](crate::splice::Record::has_valid_ids).
+    pub(crate) fn has_valid_ids(&self) -> Result<bool, Unreadable> {
+        const MEMBERS: [&str; 4] = ["traceId", "spanId", "parentSpanId", "links"];
+        let [trace, span, parent, links] = self.text.members(self.node, &MEMBERS)?;
+        if self.id::<TRACE_ID_DIGITS>(trace)? != Id::Set
+            || self.id::<SPAN_ID_DIGITS>(span)? != Id::Set
+            || self.id::<SPAN_ID_DIGITS>(parent)? == Id::Invalid
+        {
+            return Ok(false);
+        }
+        for link in self.text.elements(self.text.array(links)?) {
+            let [trace, span] = self.text.members(link, &["traceId", "spanId"])?;
+            if self.id::<TRACE_ID_DIGITS>(trace)? == Id::Invalid
+                || self.id::<SPAN_ID_DIGITS>(span)? == Id::Invalid
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads an id. Its digits are looked at as they are written: backends read no escapes there.
+    fn id<const DIGITS: usize>(&self, id: Option<Node>) -> Result<Id, Malformed> {
+        let Some(node) = id else { return Ok(Id::Unset) };
+        // `null` is none by protobuf's JSON mapping, but an error to backends, and to all of them.
+        let Some(digits) = self.text.string(Some(node))? else { return Ok(Id::Invalid) };
+        Ok(if digits.is_empty() {
+            Id::Unset
+        } else if digits.len() != DIGITS || !digits.iter().all(u8::is_ascii_hexdigit) {
+            Id::Invalid
+        } else if digits.iter().all(|digit| *digit == b'0') {
+            Id::Zero
+        } else {
+            Id::Set
+        })
+    }
+
+    /// The scale of an exponential histogram's data point, 0 where it is not set.
+    ///
+    /// # Errors
+    /// As [`Record::scale`](crate::splice::Record::scale).
+    pub(crate) fn scale(&self) -> Result<i64, Unreadable> {
+        let [scale] = self.text.members(self.node, &["scale"])?;
+        Ok(self.text.integer(scale)?.unwrap_or_default())
+    }
+}
+
+const TRACE_ID_DIGITS: usize = 32;
+const SPAN_ID_DIGITS: usize = 16;
+
+/// What an id is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Id {
+    Invalid,
+    Set,
+    Unset,
+    Zero,
+}

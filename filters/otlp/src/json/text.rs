@@ -1,0 +1,235 @@
+//! A checked text, and what lies where in it.
+
+use super::{
+    scan::{container_end, scalar_end, string_end, white_space_end},
+    string::unescaped,
+};
+use crate::wire::{Fault, Malformed};
+
+/// An object or array of so many bytes is found in a list where its end is asked for; a shorter one
+/// is read again. So the list has no more than one entry for so many bytes and level.
+pub(super) const LONG: usize = 4096;
+
+/// Where a value lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    /// Offset of its first byte.
+    pub(crate) at: usize,
+    /// Offset just behind its last.
+    pub(crate) end: usize,
+}
+
+/// A text that [`check`](super::check) has passed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text<'a, 'l> {
+    bytes: &'a [u8],
+    /// Its long objects and arrays, in the order in which they begin; empty where few are read.
+    long: &'l [Node],
+}
+
+impl<'a, 'l> Text<'a, 'l> {
+    pub(super) const fn new(bytes: &'a [u8], long: &'l [Node]) -> Self {
+        Self { bytes, long }
+    }
+
+    /// The same text, for a reader that outlives the list.
+    pub(super) const fn alone(&self) -> Text<'a, 'static> {
+        Text { bytes: self.bytes, long: &[] }
+    }
+
+    /// The object that the text is.
+    pub(super) fn root(&self) -> Node {
+        Node { at: white_space_end(self.bytes, 0), end: self.bytes.len() }
+    }
+
+    /// The text of a value.
+    #[inline]
+    pub(crate) fn of(&self, node: Node) -> &'a [u8] {
+        self.bytes.get(node.at..node.end).unwrap_or_default()
+    }
+
+    #[inline]
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.bytes.get(at).copied()
+    }
+
+    /// The value that begins at `at`.
+    #[inline]
+    fn node(&self, at: usize) -> Node {
+        let end = match self.byte(at) {
+            Some(b'"') => string_end(self.bytes, at),
+            Some(b'{' | b'[') => self.container_end(at),
+            _ => scalar_end(self.bytes, at),
+        };
+        Node { at, end }
+    }
+
+    #[inline]
+    fn container_end(&self, at: usize) -> usize {
+        if self.long.is_empty() {
+            return container_end(self.bytes, at, usize::MAX).unwrap_or(self.bytes.len());
+        }
+        container_end(self.bytes, at, LONG).unwrap_or_else(|| self.long_end(at))
+    }
+
+    fn long_end(&self, at: usize) -> usize {
+        let found = self.long.binary_search_by_key(&at, |node| node.at).ok();
+        found.and_then(|index| self.long.get(index)).map_or(self.bytes.len(), |node| node.end)
+    }
+
+    pub(super) fn is_null(&self, node: Node) -> bool {
+        self.byte(node.at) == Some(b'n')
+    }
+
+    /// A member that is an object; `null` is none (protobuf's JSON mapping).
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub(crate) fn object(&self, node: Option<Node>) -> Result<Option<Node>, Malformed> {
+        self.typed(node, b'{')
+    }
+
+    /// A member that is an array, as [`Self::object`] reads one.
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub(crate) fn array(&self, node: Option<Node>) -> Result<Option<Node>, Malformed> {
+        self.typed(node, b'[')
+    }
+
+    /// The content of a member that is a string, escapes and all.
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub(crate) fn string(&self, node: Option<Node>) -> Result<Option<&'a [u8]>, Malformed> {
+        let content = |node: Node| {
+            self.of(Node { at: node.at.saturating_add(1), end: node.end.saturating_sub(1) })
+        };
+        Ok(self.typed(node, b'"')?.map(content))
+    }
+
+    fn typed(&self, node: Option<Node>, first: u8) -> Result<Option<Node>, Malformed> {
+        let Some(node) = node else { return Ok(None) };
+        match self.byte(node.at) {
+            Some(byte) if byte == first => Ok(Some(node)),
+            Some(b'n') => Ok(None),
+            _ => Err(wrong_type(node)),
+        }
+    }
+
+    /// A member that is an integer: a number, or a string of one.
+    ///
+    /// # Errors
+    /// If it is anything else, or does not fit.
+    pub(crate) fn integer(&self, node: Option<Node>) -> Result<Option<i64>, Malformed> {
+        let Some(node) = node else { return Ok(None) };
+        if self.is_null(node) {
+            return Ok(None);
+        }
+        let digits = match self.byte(node.at) {
+            Some(b'"') => self.string(Some(node))?.unwrap_or_default(),
+            _ => self.of(node),
+        };
+        if digits.starts_with(b"+") {
+            return Err(wrong_type(node));
+        }
+        let integer = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+        integer.map(Some).ok_or(wrong_type(node))
+    }
+
+    /// The elements of an array, none if there is none.
+    pub(crate) fn elements(&self, array: Option<Node>) -> Elements<'a, 'l> {
+        let at = array.map_or(self.bytes.len(), |array| array.at.saturating_add(1));
+        Elements { text: *self, at }
+    }
+
+    /// Whether anything is in an object or an array.
+    pub(crate) fn is_empty(&self, container: Node) -> bool {
+        let first = white_space_end(self.bytes, container.at.saturating_add(1));
+        matches!(self.byte(first), None | Some(b']' | b'}'))
+    }
+
+    /// The members of `object` that are called `names`, wherever they lie in it. `null` is a value.
+    ///
+    /// # Errors
+    /// If it is no object, one of these is there twice, or in another spelling: some readers take
+    /// `resource_logs` for `resourceLogs`, which OTLP/JSON does not have, and some do not.
+    pub(crate) fn members<const N: usize>(
+        &self,
+        object: Node,
+        names: &[&str; N],
+    ) -> Result<[Option<Node>; N], Malformed> {
+        let mut members = [None; N];
+        if self.byte(object.at) != Some(b'{') {
+            return Err(wrong_type(object));
+        }
+        let mut at = object.at.saturating_add(1);
+        loop {
+            at = white_space_end(self.bytes, at);
+            match self.byte(at) {
+                Some(b'"') => {}
+                Some(b',') => {
+                    at = at.saturating_add(1);
+                    continue;
+                }
+                _ => return Ok(members),
+            }
+            let name = Node { at, end: string_end(self.bytes, at) };
+            let colon = white_space_end(self.bytes, name.end);
+            let value = self.node(white_space_end(self.bytes, colon.saturating_add(1)));
+            at = value.end;
+            let written = self.string(Some(name))?.unwrap_or_default();
+            let called = unescaped(written);
+            for (member, known) in members.iter_mut().zip(names) {
+                if *called == *known.as_bytes() {
+                    if member.replace(value).is_some() {
+                        return Err(Malformed { fault: Fault::Repeated, at: name.at });
+                    }
+                } else if is_other_spelling(&called, known) {
+                    return Err(Malformed { fault: Fault::Spelling, at: name.at });
+                }
+            }
+        }
+    }
+}
+
+/// Whether the two are one but for case and underscores.
+#[inline]
+fn is_other_spelling(name: &[u8], known: &str) -> bool {
+    let first = |name: &[u8]| name.iter().find(|byte| **byte != b'_').map(u8::to_ascii_lowercase);
+    first(name) == first(known.as_bytes()) && letters(name).eq(letters(known.as_bytes()))
+}
+
+fn letters(name: &[u8]) -> impl Iterator<Item = u8> {
+    name.iter().filter(|byte| **byte != b'_').map(u8::to_ascii_lowercase)
+}
+
+pub(super) const fn wrong_type(node: Node) -> Malformed {
+    Malformed { fault: Fault::WireType, at: node.at }
+}
+
+/// Reads the elements of an array in the order in which they lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Elements<'a, 'l> {
+    text: Text<'a, 'l>,
+    at: usize,
+}
+
+impl Iterator for Elements<'_, '_> {
+    type Item = Node;
+
+    #[inline]
+    fn next(&mut self) -> Option<Node> {
+        let text = &self.text;
+        self.at = white_space_end(text.bytes, self.at);
+        if text.byte(self.at) == Some(b',') {
+            self.at = white_space_end(text.bytes, self.at.saturating_add(1));
+        }
+        if matches!(text.byte(self.at), None | Some(b']')) {
+            return None;
+        }
+        let node = text.node(self.at);
+        self.at = node.end;
+        Some(node)
+    }
+}

@@ -1,0 +1,542 @@
+//! The walk through the levels of an export request, as [`splice`](crate::splice) has it.
+
+use std::rc::Rc;
+
+use super::{
+    attributes::Pairs,
+    check::check,
+    profiles,
+    record::RecordText,
+    text::{Node, Text, wrong_type},
+};
+use crate::{
+    Signal,
+    attributes::{Attributes, Context},
+    edits::Edits,
+    limits::{OverLimit, ReadLimits, Unreadable},
+    policy::{Below, Metric, MetricKind, Policy, Rewrite, Spliced},
+    profiles::Strings,
+    splice::{INT32, Record, Request, record::Kind},
+    wire::{Fault, Malformed},
+};
+
+/// Walks an export request in JSON.
+///
+/// # Errors
+/// As [`splice`](crate::splice::splice).
+pub(crate) fn splice<'a, P: Policy<'a>>(
+    request: &Request<'a>,
+    policy: &mut P,
+) -> Result<Spliced, P::Error> {
+    let Request { message, at: base, signal, limits, .. } = *request;
+    let long = check(message, limits.depth)?;
+    let text = Text::new(message, &long);
+    let names = Names::of(signal);
+    let root = text.root();
+    let (entries, strings) = if signal == Signal::Profiles {
+        let [entries, dictionary] =
+            text.members(root, &[names.resources, "dictionary"]).map_err(Unreadable::from)?;
+        (entries, Some(Rc::new(profiles::strings(&text, dictionary, limits)?)))
+    } else {
+        let [entries] = text.members(root, &[names.resources]).map_err(Unreadable::from)?;
+        (entries, None)
+    };
+    let (edits, rewrite, left) = (Edits::default(), Rewrite::default(), limits.records);
+    let mut walk =
+        Walk { text, base, signal, names, limits, strings, policy, edits, rewrite, left };
+    let entries = text.array(entries).map_err(Unreadable::from)?;
+    let tally = walk.children(entries, Walk::resource_entry)?;
+    let Walk { mut edits, .. } = walk;
+    if message.len().saturating_add(edits.added()) > limits.bytes {
+        return Err(Unreadable::from(OverLimit::Bytes { limit: limits.bytes }).into());
+    }
+    edits.finish();
+    Ok(Spliced { edits, dropped: tally.dropped, kept: tally.kept > 0 })
+}
+
+/// What the levels of a signal are called.
+struct Names {
+    resources: &'static str,
+    scopes: &'static str,
+    /// What some backends read in place of `scopes`, if those are empty.
+    deprecated: [&'static str; 2],
+    records: &'static str,
+}
+
+impl Names {
+    const fn of(signal: Signal) -> &'static Self {
+        match signal {
+            Signal::Logs => &Self {
+                resources: "resourceLogs",
+                scopes: "scopeLogs",
+                deprecated: ["deprecatedScopeLogs", "instrumentationLibraryLogs"],
+                records: "logRecords",
+            },
+            Signal::Metrics => &Self {
+                resources: "resourceMetrics",
+                scopes: "scopeMetrics",
+                deprecated: ["deprecatedScopeMetrics", "instrumentationLibraryMetrics"],
+                records: "metrics",
+            },
+            Signal::Profiles => &Self {
+                resources: "resourceProfiles",
+                scopes: "scopeProfiles",
+                deprecated: ["deprecatedScopeProfiles", "instrumentationLibraryProfiles"],
+                records: "profiles",
+            },
+            Signal::Traces => &Self {
+                resources: "resourceSpans",
+                scopes: "scopeSpans",
+                deprecated: ["deprecatedScopeSpans", "instrumentationLibrarySpans"],
+                records: "spans",
+            },
+        }
+    }
+}
+
+/// The members of `Metric.data`.
+const METRIC_DATA: [&str; 5] = ["gauge", "sum", "histogram", "exponentialHistogram", "summary"];
+/// What each of them is.
+const METRIC_KINDS: [MetricKind; 5] = [
+    MetricKind::Gauge,
+    MetricKind::Sum,
+    MetricKind::Histogram,
+    MetricKind::ExponentialHistogram,
+    MetricKind::Summary,
+];
+
+/// What happened to an element and everything in it.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    dropped: u64,
+    /// Records that stay; where nobody counts, one stands for any number.
+    kept: u64,
+    /// Whether anything in it was cut, records or an empty parent.
+    cut: bool,
+    /// Whether it goes as a whole.
+    goes: bool,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.dropped = self.dropped.saturating_add(other.dropped);
+        self.kept = self.kept.saturating_add(other.kept);
+        self.cut |= other.cut | other.goes;
+    }
+
+    fn untouched(kept: u64) -> Self {
+        Self { kept, ..Self::default() }
+    }
+
+    fn gone(records: u64) -> Self {
+        Self { dropped: records, goes: true, ..Self::default() }
+    }
+
+    /// A parent whose children these are: without a record left it goes, unless it came empty.
+    const fn of_parent(mut self) -> Self {
+        self.goes = self.cut && self.kept == 0;
+        self
+    }
+}
+
+struct Walk<'p, 'l, 'a, P> {
+    text: Text<'a, 'l>,
+    /// Where the text begins in the buffer that is edited.
+    base: usize,
+    signal: Signal,
+    names: &'static Names,
+    limits: ReadLimits,
+    strings: Option<Rc<Strings<'a>>>,
+    policy: &'p mut P,
+    edits: Edits,
+    rewrite: Rewrite,
+    /// Entries and records that may still come.
+    left: u64,
+}
+
+impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
+    fn resource_entry(&mut self, entry: Node) -> Result<Tally, P::Error> {
+        self.spend()?;
+        let (resource, scopes) = self.resource_members(entry)?;
+        self.rewrite.clear();
+        let attributes = self.attributes(resource)?;
+        let below = self.policy.resource(attributes, &mut self.rewrite)?;
+        if below == Below::Drop {
+            let records = self.count_in_scopes(scopes)?;
+            return Ok(self.drop_parent(records));
+        }
+        self.rewrite_owner(entry, "resource", resource)?;
+        let mut tally = Tally::default();
+        tally.add(match below {
+            Below::Keep | Below::Drop => Tally::untouched(self.any_in_scopes(scopes)?.into()),
+            Below::Count => Tally::untouched(self.count_in_scopes(scopes)?),
+            Below::Look => self.children(scopes, Self::scope_entry)?,
+        });
+        if below != Below::Keep {
+            self.policy.left_resource(tally.kept);
+        }
+        Ok(tally.of_parent())
+    }
+
+    fn scope_entry(&mut self, entry: Node) -> Result<Tally, P::Error> {
+        self.spend()?;
+        let (scope, records) = self.scope_members(entry)?;
+        let mut below = Below::Look;
+        if self.policy.reads().scopes {
+            self.rewrite.clear();
+            let attributes = self.attributes(scope)?;
+            below = self.policy.scope(attributes, &mut self.rewrite)?;
+            if below == Below::Drop {
+                let records = self.count_records(records)?;
+                return Ok(self.drop_parent(records));
+            }
+            self.rewrite_owner(entry, "scope", scope)?;
+        }
+        let mut tally = Tally::default();
+        tally.add(match (below, self.signal) {
+            (Below::Keep | Below::Drop, _) => Tally::untouched(self.any_record(records)?.into()),
+            (Below::Count, _) => Tally::untouched(self.count_records(records)?),
+            (Below::Look, Signal::Metrics) => self.children(records, Self::metric)?,
+            (Below::Look, Signal::Logs) => {
+                self.children(records, |walk, record| walk.record(record, Kind::LogRecord))?
+            }
+            (Below::Look, Signal::Traces) => {
+                self.children(records, |walk, record| walk.record(record, Kind::Span))?
+            }
+            (Below::Look, Signal::Profiles) => {
+                self.children(records, |walk, record| walk.record(record, Kind::Profile))?
+            }
+        });
+        if below != Below::Keep {
+            self.policy.left_scope(tally.kept);
+        }
+        Ok(tally.of_parent())
+    }
+
+    fn metric(&mut self, metric: Node) -> Result<Tally, P::Error> {
+        self.spend()?;
+        let data = self.metric_data(metric)?;
+        if self.policy.reads().metrics {
+            let seen = self.seen_of(data)?;
+            if !self.policy.metric(seen)? {
+                let records = data.map_or(Ok(0), |(data, _)| self.count_points(data))?;
+                self.policy.dropped(records);
+                return Ok(Tally::gone(records));
+            }
+        }
+        let Some((data, kind)) = data else { return Ok(Tally::default()) };
+        let points = self.points(data)?;
+        let mut tally = Tally::default();
+        tally.add(self.children(points, |walk, point| walk.record(point, Kind::DataPoint(kind)))?);
+        Ok(tally.of_parent())
+    }
+
+    #[inline]
+    fn record(&mut self, record: Node, kind: Kind) -> Result<Tally, P::Error> {
+        self.spend()?;
+        self.require_object(record)?;
+        let context = Context::new(self.limits, self.strings.clone());
+        let text = RecordText::new(self.text.alone(), record);
+        if self.policy.record(&Record::json(text, kind, context))? {
+            return Ok(Tally::untouched(1));
+        }
+        self.policy.dropped(1);
+        Ok(Tally::gone(1))
+    }
+
+    /// Shows every element of an array, and cuts those that go, each with one comma.
+    #[inline]
+    fn children(
+        &mut self,
+        array: Option<Node>,
+        mut each: impl FnMut(&mut Self, Node) -> Result<Tally, P::Error>,
+    ) -> Result<Tally, P::Error> {
+        let mut tally = Tally::default();
+        let mut cuts = ElementCuts::default();
+        for element in self.text.elements(array) {
+            cuts.element_begins(element, self.base, &mut self.edits);
+            let mark = self.edits.mark();
+            let child = each(self, element)?;
+            if child.goes {
+                self.edits.take_back(mark);
+            }
+            cuts.element_ends(element, child.goes, self.base, &mut self.edits);
+            tally.add(child);
+        }
+        cuts.array_ends(self.base, &mut self.edits);
+        Ok(tally)
+    }
+
+    /// A parent whose records are all dropped; one that came without any is left alone.
+    fn drop_parent(&mut self, records: u64) -> Tally {
+        if records == 0 {
+            return Tally::default();
+        }
+        self.policy.dropped(records);
+        Tally::gone(records)
+    }
+
+    /// Takes attributes away from the resource or scope of an entry and puts others there, as the
+    /// policy has just said. `owner` is the member `name` of `entry`, `null` too.
+    fn rewrite_owner(
+        &mut self,
+        entry: Node,
+        name: &str,
+        owner: Option<Node>,
+    ) -> Result<(), Unreadable> {
+        if self.rewrite.is_empty() {
+            return Ok(());
+        }
+        let put = self.rewrite.put.join(&b',');
+        let attributes = [b"[", put.as_slice(), b"]"].concat();
+        let object = [b"{\"attributes\":", attributes.as_slice(), b"}"].concat();
+        match owner {
+            None if put.is_empty() => {}
+            None => self.put_member(entry, name, &object),
+            Some(null) if self.text.is_null(null) => self.put_for_null(null, &object, &put),
+            Some(owner) => {
+                let [list] = self.text.members(owner, &["attributes"])?;
+                match list {
+                    None if put.is_empty() => {}
+                    None => self.put_member(owner, "attributes", &attributes),
+                    Some(null) if self.text.is_null(null) => {
+                        self.put_for_null(null, &attributes, &put);
+                    }
+                    Some(list) => self.rewrite_list(list, &put),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a member in front of the others of an object.
+    fn put_member(&mut self, object: Node, name: &str, value: &[u8]) {
+        let comma: &[u8] = if self.text.is_empty(object) { b"" } else { b"," };
+        let member = [b"\"", name.as_bytes(), b"\":", value, comma].concat();
+        let at = self.base.saturating_add(object.at).saturating_add(1);
+        self.edits.insert(at, &member);
+    }
+
+    fn put_for_null(&mut self, null: Node, value: &[u8], put: &[u8]) {
+        if !put.is_empty() {
+            cut(&mut self.edits, self.base, null.at, null.end);
+            self.edits.insert(self.base.saturating_add(null.end), value);
+        }
+    }
+
+    /// Takes elements out of an array of attributes and puts others behind those that stay.
+    fn rewrite_list(&mut self, list: Node, put: &[u8]) {
+        let mut cuts = ElementCuts::default();
+        let mut taken = self.rewrite.taken.iter().peekable();
+        let mut end = list.at.saturating_add(1);
+        for element in self.text.elements(Some(list)) {
+            cuts.element_begins(element, self.base, &mut self.edits);
+            while taken.next_if(|taken| taken.start < element.at).is_some() {}
+            let goes = taken.next_if(|taken| taken.start == element.at).is_some();
+            cuts.element_ends(element, goes, self.base, &mut self.edits);
+            end = element.end;
+        }
+        cuts.array_ends(self.base, &mut self.edits);
+        if !put.is_empty() {
+            let comma: &[u8] = if cuts.stays { b"," } else { b"" };
+            self.edits.insert(self.base.saturating_add(end), &[comma, put].concat());
+        }
+    }
+
+    fn attributes(&self, owner: Option<Node>) -> Result<Attributes<'a>, Unreadable> {
+        let owner = self.text.object(owner)?;
+        let context = Context::new(self.limits, self.strings.clone());
+        Ok(Attributes::json(Pairs::of(self.text.alone(), owner), context))
+    }
+
+    /// The resource of an entry, as it is written, and its scope entries.
+    fn resource_members(&self, entry: Node) -> Result<(Option<Node>, Option<Node>), Unreadable> {
+        let [older, oldest] = self.names.deprecated;
+        let names = ["resource", self.names.scopes, older, oldest];
+        let [resource, scopes, older, oldest] = self.text.members(entry, &names)?;
+        if let Some(node) = older.or(oldest) {
+            return Err(Malformed { fault: Fault::Deprecated, at: node.at }.into());
+        }
+        Ok((resource, self.text.array(scopes)?))
+    }
+
+    /// The scope of an entry, as it is written, and its records or metrics.
+    fn scope_members(&self, entry: Node) -> Result<(Option<Node>, Option<Node>), Unreadable> {
+        let [scope, records] = self.text.members(entry, &["scope", self.names.records])?;
+        Ok((scope, self.text.array(records)?))
+    }
+
+    /// The data of a metric and its kind.
+    fn metric_data(&self, metric: Node) -> Result<Option<(Node, MetricKind)>, Unreadable> {
+        let members = self.text.members(metric, &METRIC_DATA)?;
+        let mut set =
+            members.into_iter().zip(METRIC_KINDS).filter_map(|(data, kind)| Some((data?, kind)));
+        let Some((data, kind)) = set.next() else { return Ok(None) };
+        if let Some((second, _)) = set.next() {
+            return Err(Malformed { fault: Fault::Repeated, at: second.at }.into());
+        }
+        Ok(self.text.object(Some(data))?.map(|data| (data, kind)))
+    }
+
+    /// What a policy is shown of a metric.
+    fn seen_of(&self, data: Option<(Node, MetricKind)>) -> Result<Metric, Unreadable> {
+        let mut metric = Metric { kind: None, temporality: 0, points: 0 };
+        let Some((data, kind)) = data else { return Ok(metric) };
+        metric.kind = Some(kind);
+        let points = self.text.elements(self.points(data)?);
+        let counted = if kind.has_temporality() { usize::MAX } else { 1 };
+        metric.points = points.take(counted).fold(0, |count, _| count.saturating_add(1));
+        if kind.has_temporality() {
+            let [temporality] = self.text.members(data, &["aggregationTemporality"])?;
+            metric.temporality = self.enumeration(temporality)?;
+        }
+        Ok(metric)
+    }
+
+    /// An enum, which is an integer in OTLP/JSON: backends read a name as well, which the
+    /// specification does not allow.
+    fn enumeration(&self, node: Option<Node>) -> Result<u64, Malformed> {
+        let Some(node) = node else { return Ok(0) };
+        if self.text.of(node).starts_with(b"\"") {
+            return Err(wrong_type(node));
+        }
+        let number = self.text.integer(Some(node))?.unwrap_or_default();
+        if i32::try_from(number).is_err() {
+            return Err(wrong_type(node));
+        }
+        Ok(number.cast_unsigned() & INT32)
+    }
+
+    fn points(&self, data: Node) -> Result<Option<Node>, Unreadable> {
+        let [points] = self.text.members(data, &["dataPoints"])?;
+        Ok(self.text.array(points)?)
+    }
+
+    /// # Errors
+    /// If an element of an array of messages is none: `null` is not allowed there.
+    #[inline]
+    fn require_object(&self, element: Node) -> Result<(), Unreadable> {
+        self.text.object(Some(element))?.ok_or(wrong_type(element))?;
+        Ok(())
+    }
+
+    /// One more entry or record is read.
+    #[inline]
+    fn spend(&mut self) -> Result<(), Unreadable> {
+        let limit = self.limits.records;
+        self.left = self.left.checked_sub(1).ok_or(OverLimit::Records { limit })?;
+        Ok(())
+    }
+}
+
+/// Counting, and looking whether there is anything to count.
+impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
+    fn count_in_scopes(&mut self, scopes: Option<Node>) -> Result<u64, Unreadable> {
+        let mut total = 0_u64;
+        for scope in self.text.elements(scopes) {
+            self.spend()?;
+            let (_, records) = self.scope_members(scope)?;
+            total = total.saturating_add(self.count_records(records)?);
+        }
+        Ok(total)
+    }
+
+    fn count_records(&mut self, records: Option<Node>) -> Result<u64, Unreadable> {
+        if self.signal != Signal::Metrics {
+            return self.count(records);
+        }
+        let mut total = 0_u64;
+        for metric in self.text.elements(records) {
+            self.spend()?;
+            if let Some((data, _)) = self.metric_data(metric)? {
+                total = total.saturating_add(self.count_points(data)?);
+            }
+        }
+        Ok(total)
+    }
+
+    fn count_points(&mut self, data: Node) -> Result<u64, Unreadable> {
+        let points = self.points(data)?;
+        self.count(points)
+    }
+
+    fn count(&mut self, records: Option<Node>) -> Result<u64, Unreadable> {
+        let mut total = 0_u64;
+        for record in self.text.elements(records) {
+            self.spend()?;
+            self.require_object(record)?;
+            total = total.saturating_add(1);
+        }
+        Ok(total)
+    }
+
+    fn any_in_scopes(&self, scopes: Option<Node>) -> Result<bool, Unreadable> {
+        for scope in self.text.elements(scopes) {
+            let (_, records) = self.scope_members(scope)?;
+            if self.any_record(records)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn any_record(&self, records: Option<Node>) -> Result<bool, Unreadable> {
+        for record in self.text.elements(records) {
+            let is_any = match self.signal {
+                Signal::Logs | Signal::Profiles | Signal::Traces => {
+                    self.require_object(record).map(|()| true)?
+                }
+                Signal::Metrics => match self.metric_data(record)? {
+                    Some((data, _)) => self.text.elements(self.points(data)?).next().is_some(),
+                    None => false,
+                },
+            };
+            if is_any {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The cuts that take elements out of an array, each with one comma.
+///
+/// The first that stays is the one that others lean on: what goes before it takes the comma behind
+/// itself along, and what goes after it the one in front.
+#[derive(Default)]
+struct ElementCuts {
+    /// Whether an element stays so far.
+    stays: bool,
+    /// The end of the latest element.
+    end: usize,
+    /// Where a cut begins that reaches to the next element, or to `end` where none comes.
+    open: Option<usize>,
+}
+
+impl ElementCuts {
+    fn element_begins(&mut self, element: Node, base: usize, edits: &mut Edits) {
+        if let Some(start) = self.open.take() {
+            cut(edits, base, start, element.at);
+        }
+    }
+
+    fn element_ends(&mut self, element: Node, goes: bool, base: usize, edits: &mut Edits) {
+        match (goes, self.stays) {
+            (true, true) => cut(edits, base, self.end, element.end),
+            (true, false) => self.open = Some(element.at),
+            (false, _) => self.stays = true,
+        }
+        self.end = element.end;
+    }
+
+    fn array_ends(&mut self, base: usize, edits: &mut Edits) {
+        if let Some(start) = self.open.take() {
+            cut(edits, base, start, self.end);
+        }
+    }
+}
+
+/// Cuts a piece of the text, which begins at `base` in its buffer.
+fn cut(edits: &mut Edits, base: usize, start: usize, end: usize) {
+    edits.cut(base.saturating_add(start), base.saturating_add(end));
+}
