@@ -2,7 +2,6 @@
 
 use sluice_otlp::{Format, Signal, content::Encoding};
 use sluice_reply::{Protocol, Refusal};
-use sluice_route::PROTOBUF;
 
 use crate::Headers;
 
@@ -26,10 +25,10 @@ pub(crate) fn protocol(headers: Headers<'_>) -> Protocol {
     let content_type = headers.first("content-type").unwrap_or_default();
     match content_type.strip_prefix(GRPC) {
         Some([] | [b'+', ..]) => Protocol::Grpc,
-        _ if media_type(content_type).eq_ignore_ascii_case(b"application/json") => {
-            Protocol::HttpJson
-        }
-        _ => Protocol::HttpProtobuf,
+        _ => match Format::from_content_type(content_type) {
+            Some(Format::Json) => Protocol::HttpJson,
+            Some(Format::Protobuf) | None => Protocol::HttpProtobuf,
+        },
     }
 }
 
@@ -51,18 +50,14 @@ impl Export {
             return Err(Refusal::Method(lossy(method)));
         }
         let content_type = headers.joined("content-type");
-        let accepted = match protocol {
+        let format = match protocol {
             Protocol::Grpc => {
                 matches!(content_type.as_slice(), b"application/grpc" | b"application/grpc+proto")
+                    .then_some(Format::Protobuf)
             }
-            Protocol::HttpJson => false,
-            Protocol::HttpProtobuf => {
-                media_type(&content_type).eq_ignore_ascii_case(PROTOBUF.as_bytes())
-            }
+            Protocol::HttpJson | Protocol::HttpProtobuf => Format::from_content_type(&content_type),
         };
-        if !accepted {
-            return Err(Refusal::ContentType(lossy(&content_type)));
-        }
+        let format = format.ok_or_else(|| Refusal::ContentType(lossy(&content_type)))?;
         let header = match protocol {
             Protocol::Grpc => "grpc-encoding",
             Protocol::HttpJson | Protocol::HttpProtobuf => "content-encoding",
@@ -70,13 +65,8 @@ impl Export {
         let value = headers.joined(header);
         let encoding = Encoding::from_header(&value)
             .ok_or_else(|| Refusal::Encoding { header, value: lossy(&value) })?;
-        Ok(Self { signal, protocol, format: Format::Protobuf, encoding })
+        Ok(Self { signal, protocol, format, encoding })
     }
-}
-
-/// A content type without its parameters.
-fn media_type(content_type: &[u8]) -> &[u8] {
-    content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 fn lossy(bytes: &[u8]) -> String {

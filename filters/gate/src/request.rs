@@ -110,7 +110,7 @@ impl Gate {
         if usize::try_from(announced).unwrap_or(usize::MAX) > limit {
             return Err(known(Refusal::BodyTooLarge { limit }));
         }
-        edits.extend(backend.header_edits());
+        edits.extend(backend.header_edits(export.format));
 
         let (edits, held) = Held::new(admitted, export, backend.kind(), edits, self.hold_headers);
         if head.end_of_stream {

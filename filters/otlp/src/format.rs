@@ -12,6 +12,25 @@ pub enum Format {
 }
 
 impl Format {
+    /// The content type of OTLP/HTTP in this format, as every backend takes it: exact, no
+    /// parameters (OTLP specification 1.11, "OTLP/HTTP Request").
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Protobuf => "application/x-protobuf",
+        }
+    }
+
+    /// The format that a content type names, whatever its case and parameters.
+    #[must_use]
+    pub fn from_content_type(value: &[u8]) -> Option<Self> {
+        let media_type = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        [Self::Json, Self::Protobuf]
+            .into_iter()
+            .find(|format| media_type.eq_ignore_ascii_case(format.content_type().as_bytes()))
+    }
+
     /// An attribute with a text as its value, as it is written in this format: a `KeyValue`, in
     /// protobuf its content alone.
     #[must_use]

@@ -2,13 +2,10 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use prost::Message;
-use sluice_otlp::{Signal, grpc};
+use sluice_otlp::{Format, Signal, grpc};
 use sluice_tenant::HeaderEdit;
 
 use crate::{Code, ExportResponse, Failure, Refusal, Status, Told};
-
-const PROTOBUF: &str = "application/x-protobuf";
-const JSON: &str = "application/json";
 
 /// How the sender speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,8 +154,8 @@ impl Protocol {
     const fn content_type(self) -> &'static str {
         match self {
             Self::Grpc => "application/grpc",
-            Self::HttpJson => JSON,
-            Self::HttpProtobuf => PROTOBUF,
+            Self::HttpJson => Format::Json.content_type(),
+            Self::HttpProtobuf => Format::Protobuf.content_type(),
         }
     }
 }

@@ -31,8 +31,8 @@ pub enum Refusal {
     CompressedWithoutEncoding,
     /// A content type that is not OTLP's.
     #[error(
-        "content-type {0:?} is not taken here: send OTLP as application/x-protobuf over HTTP, or \
-         as application/grpc"
+        "content-type {0:?} is not taken here: send OTLP as application/x-protobuf or \
+         application/json over HTTP, or as application/grpc"
     )]
     ContentType(String),
     /// The body is over its limit once decoded.

@@ -1,16 +1,13 @@
 //! What is known of each kind of backend.
 
 use serde::Deserialize;
-use sluice_otlp::Signal;
+use sluice_otlp::{Format, Signal};
 use sluice_records::BackendTraits;
 use sluice_tenant::HeaderEdit;
 
 /// The header by which Envoy finds the backend: a route's `cluster_header`, or a match in a
 /// VirtualService or an HTTPRoute. No sender's copy of it survives.
 pub const BACKEND_HEADER: &str = "x-sluice-backend";
-
-/// The content type of OTLP/HTTP with protobuf, as every backend takes it: exact, no parameters.
-pub const PROTOBUF: &str = "application/x-protobuf";
 
 /// The kinds of backend that the gate knows the contract of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -82,15 +79,15 @@ impl Backend {
         &self.traits
     }
 
-    /// The edits that send an OTLP request there over HTTP. The reply is read by the gate, so it
+    /// The edits that send an OTLP request in `format` there over HTTP. The reply is read by the gate, so it
     /// must not come compressed: `accept-encoding` goes, with everything that belongs to gRPC, and
     /// with the certificate, which concerns the gate alone and is most of the head's bytes.
     #[must_use]
-    pub fn header_edits(&self) -> Vec<HeaderEdit> {
+    pub fn header_edits(&self, format: Format) -> Vec<HeaderEdit> {
         vec![
             HeaderEdit::set(BACKEND_HEADER, self.cluster.as_str()),
             HeaderEdit::set(":path", self.kind.path()),
-            HeaderEdit::set("content-type", PROTOBUF),
+            HeaderEdit::set("content-type", format.content_type()),
             HeaderEdit::remove("accept-encoding"),
             HeaderEdit::remove("grpc-accept-encoding"),
             HeaderEdit::remove("grpc-encoding"),

@@ -86,7 +86,7 @@ fn all_cases() -> Vec<Case> {
         broken::a_grpc_message_that_is_no_protobuf_is_invalid_argument,
         broken::a_header_that_is_not_utf_8_does_no_harm,
         broken::a_sender_that_hangs_up_half_way_does_no_harm,
-        protocol::json_is_415_with_a_status_in_json,
+        protocol::json_is_answered_in_json,
         protocol::another_content_type_is_415,
         protocol::another_content_encoding_is_415,
         protocol::another_path_is_404,

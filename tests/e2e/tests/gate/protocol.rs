@@ -14,21 +14,26 @@ use crate::http::{Call, Version};
 use crate::sdks::assert_tenants;
 use crate::{grpc, telemetry};
 
-pub(crate) async fn json_is_415_with_a_status_in_json(gate: &Gate) {
+pub(crate) async fn json_is_answered_in_json(gate: &Gate) {
     for version in Version::ALL {
-        let call = Call::export(version, Signal::Logs, "{\"resourceLogs\":[]}")
-            .only("content-type", "application/json");
-        let reply = call.send(gate).await;
-        assert_eq!(reply.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{reply:?}");
-        assert_eq!(
-            reply.header("content-type"),
-            "application/json",
-            "in the request's own encoding"
-        );
-        let status: serde_json::Value = serde_json::from_slice(&reply.body).expect("a JSON body");
-        let message = status["message"].as_str().unwrap_or_else(|| panic!("no message: {status}"));
-        assert!(message.contains("application/json"), "{message}");
-        assert!(message.contains("application/x-protobuf"), "it says what is taken: {message}");
+        for (body, http, says) in [
+            ("{\"resourceLogs\":[]}", StatusCode::OK, None),
+            ("{\"resourceLogs\":[],}", StatusCode::BAD_REQUEST, Some("cannot be parsed")),
+            ("{\"resource_logs\":[]}", StatusCode::BAD_REQUEST, Some("lowerCamelCase")),
+        ] {
+            let call = Call::export(version, Signal::Logs, body);
+            let reply = call.only("content-type", "application/json").send(gate).await;
+            assert_eq!(reply.status, http, "{body}: {reply:?}");
+            assert_eq!(reply.header("content-type"), "application/json", "{body}");
+            let json: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
+            match says {
+                None => assert_eq!(json, serde_json::json!({})),
+                Some(says) => {
+                    let message = json["message"].as_str().unwrap_or_default();
+                    assert!(message.contains(says), "{body}: {json}");
+                }
+            }
+        }
     }
 }
 
