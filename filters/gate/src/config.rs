@@ -7,6 +7,8 @@ use sluice_route::{BackendsConfig, Routes};
 use sluice_senders::{ConfigProblem, Senders, SendersConfig};
 use sluice_tenant::{Tenancy, TenantConfig};
 
+use crate::place;
+
 /// The configuration as it is written. A section that is left out switches its stage off.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -111,15 +113,13 @@ impl Gate {
     /// Every [`ConfigProblem`] there is; one alone where the text does not even have the shape of a
     /// configuration.
     pub fn from_json(json: &[u8]) -> Result<Self, Vec<ConfigProblem>> {
-        let mut json = serde_json::Deserializer::from_slice(json);
-        let config: GateConfig = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let path = match error.path().to_string() {
-                whole if whole == "." => "configuration".to_owned(),
+        let config: GateConfig = serde_json::from_slice(json).map_err(|error| {
+            let path = match place::path(json, error.line(), error.column()) {
+                whole if whole.is_empty() => "configuration".to_owned(),
                 path => path,
             };
-            vec![ConfigProblem::new(path, error.inner())]
+            vec![ConfigProblem::new(path, error)]
         })?;
-        json.end().map_err(|error| vec![ConfigProblem::new("configuration", error)])?;
         config.compile()
     }
 
@@ -253,7 +253,7 @@ mod tests {
             (r#"{"tenant": {"fixed": "a"}} x"#, "configuration: trailing characters"),
             (
                 r#"{"tenant": {"fixed": "a"}, "tenant": {"fixed": "b"}}"#,
-                "configuration: duplicate field",
+                "tenant: duplicate field",
             ),
             (r#"{"tenant": {"fromNamespace": {}}}"#, "tenant: the tenant follows from the sender"),
             (r#"{"records": {"require": [{"attribute": "a"}]}}"#, "records: records are checked"),

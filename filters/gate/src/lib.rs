@@ -16,6 +16,7 @@ mod config;
 mod count;
 mod export;
 mod headers;
+mod place;
 mod request;
 
 pub use answer::{HEADER_ONLY, Reading, ReplyHead, ReplyStep, Sent};
