@@ -160,7 +160,7 @@ impl Reading {
         let failure = self.voiceless();
         let log = Some((Level::Error, failure.message.clone()));
         let counts = vec![Count::request(Some(self.sent.signal), "failed")];
-        let reply = LocalReply::Grpc { status: failure.status(), details: None };
+        let reply = LocalReply::Grpc { status: failure.status(), metadata: Vec::new() };
         Reply { reply, counts, log }
     }
 

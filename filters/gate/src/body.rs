@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use sluice_otlp::{
     Signal,
-    content::{Encoding, gunzip, gzip_stored},
+    content::{Encoding, Encodings, decode, wrap},
     edits::Edits,
     grpc,
     splice::Request,
 };
 use sluice_records::{Unfit, Verdict, Violations};
 use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
-use sluice_route::Kind;
+use sluice_route::{Backend, Kind};
 use sluice_senders::Admitted;
 use sluice_tenant::HeaderEdit;
 
@@ -24,6 +24,8 @@ pub struct Held {
     sender: Option<Admitted>,
     export: Export,
     backend: Kind,
+    /// The content encodings that the backend takes.
+    taken: Encodings,
     head: Head,
 }
 
@@ -78,18 +80,31 @@ impl Held {
     pub(crate) fn new(
         sender: Option<Admitted>,
         export: Export,
-        backend: Kind,
+        backend: &Backend,
         mut edits: Vec<HeaderEdit>,
         hold: bool,
     ) -> (Vec<HeaderEdit>, Self) {
+        let (backend, taken) = (backend.kind(), backend.encodings());
+        let held = |head| Self { sender, export, backend, taken, head };
         if hold {
-            return (Vec::new(), Self { sender, export, backend, head: Head::Held(edits) });
+            return (Vec::new(), held(Head::Held(edits)));
         }
         // The body may yet become shorter, and whatever it becomes, it has the encoding that is
-        // announced now.
+        // announced now. What the backend does not take goes decoded: a copy back from the module
+        // either way, and gzip would add a checksum to it.
+        let announced =
+            if taken.contains(export.encoding) { export.encoding } else { Encoding::Identity };
         edits.push(HeaderEdit::remove("content-length"));
-        edits.push(content_encoding(export.encoding));
-        (edits, Self { sender, export, backend, head: Head::Gone(export.encoding) })
+        edits.push(content_encoding(announced));
+        (edits, held(Head::Gone(announced)))
+    }
+
+    /// Whether a body in this encoding may go on as it came.
+    fn passes(&self, encoding: Encoding) -> bool {
+        match self.head {
+            Head::Held(_) => self.taken.contains(encoding),
+            Head::Gone(announced) => announced == encoding,
+        }
     }
 
     /// What Envoy's own answer is read with, if it gives one before the body has come: to a
@@ -133,6 +148,7 @@ impl Gate {
             Protocol::HttpJson | Protocol::HttpProtobuf => (0, encoding),
         };
         let payload = body.get(skip..).unwrap_or_default();
+        let encoding = encoding.of_body(payload);
         let (message, at) = self.decoded(payload, encoding, skip)?;
         let (verdict, edits) = match &self.rules {
             Some(rules) => {
@@ -153,7 +169,7 @@ impl Gate {
             }
             Verdict::Kept(violations) => (false, violations),
         };
-        let checked = if edits.is_empty() {
+        let checked = if edits.is_empty() && held.passes(encoding) {
             Outgoing { body: BodyEdit::Keep { body, skip }, encoding }
         } else {
             let mut buffer = match message {
@@ -181,7 +197,7 @@ impl Gate {
         match encoding {
             Encoding::Identity if payload.len() > limit => Err(Refusal::DecodedTooLarge { limit }),
             Encoding::Identity => Ok((Cow::Borrowed(payload), skip)),
-            Encoding::Gzip => Ok((Cow::Owned(gunzip(payload, limit)?), 0)),
+            encoding => Ok((Cow::Owned(decode(encoding, payload, limit)?), 0)),
         }
     }
 }
@@ -230,8 +246,11 @@ impl Outgoing {
                 (edits, self.body)
             }
             Head::Gone(announced) if announced == self.encoding => (Vec::new(), self.body),
-            // Only gzip is announced and not kept: by a cut, or by a message that was not flagged.
-            Head::Gone(_) => (Vec::new(), BodyEdit::Replace(gzip_stored(self.body.as_slice()))),
+            // Decoded by a cut, because the message was not flagged, or because framed snappy came as
+            // snappy.
+            Head::Gone(announced) => {
+                (Vec::new(), BodyEdit::Replace(wrap(announced, self.body.as_slice())))
+            }
         }
     }
 }
@@ -255,6 +274,6 @@ fn content_encoding(encoding: Encoding) -> HeaderEdit {
     match encoding {
         // Not "identity": every backend refuses that value.
         Encoding::Identity => HeaderEdit::remove("content-encoding"),
-        Encoding::Gzip => HeaderEdit::set("content-encoding", "gzip"),
+        encoding => HeaderEdit::set("content-encoding", encoding.as_str()),
     }
 }

@@ -251,10 +251,7 @@ mod tests {
             ("{}", "configuration: it asks for nothing"),
             (r#"{"sender": {}}"#, "sender: unknown field `sender`"),
             (r#"{"tenant": {"fixed": "a"}} x"#, "configuration: trailing characters"),
-            (
-                r#"{"tenant": {"fixed": "a"}, "tenant": {"fixed": "b"}}"#,
-                "tenant: duplicate field",
-            ),
+            (r#"{"tenant": {"fixed": "a"}, "tenant": {"fixed": "b"}}"#, "tenant: duplicate field"),
             (r#"{"tenant": {"fromNamespace": {}}}"#, "tenant: the tenant follows from the sender"),
             (r#"{"records": {"require": [{"attribute": "a"}]}}"#, "records: records are checked"),
             (

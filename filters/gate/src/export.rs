@@ -1,6 +1,9 @@
 //! What a request's head says that its body is.
 
-use sluice_otlp::{Format, Signal, content::Encoding};
+use sluice_otlp::{
+    Format, Signal,
+    content::{Encoding, EncodingHeader},
+};
 use sluice_reply::{Protocol, Refusal};
 
 use crate::Headers;
@@ -59,11 +62,12 @@ impl Export {
         };
         let format = format.ok_or_else(|| Refusal::ContentType(lossy(&content_type)))?;
         let header = match protocol {
-            Protocol::Grpc => "grpc-encoding",
-            Protocol::HttpJson | Protocol::HttpProtobuf => "content-encoding",
+            Protocol::Grpc => EncodingHeader::Grpc,
+            Protocol::HttpJson | Protocol::HttpProtobuf => EncodingHeader::Content,
         };
-        let value = headers.joined(header);
-        let encoding = Encoding::from_header(&value)
+        let value = headers.joined(header.name());
+        let encoding = header
+            .read(&value)
             .ok_or_else(|| Refusal::Encoding { header, value: lossy(&value) })?;
         Ok(Self { signal, protocol, format, encoding })
     }

@@ -112,7 +112,7 @@ impl Gate {
         }
         edits.extend(backend.header_edits(export.format));
 
-        let (edits, held) = Held::new(admitted, export, backend.kind(), edits, self.hold_headers);
+        let (edits, held) = Held::new(admitted, export, backend, edits, self.hold_headers);
         if head.end_of_stream {
             let mut step = self.on_body(held, Vec::new());
             if let BodyStep::Forward(forward) = &mut step {

@@ -68,10 +68,8 @@ pub(crate) fn now() -> u64 {
 /// Answers in the place of a backend. Safe until the reply's headers have gone.
 pub(crate) fn answer(reply: &LocalReply) {
     match reply {
-        LocalReply::Grpc { status, details } => {
-            let details =
-                details.as_deref().map(|value| ("grpc-status-details-bin", value.as_bytes()));
-            let metadata = details.into_iter().collect();
+        LocalReply::Grpc { status, metadata } => {
+            let metadata = metadata.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
             let code = grpc_code(status.code);
             let _done = hostcalls::send_grpc_response(code, Some(&status.message), metadata);
         }

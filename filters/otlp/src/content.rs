@@ -1,8 +1,31 @@
-//! Content encodings: the one place where bytes are inflated, always with a cap.
+//! Content encodings: the one place where bytes are decoded, always with a cap.
+//!
+//! | encoding | format | checked |
+//! |---|---|---|
+//! | [`Encoding::Gzip`] | RFC 1952, any number of members | each member's CRC-32 and size |
+//! | [`Encoding::Deflate`] | RFC 1950 | Adler-32 |
+//! | [`Encoding::Zstd`] | RFC 8878, any number of frames, window of at most 8 MiB | the frame's size and checksum, where it has them |
+//! | [`Encoding::SnappyFramed`] | snappy's framing format | each chunk's CRC-32C |
+//! | [`Encoding::SnappyRaw`] | one snappy block | its size |
+//! | [`Encoding::Lz4`] | LZ4 frame format 1.6, any number of frames | the header's, each block's and the frame's checksum, the frame's size |
+//!
+//! Dictionaries are refused: no sender and this gate share one. So are bytes behind the end.
 
-use std::io::Read;
+mod deflate;
+mod frame;
+mod lz4;
+mod names;
+mod output;
+mod snappy;
+mod wrap;
+mod zstd;
+
+use std::fmt;
 
 use thiserror::Error;
+
+pub use names::{EncodingHeader, Encodings};
+pub use wrap::wrap;
 
 /// How a body or a gRPC message is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,21 +34,60 @@ pub enum Encoding {
     Identity,
     /// RFC 1952, any number of members.
     Gzip,
+    /// What HTTP and gRPC call deflate: the zlib format of RFC 1950 (RFC 9110, section 8.4.1.2).
+    Deflate,
+    /// RFC 8878.
+    Zstd,
+    /// Snappy's framing format.
+    SnappyFramed,
+    /// One snappy block without a frame.
+    SnappyRaw,
+    /// The LZ4 frame format.
+    Lz4,
 }
 
 impl Encoding {
-    /// The encoding that a `content-encoding` or `grpc-encoding` value names. Names are compared
-    /// without case (RFC 9110, section 8.4.1); a list of several encodings is none that is known.
+    /// Every encoding.
+    pub const ALL: [Self; 7] = [
+        Self::Identity,
+        Self::Gzip,
+        Self::Deflate,
+        Self::Zstd,
+        Self::SnappyFramed,
+        Self::SnappyRaw,
+        Self::Lz4,
+    ];
+
+    /// Its name as a value of `content-encoding`.
     #[must_use]
-    pub fn from_header(value: &[u8]) -> Option<Self> {
-        let value = value.trim_ascii();
-        if value.is_empty() || value.eq_ignore_ascii_case(b"identity") {
-            Some(Self::Identity)
-        } else if value.eq_ignore_ascii_case(b"gzip") || value.eq_ignore_ascii_case(b"x-gzip") {
-            Some(Self::Gzip)
-        } else {
-            None
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Zstd => "zstd",
+            Self::SnappyFramed => "x-snappy-framed",
+            Self::SnappyRaw => "snappy",
+            Self::Lz4 => "lz4",
         }
+    }
+
+    /// The encoding that `body` has where its head says `self`.
+    ///
+    /// Over HTTP `snappy` is one block, and in Collectors before v0.131 it was the framing format.
+    /// Which of them has come is plain: no block begins with the identifier of a framed stream.
+    #[must_use]
+    pub fn of_body(self, body: &[u8]) -> Self {
+        match self {
+            Self::SnappyRaw if body.starts_with(&snappy::STREAM_IDENTIFIER) => Self::SnappyFramed,
+            said => said,
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -33,8 +95,13 @@ impl Encoding {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// The bytes are not what the encoding says.
-    #[error("not valid gzip: {0}")]
-    Invalid(String),
+    #[error("not valid {encoding}: {reason}")]
+    Invalid {
+        /// What they were read as.
+        encoding: Encoding,
+        /// What is wrong with them.
+        reason: &'static str,
+    },
     /// This worker has no memory left for it; another moment may.
     #[error("no memory for a decoded body of {0} bytes")]
     NoMemory(usize),
@@ -46,142 +113,39 @@ pub enum DecodeError {
     },
 }
 
-/// Inflates a gzip body of any number of members to at most `limit` bytes.
+/// How many bytes may come out for each that goes in: what deflate can do at most (zlib technical
+/// details, "Maximum Compression Factor"). Zstd has no bound of its own, and no OTLP that a sender
+/// means to store needs more than the encoding that every receiver takes.
+const MAX_RATIO: usize = 1032;
+
+/// What may come out of any body, however short, in bytes: 4 MiB, the largest message that a gRPC
+/// server takes unless told otherwise. Made-up load, one record over and over, may well beat
+/// [`MAX_RATIO`].
+const ALWAYS_ALLOWED: usize = 4 << 20;
+
+/// Decodes a body to at most `limit` bytes.
 ///
-/// Time and memory are bounded by `limit`, not by what the body would inflate to.
+/// Time and memory are bounded by `limit` and by the size of the body, not by what the body would
+/// decode to: beside the `limit` bytes at most 8 MiB of window, in as much again of slack, for zstd,
+/// and one block of 4 MiB for lz4.
 ///
 /// # Errors
-/// [`DecodeError`]; bytes after the last member are an error, as they are in the backends' Go.
-#[expect(clippy::disallowed_types, reason = "the one capped place")]
-pub fn gunzip(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
-    let mut decoder = flate2::bufread::MultiGzDecoder::new(body);
-    let mut decoded = Vec::new();
-    // One byte over the limit tells "exactly the limit" from "more".
-    let ceiling = limit.saturating_add(1);
-    let mut step = first_guess(body).clamp(1, ceiling);
-    loop {
-        decoded.try_reserve_exact(step).map_err(|_| DecodeError::NoMemory(step))?;
-        let wanted = u64::try_from(step).unwrap_or(u64::MAX);
-        let read = decoder
-            .by_ref()
-            .take(wanted)
-            .read_to_end(&mut decoded)
-            .map_err(|error| DecodeError::Invalid(error.to_string()))?;
-        if decoded.len() > limit {
-            return Err(DecodeError::TooLarge { limit });
-        }
-        if read < step {
-            return Ok(decoded);
-        }
-        step = decoded.len().clamp(1, ceiling.saturating_sub(decoded.len()));
+/// [`DecodeError`]. An empty body is an error as in the backends' Go: in every encoding but identity
+/// and framed snappy, whose encoders write nothing for nothing.
+pub fn decode(encoding: Encoding, body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+    let limit = limit.min(body.len().saturating_mul(MAX_RATIO).max(ALWAYS_ALLOWED));
+    match encoding {
+        Encoding::Identity | Encoding::SnappyFramed if body.is_empty() => Ok(Vec::new()),
+        _ if body.is_empty() => Err(DecodeError::Invalid { encoding, reason: "it is empty" }),
+        Encoding::Identity => output::copy(body, limit),
+        Encoding::Gzip => deflate::gunzip(body, limit),
+        Encoding::Deflate => deflate::inflate(body, limit),
+        Encoding::Zstd => zstd::decode(body, limit),
+        Encoding::SnappyFramed => snappy::decode_frames(body, limit),
+        Encoding::SnappyRaw => snappy::decode_block(body, limit),
+        Encoding::Lz4 => lz4::decode(body, limit),
     }
-}
-
-/// What the body most likely inflates to, in bytes: the size in the last member's trailer, if
-/// deflate could have made it from so few bytes, and one more to see the end.
-fn first_guess(body: &[u8]) -> usize {
-    /// The most that deflate can shrink (zlib technical details, "Maximum Compression Factor").
-    const MAX_RATIO: usize = 1032;
-    let claimed = body.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size));
-    let claimed = usize::try_from(claimed).unwrap_or(usize::MAX).saturating_add(1);
-    claimed.min(body.len().saturating_mul(MAX_RATIO))
-}
-
-/// Wraps bytes as one gzip member without compressing them (stored blocks, RFC 1951 section 3.2.4).
-///
-/// For a body whose headers have already gone out saying `gzip` when a record was cut from it: the
-/// price is a checksum and a copy, not a compression.
-#[must_use]
-pub fn gzip_stored(bytes: &[u8]) -> Vec<u8> {
-    const BLOCK: usize = 0xffff;
-    const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-    const LAST_EMPTY_BLOCK: [u8; 5] = [1, 0, 0, 0xff, 0xff];
-    let overhead = bytes.len().div_ceil(BLOCK).saturating_mul(5).saturating_add(23);
-    let mut member = Vec::with_capacity(bytes.len().saturating_add(overhead));
-    member.extend_from_slice(&HEADER);
-    for block in bytes.chunks(BLOCK) {
-        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
-        member.push(0);
-        member.extend_from_slice(&length.to_le_bytes());
-        member.extend_from_slice(&(!length).to_le_bytes());
-        member.extend_from_slice(block);
-    }
-    member.extend_from_slice(&LAST_EMPTY_BLOCK);
-    member.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
-    #[expect(clippy::cast_possible_truncation, reason = "ISIZE is the size modulo 2^32 (RFC 1952)")]
-    let size = bytes.len() as u32;
-    member.extend_from_slice(&size.to_le_bytes());
-    member
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use flate2::{Compression, write::GzEncoder};
-    use proptest::prelude::*;
-    use std::io::Write;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    #[test]
-    fn more_than_the_limit_is_refused_and_exactly_the_limit_is_not() {
-        let body = gzip(&[7; 1000]);
-        assert_eq!(gunzip(&body, 999), Err(DecodeError::TooLarge { limit: 999 }));
-        assert_eq!(gunzip(&body, 1000), Ok(vec![7; 1000]));
-    }
-
-    #[test]
-    fn a_trailer_that_lies_about_the_size_changes_nothing() {
-        let mut body = gzip(&[7; 100_000]);
-        let end = body.len();
-        body[end - 4..].copy_from_slice(&3_u32.to_le_bytes());
-        assert!(matches!(gunzip(&body, 1 << 20), Err(DecodeError::Invalid(_))));
-        assert_eq!(gunzip(&body, 50_000), Err(DecodeError::TooLarge { limit: 50_000 }));
-    }
-
-    #[test]
-    fn every_member_counts() {
-        let body = [gzip(b"one "), gzip(b""), gzip(b"two")].concat();
-        assert_eq!(gunzip(&body, 100), Ok(b"one two".to_vec()));
-        assert_eq!(gunzip(&body, 6), Err(DecodeError::TooLarge { limit: 6 }));
-    }
-
-    #[test]
-    fn broken_gzip_is_refused() {
-        let whole = gzip(b"some telemetry");
-        for body in [
-            b"".to_vec(),
-            b"not gzip at all, but long enough".to_vec(),
-            whole[..whole.len() - 1].to_vec(),
-            [whole.clone(), b"trailing".to_vec()].concat(),
-        ] {
-            assert!(matches!(gunzip(&body, 1000), Err(DecodeError::Invalid(_))), "{body:x?}");
-        }
-    }
-
-    #[test]
-    fn names_of_encodings_are_read_without_case() {
-        for (value, expected) in [
-            (&b""[..], Some(Encoding::Identity)),
-            (b"Identity", Some(Encoding::Identity)),
-            (b" GZIP ", Some(Encoding::Gzip)),
-            (b"x-gzip", Some(Encoding::Gzip)),
-            (b"gzip, gzip", None),
-            (b"br", None),
-            (b"\xff", None),
-        ] {
-            assert_eq!(Encoding::from_header(value), expected);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn stored_gzip_inflates_to_what_went_in(bytes in prop::collection::vec(any::<u8>(), 0..200_000)) {
-            prop_assert_eq!(gunzip(&gzip_stored(&bytes), bytes.len()), Ok(bytes));
-        }
-    }
-}
+mod tests;

@@ -25,8 +25,8 @@ pub enum LocalReply {
     Grpc {
         /// The error.
         status: Status,
-        /// `grpc-status-details-bin`, where the status has details.
-        details: Option<String>,
+        /// What goes beside it: details, or what would have been taken.
+        metadata: Vec<(&'static str, String)>,
     },
     /// A whole reply.
     Http {
@@ -52,10 +52,15 @@ impl Protocol {
     /// The reply to a refused request.
     #[must_use]
     pub fn refuse(self, refusal: &Refusal) -> LocalReply {
-        let mut headers = Vec::new();
-        if matches!(refusal, Refusal::Method(_)) {
-            headers.push(("allow", "POST".to_owned())); // RFC 9110, section 15.5.6
-        }
+        let headers = match refusal {
+            // RFC 9110, section 15.5.6
+            Refusal::Method(_) if self != Self::Grpc => vec![("allow", "POST".to_owned())],
+            Refusal::Encoding { header, .. } => {
+                let (name, accepted) = header.accepted();
+                vec![(name, accepted.to_owned())]
+            }
+            _ => Vec::new(),
+        };
         self.local_error(refusal.http_status(), refusal.status(), headers)
     }
 
@@ -71,7 +76,12 @@ impl Protocol {
                 body: self.encode_response(response, signal),
             }),
             (_, Told::Failure(failure)) => {
-                let headers = retry_after(failure).into_iter().collect();
+                let headers = match self {
+                    Self::Grpc => Vec::new(),
+                    Self::HttpJson | Self::HttpProtobuf => {
+                        retry_after(failure).into_iter().collect()
+                    }
+                };
                 Some(self.local_error(failure.http_status, failure.status(), headers))
             }
         }
@@ -130,8 +140,8 @@ impl Protocol {
         mut headers: Vec<(&'static str, String)>,
     ) -> LocalReply {
         if self == Self::Grpc {
-            let details = status.details_header();
-            return LocalReply::Grpc { status, details };
+            headers.extend(status.details_header().map(|details| (DETAILS, details)));
+            return LocalReply::Grpc { status, metadata: headers };
         }
         headers.push(("content-type", self.content_type().to_owned()));
         LocalReply::Http { status: http_status, headers, body: self.encode(&status) }

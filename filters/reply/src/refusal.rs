@@ -2,7 +2,7 @@
 
 use sluice_otlp::{
     Signal,
-    content::DecodeError,
+    content::{DecodeError, EncodingHeader},
     grpc::FrameError,
     limits::{OverLimit, Unreadable},
     wire::Malformed,
@@ -42,10 +42,14 @@ pub enum Refusal {
         limit: usize,
     },
     /// A compression that is not known.
-    #[error("{header} {value:?} is not taken here: send gzip or identity")]
+    #[error(
+        "{} {value:?} is not taken here: send one of {}",
+        header.name(),
+        header.accepted().1
+    )]
     Encoding {
         /// The header that names it.
-        header: &'static str,
+        header: EncodingHeader,
         /// Its value.
         value: String,
     },
@@ -199,7 +203,7 @@ impl From<FrameError> for Refusal {
 impl From<DecodeError> for Refusal {
     fn from(error: DecodeError) -> Self {
         match error {
-            DecodeError::Invalid(_) => Self::Undecodable(error.to_string()),
+            DecodeError::Invalid { .. } => Self::Undecodable(error.to_string()),
             DecodeError::NoMemory(_) => Self::NoMemory,
             DecodeError::TooLarge { limit } => Self::DecodedTooLarge { limit },
         }
@@ -223,7 +227,7 @@ mod tests {
             (Refusal::Method("GET".into()), 405, Code::Unimplemented),
             (Refusal::ContentType("text/html".into()), 415, Code::Unimplemented),
             (
-                Refusal::Encoding { header: "content-encoding", value: "br".into() },
+                Refusal::Encoding { header: EncodingHeader::Content, value: "br".into() },
                 415,
                 Code::Unimplemented,
             ),

@@ -1,7 +1,10 @@
 //! What is known of each kind of backend.
 
 use serde::Deserialize;
-use sluice_otlp::{Format, Signal};
+use sluice_otlp::{
+    Format, Signal,
+    content::{Encoding, Encodings},
+};
 use sluice_records::BackendTraits;
 use sluice_tenant::HeaderEdit;
 
@@ -56,6 +59,25 @@ impl Kind {
             Self::Tempo => "tempo",
         }
     }
+
+    /// The content encodings that it takes, unless its entry lists others.
+    ///
+    /// Mimir takes zstd and lz4 too, but has not for long, and answers 415 to what it does not take.
+    #[must_use]
+    pub const fn encodings(self) -> Encodings {
+        let gzip = Encodings::NONE.with(Encoding::Gzip);
+        match self {
+            Self::Loki => gzip.with(Encoding::Zstd).with(Encoding::Lz4),
+            // Pyroscope's handler reads what its HTTP server has inflated.
+            Self::Mimir | Self::Pyroscope => gzip,
+            Self::Tempo => gzip
+                .with(Encoding::Zstd)
+                .with(Encoding::Lz4)
+                .with(Encoding::Deflate)
+                .with(Encoding::SnappyRaw)
+                .with(Encoding::SnappyFramed),
+        }
+    }
 }
 
 /// The backend that a request goes to.
@@ -64,6 +86,7 @@ pub struct Backend {
     pub(crate) kind: Kind,
     pub(crate) cluster: String,
     pub(crate) traits: BackendTraits,
+    pub(crate) encodings: Encodings,
 }
 
 impl Backend {
@@ -77,6 +100,12 @@ impl Backend {
     #[must_use]
     pub const fn traits(&self) -> &BackendTraits {
         &self.traits
+    }
+
+    /// The content encodings that it takes.
+    #[must_use]
+    pub const fn encodings(&self) -> Encodings {
+        self.encodings
     }
 
     /// The edits that send an OTLP request in `format` there over HTTP. The reply is read by the gate, so it

@@ -1,7 +1,10 @@
 //! Which backend each signal has.
 
 use serde::Deserialize;
-use sluice_otlp::Signal;
+use sluice_otlp::{
+    Signal,
+    content::{Encoding, Encodings},
+};
 use sluice_senders::ConfigProblem;
 
 use crate::{
@@ -34,6 +37,9 @@ pub struct BackendConfig {
     pub(crate) scope_attributes: Option<ScopeAttributes>,
     /// Mimir: whether it takes delta temporality; it does not, if left out.
     pub(crate) takes_delta: Option<bool>,
+    /// The content encodings that it takes, by their names in `content-encoding`; what its kind
+    /// takes if left out.
+    encodings: Option<Vec<String>>,
 }
 
 /// The backend of each signal; a signal that has none is refused.
@@ -67,7 +73,11 @@ impl BackendsConfig {
                 let message = format!("{cluster:?} cannot be a header's value: name a cluster");
                 problems.push(ConfigProblem::new(format!("{path}.cluster"), message));
             }
-            Some(Backend { kind, cluster, traits })
+            let encodings = match config.encodings {
+                Some(names) => listed(&names, &format!("{path}.encodings"), &mut problems),
+                None => kind.encodings(),
+            };
+            Some(Backend { kind, cluster, traits, encodings })
         };
         let routes = Routes {
             logs: backend(Signal::Logs, self.logs),
@@ -82,6 +92,22 @@ impl BackendsConfig {
         }
         if problems.is_empty() { Ok(routes) } else { Err(problems) }
     }
+}
+
+/// The set of the encodings with these names.
+fn listed(names: &[String], path: &str, problems: &mut Vec<ConfigProblem>) -> Encodings {
+    let mut listed = Encodings::NONE;
+    for (index, name) in names.iter().enumerate() {
+        match Encoding::ALL.into_iter().find(|encoding| encoding.as_str() == name) {
+            Some(encoding) => listed = listed.with(encoding),
+            None => {
+                let known = Encoding::ALL.map(Encoding::as_str).join(", ");
+                let message = format!("{name:?} is no encoding that is known: use {known}");
+                problems.push(ConfigProblem::new(format!("{path}[{index}]"), message));
+            }
+        }
+    }
+    listed
 }
 
 impl Routes {
@@ -103,8 +129,8 @@ mod tests {
 
     fn backend(kind: Kind, cluster: &str) -> Option<BackendConfig> {
         let cluster = cluster.to_owned();
-        let (labels, scope_attributes, takes_delta) = (None, None, None);
-        Some(BackendConfig { kind, cluster, labels, scope_attributes, takes_delta })
+        let (labels, scope_attributes, takes_delta, encodings) = (None, None, None, None);
+        Some(BackendConfig { kind, cluster, labels, scope_attributes, takes_delta, encodings })
     }
 
     #[test]
@@ -134,6 +160,25 @@ mod tests {
     #[test]
     fn no_backend_at_all_is_refused() {
         assert_eq!(BackendsConfig::default().compile("backends").unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn a_list_of_encodings_takes_the_place_of_the_kinds_own() {
+        let takes = |names: &[&str]| {
+            let mut metrics = backend(Kind::Mimir, "mimir");
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            metrics.as_mut().unwrap().encodings = Some(names);
+            BackendsConfig { metrics, ..BackendsConfig::default() }.compile("backends")
+        };
+        let routes = takes(&["zstd", "identity"]).unwrap();
+        let encodings = routes.pick(Signal::Metrics).unwrap().encodings();
+        assert_eq!(encodings, Encodings::NONE.with(Encoding::Identity).with(Encoding::Zstd));
+        let none = takes(&[]).unwrap();
+        assert!(!none.pick(Signal::Metrics).unwrap().encodings().contains(Encoding::Gzip));
+
+        let problems = takes(&["gzip", "br", "GZIP"]).unwrap_err();
+        let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
+        assert_eq!(paths, ["backends.metrics.encodings[1]", "backends.metrics.encodings[2]"]);
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! Content codings: the one place where bodies are inflated, and where that is bounded.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "all members are read, and `read` bounds what comes out"
+)]
+
 use std::io::Read;
 
 use bytes::Bytes;
@@ -59,10 +64,6 @@ pub(crate) fn inflate(body: &Bytes, coding: Coding, limit: usize) -> Result<Byte
     }
 }
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "all members are read, and `read` bounds what comes out"
-)]
 fn gunzip(input: &[u8]) -> flate2::read::MultiGzDecoder<&[u8]> {
     flate2::read::MultiGzDecoder::new(input)
 }

@@ -104,8 +104,11 @@ pub struct Request {
     /// Headers added to those that the protocol has, each as `[name, value]`.
     #[serde(default)]
     pub headers: Vec<(String, Bytes)>,
-    /// How the body is compressed: `gzip`. Anything else is announced and not done.
+    /// How the body is compressed, as the protocol's header for it says. A name that the protocol
+    /// does not have is announced and not done.
     pub encoding: Option<String>,
+    /// How the body is compressed whatever `encoding` says, by a name of `content-encoding`.
+    pub encoded: Option<String>,
     /// The body, before it is compressed and framed.
     pub body: Body,
     /// What is wrong with the gRPC frame.

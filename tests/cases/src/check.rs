@@ -1,7 +1,7 @@
 //! Holds an outcome against its case.
 
 use anyhow::{Context, Result};
-use sluice_otlp::content::{Encoding, gunzip};
+use sluice_otlp::content::{EncodingHeader, decode};
 
 use crate::{
     case::{Case, Forwarded, ForwardedBody, Protocol},
@@ -87,11 +87,9 @@ fn forwarded(
         }
         ForwardedBody::Entries(entries) => {
             let encoding = header("content-encoding").unwrap_or_default();
-            let encoding = Encoding::from_header(encoding.as_bytes());
-            let message = match encoding.context("an unknown content encoding")? {
-                Encoding::Identity => got.body.clone(),
-                Encoding::Gzip => gunzip(&got.body, 1 << 30)?,
-            };
+            let encoding = EncodingHeader::Content.read(encoding.as_bytes());
+            let encoding = encoding.context("an unknown content encoding")?;
+            let message = decode(encoding, &got.body, 1 << 30)?;
             let signal = request.signal;
             let expected = telemetry::describe(signal, &telemetry::encode(signal, entries)?)?;
             let got = telemetry::describe(signal, &message)?;

@@ -7,6 +7,7 @@
 
 pub mod case;
 pub mod check;
+pub mod compress;
 pub mod native;
 pub mod outcome;
 pub mod pki;

@@ -135,15 +135,16 @@ impl Run<'_> {
 
     fn local(&self, reply: &LocalReply) -> Result<Reply> {
         match reply {
-            LocalReply::Grpc { status, details } => {
+            LocalReply::Grpc { status, metadata } => {
                 let mut trailers = vec![
                     ("grpc-status".to_owned(), status.code.to_string().into_bytes()),
                     ("grpc-message".to_owned(), status.message.replace('%', "%25").into_bytes()),
                 ];
-                if let Some(details) = details {
-                    let details = details.clone().into_bytes();
-                    trailers.push(("grpc-status-details-bin".to_owned(), details));
-                }
+                trailers.extend(
+                    metadata
+                        .iter()
+                        .map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes())),
+                );
                 Reply::from_grpc(&[], &trailers)
             }
             LocalReply::Http { status, headers, body } => {

@@ -1,16 +1,16 @@
 //! A case as bytes: what the sender puts on the wire, and what the backend answers.
 
-use std::io::Write;
-
-use anyhow::Result;
-use flate2::{Compression, write::GzEncoder};
+use anyhow::{Context, Result};
 use prost::Message;
-use sluice_otlp::Signal;
+use sluice_otlp::{
+    Signal,
+    content::{Encoding, EncodingHeader},
+};
 use sluice_reply::{Code, ExportResponse, PartialSuccess, Status};
 
 use crate::{
     case::{BackendBody, Body, Case, Protocol},
-    telemetry,
+    compress, telemetry,
 };
 
 /// Headers in the order in which they are sent.
@@ -58,12 +58,12 @@ pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
         Body::Raw(bytes) => bytes.bytes()?,
         Body::Zeros(count) => vec![0; *count],
     };
-    let gzipped = request.encoding.as_deref() == Some("gzip");
-    let payload = if gzipped { gzip(&message)? } else { message };
-    let (path, content_type, encoding) = match protocol {
-        Protocol::Grpc => (signal.grpc_path(), "application/grpc", "grpc-encoding"),
-        Protocol::Http => (signal.http_path(), "application/x-protobuf", "content-encoding"),
+    let (path, content_type, encoding_header) = match protocol {
+        Protocol::Grpc => (signal.grpc_path(), "application/grpc", EncodingHeader::Grpc),
+        Protocol::Http => (signal.http_path(), "application/x-protobuf", EncodingHeader::Content),
     };
+    let encoding = encoding(case, encoding_header)?;
+    let payload = compress::encode(encoding, message)?;
     let mut headers: HeaderList = Vec::new();
     let mut add = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
     add(":method", request.method.as_deref().unwrap_or("POST").as_bytes());
@@ -76,7 +76,7 @@ pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
         Some(Some(content_type)) => add("content-type", content_type.as_bytes()),
     }
     if let Some(value) = &request.encoding {
-        add(encoding, value.as_bytes());
+        add(encoding_header.name(), value.as_bytes());
     }
     if protocol == Protocol::Grpc {
         add("te", b"trailers");
@@ -85,7 +85,9 @@ pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
         add(name, &value.bytes()?);
     }
     let body = match protocol {
-        Protocol::Grpc if !request.frame.none => frame(case, &payload)?,
+        Protocol::Grpc if !request.frame.none => {
+            frame(case, encoding != Encoding::Identity, &payload)?
+        }
         _ => payload.clone(),
     };
     if protocol == Protocol::Http {
@@ -116,9 +118,22 @@ impl WireReply {
     }
 }
 
-fn frame(case: &Case, payload: &[u8]) -> Result<Vec<u8>> {
+/// How a case compresses its body, where `header` announces it.
+///
+/// # Errors
+/// If the case names an encoding that there is not.
+pub fn encoding(case: &Case, header: EncodingHeader) -> Result<Encoding> {
+    let request = &case.request;
+    if let Some(encoded) = &request.encoded {
+        let encoding = EncodingHeader::Content.read(encoded.as_bytes());
+        return encoding.with_context(|| format!("{encoded:?} is no encoding"));
+    }
+    let announced = request.encoding.as_deref().unwrap_or_default();
+    Ok(header.read(announced.as_bytes()).unwrap_or(Encoding::Identity))
+}
+
+fn frame(case: &Case, compressed: bool, payload: &[u8]) -> Result<Vec<u8>> {
     let frame = &case.request.frame;
-    let compressed = case.request.encoding.as_deref().is_some_and(|encoding| encoding == "gzip");
     let mut body = vec![frame.flag.unwrap_or(u8::from(compressed))];
     let length = frame.length.map_or_else(|| u32::try_from(payload.len()), Ok)?;
     body.extend_from_slice(&length.to_be_bytes());
@@ -127,12 +142,6 @@ fn frame(case: &Case, payload: &[u8]) -> Result<Vec<u8>> {
         body.extend_from_slice(&behind.bytes()?);
     }
     Ok(body)
-}
-
-fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(bytes)?;
-    Ok(encoder.finish()?)
 }
 
 /// What a case's backend answers: by default what the real one does when it has stored everything.

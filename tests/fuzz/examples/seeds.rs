@@ -11,8 +11,11 @@ use sluice_cases::{
     case::{self, Case, Protocol, Sender},
     wire,
 };
-use sluice_fuzz::{exchange::Exchange, splice, x509};
-use sluice_otlp::Signal;
+use sluice_fuzz::{decode, exchange::Exchange, splice, x509};
+use sluice_otlp::{
+    Signal,
+    content::{Encoding, EncodingHeader},
+};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -96,8 +99,10 @@ fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) ->
         }
         Protocol::Grpc => {}
         Protocol::Http => {
-            if request.payload.starts_with(&[0x1f, 0x8b]) {
-                corpus.add("gunzip", name, &request.payload)?;
+            let encoding = wire::encoding(case, EncodingHeader::Content)?;
+            if encoding != Encoding::Identity {
+                let input = [&[decode::choice(encoding)], request.payload.as_slice()].concat();
+                corpus.add("decode", name, &input)?;
             } else if let Some(signal) = Signal::ALL.iter().position(|s| *s == request.signal) {
                 let choice = splice::choice(signal, if signal == 1 { 2 } else { 0 }, true);
                 let input = [&[choice], request.payload.as_slice()].concat();

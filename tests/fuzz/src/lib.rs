@@ -6,10 +6,10 @@
 
 pub mod certificate;
 pub mod configuration;
+pub mod decode;
 pub mod exchange;
 pub mod gate;
 pub mod grpc_frame;
-pub mod gunzip;
 pub mod pattern;
 pub mod plain;
 pub mod splice;
@@ -29,9 +29,9 @@ pub struct Target {
 pub const TARGETS: [Target; 8] = [
     Target { name: "certificate", run: certificate::run },
     Target { name: "configuration", run: configuration::run },
+    Target { name: "decode", run: decode::run },
     Target { name: "gate", run: gate::run },
     Target { name: "grpc_frame", run: grpc_frame::run },
-    Target { name: "gunzip", run: gunzip::run },
     Target { name: "pattern", run: pattern::run },
     Target { name: "splice", run: splice::run },
     Target { name: "xfcc", run: xfcc::run },

@@ -2,7 +2,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
 use prost::Message;
-use sluice_otlp::{Signal, grpc};
+use sluice_otlp::{Signal, content::EncodingHeader, grpc};
 use sluice_tenant::HeaderEdit;
 
 use super::*;
@@ -44,7 +44,7 @@ fn a_refusal_speaks_the_senders_protocol() {
 
     assert_eq!(
         Protocol::Grpc.refuse(&refusal),
-        LocalReply::Grpc { status: refusal.status(), details: None }
+        LocalReply::Grpc { status: refusal.status(), metadata: Vec::new() }
     );
 }
 
@@ -93,9 +93,27 @@ fn a_failure_over_http_is_in_the_status_with_its_delay() {
 #[test]
 fn success_over_grpc_needs_a_body_to_say_it_in() {
     assert_eq!(Protocol::Grpc.answer(&partial(), Signal::Logs), None);
-    let Some(LocalReply::Grpc { details: Some(_), .. }) =
-        Protocol::Grpc.answer(&throttled(), Signal::Logs)
+    let Some(LocalReply::Grpc { metadata, .. }) = Protocol::Grpc.answer(&throttled(), Signal::Logs)
     else {
-        panic!("a failure over gRPC is trailers-only, with its delay")
+        panic!("a failure over gRPC is trailers-only")
     };
+    let names: Vec<_> = metadata.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["grpc-status-details-bin"], "its delay, in gRPC's way");
+}
+
+#[test]
+fn an_encoding_that_is_not_taken_is_answered_with_those_that_are() {
+    let refusal = |header| Refusal::Encoding { header, value: "br".into() };
+    let over_http = Protocol::HttpProtobuf.refuse(&refusal(EncodingHeader::Content));
+    let LocalReply::Http { status: 415, headers, .. } = over_http else { panic!("{over_http:?}") };
+    let (name, value) = &headers[0];
+    assert_eq!(*name, "accept-encoding");
+    assert!(value.contains("gzip") && value.contains("lz4"), "{value}");
+
+    let over_grpc = Protocol::Grpc.refuse(&refusal(EncodingHeader::Grpc));
+    let LocalReply::Grpc { status, metadata } = over_grpc else { panic!("{over_grpc:?}") };
+    assert_eq!(status.code, Code::Unimplemented.number());
+    let (name, value) = &metadata[0];
+    assert_eq!(*name, "grpc-accept-encoding");
+    assert!(value.contains("gzip") && !value.contains("lz4"), "{value}");
 }

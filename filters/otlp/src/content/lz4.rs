@@ -1,0 +1,159 @@
+//! The LZ4 frame format, version 1.6.
+//!
+//! The frames are read here and the blocks by lz4_flex, whose own reader of frames takes one that is
+//! cut off between two blocks for whole.
+
+use lz4_flex::block::decompress_into_with_dict;
+use twox_hash::XxHash32;
+
+use super::{
+    DecodeError, Encoding,
+    frame::Input,
+    output::{CORRUPT, Output},
+};
+
+pub(super) const MAGIC: u32 = 0x184d_2204;
+
+/// How far back a match reaches, in bytes; blocks that are linked reach into those before them.
+const WINDOW: usize = 64 << 10;
+
+/// Set in a block's size if the block is as it is.
+pub(super) const UNCOMPRESSED: u32 = 1 << 31;
+
+pub(super) fn decode(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+    let mut output = Output::new(limit);
+    let mut scratch = Vec::new();
+    let mut input = Input::new(body, Encoding::Lz4);
+    while !input.is_empty() {
+        if !input.skip_frame()? {
+            frame(&mut input, &mut output, &mut scratch)?;
+        }
+    }
+    Ok(output.into_bytes())
+}
+
+/// `scratch` has room for one block. It only grows, so that many small blocks clear it once.
+fn frame(
+    input: &mut Input<'_>,
+    output: &mut Output,
+    scratch: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
+    let header = Header::read(input)?;
+    let start = output.len();
+    if let Some(size) = header.content_size {
+        match usize::try_from(size) {
+            Ok(size) if size <= output.room() => output.with_capacity(size)?,
+            _ => return Err(output.too_large()),
+        };
+    }
+    loop {
+        let size = input.u32()?;
+        if size == 0 {
+            break;
+        }
+        let bytes = input.bytes(size & !UNCOMPRESSED)?;
+        if bytes.len() > header.block_size {
+            return Err(input.invalid("a block is longer than its frame header says"));
+        }
+        if header.block_checksums && input.u32()? != checksum(bytes) {
+            return Err(input.invalid("a block's checksum does not match"));
+        }
+        if size & UNCOMPRESSED != 0 {
+            output.push(bytes)?;
+            continue;
+        }
+        let since = if header.linked { start } else { output.len() };
+        let window = output.since(since.max(output.len().saturating_sub(WINDOW)));
+        let written = block(bytes, window, header.block_size, scratch)?;
+        output.push(written)?;
+    }
+    let content = output.since(start);
+    if header.content_size.is_some_and(|size| u64::try_from(content.len()) != Ok(size)) {
+        return Err(input.invalid("it is not as long as its frame header says"));
+    }
+    if header.content_checksum && input.u32()? != checksum(content) {
+        return Err(input.invalid("its checksum does not match"));
+    }
+    Ok(())
+}
+
+fn block<'s>(
+    bytes: &[u8],
+    window: &[u8],
+    max: usize,
+    scratch: &'s mut Vec<u8>,
+) -> Result<&'s [u8], DecodeError> {
+    /// The most that comes out for one byte: a match's length is written in bytes of up to 255.
+    const MAX_RATIO: usize = 255;
+    let invalid = DecodeError::Invalid { encoding: Encoding::Lz4, reason: CORRUPT };
+    let room = bytes.len().saturating_mul(MAX_RATIO).min(max);
+    if let Some(more) = room.checked_sub(scratch.len()) {
+        scratch.try_reserve_exact(more).map_err(|_| DecodeError::NoMemory(room))?;
+        scratch.resize(room, 0);
+    }
+    let target = scratch.get_mut(..room).unwrap_or_default();
+    #[expect(clippy::disallowed_methods, reason = "the one capped place")]
+    let written = decompress_into_with_dict(bytes, target, window).map_err(|_| invalid.clone())?;
+    target.get(..written).ok_or(invalid)
+}
+
+/// The header of a frame.
+struct Header {
+    linked: bool,
+    block_checksums: bool,
+    content_checksum: bool,
+    content_size: Option<u64>,
+    /// The most that a block may hold, in bytes.
+    block_size: usize,
+}
+
+impl Header {
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        if input.u32()? != MAGIC {
+            return Err(input.invalid("it does not begin with a frame"));
+        }
+        let after_magic = input.rest;
+        let [flags, block] = input.array()?;
+        let is_set = |bit: u8| flags & (1 << bit) != 0;
+        if flags >> 6 != 1 || is_set(1) || block & 0b1000_1111 != 0 {
+            return Err(input.invalid("its frame header is of an unknown version"));
+        }
+        if is_set(0) {
+            return Err(input.invalid("it needs a dictionary"));
+        }
+        let block_size = match block >> 4 {
+            4 => 64 << 10,
+            5 => 256 << 10,
+            6 => 1 << 20,
+            7 => 4 << 20,
+            _ => return Err(input.invalid("its frame header has an unknown block size")),
+        };
+        let content_size = match is_set(3) {
+            true => Some(u64::from_le_bytes(input.array()?)),
+            false => None,
+        };
+        let read = after_magic.len().saturating_sub(input.rest.len());
+        let described = after_magic.get(..read).unwrap_or_default();
+        let [expected] = input.array()?;
+        if expected != header_checksum(described) {
+            return Err(input.invalid("its frame header's checksum does not match"));
+        }
+        Ok(Self {
+            linked: !is_set(5),
+            block_checksums: is_set(4),
+            content_checksum: is_set(2),
+            content_size,
+            block_size,
+        })
+    }
+}
+
+/// The checksum of what a frame header says between its magic number and its last byte.
+pub(super) fn header_checksum(described: &[u8]) -> u8 {
+    let [_, second, ..] = checksum(described).to_le_bytes();
+    second
+}
+
+fn checksum(bytes: &[u8]) -> u32 {
+    XxHash32::oneshot(0, bytes)
+}

@@ -1,0 +1,41 @@
+//! Snappy, in frames and without.
+
+#![expect(clippy::disallowed_types, reason = "the one capped place")]
+
+use snap::{raw, read::FrameDecoder};
+
+use super::{
+    DecodeError, Encoding,
+    output::{CORRUPT, Output},
+};
+
+/// What a framed stream begins with (framing format, section 4.1).
+pub(super) const STREAM_IDENTIFIER: [u8; 10] = *b"\xff\x06\0\0sNaPpY";
+
+/// The most that comes out of a block for one byte: a copy of 64 bytes takes 3.
+const MAX_RATIO: usize = 22;
+
+pub(super) fn decode_frames(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+    /// How well telemetry compresses, in most cases: what is decoded needs one buffer.
+    const USUAL_RATIO: usize = 4;
+    let mut output = Output::new(limit);
+    let guess = body.len().saturating_mul(USUAL_RATIO);
+    output.read_all(FrameDecoder::new(body), Encoding::SnappyFramed, guess)?;
+    Ok(output.into_bytes())
+}
+
+pub(super) fn decode_block(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+    let invalid = |reason| DecodeError::Invalid { encoding: Encoding::SnappyRaw, reason };
+    let size = raw::decompress_len(body).map_err(|_| invalid(CORRUPT))?;
+    if size > body.len().saturating_mul(MAX_RATIO) {
+        return Err(invalid("it cannot be as long as it says"));
+    }
+    let mut output = Output::new(limit);
+    if size > output.room() {
+        return Err(output.too_large());
+    }
+    let buffer = output.with_capacity(size)?;
+    buffer.resize(size, 0);
+    raw::Decoder::new().decompress(body, buffer).map_err(|_| invalid(CORRUPT))?;
+    Ok(output.into_bytes())
+}

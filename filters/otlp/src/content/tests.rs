@@ -1,0 +1,453 @@
+#![expect(clippy::disallowed_types, reason = "other readers, to hold ours against")]
+
+use std::io::{Read, Write};
+
+use flate2::{
+    Compression,
+    read::{MultiGzDecoder, ZlibDecoder},
+    write::{GzEncoder, ZlibEncoder},
+};
+use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use super::*;
+
+/// Every encoding that changes the bytes.
+const COMPRESSED: [Encoding; 6] = [
+    Encoding::Gzip,
+    Encoding::Deflate,
+    Encoding::Zstd,
+    Encoding::SnappyFramed,
+    Encoding::SnappyRaw,
+    Encoding::Lz4,
+];
+
+/// What senders' own encoders make of `bytes`, in one way for each encoding.
+fn encode(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
+    let level = Compression::default();
+    match encoding {
+        Encoding::Identity => bytes.to_vec(),
+        Encoding::Gzip => {
+            let mut encoder = GzEncoder::new(Vec::new(), level);
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
+        Encoding::Deflate => {
+            let mut encoder = ZlibEncoder::new(Vec::new(), level);
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        }
+        Encoding::Zstd => zstd(bytes, 3, true),
+        Encoding::SnappyFramed => {
+            let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+            encoder.write_all(bytes).unwrap();
+            encoder.into_inner().unwrap()
+        }
+        Encoding::SnappyRaw => snap::raw::Encoder::new().compress_vec(bytes).unwrap(),
+        Encoding::Lz4 => lz4(bytes, FrameInfo::new()),
+    }
+}
+
+fn zstd(bytes: &[u8], level: i32, checksum: bool) -> Vec<u8> {
+    let mut encoder = ::zstd::Encoder::new(Vec::new(), level).unwrap();
+    encoder.include_checksum(checksum).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn lz4(bytes: &[u8], frame: FrameInfo) -> Vec<u8> {
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(frame, Vec::new());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// What a decoder that is none of ours makes of a body.
+fn decode_otherwise(encoding: Encoding, body: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    match encoding {
+        Encoding::Identity => decoded.extend_from_slice(body),
+        Encoding::Gzip => {
+            MultiGzDecoder::new(body).read_to_end(&mut decoded).unwrap();
+        }
+        Encoding::Deflate => {
+            ZlibDecoder::new(body).read_to_end(&mut decoded).unwrap();
+        }
+        Encoding::Zstd => decoded = ::zstd::decode_all(body).unwrap(),
+        Encoding::SnappyFramed => {
+            snap::read::FrameDecoder::new(body).read_to_end(&mut decoded).unwrap();
+        }
+        Encoding::SnappyRaw => decoded = snap::raw::Decoder::new().decompress_vec(body).unwrap(),
+        Encoding::Lz4 => {
+            lz4_flex::frame::FrameDecoder::new(body).read_to_end(&mut decoded).unwrap();
+        }
+    }
+    decoded
+}
+
+fn is_invalid(decoded: &Result<Vec<u8>, DecodeError>, as_what: Encoding) -> bool {
+    matches!(decoded, Err(DecodeError::Invalid { encoding, .. }) if *encoding == as_what)
+}
+
+/// Bytes that compress about as telemetry does: words, over and over.
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    let words = ["source.name", "checkout", "GET /cart", "\x0a\x2c\x08", "4bf92f35", "\0\0\0\0"];
+    let words = vec(select(words.to_vec()), 0..30_000);
+    prop_oneof![
+        words.prop_map(|words| words.concat().into_bytes()),
+        vec(any::<u8>(), 0..200_000),
+        (any::<u8>(), 0..400_000_usize).prop_map(|(byte, count)| vec![byte; count]),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_was_encoded_is_decoded(bytes in text()) {
+        for encoding in Encoding::ALL {
+            let body = encode(encoding, &bytes);
+            prop_assert_eq!(decode(encoding, &body, bytes.len()), Ok(bytes.clone()), "{}", encoding);
+            if let Some(less) = bytes.len().checked_sub(1) {
+                let too_large = Err(DecodeError::TooLarge { limit: less });
+                prop_assert_eq!(decode(encoding, &body, less), too_large, "{}", encoding);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_gate_wraps_is_read_by_others(bytes in text()) {
+        for encoding in Encoding::ALL {
+            let body = wrap(encoding, &bytes);
+            prop_assert_eq!(&decode_otherwise(encoding, &body), &bytes, "{}", encoding);
+            prop_assert_eq!(decode(encoding, &body, bytes.len()), Ok(bytes.clone()), "{}", encoding);
+        }
+    }
+
+    #[test]
+    fn every_way_to_write_zstd_is_read(
+        bytes in text(),
+        level in select(vec![-5, 1, 9, 19]),
+        checksum: bool,
+    ) {
+        let body = zstd(&bytes, level, checksum);
+        prop_assert_eq!(decode(Encoding::Zstd, &body, bytes.len()), Ok(bytes.clone()));
+        // Known sizes go into the header, and the content may be its own window.
+        let body = ::zstd::bulk::compress(&bytes, level).unwrap();
+        prop_assert_eq!(decode(Encoding::Zstd, &body, bytes.len()), Ok(bytes.clone()));
+    }
+
+    #[test]
+    fn every_way_to_write_lz4_is_read(
+        bytes in text(),
+        linked: bool,
+        block_checksums: bool,
+        content_checksum: bool,
+        sized: bool,
+        block in select(vec![BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max1MB]),
+    ) {
+        let mut frame = FrameInfo::new()
+            .block_mode(if linked { BlockMode::Linked } else { BlockMode::Independent })
+            .block_checksums(block_checksums)
+            .content_checksum(content_checksum)
+            .block_size(block);
+        if sized {
+            frame = frame.content_size(Some(bytes.len() as u64));
+        }
+        let body = lz4(&bytes, frame);
+        prop_assert_eq!(decode(Encoding::Lz4, &body, bytes.len()), Ok(bytes.clone()));
+    }
+
+    #[test]
+    fn a_body_that_is_cut_off_is_refused(bytes in text(), at in any::<prop::sample::Index>()) {
+        for encoding in COMPRESSED {
+            let body = encode(encoding, &bytes);
+            let cut = &body[..at.index(body.len())];
+            let decoded = decode(encoding, cut, 1 << 20);
+            // A framed stream has no end of its own: between two chunks it may end.
+            let ends = encoding == Encoding::SnappyFramed && is_between_chunks(cut);
+            prop_assert_eq!(is_invalid(&decoded, encoding), !ends, "{} {:?}", encoding, decoded);
+        }
+    }
+
+    #[test]
+    fn garbage_is_read_without_a_panic(
+        bytes in vec(any::<u8>(), 0..2_000),
+        flips in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        for encoding in COMPRESSED {
+            let _any = decode(encoding, &bytes, 10_000);
+            let mut body = encode(encoding, &bytes);
+            for (at, with) in &flips {
+                let at = at.index(body.len());
+                body[at] ^= with;
+            }
+            let _any = decode(encoding, &body, 10_000);
+        }
+    }
+}
+
+fn is_between_chunks(stream: &[u8]) -> bool {
+    let mut rest = stream;
+    while let Some((header, behind)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_le_bytes(*header) >> 8;
+        let Some(behind) = behind.get(length as usize..) else { return false };
+        rest = behind;
+    }
+    rest.is_empty()
+}
+
+#[test]
+fn an_empty_body_is_no_stream() {
+    for encoding in Encoding::ALL {
+        let decoded = decode(encoding, b"", 100);
+        match encoding {
+            Encoding::Identity | Encoding::SnappyFramed => assert_eq!(decoded, Ok(Vec::new())),
+            _ => assert!(is_invalid(&decoded, encoding), "{encoding}"),
+        }
+    }
+}
+
+#[test]
+fn nothing_is_encoded_and_decoded_too() {
+    for encoding in COMPRESSED {
+        assert_eq!(decode(encoding, &encode(encoding, b""), 0), Ok(Vec::new()), "{encoding}");
+    }
+}
+
+#[test]
+fn another_encoding_is_refused() {
+    for said in COMPRESSED {
+        for sent in Encoding::ALL.into_iter().filter(|sent| *sent != said) {
+            let body = encode(sent, b"some telemetry, some telemetry, some telemetry");
+            assert!(is_invalid(&decode(said, &body, 1000), said), "{sent} as {said}");
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_the_end_are_refused() {
+    for encoding in COMPRESSED {
+        for trailing in [&b"trailing"[..], b"\0", b"\xff"] {
+            let body = [&encode(encoding, b"some telemetry"), trailing].concat();
+            assert!(
+                is_invalid(&decode(encoding, &body, 1000), encoding),
+                "{encoding} {trailing:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_member_and_every_frame_counts() {
+    for encoding in [Encoding::Gzip, Encoding::Zstd, Encoding::SnappyFramed, Encoding::Lz4] {
+        let parts = [&b"one "[..], b"", b"two"].map(|part| encode(encoding, part));
+        let body = parts.concat();
+        assert_eq!(decode(encoding, &body, 100), Ok(b"one two".to_vec()), "{encoding}");
+        let too_large = Err(DecodeError::TooLarge { limit: 6 });
+        assert_eq!(decode(encoding, &body, 6), too_large, "{encoding}");
+    }
+    for encoding in [Encoding::Deflate, Encoding::SnappyRaw] {
+        let body = [encode(encoding, b"one "), encode(encoding, b"two")].concat();
+        assert!(is_invalid(&decode(encoding, &body, 100), encoding), "{encoding}");
+    }
+}
+
+#[test]
+fn skippable_frames_are_passed_and_must_be_whole() {
+    let skippable = [&0x184d_2a5a_u32.to_le_bytes()[..], &5_u32.to_le_bytes(), b"12345"].concat();
+    for encoding in [Encoding::Zstd, Encoding::Lz4] {
+        let frame = encode(encoding, b"text");
+        let body = [&skippable[..], &frame, &skippable].concat();
+        assert_eq!(decode(encoding, &body, 100), Ok(b"text".to_vec()), "{encoding}");
+        let cut = &body[..body.len() - 1];
+        assert!(is_invalid(&decode(encoding, cut, 100), encoding), "{encoding}");
+    }
+}
+
+#[test]
+fn a_checksum_that_does_not_match_is_refused() {
+    let bytes = b"some telemetry, some telemetry, some telemetry";
+    let framed = FrameInfo::new().content_checksum(true);
+    let blocks = FrameInfo::new().block_checksums(true);
+    for (encoding, body, from_end) in [
+        (Encoding::Gzip, encode(Encoding::Gzip, bytes), 8),
+        (Encoding::Deflate, encode(Encoding::Deflate, bytes), 1),
+        (Encoding::Zstd, zstd(bytes, 3, true), 1),
+        (Encoding::Lz4, lz4(bytes, framed), 1),
+        (Encoding::Lz4, lz4(bytes, blocks), 5),
+        (Encoding::SnappyFramed, wrap(Encoding::SnappyFramed, b"ab"), 3),
+    ] {
+        assert!(decode(encoding, &body, 100).is_ok(), "{encoding}");
+        let mut broken = body;
+        let at = broken.len() - from_end;
+        broken[at] ^= 1;
+        assert!(is_invalid(&decode(encoding, &broken, 100), encoding), "{encoding}");
+    }
+    let mut header = encode(Encoding::Lz4, bytes);
+    header[6] ^= 1;
+    assert!(is_invalid(&decode(Encoding::Lz4, &header, 100), Encoding::Lz4));
+}
+
+#[test]
+fn a_size_that_lies_is_refused_and_takes_no_memory() {
+    let mut gzip = encode(Encoding::Gzip, &[7; 100_000]);
+    let end = gzip.len();
+    gzip[end - 4..].copy_from_slice(&3_u32.to_le_bytes());
+    assert!(is_invalid(&decode(Encoding::Gzip, &gzip, 1 << 20), Encoding::Gzip));
+    let too_large = Err(DecodeError::TooLarge { limit: 50_000 });
+    assert_eq!(decode(Encoding::Gzip, &gzip, 50_000), too_large);
+
+    // Wrapped zstd has its size in eight bytes from the sixth on.
+    let mut zstd = wrap(Encoding::Zstd, b"abc");
+    zstd[6] = 4;
+    assert!(is_invalid(&decode(Encoding::Zstd, &zstd, 100), Encoding::Zstd));
+    zstd[6] = 101;
+    assert_eq!(decode(Encoding::Zstd, &zstd, 100), Err(DecodeError::TooLarge { limit: 100 }));
+
+    let sized = FrameInfo::new().content_size(Some(3));
+    let mut lz4 = lz4(b"abc", sized);
+    for (size, limit) in [(4, None), (101, Some(100))] {
+        lz4[6] = size;
+        lz4[14] = lz4::header_checksum(&lz4[4..14]);
+        let decoded = decode(Encoding::Lz4, &lz4, 100);
+        match limit {
+            Some(limit) => assert_eq!(decoded, Err(DecodeError::TooLarge { limit })),
+            None => assert!(is_invalid(&decoded, Encoding::Lz4)),
+        }
+    }
+
+    // 268,435,455 bytes in five.
+    let snappy = b"\xff\xff\xff\x7f\0";
+    assert!(is_invalid(&decode(Encoding::SnappyRaw, snappy, 1 << 30), Encoding::SnappyRaw));
+}
+
+#[test]
+fn a_window_over_the_limit_and_a_dictionary_are_refused() {
+    let window = |log: u8| {
+        let mut frame = wrap(Encoding::Zstd, b"abc");
+        frame[5] = (log - 10) << 3;
+        decode(Encoding::Zstd, &frame, 100)
+    };
+    assert_eq!(window(23), Ok(b"abc".to_vec()));
+    let refused = window(24).unwrap_err().to_string();
+    assert_eq!(refused, "not valid zstd: its window is over 8 MiB");
+
+    // Three bytes, their size in one; a dictionary with the number 7 in another.
+    let zstd = b"\x28\xb5\x2f\xfd\x21\x07\x03\x19\0\0abc";
+    let refused = decode(Encoding::Zstd, zstd, 100).unwrap_err().to_string();
+    assert_eq!(refused, "not valid zstd: it needs a dictionary");
+
+    let mut lz4 = b"\x04\x22\x4d\x18\x61\x40\x07\0\0\0_\0\0\0\0".to_vec();
+    lz4[10] = lz4::header_checksum(&lz4[4..10]);
+    let refused = decode(Encoding::Lz4, &lz4, 100).unwrap_err().to_string();
+    assert_eq!(refused, "not valid lz4: it needs a dictionary");
+}
+
+/// The least of each format for the most that comes out.
+fn bomb(encoding: Encoding) -> Vec<u8> {
+    const SIZE: usize = 1 << 30;
+    match encoding {
+        Encoding::Gzip | Encoding::Deflate => {
+            // A tenth of it, which is a hundred thousand bytes already.
+            encode(encoding, &vec![0; SIZE / 10])
+        }
+        Encoding::Zstd => {
+            // Blocks of one byte, 128 KiB times.
+            let block = [&((1_u32 << 17 << 3) | 1 << 1).to_le_bytes()[..3], b"\0"].concat();
+            [&b"\x28\xb5\x2f\xfd\0\x38"[..], &block.repeat(SIZE >> 17)].concat()
+        }
+        Encoding::Lz4 => {
+            let frame = FrameInfo::new().block_size(BlockSize::Max4MB);
+            lz4(&vec![0; SIZE / 10], frame)
+        }
+        Encoding::SnappyFramed | Encoding::SnappyRaw => encode(encoding, &vec![0; SIZE / 10]),
+        Encoding::Identity => vec![0; SIZE / 10],
+    }
+}
+
+#[test]
+fn a_bomb_ends_at_the_limit() {
+    for encoding in COMPRESSED {
+        let body = bomb(encoding);
+        let too_large = Err(DecodeError::TooLarge { limit: 1 << 16 });
+        assert_eq!(decode(encoding, &body, 1 << 16), too_large, "{encoding}");
+    }
+}
+
+#[test]
+fn more_than_deflate_could_make_of_it_is_too_large() {
+    let mut body = bomb(Encoding::Zstd);
+    // 6 MiB and a bit from 6 bytes and 4 for each 128 KiB.
+    body.truncate(6 + 4 * 49);
+    let end = body.len();
+    body[end - 4] |= 1;
+    let too_large = Err(DecodeError::TooLarge { limit: ALWAYS_ALLOWED });
+    assert_eq!(decode(Encoding::Zstd, &body, 64 << 20), too_large);
+    body.truncate(6 + 4 * 32);
+    let end = body.len();
+    body[end - 4] |= 1;
+    assert_eq!(decode(Encoding::Zstd, &body, 64 << 20), Ok(vec![0; ALWAYS_ALLOWED]));
+}
+
+#[test]
+fn names_are_read_without_case_and_each_header_has_its_own() {
+    use Encoding::{Deflate, Gzip, Identity, Lz4, SnappyFramed, SnappyRaw, Zstd};
+    for (value, over_http, over_grpc) in [
+        (&b""[..], Some(Identity), Some(Identity)),
+        (b"Identity", Some(Identity), Some(Identity)),
+        (b" GZIP ", Some(Gzip), Some(Gzip)),
+        (b"x-gzip", Some(Gzip), None),
+        (b"deflate", Some(Deflate), Some(Deflate)),
+        (b"zlib", Some(Deflate), None),
+        (b"zstd", Some(Zstd), Some(Zstd)),
+        (b"snappy", Some(SnappyRaw), Some(SnappyFramed)),
+        (b"X-Snappy-Framed", Some(SnappyFramed), None),
+        (b"lz4", Some(Lz4), None),
+        (b"gzip, gzip", None, None),
+        (b"br", None, None),
+        (b"\xff", None, None),
+    ] {
+        assert_eq!(EncodingHeader::Content.read(value), over_http, "{value:?}");
+        assert_eq!(EncodingHeader::Grpc.read(value), over_grpc, "{value:?}");
+    }
+}
+
+#[test]
+fn what_a_header_says_it_accepts_it_reads() {
+    for header in [EncodingHeader::Content, EncodingHeader::Grpc] {
+        let (_, accepted) = header.accepted();
+        let read = |name: &str| header.read(name.as_bytes()).unwrap();
+        let mut found: Vec<_> = accepted.split(", ").map(read).collect();
+        found.dedup();
+        let all = if header == EncodingHeader::Grpc { 5 } else { Encoding::ALL.len() };
+        assert_eq!(found.len(), all, "{accepted}");
+    }
+    for encoding in Encoding::ALL {
+        assert_eq!(EncodingHeader::Content.read(encoding.as_str().as_bytes()), Some(encoding));
+    }
+}
+
+#[test]
+fn a_set_has_what_was_put_into_it_and_identity() {
+    let set = Encodings::NONE.with(Encoding::Zstd).with(Encoding::Lz4);
+    for encoding in Encoding::ALL {
+        let is_in = matches!(encoding, Encoding::Identity | Encoding::Zstd | Encoding::Lz4);
+        assert_eq!(set.contains(encoding), is_in, "{encoding}");
+    }
+}
+
+#[test]
+fn snappy_is_told_apart_by_its_first_bytes() {
+    for (body, expected) in [
+        (encode(Encoding::SnappyFramed, b"text"), Encoding::SnappyFramed),
+        (encode(Encoding::SnappyRaw, b"text"), Encoding::SnappyRaw),
+        (Vec::new(), Encoding::SnappyRaw),
+    ] {
+        assert_eq!(Encoding::SnappyRaw.of_body(&body), expected);
+        assert_eq!(Encoding::Gzip.of_body(&body), Encoding::Gzip);
+    }
+    // As one block, the identifier would copy from before its start.
+    let identifier = snappy::STREAM_IDENTIFIER;
+    let as_block = decode(Encoding::SnappyRaw, &identifier, 1000);
+    assert!(is_invalid(&as_block, Encoding::SnappyRaw));
+}

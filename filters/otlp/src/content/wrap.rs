@@ -1,0 +1,153 @@
+//! Wrapping bytes in an encoding, without compressing them where that can be helped.
+
+use std::io::Read;
+
+use snap::read::FrameEncoder;
+
+use super::{Encoding, lz4};
+
+/// Wraps bytes as a valid body of an encoding, at the least price: a copy and, where the format asks
+/// for one, a checksum.
+///
+/// For a body whose head has already gone out with an encoding when a record was cut from it.
+#[must_use]
+pub fn wrap(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
+    match encoding {
+        Encoding::Identity => bytes.to_vec(),
+        Encoding::Gzip => gzip(bytes),
+        Encoding::Deflate => zlib(bytes),
+        Encoding::Zstd => zstd(bytes),
+        Encoding::SnappyFramed => snappy_framed(bytes),
+        Encoding::SnappyRaw => snappy_raw(bytes),
+        Encoding::Lz4 => lz4(bytes),
+    }
+}
+
+/// A buffer for `bytes` in blocks of `block` bytes, with at most `each` bytes before every block and
+/// at most 32 around them all.
+fn buffer(bytes: &[u8], block: usize, each: usize) -> Vec<u8> {
+    let blocks = bytes.len().div_ceil(block).saturating_mul(each);
+    Vec::with_capacity(bytes.len().saturating_add(blocks).saturating_add(32))
+}
+
+/// The low 32 bits of a size: all of it, in a wasm module and under `limits.decodedBytes`.
+#[expect(clippy::cast_possible_truncation, reason = "said above")]
+const fn size(bytes: &[u8]) -> u32 {
+    bytes.len() as u32
+}
+
+/// One member of stored blocks (RFC 1951, section 3.2.4).
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    let mut member = buffer(bytes, DEFLATE_BLOCK, 5);
+    member.extend_from_slice(&HEADER);
+    deflate_blocks(bytes, &mut member);
+    member.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+    member.extend_from_slice(&size(bytes).to_le_bytes());
+    member
+}
+
+/// A zlib stream of stored blocks.
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    /// Deflate with a window of 32 KiB, no dictionary, the fastest level; a multiple of 31.
+    const HEADER: [u8; 2] = [0x78, 0x01];
+    let mut stream = buffer(bytes, DEFLATE_BLOCK, 5);
+    stream.extend_from_slice(&HEADER);
+    deflate_blocks(bytes, &mut stream);
+    stream.extend_from_slice(&adler32(bytes).to_be_bytes());
+    stream
+}
+
+const DEFLATE_BLOCK: usize = 0xffff;
+
+fn deflate_blocks(bytes: &[u8], to: &mut Vec<u8>) {
+    const LAST_AND_EMPTY: [u8; 5] = [1, 0, 0, 0xff, 0xff];
+    for block in bytes.chunks(DEFLATE_BLOCK) {
+        let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
+        to.push(0);
+        to.extend_from_slice(&length.to_le_bytes());
+        to.extend_from_slice(&(!length).to_le_bytes());
+        to.extend_from_slice(block);
+    }
+    to.extend_from_slice(&LAST_AND_EMPTY);
+}
+
+/// RFC 1950, section 8.2.
+fn adler32(bytes: &[u8]) -> u32 {
+    const MODULUS: u32 = 65521;
+    /// The most bytes whose sums fit 32 bits.
+    const RUN: usize = 5552;
+    let (mut a, mut b) = (1_u32, 0_u32);
+    for run in bytes.chunks(RUN) {
+        for byte in run {
+            a = a.wrapping_add(u32::from(*byte));
+            b = b.wrapping_add(a);
+        }
+        a %= MODULUS;
+        b %= MODULUS;
+    }
+    b << 16 | a
+}
+
+/// One frame of raw blocks (RFC 8878, section 3.1.1.2.2). Its window is one block: a decoder need
+/// not hold more.
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    const BLOCK: usize = 128 << 10;
+    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    /// The content's size in eight bytes, a window, no checksum; 2^(10 + 7) bytes of window.
+    const HEADER: [u8; 2] = [0b1100_0000, 7 << 3];
+    /// The last of the blocks, raw, without bytes.
+    const LAST_AND_EMPTY: [u8; 3] = [1, 0, 0];
+    let mut frame = buffer(bytes, BLOCK, 3);
+    frame.extend_from_slice(&MAGIC);
+    frame.extend_from_slice(&HEADER);
+    frame.extend_from_slice(&u64::from(size(bytes)).to_le_bytes());
+    for block in bytes.chunks(BLOCK) {
+        let [low, middle, high, _] = (size(block) << 3).to_le_bytes();
+        frame.extend_from_slice(&[low, middle, high]);
+        frame.extend_from_slice(block);
+    }
+    frame.extend_from_slice(&LAST_AND_EMPTY);
+    frame
+}
+
+/// One frame of uncompressed blocks.
+fn lz4(bytes: &[u8]) -> Vec<u8> {
+    const BLOCK: usize = 64 << 10;
+    /// Version 1, independent blocks, no checksums; 64 KiB to a block.
+    const DESCRIPTOR: [u8; 2] = [0b0110_0000, 4 << 4];
+    let mut frame = buffer(bytes, BLOCK, 4);
+    frame.extend_from_slice(&lz4::MAGIC.to_le_bytes());
+    frame.extend_from_slice(&DESCRIPTOR);
+    frame.push(lz4::header_checksum(&DESCRIPTOR));
+    for block in bytes.chunks(BLOCK) {
+        frame.extend_from_slice(&(size(block) | lz4::UNCOMPRESSED).to_le_bytes());
+        frame.extend_from_slice(block);
+    }
+    frame.extend_from_slice(&0_u32.to_le_bytes());
+    frame
+}
+
+/// A block of one literal.
+fn snappy_raw(bytes: &[u8]) -> Vec<u8> {
+    /// A literal whose length follows in four bytes.
+    const LITERAL: u8 = 63 << 2;
+    let mut block = buffer(bytes, usize::MAX, 0);
+    let (length, count) = crate::wire::varint_bytes(bytes.len());
+    block.extend(length.iter().take(count));
+    if let Some(one_less) = size(bytes).checked_sub(1) {
+        block.push(LITERAL);
+        block.extend_from_slice(&one_less.to_le_bytes());
+    }
+    block.extend_from_slice(bytes);
+    block
+}
+
+/// Compressed after all: a chunk needs a CRC-32C, which snap has and does not show, and its encoder
+/// costs little more than that.
+fn snappy_framed(bytes: &[u8]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    // Reading from memory does not fail. If it did, what came of it is no stream, and is refused.
+    let _read = FrameEncoder::new(bytes).read_to_end(&mut stream);
+    stream
+}

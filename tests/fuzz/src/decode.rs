@@ -1,0 +1,51 @@
+//! Decoding in every encoding, and the limit that it keeps.
+
+use sluice_otlp::content::{DecodeError, Encoding, decode, wrap};
+
+/// The most that a body may decode to here, in bytes.
+const LIMIT: usize = 64 << 10;
+
+/// The first byte of an input that is to be read in `encoding`.
+#[must_use]
+pub fn choice(encoding: Encoding) -> u8 {
+    encoding as u8
+}
+
+/// The first byte says in which encoding the rest is read.
+///
+/// A limit decides whether a body is taken and never what comes out; no more memory is kept than it
+/// allows; and what the gate wraps itself comes out as it went in.
+pub fn run(data: &[u8]) {
+    let Some((choice, body)) = data.split_first() else { return };
+    let encoding = Encoding::ALL[usize::from(*choice) % Encoding::ALL.len()];
+    let whole = decode(encoding, body, LIMIT);
+    match &whole {
+        Ok(decoded) => {
+            assert!(decoded.len() <= LIMIT);
+            assert!(decoded.capacity() <= LIMIT + 1, "{} bytes were kept", decoded.capacity());
+            assert_eq!(decode(encoding, body, decoded.len()).as_ref(), Ok(decoded));
+            if let Some(less) = decoded.len().checked_sub(1) {
+                let too_large = Err(DecodeError::TooLarge { limit: less });
+                assert_eq!(decode(encoding, body, less), too_large);
+            }
+        }
+        Err(DecodeError::TooLarge { limit }) => assert_eq!(*limit, LIMIT),
+        Err(DecodeError::Invalid { encoding: named, .. }) => assert_eq!(*named, encoding),
+        Err(DecodeError::NoMemory(bytes)) => panic!("{bytes} bytes were asked for at once"),
+    }
+    let wrapped = wrap(encoding, body);
+    assert_eq!(decode(encoding, &wrapped, body.len()).as_deref(), Ok(body));
+    // A second member or frame is read as if its content stood behind the first's.
+    let several = matches!(
+        encoding,
+        Encoding::Gzip | Encoding::Zstd | Encoding::Lz4 | Encoding::SnappyFramed
+    );
+    if let Ok(first) = &whole
+        && several
+        && !body.is_empty()
+        && first.len() + body.len() <= LIMIT
+    {
+        let both = decode(encoding, &[body, &wrapped].concat(), LIMIT);
+        assert_eq!(both.as_deref(), Ok(&[first.as_slice(), body].concat()[..]));
+    }
+}
