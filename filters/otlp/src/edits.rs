@@ -1,7 +1,7 @@
 //! What has to change in a message: pieces cut out, attributes put in, and the lengths of the
 //! parents around them.
 
-use std::collections::TryReserveError;
+use std::collections::{BinaryHeap, TryReserveError};
 
 use crate::wire::{Nested, varint_bytes};
 
@@ -13,7 +13,7 @@ pub struct Edits {
     added: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Edit {
     start: usize,
     end: usize,
@@ -21,7 +21,7 @@ struct Edit {
 }
 
 /// What takes the place of an edit's `start..end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum With {
     /// Nothing: it is cut.
     Nothing,
@@ -106,9 +106,13 @@ impl Edits {
     /// Puts the edits in the order in which they lie in the buffer. Only a resource or a scope that
     /// stands behind what belongs to it has made another.
     pub(crate) fn finish(&mut self) {
-        if !self.list.is_sorted_by_key(|edit| edit.start) {
-            self.list.sort_by_key(|edit| edit.start);
+        if self.list.is_sorted_by_key(|edit| edit.start) {
+            return;
         }
+        // A heap, as a sort is several kilobytes of the module. Edits at one place keep their order.
+        let edits = self.list.drain(..).enumerate();
+        let heap: BinaryHeap<_> = edits.map(|(index, edit)| (edit.start, index, edit)).collect();
+        self.list.extend(heap.into_sorted_vec().into_iter().map(|(_, _, edit)| edit));
     }
 
     /// Applies the edits to the buffer they were made for, and cuts `front` bytes off its start

@@ -83,12 +83,11 @@ impl Labels {
                 labels.push((rank, attribute));
             }
         }
-        let mut ranks: Vec<usize> = labels.iter().map(|(rank, _)| *rank).collect();
-        ranks.sort_unstable();
-        ranks.dedup();
-        let Some(first_over) = ranks.get(self.most) else { return Ok(Overflown::default()) };
+        let is_there = |rank: usize| labels.iter().any(|(other, _)| *other == rank);
+        let mut ranks = (0..self.names.len()).filter(|rank| is_there(*rank));
+        let Some(first_over) = ranks.nth(self.most) else { return Ok(Overflown::default()) };
         let mut overflown = Overflown::default();
-        for (_, attribute) in labels.iter().filter(|(rank, _)| rank >= first_over) {
+        for (_, attribute) in labels.iter().filter(|(rank, _)| *rank >= first_over) {
             rewrite.take(attribute);
             match self.overflow {
                 Overflow::Move => overflown.moved.push(attribute.written()),

@@ -1,11 +1,11 @@
 //! The reply to an export: `Export{Logs,Metrics,Trace}ServiceResponse`, which are alike on the wire.
 
 use prost::Message;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sluice_otlp::Signal;
 use sluice_records::Violations;
 
-use crate::text::{join, one_line};
+use crate::text::{join, one_line, quoted};
 
 /// An export's reply.
 #[derive(Clone, PartialEq, Message)]
@@ -56,14 +56,12 @@ impl ExportResponse {
     /// The reply as OTLP/JSON has it; a 64-bit integer is a string there.
     #[must_use]
     pub fn to_json(&self, signal: Signal) -> Vec<u8> {
-        let json = match &self.partial_success {
-            None => json!({}),
-            Some(PartialSuccess { rejected, error_message }) => json!({"partialSuccess": {
-                rejected_name(signal): rejected.to_string(),
-                "errorMessage": error_message,
-            }}),
+        let Some(PartialSuccess { rejected, error_message }) = &self.partial_success else {
+            return b"{}".to_vec();
         };
-        json.to_string().into_bytes()
+        let (name, message) = (rejected_name(signal), quoted(error_message));
+        format!(r#"{{"partialSuccess":{{"{name}":"{rejected}","errorMessage":{message}}}}}"#)
+            .into_bytes()
     }
 
     /// Reads a reply in JSON, its names as the specification has them or, as Go's own encoder may

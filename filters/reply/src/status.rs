@@ -4,6 +4,8 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use prost::Message;
 use serde_json::{Map, Value};
 
+use crate::text::quoted;
+
 /// The codes of gRPC that the gate uses (`google/rpc/code.proto`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -107,7 +109,7 @@ impl Status {
     /// The status as OTLP/JSON has it; details are left out, as a JSON `Any` needs its own schema.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        serde_json::json!({ "code": self.code, "message": self.message }).to_string().into_bytes()
+        format!(r#"{{"code":{},"message":{}}}"#, self.code, quoted(&self.message)).into_bytes()
     }
 
     /// The message of a status in JSON, if it has one.

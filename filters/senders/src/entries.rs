@@ -1,6 +1,6 @@
 //! The entries of an allowlist or a denylist, found by namespace.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use der::DateTime;
 
@@ -38,8 +38,8 @@ impl Conditions {
 /// for each length that the globs' prefixes have, of which a DNS label allows 63.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
-    exact: HashMap<Box<str>, Vec<Conditions>>,
-    prefixes: HashMap<Box<str>, Vec<Conditions>>,
+    exact: BTreeMap<Box<str>, Vec<Conditions>>,
+    prefixes: BTreeMap<Box<str>, Vec<Conditions>>,
     prefix_lengths: Vec<usize>,
 }
 

@@ -92,14 +92,14 @@ impl TenantConfig {
         let assignment = match (self.fixed, self.from_namespace, self.map) {
             (Some(fixed), None, None) => id(format!("{path}.fixed"), fixed).map(Assignment::Fixed),
             (None, Some(FromNamespace {}), None) => Some(Assignment::FromNamespace),
-            (None, None, Some(map)) if !map.is_empty() => Some(Assignment::Map(
-                map.into_iter()
-                    .filter_map(|(namespace, tenant)| {
-                        let at = format!("{path}.map.{namespace}");
-                        Some((namespace, id(at, tenant)?))
-                    })
-                    .collect(),
-            )),
+            (None, None, Some(map)) if !map.is_empty() => {
+                let mut tenants = BTreeMap::new();
+                tenants.extend(map.into_iter().filter_map(|(namespace, tenant)| {
+                    let at = format!("{path}.map.{namespace}");
+                    Some((namespace, id(at, tenant)?))
+                }));
+                Some(Assignment::Map(tenants))
+            }
             (None, None, Some(_)) => {
                 let message = "an empty map gives no sender a tenant: add a namespace, or use \
                                fromNamespace or fixed";

@@ -42,7 +42,9 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut member = buffer(bytes, DEFLATE_BLOCK, 5);
     member.extend_from_slice(&HEADER);
     deflate_blocks(bytes, &mut member);
-    member.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+    let mut checksum = flate2::Crc::new();
+    checksum.update(bytes);
+    member.extend_from_slice(&checksum.sum().to_le_bytes());
     member.extend_from_slice(&size(bytes).to_le_bytes());
     member
 }
