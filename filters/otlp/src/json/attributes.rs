@@ -52,10 +52,11 @@ impl<'a> Pairs<'a> {
             let [attributes] = self.text.members(owner, &["attributes"])?;
             self.elements = self.text.elements(self.text.array(attributes)?);
         }
-        for node in &mut self.elements {
+        while let Some(at) = self.elements.begin() {
             let limit = context.limits().attributes;
             *left = left.checked_sub(1).ok_or(OverLimit::Attributes { limit })?;
-            let pair = Pair::read(self.text, node, context)?;
+            let pair = Pair::read(self.text, at, context)?;
+            self.elements.go_on(pair.node.end);
             if wanted(&pair.key) {
                 return Ok(Some(pair));
             }
@@ -66,20 +67,23 @@ impl<'a> Pairs<'a> {
 
 impl<'a> Pair<'a> {
     #[inline]
-    fn read(text: Text<'a, 'static>, node: Node, context: &Context<'a>) -> Result<Self, Malformed> {
+    fn read(text: Text<'a, 'static>, at: usize, context: &Context<'a>) -> Result<Self, Malformed> {
         // Receivers of logs, metrics and traces treat a reference as absent; for profiles it is the
         // key, and then there is no other.
-        let (key, value, index) = if context.has_strings() {
-            let [key, value, index] = text.members(node, &["key", "value", "keyStrindex"])?;
-            (key, value, text.integer(index)?.filter(|index| *index != 0))
+        let (key, value, index, end) = if context.has_strings() {
+            let ([key, value, index], end) =
+                text.members_at(at, &["key", "value", "keyStrindex"])?;
+            (key, value, text.integer(index)?.filter(|index| *index != 0), end)
         } else {
-            let [key, value] = text.members(node, &["key", "value"])?;
-            (key, value, None)
+            let ([key, value], end) = text.members_at(at, &["key", "value"])?;
+            (key, value, None, end)
         };
-        let key = match (text.string(key)?, index) {
-            (Some(_), Some(_)) => return Err(Malformed { fault: Fault::Repeated, at: node.at }),
+        let node = Node { at, end };
+        // Writers that write what is not set write an empty key.
+        let key = match (text.string(key)?.filter(|key| !key.is_empty()), index) {
+            (Some(_), Some(_)) => return Err(Malformed { fault: Fault::Repeated, at }),
             (Some(key), None) => key,
-            (None, Some(index)) => context.text(index.cast_unsigned(), node.at)?,
+            (None, Some(index)) => context.text(index.cast_unsigned(), at)?,
             (None, None) => &[],
         };
         Ok(Self { text, node, key: unescaped(key), value: text.object(value)? })
@@ -170,7 +174,10 @@ impl<'a> Pair<'a> {
 fn is_double(written: &[u8]) -> bool {
     let in_string = written.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     match in_string {
-        Some(number) => str::from_utf8(number).is_ok_and(|number| number.parse::<f64>().is_ok()),
+        Some(number) => {
+            let number = unescaped(number);
+            str::from_utf8(&number).is_ok_and(|number| number.parse::<f64>().is_ok())
+        }
         None => written.first().is_some_and(|first| *first == b'-' || first.is_ascii_digit()),
     }
 }

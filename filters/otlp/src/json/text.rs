@@ -1,14 +1,21 @@
 //! A checked text, and what lies where in it.
 
+use std::borrow::Cow;
+
 use super::{
     scan::{container_end, scalar_end, string_end, white_space_end},
     string::unescaped,
 };
 use crate::wire::{Fault, Malformed};
 
-/// An object or array of so many bytes is found in a list where its end is asked for; a shorter one
-/// is read again. So the list has no more than one entry for so many bytes and level.
-pub(super) const LONG: usize = 4096;
+/// An object or array of so many bytes that lies no deeper than [`DEEP`] is found in a list where
+/// its end is asked for; another is read again. So the list grows by no more than an entry for each
+/// level and so many bytes.
+pub(super) const LONG: usize = 256;
+
+/// The level of the data points, whose attributes are read without the list: an object, an array
+/// and so on, down from the request.
+pub(super) const DEEP: usize = 10;
 
 /// Where a value lies.
 #[derive(Clone, Copy, Debug)]
@@ -66,15 +73,16 @@ impl<'a, 'l> Text<'a, 'l> {
 
     #[inline]
     fn container_end(&self, at: usize) -> usize {
-        if self.long.is_empty() {
-            return container_end(self.bytes, at, usize::MAX).unwrap_or(self.bytes.len());
-        }
-        container_end(self.bytes, at, LONG).unwrap_or_else(|| self.long_end(at))
+        /// What is read before the list is searched.
+        const SHORT: usize = 64;
+        container_end(self.bytes, at, SHORT).unwrap_or_else(|| self.long_end(at))
     }
 
     fn long_end(&self, at: usize) -> usize {
-        let found = self.long.binary_search_by_key(&at, |node| node.at).ok();
-        found.and_then(|index| self.long.get(index)).map_or(self.bytes.len(), |node| node.end)
+        match self.long.binary_search_by_key(&at, |node| node.at) {
+            Ok(index) => self.long.get(index).map_or(self.bytes.len(), |node| node.end),
+            Err(_) => container_end(self.bytes, at, usize::MAX).unwrap_or(self.bytes.len()),
+        }
     }
 
     pub(super) fn is_null(&self, node: Node) -> bool {
@@ -102,10 +110,14 @@ impl<'a, 'l> Text<'a, 'l> {
     /// # Errors
     /// If it is anything else.
     pub(crate) fn string(&self, node: Option<Node>) -> Result<Option<&'a [u8]>, Malformed> {
-        let content = |node: Node| {
-            self.of(Node { at: node.at.saturating_add(1), end: node.end.saturating_sub(1) })
-        };
-        Ok(self.typed(node, b'"')?.map(content))
+        Ok(self.typed(node, b'"')?.map(|string| self.content(string)))
+    }
+
+    /// What lies between the quotes of a string.
+    #[inline]
+    fn content(&self, string: Node) -> &'a [u8] {
+        let (at, end) = (string.at.saturating_add(1), string.end.saturating_sub(1));
+        self.of(Node { at, end })
     }
 
     fn typed(&self, node: Option<Node>, first: u8) -> Result<Option<Node>, Malformed> {
@@ -127,13 +139,13 @@ impl<'a, 'l> Text<'a, 'l> {
             return Ok(None);
         }
         let digits = match self.byte(node.at) {
-            Some(b'"') => self.string(Some(node))?.unwrap_or_default(),
-            _ => self.of(node),
+            Some(b'"') => unescaped(self.content(node)),
+            _ => Cow::Borrowed(self.of(node)),
         };
         if digits.starts_with(b"+") {
             return Err(wrong_type(node));
         }
-        let integer = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+        let integer = str::from_utf8(&digits).ok().and_then(|digits| digits.parse().ok());
         integer.map(Some).ok_or(wrong_type(node))
     }
 
@@ -152,18 +164,32 @@ impl<'a, 'l> Text<'a, 'l> {
     /// The members of `object` that are called `names`, wherever they lie in it. `null` is a value.
     ///
     /// # Errors
-    /// If it is no object, one of these is there twice, or in another spelling: some readers take
-    /// `resource_logs` for `resourceLogs`, which OTLP/JSON does not have, and some do not.
+    /// As [`Self::members_at`].
+    #[inline]
     pub(crate) fn members<const N: usize>(
         &self,
         object: Node,
         names: &[&str; N],
     ) -> Result<[Option<Node>; N], Malformed> {
+        self.members_at(object.at, names).map(|(members, _)| members)
+    }
+
+    /// The members of the object that begins at `at` that are called `names`, and its end.
+    ///
+    /// # Errors
+    /// If it is no object, one of these is there twice, or in another spelling: some readers take
+    /// `resource_logs` for `resourceLogs`, which OTLP/JSON does not have, and some do not.
+    #[inline]
+    pub(super) fn members_at<const N: usize>(
+        &self,
+        at: usize,
+        names: &[&str; N],
+    ) -> Result<([Option<Node>; N], usize), Malformed> {
         let mut members = [None; N];
-        if self.byte(object.at) != Some(b'{') {
-            return Err(wrong_type(object));
+        if self.byte(at) != Some(b'{') {
+            return Err(Malformed { fault: Fault::WireType, at });
         }
-        let mut at = object.at.saturating_add(1);
+        let mut at = at.saturating_add(1);
         loop {
             at = white_space_end(self.bytes, at);
             match self.byte(at) {
@@ -172,32 +198,45 @@ impl<'a, 'l> Text<'a, 'l> {
                     at = at.saturating_add(1);
                     continue;
                 }
-                _ => return Ok(members),
+                _ => return Ok((members, at.saturating_add(1))),
             }
             let name = Node { at, end: string_end(self.bytes, at) };
             let colon = white_space_end(self.bytes, name.end);
             let value = self.node(white_space_end(self.bytes, colon.saturating_add(1)));
             at = value.end;
-            let written = self.string(Some(name))?.unwrap_or_default();
-            let called = unescaped(written);
-            for (member, known) in members.iter_mut().zip(names) {
-                if *called == *known.as_bytes() {
-                    if member.replace(value).is_some() {
-                        return Err(Malformed { fault: Fault::Repeated, at: name.at });
-                    }
-                } else if is_other_spelling(&called, known) {
-                    return Err(Malformed { fault: Fault::Spelling, at: name.at });
-                }
+            if let Some(index) = known(self.content(name), names, name.at)?
+                && let Some(member) = members.get_mut(index)
+                && member.replace(value).is_some()
+            {
+                return Err(Malformed { fault: Fault::Repeated, at: name.at });
             }
         }
     }
 }
 
+/// Which of `names` a member's name is, which is written so at `at`.
+#[inline]
+fn known(written: &[u8], names: &[&str], at: usize) -> Result<Option<usize>, Malformed> {
+    let is = |name: &[u8]| names.iter().position(|known| known.as_bytes() == name);
+    if let Some(index) = is(written) {
+        return Ok(Some(index));
+    }
+    let name = unescaped(written);
+    if let Cow::Owned(name) = &name
+        && let Some(index) = is(name)
+    {
+        return Ok(Some(index));
+    }
+    if names.iter().any(|known| is_other_spelling(&name, known)) {
+        return Err(Malformed { fault: Fault::Spelling, at });
+    }
+    Ok(None)
+}
+
 /// Whether the two are one but for case and underscores.
 #[inline]
 fn is_other_spelling(name: &[u8], known: &str) -> bool {
-    let first = |name: &[u8]| name.iter().find(|byte| **byte != b'_').map(u8::to_ascii_lowercase);
-    first(name) == first(known.as_bytes()) && letters(name).eq(letters(known.as_bytes()))
+    letters(name).eq(letters(known.as_bytes()))
 }
 
 fn letters(name: &[u8]) -> impl Iterator<Item = u8> {
@@ -215,21 +254,36 @@ pub(crate) struct Elements<'a, 'l> {
     at: usize,
 }
 
+impl Elements<'_, '_> {
+    /// Where the next one begins, or `None` behind the last. Before another is asked for,
+    /// [`Self::go_on`] is told where it ends.
+    #[inline]
+    pub(super) fn begin(&mut self) -> Option<usize> {
+        let bytes = self.text.bytes;
+        self.at = white_space_end(bytes, self.at);
+        if bytes.get(self.at) == Some(&b',') {
+            self.at = white_space_end(bytes, self.at.saturating_add(1));
+        }
+        match bytes.get(self.at) {
+            None | Some(b']') => None,
+            Some(_) => Some(self.at),
+        }
+    }
+
+    #[inline]
+    pub(super) const fn go_on(&mut self, end: usize) {
+        self.at = end;
+    }
+}
+
 impl Iterator for Elements<'_, '_> {
     type Item = Node;
 
     #[inline]
     fn next(&mut self) -> Option<Node> {
-        let text = &self.text;
-        self.at = white_space_end(text.bytes, self.at);
-        if text.byte(self.at) == Some(b',') {
-            self.at = white_space_end(text.bytes, self.at.saturating_add(1));
-        }
-        if matches!(text.byte(self.at), None | Some(b']')) {
-            return None;
-        }
-        let node = text.node(self.at);
-        self.at = node.end;
+        let at = self.begin()?;
+        let node = self.text.node(at);
+        self.go_on(node.end);
         Some(node)
     }
 }
