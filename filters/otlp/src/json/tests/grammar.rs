@@ -1,0 +1,175 @@
+//! What is taken for JSON, against `serde_json`.
+
+use crate::{
+    json::check::check,
+    limits::{OverLimit, Unreadable},
+    wire::{Fault, Malformed},
+};
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::Value;
+
+/// Whether the check passes; `None` for what it refuses and `serde_json` does not: what is not an
+/// object, and a member without a name.
+fn passes(bytes: &[u8]) -> Option<bool> {
+    match check(bytes, 60) {
+        Ok(_) => Some(true),
+        Err(Unreadable::Malformed(Malformed { fault: Fault::Nameless, .. })) => None,
+        Err(Unreadable::OverLimit(over)) => panic!("{over}"),
+        Err(Unreadable::Malformed(_)) => Some(false),
+    }
+}
+
+fn agrees(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let plain = serde_json::from_slice::<Value>(bytes).is_ok_and(|value| value.is_object());
+    // A number that no `f64` holds is JSON all the same.
+    let plain = plain
+        || serde_json::from_slice::<Value>(bytes)
+            .is_err_and(|error| error.to_string().contains("number out of range"))
+            && passes(bytes) == Some(true);
+    if let Some(passes) = passes(bytes) {
+        prop_assert_eq!(passes, plain, "{}", String::from_utf8_lossy(bytes));
+    }
+    Ok(())
+}
+
+/// Texts of pieces that JSON is made of, mostly not JSON.
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    const PIECES: [&str; 40] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\"\"",
+        "\"a\":",
+        "\"b\" : ",
+        "{}",
+        "[]",
+        "1",
+        "-0",
+        "0",
+        "01",
+        "1.5",
+        "1.",
+        "2e3",
+        "2E-3",
+        "-",
+        "+",
+        ".",
+        "true",
+        "false",
+        "null",
+        "nul",
+        " ",
+        "\n",
+        "\t",
+        "\\",
+        "\"\\\"",
+        "\"\\u0041\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\ud83d\"",
+        "\"\\/\"",
+        "\"\u{e4}\"",
+        "\u{1}",
+        "x",
+        "\"01234567\"",
+    ];
+    vec(select(&PIECES[..]), 0..12).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+/// A value as it is written, with white space of any kind.
+fn written() -> impl Strategy<Value = String> {
+    let space = || select(vec!["", "", " ", "\n", "\r\n\t"]);
+    let string = || {
+        let piece = select(vec![
+            "a",
+            "01234567",
+            "\\n",
+            "\\\"",
+            "\\\\",
+            "\\u00e4",
+            "\\ud83d\\ude00",
+            "\u{e4}",
+            "[",
+            "}",
+            ",",
+            "\u{7f}",
+            "\u{10ffff}",
+        ]);
+        vec(piece, 0..6).prop_map(|pieces| format!("\"{}\"", pieces.concat()))
+    };
+    let leaf = prop_oneof![
+        string(),
+        select(vec!["0", "-0", "12", "-1.5", "1e9", "1E-9", "0.0e+0", "true", "false", "null"])
+            .prop_map(str::to_owned),
+    ];
+    let value = leaf.prop_recursive(6, 40, 5, move |inner| {
+        let spaced = (space(), inner, space()).prop_map(|(a, b, c)| format!("{a}{b}{c}"));
+        let member = (space(), string(), space(), spaced.clone())
+            .prop_map(|(a, name, b, value)| format!("{a}{name}{b}:{value}"));
+        prop_oneof![
+            vec(spaced, 0..5).prop_map(|items| format!("[{}]", items.join(","))),
+            vec(member, 0..5).prop_map(|items| format!("{{{}}}", items.join(","))),
+        ]
+    });
+    (space(), value, space()).prop_map(|(a, value, b)| format!("{a}{{\"v\":{value}}}{b}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2048))]
+
+    #[test]
+    fn pieces_are_json_if_serde_json_says_so(text in pieces()) {
+        agrees(&text)?;
+        agrees(&[b"{\"a\":".as_slice(), &text, b"}"].concat())?;
+    }
+
+    #[test]
+    fn what_is_written_well_passes(text in written()) {
+        agrees(text.as_bytes())?;
+        prop_assert!(passes(text.as_bytes()) != Some(false));
+    }
+
+    #[test]
+    fn what_is_spoiled_passes_if_serde_json_says_so(
+        text in written(), at in any::<prop::sample::Index>(), with in any::<u8>(), kind in 0..3,
+    ) {
+        let mut bytes = text.into_bytes();
+        let at = at.index(bytes.len());
+        match kind {
+            0 => bytes[at] = with,
+            1 => bytes.insert(at, with),
+            _ => drop(bytes.remove(at)),
+        }
+        agrees(&bytes)?;
+    }
+
+    #[test]
+    fn any_bytes_pass_if_serde_json_says_so(bytes in vec(any::<u8>(), 0..40)) {
+        agrees(&bytes)?;
+        agrees(&[b"{\"a\":\"".as_slice(), &bytes, b"\"}"].concat())?;
+    }
+}
+
+#[test]
+fn strings_are_looked_through_at_every_offset() {
+    for length in 0..40 {
+        for bad in ["\"", "\\", "\u{1f}", "\u{0}"] {
+            let text = format!("{{\"a\":\"{}{bad}\"}}", "x".repeat(length));
+            assert_eq!(passes(text.as_bytes()), Some(false), "{text}");
+        }
+        for good in ["", " ", "\u{7f}", "\u{80}", "\u{ff}", "!#[]^", "\\\"", "\\\\"] {
+            let text = format!("{{\"a\":\"{}{good}\"}}", "x".repeat(length));
+            assert_eq!(passes(text.as_bytes()), Some(true), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_depth_counts_objects_and_arrays() {
+    assert!(check(br#"{"a":[{}]}"#, 3).is_ok());
+    let over = check(br#"{"a":[{}]}"#, 2).unwrap_err();
+    assert_eq!(over, Unreadable::OverLimit(OverLimit::Depth { limit: 2 }));
+}

@@ -1,0 +1,377 @@
+//! What readers could take for different things, and what is too much.
+
+use super::{LIMITS, ReadAll, request_of};
+use crate::{
+    Signal,
+    limits::{OverLimit, ReadLimits, Unreadable},
+    splice::{Request, splice},
+    wire::{Fault, Malformed, Syntax},
+};
+
+fn refusal(text: &str, signal: Signal) -> Unreadable {
+    match splice(&request_of(text, signal), &mut ReadAll) {
+        Err(refusal) => refusal,
+        Ok(spliced) => panic!("{text} was read: {spliced:?}"),
+    }
+}
+
+fn fault(text: &str, signal: Signal) -> Fault {
+    match refusal(text, signal) {
+        Unreadable::Malformed(malformed) => malformed.fault,
+        Unreadable::OverLimit(over) => panic!("{text}: {over}"),
+    }
+}
+
+fn passes(text: &str, signal: Signal) {
+    let spliced = splice(&request_of(text, signal), &mut ReadAll)
+        .unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
+    assert!(spliced.edits.is_empty());
+}
+
+fn logs(entry: &str) -> String {
+    format!(r#"{{"resourceLogs":[{entry}]}}"#)
+}
+
+fn resource_with(attribute: &str) -> String {
+    logs(&format!(r#"{{"resource":{{"attributes":[{attribute}]}}}}"#))
+}
+
+fn value(value: &str) -> String {
+    resource_with(&format!(r#"{{"key":"k","value":{value}}}"#))
+}
+
+fn span(members: &str) -> String {
+    format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{{members}}}]}}]}}]}}"#)
+}
+
+fn metric(members: &str) -> String {
+    format!(r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{{members}}}]}}]}}]}}"#)
+}
+
+#[test]
+fn what_is_not_json_is_refused() {
+    for (text, expected) in [
+        ("", Syntax::NoObject),
+        (" ", Syntax::NoObject),
+        ("[]", Syntax::NoObject),
+        ("null", Syntax::NoObject),
+        ("\u{feff}{}", Syntax::NoObject),
+        ("{", Syntax::Truncated),
+        (r#"{"a""#, Syntax::Truncated),
+        (r#"{"a":"#, Syntax::Truncated),
+        (r#"{"a"#, Syntax::Truncated),
+        (r#"{"a":1"#, Syntax::Truncated),
+        (r#"{"a":[1"#, Syntax::Truncated),
+        (r#"{"a":"\"#, Syntax::Truncated),
+        (r#"{"a":"\u00"#, Syntax::Truncated),
+        ("{}{}", Syntax::Behind),
+        ("{} x", Syntax::Behind),
+        ("{}\0", Syntax::Behind),
+        (r#"{"a":1,}"#, Syntax::Unexpected),
+        (r#"{,"a":1}"#, Syntax::Unexpected),
+        (r#"{"a":[1,]}"#, Syntax::Unexpected),
+        (r#"{"a":[1 2]}"#, Syntax::Unexpected),
+        (r#"{"a":[1}]"#, Syntax::Unexpected),
+        (r#"{"a" 1}"#, Syntax::Unexpected),
+        (r#"{"a":1 "b":2}"#, Syntax::Unexpected),
+        ("{a:1}", Syntax::Unexpected),
+        ("{'a':1}", Syntax::Unexpected),
+        (r#"{"a":1}/**/"#, Syntax::Behind),
+        (r#"{/**/"a":1}"#, Syntax::Unexpected),
+        (r#"{"a":tru}"#, Syntax::Unexpected),
+        (r#"{"a":True}"#, Syntax::Unexpected),
+        (r#"{"a":NaN}"#, Syntax::Unexpected),
+        (r#"{"a":nullx}"#, Syntax::Unexpected),
+        (r#"{"a":01}"#, Syntax::Unexpected),
+        (r#"{"a":+1}"#, Syntax::Unexpected),
+        (r#"{"a":-}"#, Syntax::Unexpected),
+        (r#"{"a":.5}"#, Syntax::Unexpected),
+        (r#"{"a":1.}"#, Syntax::Unexpected),
+        (r#"{"a":1e}"#, Syntax::Unexpected),
+        (r#"{"a":0x1}"#, Syntax::Unexpected),
+        ("{\"a\":\"\n\"}", Syntax::Control),
+        ("{\"a\":\"0123456789\u{1f}\"}", Syntax::Control),
+        ("{\"a\":\"\0\"}", Syntax::Control),
+        ("{\"a\0\":1}", Syntax::Control),
+        (r#"{"a":"\x41"}"#, Syntax::Escape),
+        (r#"{"a":"\'"}"#, Syntax::Escape),
+        (r#"{"a":"\u00g0"}"#, Syntax::Escape),
+        (r#"{"a":"\U0041"}"#, Syntax::Escape),
+        (r#"{"a":"\ud800"}"#, Syntax::Surrogate),
+        (r#"{"a":"\ud800\n"}"#, Syntax::Surrogate),
+        (r#"{"a":"\ud800\ud800"}"#, Syntax::Surrogate),
+        (r#"{"a":"\ud800\u0041"}"#, Syntax::Surrogate),
+        (r#"{"a":"\udc00"}"#, Syntax::Surrogate),
+    ] {
+        assert_eq!(fault(text, Signal::Logs), Fault::Json(expected), "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_utf_8_is_refused_wherever_it_stands() {
+    for bytes in [&b"{\"a\":\"\xff\"}"[..], b"{\"a\xc0\x80\":1}", b"{\"a\":\"\xed\xa0\x80\"}"] {
+        let request = Request { message: bytes, ..request_of("", Signal::Logs) };
+        let expected = Fault::Json(Syntax::Utf8);
+        assert!(matches!(
+            splice(&request, &mut ReadAll),
+            Err(Unreadable::Malformed(Malformed { fault, .. })) if fault == expected
+        ));
+    }
+}
+
+#[test]
+fn what_lies_in_an_unknown_member_is_checked_too() {
+    let entry = r#"{"x":{"y":[{"z":"\x"}]}}"#;
+    assert_eq!(fault(&logs(entry), Signal::Logs), Fault::Json(Syntax::Escape));
+}
+
+/// The OpenTelemetry Collector takes such a name for the end of the object, and reads what follows
+/// as if it stood further out.
+#[test]
+fn a_member_without_a_name_is_refused() {
+    assert_eq!(fault(r#"{"":1}"#, Signal::Logs), Fault::Nameless);
+    let hidden = r#"{"resource":{},"":[{"scopeLogs":[]}]}"#;
+    assert_eq!(fault(&logs(hidden), Signal::Logs), Fault::Nameless);
+    let deep = r#"{"x":{"y":[{"" :1}]}}"#;
+    assert_eq!(fault(&logs(deep), Signal::Logs), Fault::Nameless);
+}
+
+#[test]
+fn a_known_member_twice_is_refused() {
+    for text in [
+        r#"{"resourceLogs":[],"resourceLogs":[]}"#.to_owned(),
+        r#"{"resourceLogs":null,"resourceLogs":[]}"#.to_owned(),
+        r#"{"resourceLogs":[],"resource\u004cogs":[]}"#.to_owned(),
+        logs(r#"{"resource":{},"resource":{}}"#),
+        logs(r#"{"resource":null,"resource":{}}"#),
+        logs(r#"{"scopeLogs":[],"x":1,"scopeLogs":[]}"#),
+        logs(r#"{"resource":{"attributes":[],"attributes":[]}}"#),
+        logs(r#"{"scopeLogs":[{"scope":{},"scope":{}}]}"#),
+        logs(r#"{"scopeLogs":[{"logRecords":[],"logRecords":[]}]}"#),
+        logs(r#"{"scopeLogs":[{"logRecords":[{"attributes":[],"attributes":[]}]}]}"#),
+        resource_with(r#"{"key":"innocent","key":"source.name"}"#),
+        resource_with(r#"{"value":{},"value":{}}"#),
+        value(r#"{"stringValue":"a","stringValue":"b"}"#),
+        value(r#"{"stringValue":"a","bytesValue":"b"}"#),
+        value(r#"{"stringValue":null,"intValue":1}"#),
+        value(r#"{"arrayValue":{"values":[],"values":[]}}"#),
+        value(r#"{"kvlistValue":{"values":[],"values":[]}}"#),
+    ] {
+        assert_eq!(fault(&text, Signal::Logs), Fault::Repeated, "{text}");
+    }
+    let twice = r#""traceId":"","traceId":"5b8efff798038103d269b633813fc60c""#;
+    assert_eq!(fault(&span(twice), Signal::Traces), Fault::Repeated);
+    for data in [
+        r#""sum":{},"sum":{}"#,
+        r#""gauge":{},"sum":{}"#,
+        r#""gauge":null,"summary":{}"#,
+        r#""gauge":{"dataPoints":[],"dataPoints":[]}"#,
+        r#""sum":{"aggregationTemporality":1,"aggregationTemporality":2}"#,
+    ] {
+        assert_eq!(fault(&metric(data), Signal::Metrics), Fault::Repeated, "{data}");
+    }
+}
+
+#[test]
+fn an_unknown_member_may_come_twice() {
+    passes(&logs(r#"{"x":1,"x":2,"resource":{"x":1,"x":[]}}"#), Signal::Logs);
+}
+
+#[test]
+fn another_spelling_of_a_known_member_is_refused() {
+    for text in [
+        r#"{"resource_logs":[]}"#.to_owned(),
+        r#"{"resourceLogs":[],"ResourceLogs":[]}"#.to_owned(),
+        r#"{"RESOURCE_LOGS":[]}"#.to_owned(),
+        r#"{"resource\u005flogs":[]}"#.to_owned(),
+        logs(r#"{"Resource":{}}"#),
+        logs(r#"{"scope_logs":[]}"#),
+        logs(r#"{"resource":{"Attributes":[]}}"#),
+        logs(r#"{"scopeLogs":[{"log_records":[]}]}"#),
+        resource_with(r#"{"Key":"source.name"}"#),
+        value(r#"{"string_value":"a"}"#),
+        value(r#"{"stringValue":"","string_value":"a"}"#),
+        value(r#"{"stringvalue":"a"}"#),
+        value(r#"{"kvlist_value":{}}"#),
+    ] {
+        assert_eq!(fault(&text, Signal::Logs), Fault::Spelling, "{text}");
+    }
+    for ids in [r#""trace_id":"""#, r#""traceID":"""#, r#""links":[{"span_id":""}]"#] {
+        let valid = r#""traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174""#;
+        assert_eq!(fault(&span(&format!("{valid},{ids}")), Signal::Traces), Fault::Spelling);
+    }
+    for data in [
+        r#""exponential_histogram":{}"#,
+        r#""Gauge":{}"#,
+        r#""gauge":{"data_points":[]}"#,
+        r#""sum":{"aggregation_temporality":1}"#,
+    ] {
+        assert_eq!(fault(&metric(data), Signal::Metrics), Fault::Spelling, "{data}");
+    }
+}
+
+/// The OpenTelemetry Collector reads them where `scopeLogs` is empty.
+#[test]
+fn fields_that_otlp_has_given_up_are_refused() {
+    let records = r#"[{"logRecords":[{}]}]"#;
+    for name in ["deprecatedScopeLogs", "instrumentationLibraryLogs"] {
+        let entry = format!(r#"{{"scopeLogs":[],"{name}":{records}}}"#);
+        assert_eq!(fault(&logs(&entry), Signal::Logs), Fault::Deprecated);
+    }
+    let spelled = format!(r#"{{"deprecated_scope_logs":{records}}}"#);
+    assert_eq!(fault(&logs(&spelled), Signal::Logs), Fault::Spelling);
+}
+
+#[test]
+fn a_known_member_of_another_type_is_refused() {
+    for text in [
+        r#"{"resourceLogs":{}}"#.to_owned(),
+        r#"{"resourceLogs":"x"}"#.to_owned(),
+        logs("1"),
+        logs("null"),
+        logs("[]"),
+        logs(r#"{"resource":[]}"#),
+        logs(r#"{"resource":true}"#),
+        logs(r#"{"scopeLogs":{}}"#),
+        logs(r#"{"resource":{"attributes":{}}}"#),
+        logs(r#"{"resource":{"attributes":[null]}}"#),
+        logs(r#"{"scopeLogs":[{"logRecords":[null]}]}"#),
+        logs(r#"{"scopeLogs":[{"logRecords":["x"]}]}"#),
+        logs(r#"{"scopeLogs":[{"logRecords":[{"attributes":1}]}]}"#),
+        resource_with(r#"{"key":5}"#),
+        resource_with(r#"{"key":["a"]}"#),
+        value(r#""x""#),
+        value(r#"{"stringValue":1}"#),
+        value(r#"{"boolValue":"true"}"#),
+        value(r#"{"boolValue":1}"#),
+        value(r#"{"intValue":"x"}"#),
+        value(r#"{"intValue":""}"#),
+        value(r#"{"intValue":"+1"}"#),
+        value(r#"{"intValue":1.5}"#),
+        value(r#"{"intValue":9223372036854775808}"#),
+        value(r#"{"intValue":true}"#),
+        value(r#"{"doubleValue":"x"}"#),
+        value(r#"{"doubleValue":""}"#),
+        value(r#"{"doubleValue":false}"#),
+        value(r#"{"arrayValue":[]}"#),
+        value(r#"{"arrayValue":{"values":{}}}"#),
+        value(r#"{"kvlistValue":{"values":["x"]}}"#),
+        value(r#"{"bytesValue":[1]}"#),
+        value(r#"{"bytesValue":"\n"}"#),
+        value(r#"{"stringValueStrindex":"x"}"#),
+    ] {
+        assert_eq!(fault(&text, Signal::Logs), Fault::WireType, "{text}");
+    }
+    assert_eq!(fault(&span(r#""traceId":5"#), Signal::Traces), Fault::WireType);
+    assert_eq!(fault(&span(r#""traceId":[]"#), Signal::Traces), Fault::WireType);
+    for data in [
+        r#""gauge":[]"#,
+        r#""gauge":{"dataPoints":{}}"#,
+        r#""gauge":{"dataPoints":[1]}"#,
+        r#""sum":{"aggregationTemporality":"AGGREGATION_TEMPORALITY_DELTA"}"#,
+        r#""sum":{"aggregationTemporality":"1"}"#,
+        r#""sum":{"aggregationTemporality":1.5}"#,
+        r#""sum":{"aggregationTemporality":4294967297}"#,
+        r#""exponentialHistogram":{"dataPoints":[{"scale":"x"}]}"#,
+    ] {
+        assert_eq!(fault(&metric(data), Signal::Metrics), Fault::WireType, "{data}");
+    }
+}
+
+#[test]
+fn null_is_as_if_it_were_not_there() {
+    for text in [
+        r#"{"resourceLogs":null}"#.to_owned(),
+        logs(r#"{"resource":null,"scopeLogs":null}"#),
+        logs(r#"{"resource":{"attributes":null}}"#),
+        logs(r#"{"scopeLogs":[{"scope":null,"logRecords":null}]}"#),
+        resource_with(r#"{"key":null,"value":null}"#),
+        value(r#"{"stringValue":null}"#),
+        value(r#"{"arrayValue":null}"#),
+        value(r#"{"kvlistValue":{"values":null}}"#),
+    ] {
+        passes(&text, Signal::Logs);
+    }
+    for data in ["", r#""sum":null"#, r#""sum":{"dataPoints":null,"aggregationTemporality":null}"#]
+    {
+        passes(&metric(data), Signal::Metrics);
+    }
+}
+
+#[test]
+fn a_reference_to_no_string_is_refused() {
+    let profiles = |attribute: &str, dictionary: &str| {
+        format!(
+            r#"{{"resourceProfiles":[{{"resource":{{"attributes":[{attribute}]}}}}]{dictionary}}}"#
+        )
+    };
+    let table = r#","dictionary":{"stringTable":["","a\n"]}"#;
+    passes(
+        &profiles(r#"{"keyStrindex":1,"value":{"stringValueStrindex":"1"}}"#, table),
+        Signal::Profiles,
+    );
+    passes(&profiles(r#"{"key":"a","keyStrindex":0}"#, ""), Signal::Profiles);
+    for (attribute, dictionary, expected) in [
+        (r#"{"keyStrindex":2}"#, table, Fault::Reference),
+        (r#"{"keyStrindex":-1}"#, table, Fault::Reference),
+        (r#"{"keyStrindex":1}"#, "", Fault::Reference),
+        (r#"{"key":"a","value":{"stringValueStrindex":2}}"#, table, Fault::Reference),
+        (r#"{"key":"a","keyStrindex":1}"#, table, Fault::Repeated),
+        (r#"{"key_strindex":1}"#, table, Fault::Spelling),
+        (r#"{"keyStrindex":true}"#, table, Fault::WireType),
+        ("", r#","dictionary":{"stringTable":[null]}"#, Fault::WireType),
+        ("", r#","dictionary":{"string_table":[]}"#, Fault::Spelling),
+        ("", r#","dictionary":{},"dictionary":{}"#, Fault::Repeated),
+    ] {
+        let text = profiles(attribute, dictionary);
+        assert_eq!(fault(&text, Signal::Profiles), expected, "{text}");
+    }
+}
+
+fn limited(text: &str, limits: ReadLimits) -> Option<OverLimit> {
+    let request = Request { limits, ..request_of(text, Signal::Logs) };
+    match splice(&request, &mut ReadAll) {
+        Ok(_) => None,
+        Err(Unreadable::OverLimit(over)) => Some(over),
+        Err(Unreadable::Malformed(malformed)) => panic!("{text}: {malformed}"),
+    }
+}
+
+#[test]
+fn what_is_too_deep_is_refused_wherever_it_lies() {
+    let limits = ReadLimits { depth: 8, ..LIMITS };
+    let nested = |levels: usize| format!(r#"{{"x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+    assert_eq!(limited(&nested(7), limits), None);
+    assert_eq!(limited(&nested(8), limits), Some(OverLimit::Depth { limit: 8 }));
+    let open = format!(r#"{{"x":{}"#, r#"{"a":["#.repeat(1_000_000));
+    assert_eq!(limited(&open, LIMITS), Some(OverLimit::Depth { limit: 100 }));
+}
+
+#[test]
+fn too_many_attributes_are_refused() {
+    let limits = ReadLimits { attributes: 2, ..LIMITS };
+    let two = r#"{"key":"a"},{"key":"b"}"#;
+    assert_eq!(limited(&resource_with(two), limits), None);
+    let three = format!(r#"{two},{{"key":"c"}}"#);
+    assert_eq!(limited(&resource_with(&three), limits), Some(OverLimit::Attributes { limit: 2 }));
+}
+
+#[test]
+fn too_many_records_are_refused() {
+    let text = logs(r#"{"scopeLogs":[{"logRecords":[{},{},{}]}]}"#);
+    assert_eq!(limited(&text, ReadLimits { records: 5, ..LIMITS }), None);
+    let limits = ReadLimits { records: 4, ..LIMITS };
+    assert_eq!(limited(&text, limits), Some(OverLimit::Records { limit: 4 }));
+}
+
+#[test]
+fn a_fault_says_where_it_is() {
+    let text = r#"{"resourceLogs":[{"resource":{"attributes":[{"Key":"a"}]}}]}"#;
+    let at = text.find(r#""Key""#).unwrap();
+    let expected = Unreadable::Malformed(Malformed { fault: Fault::Spelling, at });
+    assert_eq!(refusal(text, Signal::Logs), expected);
+    assert_eq!(
+        expected.to_string(),
+        format!("known field in another spelling than lowerCamelCase at byte {at}")
+    );
+}

@@ -1,0 +1,341 @@
+//! What is left of a text, to the byte: what goes takes its comma along, and what is put in brings
+//! one where it needs it.
+
+use super::request_of;
+use crate::{
+    Format, Signal,
+    attributes::Attributes,
+    json::string::push_string,
+    limits::{OverLimit, ReadLimits, Unreadable},
+    policy::{Below, Metric, Policy, Reads, Rewrite},
+    splice::{Record, Request, splice},
+};
+use proptest::{collection::vec, prelude::*};
+
+/// Drops what has an attribute `-`, takes every attribute `take` away, and puts `put` wherever it
+/// may.
+#[derive(Default)]
+pub(super) struct Marked {
+    put: bool,
+    drops_metrics: bool,
+    log: Vec<String>,
+}
+
+impl Marked {
+    fn owner(
+        &self,
+        mut attributes: Attributes<'_>,
+        rewrite: &mut Rewrite,
+    ) -> Result<Below, Unreadable> {
+        let mut below = Below::Look;
+        while let Some(attribute) = attributes.next_where(|_| true)? {
+            match attribute.key() {
+                b"-" => below = Below::Drop,
+                b"take" => rewrite.take(&attribute),
+                _ => {}
+            }
+        }
+        if self.put {
+            rewrite.put(Format::Json.attribute("put", "a\"b"));
+        }
+        Ok(below)
+    }
+}
+
+impl<'a> Policy<'a> for Marked {
+    type Error = Unreadable;
+    fn reads(&self) -> Reads {
+        Reads { scopes: true, metrics: true }
+    }
+    fn resource(
+        &mut self,
+        attributes: Attributes<'a>,
+        rewrite: &mut Rewrite,
+    ) -> Result<Below, Unreadable> {
+        self.owner(attributes, rewrite)
+    }
+    fn left_resource(&mut self, kept: u64) {
+        self.log.push(format!("resource {kept}"));
+    }
+    fn scope(
+        &mut self,
+        attributes: Attributes<'a>,
+        rewrite: &mut Rewrite,
+    ) -> Result<Below, Unreadable> {
+        self.owner(attributes, rewrite)
+    }
+    fn left_scope(&mut self, kept: u64) {
+        self.log.push(format!("scope {kept}"));
+    }
+    fn metric(&mut self, metric: Metric) -> Result<bool, Unreadable> {
+        self.log.push(format!("{metric:?}"));
+        Ok(!self.drops_metrics)
+    }
+    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+        Ok(record.attributes().next_where(|key| key == b"-")?.is_none())
+    }
+    fn dropped(&mut self, records: u64) {
+        self.log.push(format!("dropped {records}"));
+    }
+}
+
+/// What is left of a text, behind `front` bytes that are none of it.
+fn left(text: &str, signal: Signal, policy: &mut Marked, front: usize) -> String {
+    let request = Request { at: front, ..request_of(text, signal) };
+    let spliced = splice(&request, policy).unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
+    let mut buffer = vec![b'#'; front];
+    buffer.extend_from_slice(text.as_bytes());
+    spliced.edits.apply(&mut buffer, front).unwrap();
+    String::from_utf8(buffer).unwrap()
+}
+
+fn left_of_logs(entries: &str, put: bool) -> String {
+    let text = format!(r#"{{"resourceLogs":{entries}}}"#);
+    let left = left(&text, Signal::Logs, &mut Marked { put, ..Marked::default() }, 0);
+    left.strip_prefix(r#"{"resourceLogs":"#).unwrap().strip_suffix('}').unwrap().to_owned()
+}
+
+/// A record that stays.
+const STAYS: &str = r#"{"body":{"stringValue":"],}{["}}"#;
+/// A record that goes.
+const GOES: &str = r#"{"attributes":[{"key":"-"}]}"#;
+
+/// Entries of one scope with these records.
+fn entries(records: &str) -> String {
+    format!(r#"[{{"scopeLogs":[{{"logRecords":[{records}]}}]}}]"#)
+}
+
+#[test]
+fn an_element_takes_one_comma_along() {
+    for (records, expected) in [
+        (format!("{GOES},{STAYS}"), STAYS.to_owned()),
+        (format!("{STAYS},{GOES}"), STAYS.to_owned()),
+        (format!("{STAYS},{GOES},{STAYS}"), format!("{STAYS},{STAYS}")),
+        (format!("{GOES},{GOES},{STAYS},{GOES},{GOES}"), STAYS.to_owned()),
+        (format!(" {GOES} ,\n{STAYS} , {GOES}\t,{STAYS} "), format!(" {STAYS}\t,{STAYS} ")),
+        (format!(" {STAYS} , {GOES} "), format!(" {STAYS} ")),
+    ] {
+        assert_eq!(left_of_logs(&entries(&records), false), entries(&expected), "{records}");
+    }
+}
+
+#[test]
+fn a_parent_that_a_drop_leaves_empty_goes() {
+    let stays = &entries(STAYS);
+    let stays = stays.strip_prefix('[').unwrap().strip_suffix(']').unwrap();
+    let goes = format!(r#"{{"scopeLogs":[{{"logRecords":[{GOES}]}},{{"logRecords":[{GOES}]}}]}}"#);
+    let resource = r#"{"resource":{"attributes":[{"key":"-"}]},"scopeLogs":[{"logRecords":[{}]}]}"#;
+    for (text, expected) in [
+        (format!("[{goes}]"), "[]".to_owned()),
+        (format!("[ {goes} , {resource} ]"), "[  ]".to_owned()),
+        (format!("[{goes},{stays}]"), format!("[{stays}]")),
+        (format!("[{stays},{resource},{goes}]"), format!("[{stays}]")),
+        (
+            format!(r#"[{{"scopeLogs":[{{"logRecords":[{GOES}]}},{{"logRecords":[{STAYS}]}}]}}]"#),
+            entries(STAYS),
+        ),
+    ] {
+        assert_eq!(left_of_logs(&text, false), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_parent_that_came_empty_stays() {
+    let empty = r#"{"scopeLogs":[{},{"logRecords":[]}]}"#;
+    let dropped = r#"{"resource":{"attributes":[{"key":"-"}]},"scopeLogs":[{}]}"#;
+    let text = format!("[{empty},{{}},{dropped}]");
+    assert_eq!(left_of_logs(&text, false), text);
+    let mixed = format!(r#"[{{"scopeLogs":[{{}},{{"logRecords":[{GOES}]}}]}},{{}}]"#);
+    assert_eq!(left_of_logs(&mixed, false), "[{}]");
+}
+
+#[test]
+fn a_metric_loses_its_data_points_and_then_goes() {
+    let goes = r#"{"attributes":[{"key":"-"}]}"#;
+    for kind in ["gauge", "sum", "histogram", "exponentialHistogram", "summary"] {
+        let metric =
+            |points: &str| format!(r#"{{"{kind}":{{"dataPoints":[{points}]}},"name":"n"}}"#);
+        let request = |metrics: &str| {
+            format!(r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{metrics}]}}]}}]}}"#)
+        };
+        let sent = [metric(&format!("{goes},{{}}")), metric(goes), metric(""), metric("{}")];
+        let expected = [metric("{}"), metric(""), metric("{}")];
+        let left = left(&request(&sent.join(",")), Signal::Metrics, &mut Marked::default(), 0);
+        assert_eq!(left, request(&expected.join(",")));
+    }
+}
+
+#[test]
+fn a_policy_is_shown_a_metric_before_its_data_points() {
+    let text = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[
+        {"sum":{"dataPoints":[{},{}],"aggregationTemporality":2}},
+        {"gauge":{"aggregationTemporality":2,"dataPoints":[{},{}]}},
+        {"exponentialHistogram":{"aggregationTemporality":-1}},
+        {"name":"none"},{"summary":null}]}]}]}"#;
+    let mut policy = Marked { drops_metrics: true, ..Marked::default() };
+    let left = left(text, Signal::Metrics, &mut policy, 0);
+    assert_eq!(left, r#"{"resourceMetrics":[]}"#);
+    assert_eq!(
+        policy.log,
+        [
+            "Metric { kind: Some(Sum), temporality: 2, points: 2 }",
+            "dropped 2",
+            "Metric { kind: Some(Gauge), temporality: 0, points: 1 }",
+            "dropped 2",
+            "Metric { kind: Some(ExponentialHistogram), temporality: 4294967295, points: 0 }",
+            "dropped 0",
+            "Metric { kind: None, temporality: 0, points: 0 }",
+            "dropped 0",
+            "Metric { kind: None, temporality: 0, points: 0 }",
+            "dropped 0",
+            "scope 0",
+            "resource 0",
+        ]
+    );
+}
+
+const PUT: &str = r#"{"key":"put","value":{"stringValue":"a\"b"}}"#;
+
+#[test]
+fn attributes_are_put_and_taken_wherever_their_list_is() {
+    let (other, take) = (r#"{"key":"o"}"#, r#"{"key":"take"}"#);
+    for (resource, expected) in [
+        (r#""#.to_owned(), format!(r#""resource":{{"attributes":[{PUT}]}}"#)),
+        (r#""x":1"#.to_owned(), format!(r#""resource":{{"attributes":[{PUT}]}},"x":1"#)),
+        (r#"  "x":1"#.to_owned(), format!(r#""resource":{{"attributes":[{PUT}]}},  "x":1"#)),
+        (
+            r#" "resource" : null "#.to_owned(),
+            format!(r#" "resource" : {{"attributes":[{PUT}]}} "#),
+        ),
+        (r#""resource":{}"#.to_owned(), format!(r#""resource":{{"attributes":[{PUT}]}}"#)),
+        (
+            r#""resource":{"x":1}"#.to_owned(),
+            format!(r#""resource":{{"attributes":[{PUT}],"x":1}}"#),
+        ),
+        (
+            r#""resource":{"x":1,"attributes":null}"#.to_owned(),
+            format!(r#""resource":{{"x":1,"attributes":[{PUT}]}}"#),
+        ),
+        (
+            r#""resource":{"attributes":[ ]}"#.to_owned(),
+            format!(r#""resource":{{"attributes":[{PUT} ]}}"#),
+        ),
+        (
+            format!(r#""resource":{{"attributes":[ {other} ]}}"#),
+            format!(r#""resource":{{"attributes":[ {other},{PUT} ]}}"#),
+        ),
+        (
+            format!(r#""resource":{{"attributes":[{take}]}}"#),
+            format!(r#""resource":{{"attributes":[{PUT}]}}"#),
+        ),
+        (
+            format!(r#""resource":{{"attributes":[ {take} , {take} ]}}"#),
+            format!(r#""resource":{{"attributes":[ {PUT} ]}}"#),
+        ),
+        (
+            format!(r#""resource":{{"attributes":[{take},{other},{take}]}}"#),
+            format!(r#""resource":{{"attributes":[{other},{PUT}]}}"#),
+        ),
+        (
+            format!(r#""resource":{{"attributes":[{other},{take},{other},{take}]}}"#),
+            format!(r#""resource":{{"attributes":[{other},{other},{PUT}]}}"#),
+        ),
+    ] {
+        let entry = |resource: &str| format!("[{{{resource}}}]");
+        assert_eq!(left_of_logs(&entry(&resource), true), entry(&expected), "{resource}");
+        let in_scope = |resource: &str| {
+            let scope = resource.replace(r#""resource""#, r#""scope""#);
+            format!(r#"[{{"resource":{{"attributes":[{PUT}]}},"scopeLogs":[{{{scope}}}]}}]"#)
+        };
+        let sent = in_scope(&resource).replace(&format!("[{PUT}]"), "[]");
+        assert_eq!(left_of_logs(&sent, true), in_scope(&expected), "{resource}");
+    }
+}
+
+#[test]
+fn nothing_is_put_where_there_is_nothing_to_put() {
+    for entry in ["[{}]", r#"[{"resource":null}]"#, r#"[{"resource":{"attributes":null}}]"#] {
+        assert_eq!(left_of_logs(entry, false), entry);
+    }
+    let taken = r#"[{"resource":{"attributes":[{"key":"take"},{"key":"o"},{"key":"take"}]}}]"#;
+    let expected = r#"[{"resource":{"attributes":[{"key":"o"}]}}]"#;
+    assert_eq!(left_of_logs(taken, false), expected);
+}
+
+#[test]
+fn a_resource_behind_its_scopes_decides_over_them_and_is_rewritten() {
+    let sent = format!(
+        r#"[{{"scopeLogs":[{{"logRecords":[{GOES},{STAYS}],"scope":{{}}}}],"resource":{{}}}}]"#
+    );
+    let put = format!(r#"{{"attributes":[{PUT}]}}"#);
+    let expected =
+        format!(r#"[{{"scopeLogs":[{{"logRecords":[{STAYS}],"scope":{put}}}],"resource":{put}}}]"#);
+    assert_eq!(left_of_logs(&sent, true), expected);
+    let dropped =
+        r#"[{"scopeLogs":[{"logRecords":[{}]}],"resource":{"attributes":[{"key":"-"}]}}]"#;
+    assert_eq!(left_of_logs(dropped, true), "[]");
+}
+
+#[test]
+fn what_lies_in_front_of_the_text_is_no_part_of_it() {
+    let text = format!(r#"{{"resourceLogs":{}}}"#, entries(&format!("{GOES},{STAYS}")));
+    let expected = format!(r#"{{"resourceLogs":{}}}"#, entries(STAYS));
+    assert_eq!(left(&text, Signal::Logs, &mut Marked::default(), 5), expected);
+}
+
+#[test]
+fn what_is_put_in_counts_for_the_limit() {
+    let text = r#"{"resourceLogs":[{}]}"#;
+    let mut limits = request_of(text, Signal::Logs).limits;
+    limits.bytes = text.len() + 20;
+    let request = Request { limits, ..request_of(text, Signal::Logs) };
+    let mut policy = Marked { put: true, ..Marked::default() };
+    let over = OverLimit::Bytes { limit: limits.bytes };
+    assert_eq!(splice(&request, &mut policy), Err(Unreadable::OverLimit(over)));
+    let limits = ReadLimits { bytes: 1000, ..limits };
+    assert!(splice(&Request { limits, ..request }, &mut policy).is_ok());
+}
+
+/// Long enough that its objects and arrays are found in the list of the long ones.
+#[test]
+fn long_texts_are_cut_like_short_ones() {
+    let long = format!(r#"{{"body":{{"stringValue":"{}"}}}}"#, "[{".repeat(600));
+    for records in [1, 2, 7, 300] {
+        let sent = [GOES, &long].repeat(records).join(",");
+        let expected = [long.as_str()].repeat(records).join(",");
+        assert_eq!(left_of_logs(&entries(&sent), false), entries(&expected));
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_attribute_is_written_as_serde_json_reads_it(key in any::<String>(), value in any::<String>()) {
+        let written = Format::Json.attribute(&key, &value);
+        let expected = serde_json::json!({"key": key, "value": {"stringValue": value}});
+        prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&written).unwrap(), expected);
+        let mut again = Vec::new();
+        push_string(&mut again, &value);
+        prop_assert_eq!(serde_json::from_slice::<String>(&again).unwrap(), value);
+    }
+
+    /// Any choice of elements, with any white space: what is left is what a list without them is.
+    #[test]
+    fn what_stays_of_a_list_is_a_list(
+        choice in vec((any::<bool>(), "[ \n\t]{0,2}", "[ \n\t]{0,2}"), 0..8), put in any::<bool>(),
+    ) {
+        let attribute = |(index, (goes, before, behind)): (usize, &(bool, String, String))| {
+            let key = if *goes { "take".to_owned() } else { index.to_string() };
+            format!(r#"{before}{{"key":"{key}"}}{behind}"#)
+        };
+        let list: Vec<_> = choice.iter().enumerate().map(attribute).collect();
+        let sent = format!(r#"[{{"resource":{{"attributes":[{}]}}}}]"#, list.join(","));
+        let left: serde_json::Value = serde_json::from_str(&left_of_logs(&sent, put)).unwrap();
+        let stays = choice.iter().enumerate().filter(|(_, (goes, ..))| !goes);
+        let mut expected: Vec<_> =
+            stays.map(|(index, _)| serde_json::json!({"key": index.to_string()})).collect();
+        if put {
+            expected.push(serde_json::from_str(PUT).unwrap());
+        }
+        prop_assert_eq!(&left[0]["resource"]["attributes"], &serde_json::Value::Array(expected));
+    }
+}
