@@ -11,7 +11,7 @@ use sluice_cases::{
     case::{self, Case, Protocol, Sender},
     wire,
 };
-use sluice_fuzz::{decode, exchange::Exchange, splice, x509};
+use sluice_fuzz::{decode, exchange::Exchange, json, splice, x509};
 use sluice_otlp::{
     Signal,
     content::{Encoding, EncodingHeader},
@@ -107,6 +107,10 @@ fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) ->
                 let choice = splice::choice(signal, if signal == 1 { 2 } else { 0 }, true);
                 let input = [&[choice], request.payload.as_slice()].concat();
                 corpus.add("splice", name, &input)?;
+                if let Some(text) = json::from_protobuf(request.signal, &request.payload) {
+                    let choice = json::choice(signal, if signal == 1 { 2 } else { 0 });
+                    corpus.add("json", name, &[&[choice], text.as_slice()].concat())?;
+                }
             }
         }
     }
@@ -149,6 +153,20 @@ fn by_hand(corpus: &mut Corpus) -> Result<()> {
         ("unknown", "uri urn:{tenant}:{namespace}\nurn:a:b"),
     ] {
         corpus.add("pattern", name, input.as_bytes())?;
+    }
+    let hidden = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"source.name","value":{"stringValue":"a"}}]},
+        "scopeLogs":[{"logRecords":[{"body":{"stringValue":"\ud83d\ude00\"],}"}},{}]}]}]}"#;
+    for (name, text) in [
+        ("escapes", hidden.to_owned()),
+        ("another-spelling", hidden.replace("scopeLogs", "scope_logs")),
+        ("an-escaped-name", hidden.replace("scopeLogs", "scope\\u004cogs")),
+        ("no-name", hidden.replace("\"resource\"", "\"\"")),
+        ("null", hidden.replace("[{}]", "null")),
+    ] {
+        for level in 0..3 {
+            let input = [&[json::choice(0, level)], text.as_bytes()].concat();
+            corpus.add("json", &format!("{name}-{level}"), &input)?;
+        }
     }
     for (name, input) in [
         ("last-element", "Hash=1;Cert=\"first\",By=a; cert = x ;CERT=\"%2D\";DNS=b"),

@@ -10,6 +10,7 @@ pub mod decode;
 pub mod exchange;
 pub mod gate;
 pub mod grpc_frame;
+pub mod json;
 pub mod pattern;
 pub mod plain;
 pub mod splice;
@@ -26,12 +27,13 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "certificate", run: certificate::run },
     Target { name: "configuration", run: configuration::run },
     Target { name: "decode", run: decode::run },
     Target { name: "gate", run: gate::run },
     Target { name: "grpc_frame", run: grpc_frame::run },
+    Target { name: "json", run: json::run },
     Target { name: "pattern", run: pattern::run },
     Target { name: "splice", run: splice::run },
     Target { name: "xfcc", run: xfcc::run },

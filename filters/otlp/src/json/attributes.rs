@@ -169,15 +169,12 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Whether a member is a number as protobuf's JSON mapping writes a `double`: a number, or a string
-/// of one, of `NaN` or of an infinity.
+/// Whether a member looks like a `double` in protobuf's JSON mapping: a number, or a string of one,
+/// of `NaN` or of an infinity. What it says does not matter here.
 fn is_double(written: &[u8]) -> bool {
     let in_string = written.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-    match in_string {
-        Some(number) => {
-            let number = unescaped(number);
-            str::from_utf8(&number).is_ok_and(|number| number.parse::<f64>().is_ok())
-        }
-        None => written.first().is_some_and(|first| *first == b'-' || first.is_ascii_digit()),
-    }
+    let number = unescaped(in_string.unwrap_or(written));
+    let begins = number.first().is_some_and(|first| *first == b'-' || first.is_ascii_digit());
+    let is_number = begins && number.iter().all(|b| b.is_ascii_digit() || b"+-.eE".contains(b));
+    is_number || in_string.is_some() && matches!(&*number, b"NaN" | b"Infinity" | b"-Infinity")
 }

@@ -186,6 +186,17 @@ impl<'a, 'l> Text<'a, 'l> {
         names: &[&str; N],
     ) -> Result<([Option<Node>; N], usize), Malformed> {
         let mut members = [None; N];
+        let end = self.read_members(at, names, &mut members)?;
+        Ok((members, end))
+    }
+
+    /// One function for any number of names: the module is small.
+    fn read_members(
+        &self,
+        at: usize,
+        names: &[&str],
+        members: &mut [Option<Node>],
+    ) -> Result<usize, Malformed> {
         if self.byte(at) != Some(b'{') {
             return Err(Malformed { fault: Fault::WireType, at });
         }
@@ -198,7 +209,7 @@ impl<'a, 'l> Text<'a, 'l> {
                     at = at.saturating_add(1);
                     continue;
                 }
-                _ => return Ok((members, at.saturating_add(1))),
+                _ => return Ok(at.saturating_add(1)),
             }
             let name = Node { at, end: string_end(self.bytes, at) };
             let colon = white_space_end(self.bytes, name.end);

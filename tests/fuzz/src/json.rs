@@ -1,0 +1,173 @@
+//! Taking records out of an export request in JSON, against the same request in protobuf.
+
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+    profiles::v1development::ExportProfilesServiceRequest, trace::v1::ExportTraceServiceRequest,
+};
+use prost::Message;
+use serde::de::IgnoredAny;
+use sluice_otlp::{
+    Format, Signal,
+    attributes::Attributes,
+    limits::{ReadLimits, Unreadable},
+    policy::{Below, Policy, Reads, Rewrite},
+    splice::{Record, Request, splice},
+};
+
+const LIMITS: ReadLimits =
+    ReadLimits { attributes: 128, bytes: 1 << 20, depth: 60, records: 100_000 };
+
+/// Where a record must have its name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Level {
+    Resource,
+    Scope,
+    Record,
+}
+
+const LEVELS: [Level; 3] = [Level::Resource, Level::Scope, Level::Record];
+
+/// The input: a byte that chooses signal and level, and the text.
+///
+/// What is read is JSON to `serde_json` as well; what is left can be read again and loses nothing
+/// more. Where the request can be had in protobuf, that comes out the same.
+pub fn run(data: &[u8]) {
+    let Some((choice, text)) = data.split_first() else { return };
+    let choice = usize::from(*choice);
+    let signal = Signal::ALL[choice % Signal::ALL.len()];
+    let level = LEVELS[choice / Signal::ALL.len() % LEVELS.len()];
+    let Ok(left) = left_of(text, Format::Json, signal, level) else { return };
+    serde_json::from_slice::<IgnoredAny>(text).expect("what is read is JSON");
+    serde_json::from_slice::<IgnoredAny>(&left.message).expect("what is left is JSON");
+    let again = left_of(&left.message, Format::Json, signal, level).expect("it can be read again");
+    assert_eq!(again, Left { dropped: 0, ..left.clone() });
+    if let Some(message) = protobuf(signal, text) {
+        let expected = left_of(&message, Format::Protobuf, signal, level);
+        let expected = expected.expect("what has just been encoded can be read");
+        assert_eq!((left.dropped, left.kept), (expected.dropped, expected.kept));
+        let left = protobuf(signal, &left.message).expect("no less than before");
+        assert_eq!(left, normal(signal, &expected.message));
+    }
+}
+
+/// The byte that chooses a signal and the level at `level` of resource, scope and record.
+#[must_use]
+pub fn choice(signal: usize, level: usize) -> u8 {
+    u8::try_from(signal + Signal::ALL.len() * level).expect("there are 12 choices")
+}
+
+/// An export request in JSON, from one in protobuf.
+#[must_use]
+pub fn from_protobuf(signal: Signal, message: &[u8]) -> Option<Vec<u8>> {
+    match signal {
+        Signal::Logs => serde_json::to_vec(&ExportLogsServiceRequest::decode(message).ok()?),
+        Signal::Metrics => serde_json::to_vec(&ExportMetricsServiceRequest::decode(message).ok()?),
+        Signal::Profiles => {
+            serde_json::to_vec(&ExportProfilesServiceRequest::decode(message).ok()?)
+        }
+        Signal::Traces => serde_json::to_vec(&ExportTraceServiceRequest::decode(message).ok()?),
+    }
+    .ok()
+}
+
+/// An export request in protobuf, from one in JSON that `opentelemetry-proto` reads. It takes a
+/// metric whose data it cannot read for one without, so none of those.
+fn protobuf(signal: Signal, text: &[u8]) -> Option<Vec<u8>> {
+    /// Reads `text` and writes it.
+    macro_rules! written {
+        ($export:ident) => {
+            serde_json::from_slice::<$export>(text).ok()?.encode_to_vec()
+        };
+    }
+    Some(match signal {
+        Signal::Logs => written!(ExportLogsServiceRequest),
+        Signal::Metrics => {
+            let request: ExportMetricsServiceRequest = serde_json::from_slice(text).ok()?;
+            let scopes = request.resource_metrics.iter().flat_map(|entry| &entry.scope_metrics);
+            let mut metrics = scopes.flat_map(|entry| &entry.metrics);
+            metrics.all(|metric| metric.data.is_some()).then(|| request.encode_to_vec())?
+        }
+        Signal::Profiles => written!(ExportProfilesServiceRequest),
+        Signal::Traces => written!(ExportTraceServiceRequest),
+    })
+}
+
+/// An export request in protobuf, decoded and encoded again.
+fn normal(signal: Signal, message: &[u8]) -> Vec<u8> {
+    /// Decodes `message` and encodes it.
+    macro_rules! encoded {
+        ($export:ident) => {
+            $export::decode(message).expect("it was encoded").encode_to_vec()
+        };
+    }
+    match signal {
+        Signal::Logs => encoded!(ExportLogsServiceRequest),
+        Signal::Metrics => encoded!(ExportMetricsServiceRequest),
+        Signal::Profiles => encoded!(ExportProfilesServiceRequest),
+        Signal::Traces => encoded!(ExportTraceServiceRequest),
+    }
+}
+
+/// What is left of a request.
+#[derive(Clone, Debug, PartialEq)]
+struct Left {
+    message: Vec<u8>,
+    dropped: u64,
+    kept: bool,
+}
+
+fn left_of(
+    message: &[u8],
+    format: Format,
+    signal: Signal,
+    level: Level,
+) -> Result<Left, Unreadable> {
+    let request = Request { message, at: 0, signal, format, limits: LIMITS };
+    let spliced = splice(&request, &mut Named(level))?;
+    let mut left = message.to_vec();
+    spliced.edits.apply(&mut left, 0).expect("there is memory for it");
+    Ok(Left { message: left, dropped: spliced.dropped, kept: spliced.kept })
+}
+
+/// Drops what has no name at its level.
+struct Named(Level);
+
+impl Named {
+    fn below(&self, level: Level, attributes: Attributes<'_>) -> Result<Below, Unreadable> {
+        Ok(match is_named(attributes)? {
+            _ if self.0 != level => Below::Look,
+            true => Below::Count,
+            false => Below::Drop,
+        })
+    }
+}
+
+fn is_named(mut attributes: Attributes<'_>) -> Result<bool, Unreadable> {
+    let mut is_named = false;
+    while let Some(attribute) = attributes.next_where(|key| key == b"source.name")? {
+        is_named |= !attribute.value()?.is_empty();
+    }
+    Ok(is_named)
+}
+
+impl<'a> Policy<'a> for Named {
+    type Error = Unreadable;
+    fn reads(&self) -> Reads {
+        Reads { scopes: self.0 == Level::Scope, ..Reads::default() }
+    }
+    fn resource(
+        &mut self,
+        attributes: Attributes<'a>,
+        _: &mut Rewrite,
+    ) -> Result<Below, Unreadable> {
+        self.below(Level::Resource, attributes)
+    }
+    fn scope(&mut self, attributes: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
+        self.below(Level::Scope, attributes)
+    }
+    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+        let valid = record.has_valid_ids()?;
+        Ok(is_named(record.attributes())? && (valid || record.scale()?.is_none()))
+    }
+    fn dropped(&mut self, _: u64) {}
+}
