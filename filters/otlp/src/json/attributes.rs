@@ -4,7 +4,7 @@ use std::{borrow::Cow, ops::Range};
 
 use super::{
     string::unescaped,
-    text::{Elements, Node, Text, wrong_type},
+    text::{Node, Text, wrong_type},
 };
 use crate::{
     attributes::{AnyValue, Attributes, Context},
@@ -15,16 +15,17 @@ use crate::{
 /// The pairs of a resource, a scope, a record or a map.
 #[derive(Clone, Debug)]
 pub(crate) struct Pairs<'a> {
-    text: Text<'a, 'static>,
+    text: Text<'a>,
     /// What has them in its `attributes`, until these are first asked for.
     owner: Option<Node>,
-    elements: Elements<'a, 'static>,
+    /// An offset in their array, behind those that have come.
+    at: usize,
 }
 
 /// One of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Pair<'a> {
-    text: Text<'a, 'static>,
+    text: Text<'a>,
     node: Node,
     pub(crate) key: Cow<'a, [u8]>,
     value: Option<Node>,
@@ -33,8 +34,9 @@ pub(crate) struct Pair<'a> {
 impl<'a> Pairs<'a> {
     /// The attributes of `owner`, and none if there is no owner. Nothing is read yet.
     #[inline]
-    pub(super) fn of(text: Text<'a, 'static>, owner: Option<Node>) -> Self {
-        Self { text, owner, elements: text.elements(None) }
+    pub(super) fn of(text: Text<'a>, owner: Option<Node>) -> Self {
+        let at = text.elements(None).at();
+        Self { text, owner, at }
     }
 
     /// The next one whose key is `wanted`.
@@ -50,24 +52,36 @@ impl<'a> Pairs<'a> {
     ) -> Result<Option<Pair<'a>>, Unreadable> {
         if let Some(owner) = self.owner.take() {
             let [attributes] = self.text.members(owner, &["attributes"])?;
-            self.elements = self.text.elements(self.text.array(attributes)?);
+            self.at = self.text.elements(self.text.array(attributes)?).at();
         }
-        while let Some(at) = self.elements.begin() {
+        let mut elements = self.text.elements_from(self.at);
+        while let Some(at) = elements.begin() {
             let limit = context.limits().attributes;
             *left = left.checked_sub(1).ok_or(OverLimit::Attributes { limit })?;
-            let pair = Pair::read(self.text, at, context)?;
-            self.elements.go_on(pair.node.end);
+            let (pair, end) = KeyValue::read(&self.text, at, context)?;
+            elements.go_on(end);
             if wanted(&pair.key) {
-                return Ok(Some(pair));
+                let KeyValue { key, value } = pair;
+                self.at = end;
+                let node = Node { at, end };
+                return Ok(Some(Pair { text: self.text.clone(), node, key, value }));
             }
         }
+        self.at = elements.at();
         Ok(None)
     }
 }
 
-impl<'a> Pair<'a> {
+/// What is read of a pair to see whether it is wanted.
+struct KeyValue<'a> {
+    key: Cow<'a, [u8]>,
+    value: Option<Node>,
+}
+
+impl<'a> KeyValue<'a> {
+    /// The pair that begins at `at`, and its end.
     #[inline]
-    fn read(text: Text<'a, 'static>, at: usize, context: &Context<'a>) -> Result<Self, Malformed> {
+    fn read(text: &Text<'a>, at: usize, context: &Context<'a>) -> Result<(Self, usize), Malformed> {
         // Receivers of logs, metrics and traces treat a reference as absent; for profiles it is the
         // key, and then there is no other.
         let (key, value, index, end) = if context.has_strings() {
@@ -78,7 +92,6 @@ impl<'a> Pair<'a> {
             let ([key, value], end) = text.members_at(at, &["key", "value"])?;
             (key, value, None, end)
         };
-        let node = Node { at, end };
         // Writers that write what is not set write an empty key.
         let key = match (text.string(key)?.filter(|key| !key.is_empty()), index) {
             (Some(_), Some(_)) => return Err(Malformed { fault: Fault::Repeated, at }),
@@ -86,9 +99,11 @@ impl<'a> Pair<'a> {
             (None, Some(index)) => context.text(index.cast_unsigned(), at)?,
             (None, None) => &[],
         };
-        Ok(Self { text, node, key: unescaped(key), value: text.object(value)? })
+        Ok((Self { key: unescaped(key), value: text.object(value)? }, end))
     }
+}
 
+impl<'a> Pair<'a> {
     /// Where it lies in the text.
     pub(crate) const fn span(&self) -> Range<usize> {
         self.node.at..self.node.end
@@ -135,8 +150,8 @@ impl<'a> Pair<'a> {
             3 if is_double(text.of(node)) => AnyValue::Double,
             4 => AnyValue::Array { empty: self.list(node)?.1 },
             5 => {
-                let (elements, empty) = self.list(node)?;
-                let pairs = Pairs { text: self.text, owner: None, elements };
+                let (at, empty) = self.list(node)?;
+                let pairs = Pairs { text: self.text.clone(), owner: None, at };
                 AnyValue::KeyValues { empty, entries: Attributes::json(pairs, context.below()?) }
             }
             6 => {
@@ -160,12 +175,11 @@ impl<'a> Pair<'a> {
         })
     }
 
-    /// The `values` of an `ArrayValue` or a `KeyValueList`, and whether there are none.
-    fn list(&self, list: Node) -> Result<(Elements<'a, 'static>, bool), Malformed> {
+    /// Where the `values` of an `ArrayValue` or a `KeyValueList` begin, and whether there are none.
+    fn list(&self, list: Node) -> Result<(usize, bool), Malformed> {
         let [values] = self.text.members(list, &["values"])?;
-        let elements = self.text.elements(self.text.array(values)?);
-        let is_empty = elements.clone().next().is_none();
-        Ok((elements, is_empty))
+        let mut elements = self.text.elements(self.text.array(values)?);
+        Ok((elements.at(), elements.begin().is_none()))
     }
 }
 

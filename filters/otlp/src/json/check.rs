@@ -5,15 +5,15 @@
 
 use super::{
     scan::{plain_end, white_space_end},
-    text::{DEEP, LONG, Node},
+    text::{DEEP, LONG, LONG_AND_DEEP, Node},
 };
 use crate::{
     limits::{OverLimit, Unreadable},
     wire::{Fault, Malformed, Syntax},
 };
 
-/// Checks that `bytes` are one object, no deeper than `depth`, and returns where its long
-/// objects and arrays lie ([`LONG`], [`DEEP`]), in the order in which they begin.
+/// Checks that `bytes` are one object, no deeper than `depth`, and returns where its long objects and
+/// arrays lie, in the order in which they begin.
 ///
 /// # Errors
 /// [`Unreadable`] for what is not JSON, for what parsers read in different ways (a surrogate
@@ -132,14 +132,15 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The innermost object or array ends here. If it is short or deep, so is everything in it, and
-    /// it is the last in the list.
+    /// The innermost object or array ends here. If it is too short for the list, so is everything in
+    /// it, and it is the last there.
     fn leave(&mut self) {
         self.step(1);
         let Some(index) = self.open.pop() else { return };
         let Some(node) = self.long.get_mut(index) else { return };
         node.end = self.at;
-        if node.end.saturating_sub(node.at) < LONG || self.open.len() >= DEEP {
+        let long = if self.open.len() < DEEP { LONG } else { LONG_AND_DEEP };
+        if node.end.saturating_sub(node.at) < long {
             self.long.truncate(index);
         }
     }

@@ -12,7 +12,7 @@ use crate::{
 /// # Errors
 /// As [`Strings::read`].
 pub(super) fn strings<'a>(
-    text: &Text<'a, '_>,
+    text: &Text<'a>,
     dictionary: Option<Node>,
     limits: ReadLimits,
 ) -> Result<Strings<'a>, Unreadable> {

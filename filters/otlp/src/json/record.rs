@@ -7,28 +7,28 @@ use super::{
 use crate::{limits::Unreadable, wire::Malformed};
 
 /// A log record, span, profile or data point.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RecordText<'a> {
-    text: Text<'a, 'static>,
+    text: Text<'a>,
     node: Node,
 }
 
 impl<'a> RecordText<'a> {
     #[inline]
-    pub(super) const fn new(text: Text<'a, 'static>, node: Node) -> Self {
+    pub(super) const fn new(text: Text<'a>, node: Node) -> Self {
         Self { text, node }
     }
 
     /// Its attributes.
     #[inline]
     pub(crate) fn attributes(&self) -> Pairs<'a> {
-        Pairs::of(self.text, Some(self.node))
+        Pairs::of(self.text.clone(), Some(self.node))
     }
 
     /// No attributes, whatever it has.
     #[inline]
     pub(crate) fn no_attributes(&self) -> Pairs<'a> {
-        Pairs::of(self.text, None)
+        Pairs::of(self.text.clone(), None)
     }
 
     /// Whether the ids of a span are those that OTLP allows, in hexadecimal digits.

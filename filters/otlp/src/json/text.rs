@@ -1,6 +1,6 @@
 //! A checked text, and what lies where in it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, rc::Rc};
 
 use super::{
     scan::{container_end, scalar_end, string_end, white_space_end},
@@ -8,14 +8,15 @@ use super::{
 };
 use crate::wire::{Fault, Malformed};
 
-/// An object or array of so many bytes that lies no deeper than [`DEEP`] is found in a list where
-/// its end is asked for; another is read again. So the list grows by no more than an entry for each
-/// level and so many bytes.
+/// The end of an object or array of so many bytes, no deeper than [`DEEP`], is found in a list; that
+/// of a shorter one by reading it again.
 pub(super) const LONG: usize = 256;
 
-/// The level of the data points, whose attributes are read without the list: an object, an array
-/// and so on, down from the request.
+/// The level of data points: an object, an array and so on, down from the request.
 pub(super) const DEEP: usize = 10;
+
+/// As [`LONG`], for what is deeper: a hundred levels around the same few bytes are a hundred entries.
+pub(super) const LONG_AND_DEEP: usize = 4096;
 
 /// Where a value lies.
 #[derive(Clone, Copy, Debug)]
@@ -27,21 +28,16 @@ pub(crate) struct Node {
 }
 
 /// A text that [`check`](super::check) has passed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Text<'a, 'l> {
+#[derive(Clone, Debug)]
+pub(crate) struct Text<'a> {
     bytes: &'a [u8],
-    /// Its long objects and arrays, in the order in which they begin; empty where few are read.
-    long: &'l [Node],
+    /// Its long objects and arrays, in the order in which they begin.
+    long: Rc<Vec<Node>>,
 }
 
-impl<'a, 'l> Text<'a, 'l> {
-    pub(super) const fn new(bytes: &'a [u8], long: &'l [Node]) -> Self {
-        Self { bytes, long }
-    }
-
-    /// The same text, for a reader that outlives the list.
-    pub(super) const fn alone(&self) -> Text<'a, 'static> {
-        Text { bytes: self.bytes, long: &[] }
+impl<'a> Text<'a> {
+    pub(super) fn new(bytes: &'a [u8], long: Vec<Node>) -> Self {
+        Self { bytes, long: Rc::new(long) }
     }
 
     /// The object that the text is.
@@ -150,9 +146,14 @@ impl<'a, 'l> Text<'a, 'l> {
     }
 
     /// The elements of an array, none if there is none.
-    pub(crate) fn elements(&self, array: Option<Node>) -> Elements<'a, 'l> {
-        let at = array.map_or(self.bytes.len(), |array| array.at.saturating_add(1));
-        Elements { text: *self, at }
+    pub(crate) fn elements(&self, array: Option<Node>) -> Elements<'_, 'a> {
+        self.elements_from(array.map_or(self.bytes.len(), |array| array.at.saturating_add(1)))
+    }
+
+    /// The elements of an array from an offset behind one of them on.
+    #[inline]
+    pub(super) const fn elements_from(&self, at: usize) -> Elements<'_, 'a> {
+        Elements { text: self, at }
     }
 
     /// Whether anything is in an object or an array.
@@ -260,8 +261,8 @@ pub(super) const fn wrong_type(node: Node) -> Malformed {
 
 /// Reads the elements of an array in the order in which they lie.
 #[derive(Clone, Debug)]
-pub(crate) struct Elements<'a, 'l> {
-    text: Text<'a, 'l>,
+pub(crate) struct Elements<'t, 'a> {
+    text: &'t Text<'a>,
     at: usize,
 }
 
@@ -279,6 +280,12 @@ impl Elements<'_, '_> {
             None | Some(b']') => None,
             Some(_) => Some(self.at),
         }
+    }
+
+    /// An offset behind those that have come so far.
+    #[inline]
+    pub(super) const fn at(&self) -> usize {
+        self.at
     }
 
     #[inline]

@@ -30,7 +30,7 @@ pub(crate) fn splice<'a, P: Policy<'a>>(
 ) -> Result<Spliced, P::Error> {
     let Request { message, at: base, signal, limits, .. } = *request;
     let long = check(message, limits.depth)?;
-    let text = Text::new(message, &long);
+    let text = Text::new(message, long);
     let names = Names::of(signal);
     let root = text.root();
     let (entries, strings) = if signal == Signal::Profiles {
@@ -43,7 +43,7 @@ pub(crate) fn splice<'a, P: Policy<'a>>(
     };
     let (edits, rewrite, left) = (Edits::default(), Rewrite::default(), limits.records);
     let mut walk =
-        Walk { text, base, signal, names, limits, strings, policy, edits, rewrite, left };
+        Walk { text: &text, base, signal, names, limits, strings, policy, edits, rewrite, left };
     let entries = text.array(entries).map_err(Unreadable::from)?;
     let tally = walk.children(entries, Walk::resource_entry)?;
     let Walk { mut edits, .. } = walk;
@@ -139,8 +139,8 @@ impl Tally {
     }
 }
 
-struct Walk<'p, 'l, 'a, P> {
-    text: Text<'a, 'l>,
+struct Walk<'p, 't, 'a, P> {
+    text: &'t Text<'a>,
     /// Where the text begins in the buffer that is edited.
     base: usize,
     signal: Signal,
@@ -236,7 +236,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         self.spend()?;
         self.require_object(record)?;
         let context = Context::new(self.limits, self.strings.clone());
-        let text = RecordText::new(self.text.alone(), record);
+        let text = RecordText::new(self.text.clone(), record);
         if self.policy.record(&Record::json(text, kind, context))? {
             return Ok(Tally::untouched(1));
         }
@@ -346,7 +346,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
     fn attributes(&self, owner: Option<Node>) -> Result<Attributes<'a>, Unreadable> {
         let owner = self.text.object(owner)?;
         let context = Context::new(self.limits, self.strings.clone());
-        Ok(Attributes::json(Pairs::of(self.text.alone(), owner), context))
+        Ok(Attributes::json(Pairs::of(self.text.clone(), owner), context))
     }
 
     /// The resource of an entry, as it is written, and its scope entries.

@@ -4,7 +4,7 @@
 use super::request_of;
 use crate::{
     Format, Signal,
-    attributes::Attributes,
+    attributes::{AnyValue, Attributes},
     json::string::push_string,
     limits::{OverLimit, ReadLimits, Unreadable},
     policy::{Below, Metric, Policy, Reads, Rewrite},
@@ -305,6 +305,47 @@ fn long_texts_are_cut_like_short_ones() {
         let expected = [long.as_str()].repeat(records).join(",");
         assert_eq!(left_of_logs(&entries(&sent), false), entries(&expected));
     }
+}
+
+/// Deeper than the data points, and longer than what is looked through for its end.
+#[test]
+fn long_maps_are_read_to_their_last_level() {
+    let leaf = format!(r#"{{"stringValue":"{}"}}"#, "]}\\\"".repeat(3000));
+    let map = (0..20).fold(leaf, |value, _| {
+        format!(r#"{{"kvlistValue":{{"values":[{{"key":"m","value":{value}}},{{"key":"n"}}]}}}}"#)
+    });
+    let record = format!(r#"{{"attributes":[{{"key":"m","value":{map}}},{{"key":"-"}}]}}"#);
+    assert_eq!(left_of_logs(&entries(&record), false), "[]");
+
+    struct Levels(Vec<usize>);
+    fn levels(mut attributes: Attributes<'_>, seen: &mut Vec<usize>) -> Result<(), Unreadable> {
+        while let Some(attribute) = attributes.next_where(|key| key == b"m" || key == b"n")? {
+            match attribute.value()? {
+                AnyValue::KeyValues { entries, .. } => levels(entries, seen)?,
+                AnyValue::String(text) => seen.push(text.len()),
+                other => assert!(other.is_empty()),
+            }
+            seen.push(attribute.key().len());
+        }
+        Ok(())
+    }
+    impl<'a> Policy<'a> for Levels {
+        type Error = Unreadable;
+        fn resource(&mut self, _: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
+            Ok(Below::Look)
+        }
+        fn scope(&mut self, _: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
+            Ok(Below::Look)
+        }
+        fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+            levels(record.attributes(), &mut self.0).map(|()| true)
+        }
+        fn dropped(&mut self, _: u64) {}
+    }
+    let mut policy = Levels(Vec::new());
+    let text = format!(r#"{{"resourceLogs":{}}}"#, entries(&record));
+    splice(&request_of(&text, Signal::Logs), &mut policy).unwrap();
+    assert_eq!(policy.0, [[9000].as_slice(), &[1; 41]].concat());
 }
 
 proptest! {
