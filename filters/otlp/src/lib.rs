@@ -2,7 +2,8 @@
 //! compressed, and how records are taken out of it without decoding the rest.
 //!
 //! A body is read in this order: [`grpc`] frame, [`content`] encoding, [`splice`] through the
-//! levels resource, scope and record. What is not taken out stays as it came, byte for byte.
+//! levels resource, scope and record, in protobuf and in JSON. What is not taken out stays as it
+//! came, byte for byte.
 
 pub mod attributes;
 pub mod content;
