@@ -22,7 +22,7 @@ use crate::{
     limits::{OverLimit, ReadLimits, Unreadable},
     policy::{Below, Metric, MetricKind, Policy, Rewrite, Spliced},
     profiles::Strings,
-    wire::{Nested, Reader, Value},
+    wire::{Fault, Malformed, Nested, Reader, Value},
 };
 
 pub(crate) mod record;
@@ -107,6 +107,9 @@ const RESOURCE_ENTRIES: u32 = 1;
 const RESOURCE: u32 = 1;
 const RESOURCE_ATTRIBUTES: u32 = 1;
 const SCOPE_ENTRIES: u32 = 2;
+/// `deprecated_scope_logs` and its siblings: reserved in OTLP, but the OpenTelemetry Collector, and
+/// what is built on it, takes what is there for the scope entries where there are no others.
+const DEPRECATED_SCOPE_ENTRIES: u32 = 1000;
 /// `ScopeLogs.scope` and its siblings.
 const SCOPE: u32 = 1;
 const SCOPE_ATTRIBUTES: u32 = 3;
@@ -410,13 +413,15 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
     }
 }
 
-/// The singular message field `number` of `owner`, wherever it lies in it.
+/// The singular message field `number` of a resource's or a scope's entry, wherever it lies in it.
 fn singular<'a>(owner: &Nested<'a>, number: u32) -> Result<Option<Nested<'a>>, Unreadable> {
     let mut reader = Reader::nested(owner);
     let mut found = None;
     while let Some(field) = reader.next_field()? {
         if field.number == number {
             set_once(&mut found, field.nested()?, &field)?;
+        } else if field.number == DEPRECATED_SCOPE_ENTRIES {
+            return Err(Malformed { fault: Fault::Deprecated, at: field.at }.into());
         }
     }
     Ok(found)

@@ -22,7 +22,7 @@ pub struct Malformed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A field that OTLP has given up, and that backends still read in the place of another.
+    /// A field that OTLP has given up, and that backends may still read in the place of another.
     #[error("field that OTLP has given up")]
     Deprecated,
     /// A field number of 0 or over 2^29-1.

@@ -76,6 +76,16 @@ fn a_second_scope_is_refused() {
     assert_eq!(fault(&field(1, &field(2, &scopes)), Signal::Traces), Fault::Repeated);
 }
 
+/// The OpenTelemetry Collector reads records from there: without this, they would pass unseen.
+#[test]
+fn scope_entries_in_the_field_that_otlp_has_given_up_are_refused() {
+    let records = field(2, &[]);
+    let entry = [&[0xc2, 0x3e, u8::try_from(records.len()).unwrap()], records.as_slice()].concat();
+    for signal in Signal::ALL {
+        assert_eq!(fault(&field(1, &entry), signal), Fault::Deprecated);
+    }
+}
+
 #[test]
 fn a_second_kind_of_metric_data_is_refused() {
     let metric = [field(5, &[]), field(7, &[])].concat();

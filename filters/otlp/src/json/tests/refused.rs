@@ -210,7 +210,7 @@ fn another_spelling_of_a_known_member_is_refused() {
     }
 }
 
-/// The OpenTelemetry Collector reads them where `scopeLogs` is empty.
+/// Some readers of the OpenTelemetry Collector take them for `scopeLogs` where that is empty.
 #[test]
 fn fields_that_otlp_has_given_up_are_refused() {
     let records = r#"[{"logRecords":[{}]}]"#;
