@@ -5,7 +5,7 @@
 use cap::Cap;
 use std::alloc::System;
 
-/// No input may make the gate take more than this.
+/// No input may make the gate take more than this: a zstd window of 8 MiB, in a buffer that doubles.
 #[global_allocator]
 static MEMORY: Cap<System> = Cap::new(System, 48 << 20);
 
