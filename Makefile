@@ -9,7 +9,7 @@ PYTHON_REQUIREMENTS := tests/e2e/python/requirements.txt
 COLLECTOR := .cache/collector/collector
 COLLECTOR_SOURCES := $(addprefix tests/e2e/collector/,go.mod go.sum) $(wildcard tests/e2e/collector/*.go)
 
-.PHONY: help tools wasm envoy venv collector run demo test lint deny fuzz fuzz-smoke fmt clean
+.PHONY: help tools wasm envoy venv collector run demo test lint deny fuzz fuzz-smoke bench fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -65,6 +65,10 @@ fuzz: tools ## give every reader of a stranger's bytes what libFuzzer comes up w
 fuzz-smoke: tools ## the same for a moment, with the same inputs every time
 	@rm -rf .cache/fuzz-smoke
 	@FOUND=.cache/fuzz-smoke RUNS=20000 DURATION=10 SEED=1 tests/fuzz/run.sh $(TARGET)
+
+bench: tools ## what reading a request costs, natively and in wasm, as one table (ROWS=a part of their names)
+	@wasm-build/build.sh --package sluice-bench-guest
+	@cargo bench --quiet --package sluice-bench --bench table -- $(if $(ROWS),"$(ROWS)")
 
 fmt: tools ## format the code
 	cargo fmt --all

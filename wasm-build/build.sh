@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds dist/sluice.wasm and checks it. Arguments go to the check (wasm-build/check): build.sh --budget-kib 700
+# Another plugin of the workspace is built the same way into dist/NAME.wasm: build.sh --package NAME
 set -euo pipefail
 
 readonly target=wasm32-unknown-unknown
@@ -8,8 +9,15 @@ root=$(dirname "$here")
 readonly here root
 # Apart from the native build: another compiler and other flags would make each undo the other's work.
 readonly target_dir=${CARGO_TARGET_DIR:-$root/target}/wasm
-readonly built=$target_dir/$target/release/sluice_module.wasm
-readonly module=$root/dist/sluice.wasm
+package=sluice-module
+module=$root/dist/sluice.wasm
+if [[ ${1-} == --package ]]; then
+  package=$2
+  module=$root/dist/$package.wasm
+  shift 2
+fi
+readonly package module
+readonly built=$target_dir/$target/release/${package//-/_}.wasm
 readonly cargo_home=${CARGO_HOME:-$HOME/.cargo}
 
 main() {
@@ -43,7 +51,7 @@ build() {
   # Encoded flags are the only form that survives a path with a space in it.
   local IFS=$'\x1f'
   settings+=("RUSTC=$rustc" "CARGO_TARGET_DIR=$target_dir" "CARGO_ENCODED_RUSTFLAGS=${flags[*]}")
-  env "${settings[@]}" "$cargo" build --manifest-path "$root/Cargo.toml" --package sluice-module --release \
+  env "${settings[@]}" "$cargo" build --manifest-path "$root/Cargo.toml" --package "$package" --release \
     --target "$target" "${arguments[@]}"
 }
 

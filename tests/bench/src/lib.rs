@@ -1,0 +1,8 @@
+//! What reading a request costs, natively and in wasm: `make bench` prints it as one table.
+
+pub mod guest;
+pub mod native;
+pub mod row;
+pub mod table;
+pub mod telemetry;
+pub mod timing;

@@ -1,0 +1,245 @@
+//! Requests as real senders write them, the same bytes every time.
+
+use opentelemetry_proto::tonic::{
+    collector::{
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::ExportTraceServiceRequest,
+    },
+    common::v1::{
+        AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value::Value as OneofValue,
+    },
+    logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber},
+    metrics::v1::{
+        AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
+        ResourceMetrics, ScopeMetrics, metric::Data, number_data_point,
+    },
+    resource::v1::Resource,
+    trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span::SpanKind, status::StatusCode},
+};
+use prost::Message;
+
+/// The attribute that every rule of the benchmark asks for.
+pub const REQUIRED: &str = "source.name";
+
+/// 2026-11-18, in nanoseconds since the epoch.
+const TIME: u64 = 1_795_000_000_000_000_000;
+
+/// The data points of one metric, as an SDK with some twenty label sets exports them.
+const POINTS_PER_METRIC: usize = 20;
+
+/// Which records have the required attribute.
+pub type Has = fn(usize) -> bool;
+
+/// One resource with `records` log records, some 160 bytes each. The resource has the required
+/// attribute, and so has each record that `has` says.
+#[must_use]
+pub fn logs(records: usize, has: Has) -> Vec<u8> {
+    let log_records = (0..records).map(|index| log_record(index, has(index))).collect();
+    let scope_logs = ScopeLogs { scope: scope(), log_records, ..ScopeLogs::default() };
+    let resource_logs = ResourceLogs {
+        resource: resource(),
+        scope_logs: vec![scope_logs],
+        ..ResourceLogs::default()
+    };
+    ExportLogsServiceRequest { resource_logs: vec![resource_logs] }.encode_to_vec()
+}
+
+fn log_record(index: usize, has: bool) -> LogRecord {
+    let mut attributes = vec![
+        text("http.request.method", "GET"),
+        text("url.path", ["/cart", "/checkout", "/health"][index % 3]),
+        int("http.response.status_code", 200),
+    ];
+    if has {
+        attributes.insert(1, text(REQUIRED, "payments"));
+    }
+    LogRecord {
+        time_unix_nano: time(index),
+        observed_time_unix_nano: time(index),
+        severity_number: SeverityNumber::Info.into(),
+        severity_text: "INFO".into(),
+        body: string(&format!("order {index} accepted")).into(),
+        attributes,
+        ..LogRecord::default()
+    }
+}
+
+/// One resource with `spans` spans, some 250 bytes each. The resource has the required attribute,
+/// and so has each span that `has` says.
+#[must_use]
+pub fn traces(spans: usize, has: Has) -> Vec<u8> {
+    let spans = (0..spans).map(|index| span(index, has(index))).collect();
+    let scope_spans = ScopeSpans { scope: scope(), spans, ..ScopeSpans::default() };
+    let resource_spans = ResourceSpans {
+        resource: resource(),
+        scope_spans: vec![scope_spans],
+        ..ResourceSpans::default()
+    };
+    ExportTraceServiceRequest { resource_spans: vec![resource_spans] }.encode_to_vec()
+}
+
+fn span(index: usize, has: bool) -> Span {
+    let mut attributes = vec![
+        text("http.request.method", "POST"),
+        text("http.route", "/orders/{id}"),
+        text("server.address", "orders.payments.svc"),
+        int("http.response.status_code", 200),
+        text("network.protocol.version", "1.1"),
+    ];
+    if has {
+        attributes.insert(2, text(REQUIRED, "payments"));
+    }
+    Span {
+        trace_id: [[0x5a; 8], (index as u64).to_be_bytes()].concat(),
+        span_id: (index as u64 + 1).to_be_bytes().to_vec(),
+        parent_span_id: vec![7; 8],
+        name: "POST /orders/{id}".into(),
+        kind: SpanKind::Server.into(),
+        start_time_unix_nano: time(index),
+        end_time_unix_nano: time(index) + 1_000_000,
+        attributes,
+        status: Some(Status { code: StatusCode::Ok.into(), ..Status::default() }),
+        ..Span::default()
+    }
+}
+
+/// One resource with `points` points of gauges, some 100 bytes each with three attributes. Each
+/// point that `has` says has the required one.
+#[must_use]
+pub fn gauges(points: usize, has: Has) -> Vec<u8> {
+    metrics(points, |indexes| {
+        let point = |index| NumberDataPoint {
+            attributes: point_attributes(index, has(index)),
+            start_time_unix_nano: TIME,
+            time_unix_nano: time(index),
+            value: Some(number_data_point::Value::AsDouble(0.25)),
+            ..NumberDataPoint::default()
+        };
+        Data::Gauge(Gauge { data_points: indexes.map(point).collect() })
+    })
+}
+
+/// The same of histograms with ten bounds, some 250 bytes a point.
+#[must_use]
+pub fn histograms(points: usize, has: Has) -> Vec<u8> {
+    metrics(points, |indexes| {
+        let point = |index| HistogramDataPoint {
+            attributes: point_attributes(index, has(index)),
+            start_time_unix_nano: TIME,
+            time_unix_nano: time(index),
+            count: 11,
+            sum: Some(4.5),
+            bucket_counts: vec![1; 11],
+            explicit_bounds: (1..=10).map(f64::from).collect(),
+            ..HistogramDataPoint::default()
+        };
+        Data::Histogram(Histogram {
+            data_points: indexes.map(point).collect(),
+            aggregation_temporality: AggregationTemporality::Cumulative.into(),
+        })
+    })
+}
+
+fn point_attributes(index: usize, has: bool) -> Vec<KeyValue> {
+    let mut attributes = vec![
+        text("http.method", ["GET", "PUT"][index % 2]),
+        int("code", 200 + i64::try_from(index % 3).unwrap_or_default()),
+    ];
+    if has {
+        attributes.insert(1, text(REQUIRED, "team-a/cart-7"));
+    }
+    attributes
+}
+
+fn metrics(points: usize, data: impl Fn(std::ops::Range<usize>) -> Data) -> Vec<u8> {
+    let metric = |first: usize| Metric {
+        name: format!("http.server.active_requests.{first}"),
+        description: "Requests in flight".into(),
+        unit: "{request}".into(),
+        data: Some(data(first..points.min(first + POINTS_PER_METRIC))),
+        ..Metric::default()
+    };
+    let metrics = (0..points).step_by(POINTS_PER_METRIC).map(metric).collect();
+    of_metrics(metrics)
+}
+
+fn of_metrics(metrics: Vec<Metric>) -> Vec<u8> {
+    let scope_metrics = ScopeMetrics { scope: scope(), metrics, ..ScopeMetrics::default() };
+    let resource_metrics = ResourceMetrics {
+        resource: resource(),
+        scope_metrics: vec![scope_metrics],
+        ..ResourceMetrics::default()
+    };
+    ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] }.encode_to_vec()
+}
+
+/// `points` points of one gauge with nothing in them but, where `has` says so, the required
+/// attribute: the smallest that can be kept and dropped.
+#[must_use]
+pub fn tiny_points(points: usize, has: Has) -> Vec<u8> {
+    let point = |index| NumberDataPoint {
+        attributes: if has(index) { vec![text(REQUIRED, "a")] } else { Vec::new() },
+        ..NumberDataPoint::default()
+    };
+    let data = Data::Gauge(Gauge { data_points: (0..points).map(point).collect() });
+    of_metrics(vec![Metric { data: Some(data), ..Metric::default() }])
+}
+
+/// `records` log records with nothing in them: two bytes each.
+#[must_use]
+pub fn tiny_logs(records: usize) -> Vec<u8> {
+    let log_records = vec![LogRecord::default(); records];
+    let scope_logs = ScopeLogs { log_records, ..ScopeLogs::default() };
+    let resource_logs = ResourceLogs {
+        resource: resource(),
+        scope_logs: vec![scope_logs],
+        ..ResourceLogs::default()
+    };
+    ExportLogsServiceRequest { resource_logs: vec![resource_logs] }.encode_to_vec()
+}
+
+/// `points` points whose required attribute is a list in a list, so many levels deep.
+#[must_use]
+pub fn nested_points(points: usize, levels: usize) -> Vec<u8> {
+    let within = |value, _| AnyValue {
+        value: Some(OneofValue::ArrayValue(ArrayValue { values: vec![value] })),
+    };
+    let value = (0..levels).fold(string("the end"), within);
+    let attribute = KeyValue { key: REQUIRED.into(), value: Some(value), ..KeyValue::default() };
+    let point = NumberDataPoint { attributes: vec![attribute], ..NumberDataPoint::default() };
+    let data = Data::Gauge(Gauge { data_points: vec![point; points] });
+    of_metrics(vec![Metric { data: Some(data), ..Metric::default() }])
+}
+
+fn resource() -> Option<Resource> {
+    let attributes = vec![
+        text("service.name", "cart"),
+        text("service.instance.id", "cart-7d5f8c-x2x9p"),
+        text("k8s.namespace.name", "payments"),
+        text(REQUIRED, "payments"),
+        text("telemetry.sdk.language", "rust"),
+    ];
+    Some(Resource { attributes, ..Resource::default() })
+}
+
+fn scope() -> Option<InstrumentationScope> {
+    let (name, version) = ("orders".into(), "1.4.2".into());
+    Some(InstrumentationScope { name, version, ..InstrumentationScope::default() })
+}
+
+fn time(index: usize) -> u64 {
+    TIME + index as u64 * 1_000
+}
+
+fn text(key: &str, value: &str) -> KeyValue {
+    KeyValue { key: key.into(), value: Some(string(value)), ..KeyValue::default() }
+}
+
+fn int(key: &str, value: i64) -> KeyValue {
+    let value = Some(AnyValue { value: Some(OneofValue::IntValue(value)) });
+    KeyValue { key: key.into(), value, ..KeyValue::default() }
+}
+
+fn string(value: &str) -> AnyValue {
+    AnyValue { value: Some(OneofValue::StringValue(value.into())) }
+}

@@ -1,0 +1,185 @@
+//! What a row of the benchmark runs on its request: the same code natively and in wasm. Every call
+//! into the filters that is measured is in this file.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sluice_gate::{BodyStep, Certificates, Count, Gate, HeadStep, Headers, RequestHead};
+use sluice_otlp::Signal;
+use sluice_records::{RecordsConfig, RuleSet, Spelling, Verdict};
+use sluice_senders::PeerEvidence;
+use thiserror::Error;
+
+/// What is run on a request, as the host tells it to the guest.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub enum Task {
+    /// Every byte is read and nothing is decided: what a body costs at the least.
+    Read,
+    /// The rules alone, on a decoded message.
+    Rules {
+        /// The path of the message's signal under OTLP/HTTP.
+        path: String,
+        /// The section `records` of the gate's configuration.
+        records: serde_json::Value,
+    },
+    /// The whole gate on a copy of a body, as the module has it from Envoy: decoded, checked, cut.
+    Gate {
+        /// The gate's configuration.
+        configuration: serde_json::Value,
+        /// The request's headers.
+        headers: Vec<(String, String)>,
+    },
+}
+
+/// A [`Task`] that is ready to run.
+#[derive(Debug)]
+pub enum Work {
+    /// [`Task::Read`].
+    Read,
+    /// [`Task::Rules`].
+    Rules {
+        /// The message's signal.
+        signal: Signal,
+        /// The compiled rules.
+        rules: RuleSet,
+    },
+    /// [`Task::Gate`].
+    Gate {
+        /// The configured gate.
+        gate: Gate,
+        /// The request's headers.
+        headers: Vec<(String, Vec<u8>)>,
+    },
+}
+
+/// Why a task cannot be run.
+#[derive(Debug, Error)]
+pub enum TaskError {
+    /// The gate's configuration, or its section `records`, is refused.
+    #[error("the task's configuration is refused: {0}")]
+    Configuration(String),
+    /// It is not a task, or its section `records` is none.
+    #[error("the task cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// There is no such path.
+    #[error("{0:?} is not a path of OTLP/HTTP: take one of `Signal::http_path`")]
+    Path(String),
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// This many records were dropped, and some stay.
+    Dropped(u64),
+    /// Every record stays.
+    Kept,
+    /// There was nothing in it.
+    Nothing,
+    /// The bytes were read; this is what they sum up to.
+    Read(u64),
+    /// It was refused, under this label of the refusal table.
+    Refused(&'static str),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dropped(records) => write!(f, "{records} dropped"),
+            Self::Kept => f.write_str("all kept"),
+            Self::Nothing => f.write_str("nothing in it"),
+            Self::Read(sum) => write!(f, "sum {sum:x}"),
+            Self::Refused(label) => write!(f, "refused: {label}"),
+        }
+    }
+}
+
+impl Task {
+    /// Makes the task ready, whatever that allocates.
+    ///
+    /// # Errors
+    /// [`TaskError`] if the filters do not take it.
+    pub fn prepare(self) -> Result<Work, TaskError> {
+        match self {
+            Self::Read => Ok(Work::Read),
+            Self::Rules { path, records } => {
+                let signal = Signal::from_http_path(path.as_bytes());
+                let signal = signal.ok_or(TaskError::Path(path))?;
+                let section: RecordsConfig = serde_json::from_value(records)?;
+                // As for Loki and Mimir, which is more to compare than Tempo's way.
+                let rules = section.compile("records", false, |_| Spelling::Folded);
+                Ok(Work::Rules { signal, rules: rules.map_err(|e| refused(&e))? })
+            }
+            Self::Gate { configuration, headers } => {
+                let gate = Gate::from_json(&serde_json::to_vec(&configuration)?);
+                let bytes = |(name, value): (String, String)| (name, value.into_bytes());
+                let headers = headers.into_iter().map(bytes).collect();
+                Ok(Work::Gate { gate: gate.map_err(|e| refused(&e))?, headers })
+            }
+        }
+    }
+}
+
+fn refused(problems: &[impl ToString]) -> TaskError {
+    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    TaskError::Configuration(problems.join("; "))
+}
+
+impl Work {
+    /// Runs it once on a request.
+    #[must_use]
+    pub fn run(&self, request: &[u8]) -> Outcome {
+        match self {
+            Self::Read => Outcome::Read(sum(request)),
+            Self::Rules { signal, rules } => match rules.check(request, 0, *signal, None) {
+                Ok(checked) => match checked.verdict() {
+                    Verdict::AllKept => Outcome::Kept,
+                    Verdict::Nothing => Outcome::Nothing,
+                    Verdict::SomeDropped(violations) => Outcome::Dropped(violations.records()),
+                    Verdict::AllDropped(_) => Outcome::Refused("all_dropped"),
+                },
+                Err(_) => Outcome::Refused("malformed"),
+            },
+            Self::Gate { gate, headers } => through_gate(gate, headers, request),
+        }
+    }
+}
+
+/// The sum of the request's bytes, eight at a time: bound by the memory that they come from.
+fn sum(request: &[u8]) -> u64 {
+    let (words, rest) = request.as_chunks::<8>();
+    let words = words.iter().fold(0_u64, |sum, word| sum.wrapping_add(u64::from_le_bytes(*word)));
+    rest.iter().fold(words, |sum, byte| sum.wrapping_add(u64::from(*byte)))
+}
+
+fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> Outcome {
+    let peer = PeerEvidence::default();
+    let head = RequestHead { headers: Headers(headers), peer, end_of_stream: false, now: 0 };
+    let step = match gate.on_head(&head, &mut Certificates::default()) {
+        HeadStep::Body { held, .. } => gate.on_body(held, request.to_vec()),
+        HeadStep::Decided(step) => step,
+        HeadStep::Reply(reply) => BodyStep::Reply(reply),
+        HeadStep::Pass(_) => return Outcome::Kept,
+    };
+    match step {
+        BodyStep::Forward(forward) => match dropped(&forward.counts) {
+            0 => Outcome::Kept,
+            records => Outcome::Dropped(records),
+        },
+        BodyStep::Reply(reply) => reply.counts.iter().find_map(refusal).unwrap_or(Outcome::Nothing),
+    }
+}
+
+fn dropped(counts: &[Count]) -> u64 {
+    let of = |count: &Count| match count {
+        Count::RecordsDropped { records, .. } => *records,
+        Count::Request { .. } => 0,
+    };
+    counts.iter().map(of).fold(0, u64::saturating_add)
+}
+
+fn refusal(count: &Count) -> Option<Outcome> {
+    match count {
+        Count::Request { outcome: "nothing", .. } | Count::RecordsDropped { .. } => None,
+        Count::Request { outcome, .. } => Some(Outcome::Refused(outcome)),
+    }
+}
