@@ -63,11 +63,11 @@ fn every(_: usize) -> bool {
 }
 
 fn two_in_three(index: usize) -> bool {
-    index % 3 != 0
+    !index.is_multiple_of(3)
 }
 
 fn every_other(index: usize) -> bool {
-    index % 2 == 0
+    index.is_multiple_of(2)
 }
 
 fn telemetry_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {

@@ -1,6 +1,8 @@
-//! How long something takes.
+//! How long something takes, in the thread's CPU time: what else the machine does is not in it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// How carefully to measure.
 #[derive(Clone, Copy, Debug)]
@@ -12,8 +14,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// For figures to go by. The samples are short: what else the machine does then falls between
-    /// most of them, and the median does not see it.
+    /// For figures to go by.
     pub const FULL: Self = Self { samples: 101, sample: Duration::from_millis(2) };
     /// Once, to see that it runs at all.
     pub const ONCE: Self = Self { samples: 1, sample: Duration::ZERO };
@@ -24,8 +25,8 @@ impl Effort {
     /// What `run` fails with.
     pub fn median<E>(self, mut run: impl FnMut(u32) -> Result<(), E>) -> Result<Duration, E> {
         let mut time = |times: u32| {
-            let start = Instant::now();
-            run(times).map(|()| start.elapsed())
+            let start = cpu_time();
+            run(times).map(|()| cpu_time().saturating_sub(start))
         };
         let mut times = 1;
         let mut took = time(times)?;
@@ -40,4 +41,10 @@ impl Effort {
         each.sort_unstable();
         Ok(each[each.len() / 2] / times)
     }
+}
+
+/// The CPU time that this thread has used.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("a clock that counts from zero is not negative")
 }

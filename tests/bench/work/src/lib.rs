@@ -33,6 +33,7 @@ pub enum Task {
 
 /// A [`Task`] that is ready to run.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Work {
     /// [`Task::Read`].
     Read,

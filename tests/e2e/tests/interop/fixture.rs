@@ -92,7 +92,12 @@ impl Setup {
             }]},
             "backends": {
                 "logs": {"kind": "loki", "cluster": "loki"},
-                "metrics": {"kind": "mimir", "cluster": "mimir"},
+                // The example of the protocol's own repository has delta sums.
+                "metrics": {
+                    "kind": "mimir",
+                    "cluster": "mimir",
+                    "takesDelta": self.required == Required::ServiceName,
+                },
                 "traces": {"kind": "tempo", "cluster": "tempo"},
             },
             "holdHeaders": self.hold_headers,
