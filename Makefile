@@ -67,7 +67,7 @@ fuzz-smoke: tools ## the same for a moment, with the same inputs every time
 	@FOUND=.cache/fuzz-smoke RUNS=20000 DURATION=10 SEED=1 tests/fuzz/run.sh $(TARGET)
 
 bench: tools ## what reading a request costs, natively and in wasm, as one table (ROWS=a part of their names)
-	@wasm-build/build.sh --package sluice-bench-guest
+	@wasm-build/build.sh --package sluice-bench-guest --budget-kib 1024
 	@cargo bench --quiet --package sluice-bench --bench table -- $(if $(ROWS),"$(ROWS)")
 
 fmt: tools ## format the code

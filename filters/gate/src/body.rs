@@ -215,7 +215,7 @@ fn message_encoding(body: &[u8], announced: Encoding) -> Result<Encoding, Refusa
 fn refusal(unfit: Unfit, signal: Signal) -> Refusal {
     match unfit {
         Unfit::Unreadable(unreadable) => Refusal::unreadable(unreadable, signal),
-        Unfit::Refused(violations) => Refusal::Violation(violations),
+        Unfit::Refused(violations) => Refusal::Violation(*violations),
     }
 }
 

@@ -29,7 +29,8 @@ enum List<'a> {
 /// What reading an attribute takes beside its bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Context<'a> {
-    limits: ReadLimits,
+    most_attributes: usize,
+    most_depth: usize,
     /// How many more levels of maps may be read.
     depth: usize,
     /// What profiles keep their texts in; no other signal has one.
@@ -38,7 +39,8 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(crate) const fn new(limits: ReadLimits, strings: Option<Rc<Strings<'a>>>) -> Self {
-        Self { limits, depth: limits.depth, strings }
+        let ReadLimits { attributes: most_attributes, depth: most_depth, .. } = limits;
+        Self { most_attributes, most_depth, depth: most_depth, strings }
     }
 
     /// The text that a reference at offset `at` stands for; none in any signal but profiles.
@@ -56,9 +58,15 @@ impl<'a> Context<'a> {
         self.strings.is_some()
     }
 
+    /// One more attribute of those that may still come.
+    ///
+    /// # Errors
+    /// If that is too many.
     #[inline]
-    pub(crate) const fn limits(&self) -> &ReadLimits {
-        &self.limits
+    pub(crate) fn spend(&self, left: &mut usize) -> Result<(), OverLimit> {
+        let limit = self.most_attributes;
+        *left = left.checked_sub(1).ok_or(OverLimit::Attributes { limit })?;
+        Ok(())
     }
 
     /// The same, one level further down.
@@ -66,7 +74,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// If that is too deep.
     pub(crate) fn below(&self) -> Result<Self, OverLimit> {
-        let limit = self.limits.depth;
+        let limit = self.most_depth;
         let depth = self.depth.checked_sub(1).ok_or(OverLimit::Depth { limit })?;
         Ok(Self { depth, ..self.clone() })
     }
@@ -78,14 +86,14 @@ impl<'a> Attributes<'a> {
     #[must_use]
     pub(crate) fn of(owner: Option<Nested<'a>>, field: u32, context: Context<'a>) -> Self {
         let owner = owner.map_or_else(|| Reader::new(&[], 0), |owner| Reader::nested(&owner));
-        Self { list: List::Protobuf(owner, field), left: context.limits.attributes, context }
+        Self { list: List::Protobuf(owner, field), left: context.most_attributes, context }
     }
 
     /// Attributes in JSON.
     #[inline]
     #[must_use]
     pub(crate) const fn json(pairs: Pairs<'a>, context: Context<'a>) -> Self {
-        Self { list: List::Json(pairs), left: context.limits.attributes, context }
+        Self { list: List::Json(pairs), left: context.most_attributes, context }
     }
 
     /// The next attribute whose key is `wanted`, or `None` behind the last. What is not wanted
@@ -111,17 +119,143 @@ impl<'a> Attributes<'a> {
             if field.number != number {
                 continue;
             }
-            let limit = context.limits.attributes;
-            *left = left.checked_sub(1).ok_or(OverLimit::Attributes { limit })?;
+            context.spend(left)?;
             let pair = field.nested()?;
             let KeyValue { key, value } = KeyValue::read(&pair, context)?;
             if wanted(key) {
-                let (key, written) = (Cow::Borrowed(key), Written::Protobuf { pair, value });
-                return Ok(Some(Attribute { key, written, context: context.clone() }));
+                return Ok(Some(Attribute::protobuf(key, pair, value, context)));
             }
         }
         Ok(None)
     }
+}
+
+/// What has attributes that can be shown one after the other.
+pub trait Attributed<'a> {
+    /// Shows every attribute whose key is `wanted`.
+    ///
+    /// What next to every attribute is, a short key and a short text, is read here and shown
+    /// without being made an [`Attribute`] first: for data points, that is most of their cost.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if an attribute is, wanted or not, and what `show` stops for.
+    fn each_where(
+        &self,
+        wanted: impl Fn(&[u8]) -> bool,
+        show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
+    ) -> Result<(), Unreadable>;
+}
+
+/// An attribute as [`Attributed::each_where`] shows it.
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'r, 'a> {
+    /// Any other.
+    Attribute(&'r Attribute<'a>),
+    /// One with a text, which is all that there is to know of it.
+    Text {
+        /// Its key.
+        key: &'a [u8],
+        /// Its value.
+        text: &'a [u8],
+    },
+}
+
+impl Given<'_, '_> {
+    /// The key.
+    #[inline(always)]
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Self::Attribute(attribute) => attribute.key(),
+            Self::Text { key, .. } => key,
+        }
+    }
+}
+
+impl<'a> Attributed<'a> for Attributes<'a> {
+    #[inline]
+    fn each_where(
+        &self,
+        wanted: impl Fn(&[u8]) -> bool,
+        mut show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
+    ) -> Result<(), Unreadable> {
+        let mut attributes = self.clone();
+        if let List::Protobuf(owner, number) = attributes.list {
+            return each_where(owner, number, &self.context, wanted, show);
+        }
+        while let Some(attribute) = attributes.next_where(&wanted)? {
+            show(Given::Attribute(&attribute))?;
+        }
+        Ok(())
+    }
+}
+
+/// [`Attributed::each_where`] for field `number` of what `owner` reads.
+// Always inlined, with what it calls: results that are handed on in memory cost as much as reading.
+#[inline(always)]
+pub(crate) fn each_where<'a>(
+    mut owner: Reader<'a>,
+    number: u32,
+    context: &Context<'a>,
+    wanted: impl Fn(&[u8]) -> bool,
+    mut show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    let mut left = context.most_attributes;
+    while let Some(field) = owner.next_field()? {
+        if field.number != number {
+            continue;
+        }
+        context.spend(&mut left)?;
+        let Value::Nested(pair) = field.value else {
+            return Err(Malformed { fault: Fault::WireType, at: field.at }.into());
+        };
+        match plain(pair.bytes) {
+            Some(Plain { key, .. }) if !wanted(key) => {}
+            Some(Plain { key, text: Some(text) }) => show(Given::Text { key, text })?,
+            _ => {
+                if let Some(attribute) = wanted_attribute(pair, context, &wanted)? {
+                    show(Given::Attribute(&attribute))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn wanted_attribute<'a>(
+    pair: Nested<'a>,
+    context: &Context<'a>,
+    wanted: impl Fn(&[u8]) -> bool,
+) -> Result<Option<Attribute<'a>>, Unreadable> {
+    let KeyValue { key, value } = KeyValue::read(&pair, context)?;
+    Ok(wanted(key).then(|| Attribute::protobuf(key, pair, value, context)))
+}
+
+/// A pair of a short key and a short value, and nothing else.
+struct Plain<'a> {
+    key: &'a [u8],
+    /// The value, if it is a short text and nothing else.
+    text: Option<&'a [u8]>,
+}
+
+/// Reads a pair as next to every SDK writes it. `None` for any other shape, malformed ones included.
+#[inline(always)]
+fn plain(pair: &[u8]) -> Option<Plain<'_>> {
+    const KEY: u8 = 1 << 3 | 2;
+    const VALUE: u8 = 2 << 3 | 2;
+    const TEXT: u8 = 1 << 3 | 2;
+    let &[KEY, key_length @ ..0x80, ref rest @ ..] = pair else { return None };
+    let (key, rest) = rest.split_at_checked(usize::from(key_length))?;
+    let &[VALUE, length @ ..0x80, ref value @ ..] = rest else { return None };
+    if value.len() != usize::from(length) {
+        return None;
+    }
+    let text = match value {
+        &[TEXT, length @ ..0x80, ref text @ ..] if text.len() == usize::from(length) => Some(text),
+        _ => None,
+    };
+    Some(Plain { key, text })
 }
 
 /// A `KeyValue`, its value unread.
@@ -131,7 +265,6 @@ struct KeyValue<'a> {
 }
 
 impl<'a> KeyValue<'a> {
-    #[inline]
     fn read(pair: &Nested<'a>, context: &Context<'a>) -> Result<Self, Malformed> {
         let mut reader = Reader::nested(pair);
         let (mut key, mut value, mut index) = (None, None, None);
@@ -175,6 +308,16 @@ enum Written<'a> {
 }
 
 impl<'a> Attribute<'a> {
+    fn protobuf(
+        key: &'a [u8],
+        pair: Nested<'a>,
+        value: Option<Nested<'a>>,
+        context: &Context<'a>,
+    ) -> Self {
+        let (key, written) = (Cow::Borrowed(key), Written::Protobuf { pair, value });
+        Self { key, written, context: context.clone() }
+    }
+
     fn json(mut pair: Pair<'a>, context: Context<'a>) -> Self {
         Self { key: mem::take(&mut pair.key), written: Written::Json(pair), context }
     }

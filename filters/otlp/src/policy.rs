@@ -65,7 +65,7 @@ pub trait Policy<'a> {
     ///
     /// # Errors
     /// [`Unreadable`] if it is, or a reason of the policy's own.
-    fn record(&mut self, record: &Record<'a>) -> Result<bool, Self::Error>;
+    fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Self::Error>;
 
     /// `records` records have gone because of the latest [`Below::Drop`] or `false`.
     fn dropped(&mut self, records: u64);

@@ -233,15 +233,13 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
             (Below::Keep | Below::Drop, _) => Tally::untouched(any_in_scope(self.signal, &entry)?),
             (Below::Count, _) => Tally::untouched(self.count_in_scope(&entry)?),
             (Below::Look, Signal::Metrics) => self.children(&entry, RECORDS, Self::metric)?,
-            (Below::Look, Signal::Logs) => self.children(&entry, RECORDS, |walk, record| {
-                walk.record(record, record::Kind::LogRecord)
-            })?,
-            (Below::Look, Signal::Traces) => self.children(&entry, RECORDS, |walk, record| {
-                walk.record(record, record::Kind::Span)
-            })?,
-            (Below::Look, Signal::Profiles) => self.children(&entry, RECORDS, |walk, record| {
-                walk.record(record, record::Kind::Profile)
-            })?,
+            (Below::Look, Signal::Logs) => {
+                self.records(&entry, RECORDS, record::Kind::LogRecord)?
+            }
+            (Below::Look, Signal::Traces) => self.records(&entry, RECORDS, record::Kind::Span)?,
+            (Below::Look, Signal::Profiles) => {
+                self.records(&entry, RECORDS, record::Kind::Profile)?
+            }
         });
         if below != Below::Keep {
             self.policy.left_scope(tally.kept);
@@ -262,21 +260,37 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         };
         let mark = self.edits.enter(&metric);
         let within = self.edits.enter(&data);
-        let tally = self.children(&data, DATA_POINTS, |walk, point| {
-            walk.record(point, record::Kind::DataPoint(kind))
-        })?;
+        let tally = self.records(&data, DATA_POINTS, record::Kind::DataPoint(kind))?;
         let tally = self.leave(within, &data, tally);
         Ok(self.leave(mark, &metric, tally))
     }
 
-    #[inline]
-    fn record(&mut self, message: Nested<'a>, kind: record::Kind) -> Result<Tally, P::Error> {
-        self.spend()?;
+    /// Shows every record in field `number` of `parent`. Apart from [`Self::children`], because this
+    /// is where a request's time goes.
+    fn records(
+        &mut self,
+        parent: &Nested<'a>,
+        number: u32,
+        kind: record::Kind,
+    ) -> Result<Tally, P::Error> {
         let context = Context::new(self.limits, self.strings.clone());
-        if self.policy.record(&Record::new(message, kind, context))? {
-            return Ok(Tally::untouched(1));
+        let mut tally = Tally::default();
+        let mut kept = 0_u64;
+        let mut reader = Reader::nested(parent);
+        while let Some(field) = reader.next_field().map_err(Unreadable::from)? {
+            if field.number != number {
+                continue;
+            }
+            let message = field.nested().map_err(Unreadable::from)?;
+            self.spend()?;
+            if self.policy.record(&Record::new(message, kind, &context))? {
+                kept = kept.saturating_add(1);
+            } else {
+                tally.add(self.drop_entry(&message, 1));
+            }
         }
-        Ok(self.drop_entry(&message, 1))
+        tally.kept = kept;
+        Ok(tally)
     }
 
     #[inline]

@@ -173,11 +173,43 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Malformed`] for anything that decoders do not agree on; the reader is not used again.
-    #[inline]
+    // Always inlined: what is returned through memory costs as much again as reading it.
+    #[inline(always)]
     pub fn next_field(&mut self) -> Result<Option<Field<'a>>, Malformed> {
-        if self.rest.is_empty() {
+        let Some((&tag, rest)) = self.rest.split_first() else {
             return Ok(None);
+        };
+        // Nearly every field: its number under 16, its value in one byte, or its length in two.
+        // Whatever does not fit, errors included, is read from its start by `any_field`.
+        let at = self.position();
+        let number = u32::from(tag >> 3);
+        if tag < 0x80 && number != 0 {
+            let read = match tag & 7 {
+                2 => short_nested(rest, at, self.end),
+                1 => rest.split_at_checked(8).map(|(_, rest)| (Value::Fixed64, rest)),
+                5 => rest.split_at_checked(4).map(|(_, rest)| (Value::Fixed32, rest)),
+                0 => match rest.split_first() {
+                    Some((&byte, rest)) if byte < 0x80 => {
+                        Some((Value::Varint(u64::from(byte)), rest))
+                    }
+                    _ => None,
+                },
+                _ => None,
+            };
+            if let Some((value, rest)) = read {
+                self.rest = rest;
+                return Ok(Some(Field { number, value, at }));
+            }
         }
+        // By value: a reader whose address is taken lives in memory, and not in registers.
+        let (field, rest) = self.clone().any_field()?;
+        self.rest = rest;
+        Ok(Some(field))
+    }
+
+    /// The next field, whatever its shape, and what lies behind it.
+    #[inline(never)]
+    fn any_field(mut self) -> Result<(Field<'a>, &'a [u8]), Malformed> {
         let at = self.position();
         let tag = self.varint()?;
         let number = tag >> 3;
@@ -216,7 +248,7 @@ impl<'a> Reader<'a> {
                 return Err(Malformed { fault: Fault::WireType, at });
             }
         };
-        Ok(Some(Field { number, value, at }))
+        Ok((Field { number, value, at }, self.rest))
     }
 
     #[inline]
@@ -263,6 +295,26 @@ impl<'a> Reader<'a> {
         }
         Err(Malformed { fault: Fault::Varint, at })
     }
+}
+
+/// The length and the content of a field at `start` whose tag is one byte, and what lies behind it;
+/// `None` if its length takes more than two bytes, or reaches past the end.
+#[inline(always)]
+fn short_nested(rest: &[u8], start: usize, end: usize) -> Option<(Value<'_>, &[u8])> {
+    let (&low, rest) = rest.split_first()?;
+    let (length, rest) = if low < 0x80 {
+        (usize::from(low), rest)
+    } else {
+        let (&high, rest) = rest.split_first()?;
+        if high >= 0x80 {
+            return None;
+        }
+        (usize::from(low & 0x7f) | usize::from(high) << 7, rest)
+    };
+    let content_at = end.saturating_sub(rest.len());
+    let (bytes, rest) = rest.split_at_checked(length)?;
+    let length_at = start.saturating_add(1);
+    Some((Value::Nested(Nested { bytes, start, length_at, content_at }), rest))
 }
 
 /// The bytes of `value` as a minimal varint, and how many of them count.

@@ -1,7 +1,7 @@
 //! What the rules ask of one list of attributes.
 
 use sluice_otlp::{
-    attributes::{AnyValue, Attribute, Attributes},
+    attributes::{AnyValue, Attribute, Attributed, Given},
     limits::Unreadable,
 };
 use sluice_senders::Admitted;
@@ -59,8 +59,9 @@ impl<'r> Asked<'r> {
             let on_violation = rule.on_violation;
             Some(Question { rule: index, name: &rule.name, expected, on_violation })
         };
-        let questions = rules.required.iter().enumerate().filter_map(question).collect();
-        Self { questions, found: Vec::new(), watched: Vec::new() }
+        let questions: Vec<_> = rules.required.iter().enumerate().filter_map(question).collect();
+        let found = vec![Found::Nothing; questions.len()];
+        Self { questions, found, watched: Vec::new() }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -75,23 +76,23 @@ impl<'r> Asked<'r> {
 
     /// The first rule that attributes break, and how; watched rules go into [`Self::watched`]
     /// instead.
-    #[inline]
-    pub(crate) fn broken_by(
+    #[inline(always)]
+    pub(crate) fn broken_by<'a>(
         &mut self,
-        mut attributes: Attributes<'_>,
+        attributes: &impl Attributed<'a>,
     ) -> Result<Option<(usize, Reason)>, Unreadable> {
         let Self { questions, found, watched } = self;
-        found.clear();
-        found.resize(questions.len(), Found::Nothing);
+        found.fill(Found::Nothing);
         let wanted = |key: &[u8]| questions.iter().any(|question| question.name.may_be(key));
-        while let Some(attribute) = attributes.next_where(wanted)? {
+        attributes.each_where(wanted, |given| {
             for (question, found) in questions.iter().zip(found.iter_mut()) {
-                let next = question.find_in(&attribute)?;
+                let next = question.find_in(given)?;
                 if next != Found::Nothing {
                     *found = if *found == Found::Nothing { next } else { Found::Several };
                 }
             }
-        }
+            Ok(())
+        })?;
         watched.clear();
         for (question, found) in questions.iter().zip(found.iter()) {
             match question.reason(*found) {
@@ -107,19 +108,32 @@ impl<'r> Asked<'r> {
 }
 
 impl Question<'_> {
-    fn find_in(&self, attribute: &Attribute<'_>) -> Result<Found, Unreadable> {
-        Ok(match self.name.compare(attribute.key()) {
-            Match::None => Found::Nothing,
-            Match::Alias => Found::Alias,
-            Match::Map(rest) if rest.is_in(attribute)? => Found::Alias,
-            Match::Map(_) => Found::Nothing,
-            Match::Exact => match attribute.value()? {
-                value if value.is_empty() => Found::Empty,
-                // The backend writes what is in the map under other names.
-                AnyValue::KeyValues { .. } if self.name.is_flattened() => Found::Nothing,
-                value if self.expected.is_met_by(&value) => Found::Value,
-                _ => Found::Other,
-            },
+    #[inline(always)]
+    fn find_in(&self, given: Given<'_, '_>) -> Result<Found, Unreadable> {
+        match (self.name.compare(given.key()), given) {
+            (Match::None, _) | (Match::Map(_), Given::Text { .. }) => Ok(Found::Nothing),
+            (Match::Alias, _) => Ok(Found::Alias),
+            (Match::Exact, Given::Text { text: [], .. }) => Ok(Found::Empty),
+            (Match::Exact, Given::Text { text, .. }) if self.expected.is_met_by_text(text) => {
+                Ok(Found::Value)
+            }
+            (Match::Exact, Given::Text { .. }) => Ok(Found::Other),
+            (Match::Map(rest), Given::Attribute(attribute)) if rest.is_in(attribute)? => {
+                Ok(Found::Alias)
+            }
+            (Match::Map(_), Given::Attribute(_)) => Ok(Found::Nothing),
+            (Match::Exact, Given::Attribute(attribute)) => self.value_of(attribute),
+        }
+    }
+
+    #[inline(never)]
+    fn value_of(&self, attribute: &Attribute<'_>) -> Result<Found, Unreadable> {
+        Ok(match attribute.value()? {
+            value if value.is_empty() => Found::Empty,
+            // The backend writes what is in the map under other names.
+            AnyValue::KeyValues { .. } if self.name.is_flattened() => Found::Nothing,
+            value if self.expected.is_met_by(&value) => Found::Value,
+            _ => Found::Other,
         })
     }
 

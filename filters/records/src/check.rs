@@ -2,7 +2,7 @@
 
 use sluice_otlp::{
     Signal,
-    attributes::{AnyValue, Attributes},
+    attributes::{AnyValue, Attributed, Attributes},
     edits::Edits,
     limits::{OverLimit, Unreadable},
     policy::{Below, Metric, MetricKind, Policy, Reads, Rewrite},
@@ -40,7 +40,7 @@ pub enum Unfit {
     /// It cannot be read, or is over a limit.
     Unreadable(Unreadable),
     /// It breaks a rule for which whole requests are refused.
-    Refused(Violations),
+    Refused(Box<Violations>),
 }
 
 impl From<Unreadable> for Unfit {
@@ -177,8 +177,8 @@ impl<'r, 'a> Check<'r, 'a> {
 
     /// Holds attributes against the rules of a level. Whether they pass; the watched rules that they
     /// break are left in [`Asked::watched`].
-    #[inline]
-    fn passes(&mut self, attributes: Attributes<'a>, level: Level) -> Result<bool, Unfit> {
+    #[inline(always)]
+    fn passes(&mut self, attributes: &impl Attributed<'a>, level: Level) -> Result<bool, Unfit> {
         if self.asked(level).is_empty() {
             return Ok(true);
         }
@@ -191,6 +191,7 @@ impl<'r, 'a> Check<'r, 'a> {
     }
 
     /// Settles what becomes of records that broke something: whether they pass.
+    #[inline(never)]
     fn settle(
         &mut self,
         broken: Broken,
@@ -212,7 +213,8 @@ impl<'r, 'a> Check<'r, 'a> {
                 self.add(broken, Fate::Refused, 1);
                 let by_rule = std::mem::take(&mut self.violations);
                 let example = self.example.take();
-                Err(Unfit::Refused(Violations { signal: self.signal, by_rule, example }))
+                let violations = Violations { signal: self.signal, by_rule, example };
+                Err(Unfit::Refused(Box::new(violations)))
             }
         }
     }
@@ -298,7 +300,7 @@ impl<'r, 'a> Check<'r, 'a> {
 
     /// What a record has that the backend refuses.
     #[inline]
-    fn unstorable_record(&self, record: &Record<'a>) -> Result<Option<Reason>, Unreadable> {
+    fn unstorable_record(&self, record: &Record<'_, 'a>) -> Result<Option<Reason>, Unreadable> {
         let refuses = self.refuses();
         if refuses.odd_ids && !record.has_valid_ids()? {
             return Ok(Some(Reason::InvalidId));
@@ -333,7 +335,7 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
     ) -> Result<Below, Unfit> {
         self.resource = Some(attributes.clone());
         self.moved.clear();
-        if !self.passes(attributes.clone(), Level::Resource)? {
+        if !self.passes(&attributes, Level::Resource)? {
             return Ok(Below::Drop);
         }
         self.watched_at_resource = self.take_watched(Level::Resource);
@@ -368,7 +370,7 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
     }
 
     fn scope(&mut self, attributes: Attributes<'a>, rewrite: &mut Rewrite) -> Result<Below, Unfit> {
-        if !self.passes(attributes.clone(), Level::Scope)? {
+        if !self.passes(&attributes, Level::Scope)? {
             return Ok(Below::Drop);
         }
         self.watched_at_scope = self.take_watched(Level::Scope);
@@ -405,9 +407,9 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
         }
     }
 
-    #[inline]
-    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unfit> {
-        if !self.at_record.is_empty() && !self.passes(record.attributes(), Level::Record)? {
+    #[inline(always)]
+    fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unfit> {
+        if !self.at_record.is_empty() && !self.passes(record, Level::Record)? {
             return Ok(false);
         }
         if let Some(reason) = self.unstorable_record(record)?

@@ -67,18 +67,22 @@ impl Name {
     /// Compares a key with the name.
     #[inline]
     pub(crate) fn compare(&self, key: &[u8]) -> Match<'_> {
-        if key == self.exact.as_bytes() {
-            return Match::Exact;
-        }
-        if self.spelling == Spelling::Exact {
-            return Match::None;
-        }
         // Most keys part from the name with their first letter.
         match (key.first(), self.folded.first()) {
             (Some(first), Some(expected)) if first.is_ascii_alphanumeric() && first != expected => {
                 Match::None
             }
-            _ => covered(key, &self.folded, Fold::default(), self.spelling),
+            _ => self.compare_whole(key),
+        }
+    }
+
+    fn compare_whole(&self, key: &[u8]) -> Match<'_> {
+        if key == self.exact.as_bytes() {
+            Match::Exact
+        } else if self.spelling == Spelling::Exact {
+            Match::None
+        } else {
+            covered(key, &self.folded, Fold::default(), self.spelling)
         }
     }
 

@@ -92,11 +92,16 @@ impl Expected {
     /// Whether a value that is not empty meets the rule. Only text equals a text: a backend may
     /// well write a number as the same label, but a sender's name is none.
     pub(crate) fn is_met_by(&self, value: &AnyValue<'_>) -> bool {
-        let text: &[u8] = match (self, value) {
-            (Self::NonEmpty, _) => return true,
-            (_, AnyValue::String(text)) => text,
-            _ => return false,
-        };
+        match (self, value) {
+            (Self::NonEmpty, _) => true,
+            (_, AnyValue::String(text)) => self.is_met_by_text(text),
+            _ => false,
+        }
+    }
+
+    /// Whether a text that is not empty meets the rule.
+    #[inline]
+    pub(crate) fn is_met_by_text(&self, text: &[u8]) -> bool {
         match self {
             Self::Nothing => false,
             Self::NonEmpty => true,

@@ -2,10 +2,13 @@
 
 use std::io::Write;
 
-use flate2::{Compression, write::GzEncoder};
+use flate2::{
+    Compression,
+    write::{GzEncoder, ZlibEncoder},
+};
 use serde_json::json;
 use sluice_bench_work::{Outcome, Task};
-use sluice_otlp::Signal;
+use sluice_otlp::{Format, Signal};
 
 use crate::telemetry::{self, REQUIRED};
 
@@ -35,13 +38,46 @@ pub type Groups = [(&'static str, Vec<Row>); 3];
 /// A content encoding under which a bomb is sent: its name, and how bytes are encoded.
 type Encoder = (&'static str, fn(&[u8]) -> std::io::Result<Vec<u8>>);
 
-/// Every encoding that the gate takes.
-const ENCODERS: [Encoder; 1] = [("gzip", gzip)];
+/// Every encoding that the gate takes over HTTP, by its name there.
+const ENCODERS: [Encoder; 6] = [
+    ("deflate", deflate),
+    ("gzip", gzip),
+    ("lz4", lz4),
+    ("snappy", snappy),
+    ("x-snappy-framed", snappy_framed),
+    ("zstd", zstd),
+];
+
+fn deflate(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
 
 fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes)?;
     encoder.finish()
+}
+
+fn lz4(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    encoder.write_all(bytes)?;
+    encoder.finish().map_err(std::io::Error::other)
+}
+
+fn snappy(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    snap::raw::Encoder::new().compress_vec(bytes).map_err(std::io::Error::other)
+}
+
+fn snappy_framed(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+    encoder.write_all(bytes)?;
+    encoder.into_inner().map_err(std::io::Error::other)
+}
+
+fn zstd(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    zstd::encode_all(bytes, 19)
 }
 
 const MIB: usize = 1 << 20;
@@ -79,15 +115,20 @@ fn telemetry_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
     }];
     rows.extend([10, 100, 1_000, 10_000].map(few).map(|records| {
         let name = format!("logs at the resource, {}", counted(records, "record"));
-        let rules = rules(Signal::Logs, json!({"logs": "resource"}));
-        row(name, rules, Outcome::Kept, move || telemetry::logs(records, every))
+        let task = without_scopes(rules(Signal::Logs, json!({"logs": "resource"})));
+        row(name, task, Outcome::Kept, move || telemetry::logs(records, every))
+    }));
+    rows.extend([100, 1_000, 10_000].map(few).map(|records| {
+        let name = format!("the same, scopes read too, {}", counted(records, "record"));
+        let task = rules(Signal::Logs, json!({"logs": "resource"}));
+        row(name, task, Outcome::Kept, move || telemetry::logs(records, every))
     }));
     let n = few(1_000);
     let thirds = Outcome::Dropped(n.div_ceil(3) as u64);
     rows.extend([
         row(
             format!("logs at the record, {}", counted(n, "record")),
-            rules(Signal::Logs, json!({"logs": "record"})),
+            rules(Signal::Logs, of_record()),
             Outcome::Kept,
             move || telemetry::logs(n, every),
         ),
@@ -110,6 +151,12 @@ fn telemetry_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
             move || telemetry::histograms(n, every),
         ),
         row(
+            format!("traces at the resource, ids unread, {}", counted(n, "span")),
+            with_unstorable(rules(Signal::Traces, json!({"traces": "resource"}))),
+            Outcome::Kept,
+            move || telemetry::traces(n, every),
+        ),
+        row(
             format!("traces at the resource, {}", counted(n, "span")),
             rules(Signal::Traces, json!({"traces": "resource"})),
             Outcome::Kept,
@@ -121,8 +168,42 @@ fn telemetry_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
             Outcome::Kept,
             move || telemetry::traces(n, every),
         ),
+        row(
+            format!("logs in JSON at the resource, {}", counted(n, "record")),
+            in_json(rules(Signal::Logs, json!({"logs": "resource"}))),
+            Outcome::Kept,
+            move || telemetry::json_of_logs(&telemetry::logs(n, every)),
+        ),
+        row(
+            format!("metrics in JSON at the data point, {}", counted(n, "gauge point")),
+            in_json(rules(Signal::Metrics, json!({"metrics": "datapoint"}))),
+            Outcome::Kept,
+            move || telemetry::json_of_metrics(&telemetry::gauges(n, every)),
+        ),
     ]);
     rows
+}
+
+fn setting(task: Task, set: impl FnOnce(&mut serde_json::Value, &mut serde_json::Value)) -> Task {
+    let Task::Rules { path, content_type, mut records, mut backends } = task else { return task };
+    set(&mut records, &mut backends);
+    Task::Rules { path, content_type, records, backends }
+}
+
+/// For a Loki that throws the attributes of scopes away, so that none can stand over the resource's.
+fn without_scopes(task: Task) -> Task {
+    setting(task, |_, backends| backends["logs"]["scopeAttributes"] = "dropped".into())
+}
+
+/// With records for which the backend fails the batch let through.
+fn with_unstorable(task: Task) -> Task {
+    setting(task, |records, _| records["unstorable"] = "pass".into())
+}
+
+fn in_json(task: Task) -> Task {
+    let Task::Rules { path, records, backends, .. } = task else { return task };
+    let content_type = Format::Json.content_type().to_owned();
+    Task::Rules { path, content_type, records, backends }
 }
 
 fn large_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
@@ -130,40 +211,51 @@ fn large_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
     // As many as fit 64 MiB.
     let (records, data_points) = (few(395_000), few(665_000));
     let (nested, levels) = (few(1_000), 100);
+    // Not where there is little of it, to see that the rows run.
+    let refused_if_whole = match million {
+        1_000_000.. => Outcome::Refused("too_many_records"),
+        _ => Outcome::Kept,
+    };
     vec![
         row(
             "64 MiB of log records, at the record".into(),
-            gate(Signal::Logs, json!({"logs": "record"}), None, 64 * MIB),
+            gate(Signal::Logs, of_record(), None, 64 * MIB, Some(2 * MIB)),
             Outcome::Kept,
             move || telemetry::logs(records, every),
         ),
         row(
             "64 MiB of gauge points, at the data point".into(),
-            gate(Signal::Metrics, json!({}), None, 64 * MIB),
+            gate(Signal::Metrics, json!({}), None, 64 * MIB, Some(2 * MIB)),
             Outcome::Kept,
             points(data_points),
         ),
         row(
             format!("{}, at the resource", counted(million, "empty log record")),
-            gate(Signal::Logs, json!({}), None, 64 * MIB),
+            gate(Signal::Logs, json!({}), None, 64 * MIB, Some(2 * MIB)),
             Outcome::Kept,
             move || telemetry::tiny_logs(million),
         ),
         row(
             counted(million, "tiny data point"),
-            gate(Signal::Metrics, json!({}), None, 64 * MIB),
+            gate(Signal::Metrics, json!({}), None, 64 * MIB, Some(2 * MIB)),
             Outcome::Kept,
             move || telemetry::tiny_points(million, every),
         ),
         row(
+            "the same, with the default limit on records".into(),
+            gate(Signal::Metrics, json!({}), None, 64 * MIB, None),
+            refused_if_whole,
+            move || telemetry::tiny_points(million, every),
+        ),
+        row(
             "the same, every other dropped".into(),
-            gate(Signal::Metrics, json!({}), None, 64 * MIB),
+            gate(Signal::Metrics, json!({}), None, 64 * MIB, Some(2 * MIB)),
             Outcome::Dropped(million as u64 / 2),
             move || telemetry::tiny_points(million, every_other),
         ),
         row(
             format!("{}, value nested {levels} levels", counted(nested, "data point")),
-            gate(Signal::Metrics, json!({}), None, 64 * MIB),
+            gate(Signal::Metrics, json!({}), None, 64 * MIB, Some(2 * MIB)),
             Outcome::Kept,
             move || telemetry::nested_points(nested, levels),
         ),
@@ -175,7 +267,7 @@ fn bomb(&(encoding, encode): &Encoder, few: &dyn Fn(usize) -> usize) -> Row {
     let limit = few(64 * MIB);
     row(
         format!("{encoding} of zeros, over the limit"),
-        gate(Signal::Logs, json!({}), Some(encoding), limit),
+        gate(Signal::Logs, json!({}), Some(encoding), limit, None),
         Outcome::Refused("decoded_too_large"),
         move || encode(&vec![0; limit + MIB]).expect("a Vec takes every byte"),
     )
@@ -196,15 +288,21 @@ fn points(points: usize) -> Box<dyn Fn() -> Vec<u8>> {
 
 /// The rules alone; `levels` are the levels at which they look, as in `records.require`.
 fn rules(signal: Signal, levels: serde_json::Value) -> Task {
-    Task::Rules { path: signal.http_path().into(), records: section(levels) }
+    Task::Rules {
+        path: signal.http_path().into(),
+        content_type: Format::Protobuf.content_type().to_owned(),
+        records: section(levels),
+        backends: backends(),
+    }
 }
 
-/// The whole gate over HTTP, with a limit on the decoded body.
+/// The whole gate over HTTP, with a limit on the decoded body and, if not the default, on records.
 fn gate(
     signal: Signal,
     levels: serde_json::Value,
     encoding: Option<&str>,
     decoded_bytes: usize,
+    records: Option<usize>,
 ) -> Task {
     let mut headers = vec![
         (":method".into(), "POST".into()),
@@ -212,22 +310,38 @@ fn gate(
         ("content-type".into(), "application/x-protobuf".into()),
     ];
     headers.extend(encoding.map(|encoding| ("content-encoding".into(), encoding.into())));
+    let mut limits = json!({"bodyBytes": 64 * MIB, "decodedBytes": decoded_bytes});
+    if let Some(records) = records {
+        limits["records"] = records.into();
+    }
     let configuration = json!({
         "records": section(levels),
-        "backends": {
-            "logs": {"kind": "loki", "cluster": "loki"},
-            "metrics": {"kind": "mimir", "cluster": "mimir"},
-            "traces": {"kind": "tempo", "cluster": "tempo"},
-        },
-        "limits": {"bodyBytes": 64 * MIB, "decodedBytes": decoded_bytes},
+        "backends": backends(),
+        "limits": limits,
         "holdHeaders": true,
     });
     Task::Gate { configuration, headers }
 }
 
+/// Logs at the record: an attribute that the resource does not have, as it would stand over the
+/// record's.
+fn of_record() -> serde_json::Value {
+    json!({"attribute": "url.path", "logs": "record"})
+}
+
+fn backends() -> serde_json::Value {
+    json!({
+        "logs": {"kind": "loki", "cluster": "loki"},
+        "metrics": {"kind": "mimir", "cluster": "mimir"},
+        "traces": {"kind": "tempo", "cluster": "tempo"},
+    })
+}
+
 fn section(levels: serde_json::Value) -> serde_json::Value {
     let mut require = levels;
-    require["attribute"] = REQUIRED.into();
+    if require["attribute"].is_null() {
+        require["attribute"] = REQUIRED.into();
+    }
     json!({"require": [require]})
 }
 

@@ -243,3 +243,19 @@ fn int(key: &str, value: i64) -> KeyValue {
 fn string(value: &str) -> AnyValue {
     AnyValue { value: Some(OneofValue::StringValue(value.into())) }
 }
+
+/// An export of logs, as OTLP/JSON has it.
+#[must_use]
+pub fn json_of_logs(protobuf: &[u8]) -> Vec<u8> {
+    json(&ExportLogsServiceRequest::decode(protobuf).expect("it has just been encoded"))
+}
+
+/// An export of metrics, as OTLP/JSON has it.
+#[must_use]
+pub fn json_of_metrics(protobuf: &[u8]) -> Vec<u8> {
+    json(&ExportMetricsServiceRequest::decode(protobuf).expect("it has just been encoded"))
+}
+
+fn json(request: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(request).expect("a request has no map with odd keys")
+}

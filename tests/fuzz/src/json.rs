@@ -165,7 +165,7 @@ impl<'a> Policy<'a> for Named {
     fn scope(&mut self, attributes: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
         self.below(Level::Scope, attributes)
     }
-    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+    fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
         let valid = record.has_valid_ids()?;
         Ok(is_named(record.attributes())? && (valid || record.scale()?.is_none()))
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     attributes::{AnyValue, Attributes, Context},
-    limits::{OverLimit, Unreadable},
+    limits::Unreadable,
     wire::{Fault, Malformed},
 };
 
@@ -56,8 +56,7 @@ impl<'a> Pairs<'a> {
         }
         let mut elements = self.text.elements_from(self.at);
         while let Some(at) = elements.begin() {
-            let limit = context.limits().attributes;
-            *left = left.checked_sub(1).ok_or(OverLimit::Attributes { limit })?;
+            context.spend(left)?;
             let (pair, end) = KeyValue::read(&self.text, at, context)?;
             elements.go_on(end);
             if wanted(&pair.key) {

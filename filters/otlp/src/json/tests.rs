@@ -53,7 +53,7 @@ impl<'a> Policy<'a> for ReadAll {
     fn metric(&mut self, _: Metric) -> Result<bool, Unreadable> {
         Ok(true)
     }
-    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+    fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
         read(record.attributes())?;
         record.has_valid_ids()?;
         record.scale().map(|_| true)

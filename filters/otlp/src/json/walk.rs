@@ -237,7 +237,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         self.require_object(record)?;
         let context = Context::new(self.limits, self.strings.clone());
         let text = RecordText::new(self.text.clone(), record);
-        if self.policy.record(&Record::json(text, kind, context))? {
+        if self.policy.record(&Record::json(text, kind, &context))? {
             return Ok(Tally::untouched(1));
         }
         self.policy.dropped(1);

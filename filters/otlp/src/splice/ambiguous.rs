@@ -41,7 +41,7 @@ impl<'a> Policy<'a> for ReadAll {
     fn scope(&mut self, attributes: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
         read(attributes).map(|()| Below::Look)
     }
-    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+    fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
         read(record.attributes()).map(|()| true)
     }
     fn dropped(&mut self, _: u64) {}
@@ -132,7 +132,7 @@ fn a_list_of_unknown_fields_alone_is_empty() {
         fn scope(&mut self, _: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
             Ok(Below::Keep)
         }
-        fn record(&mut self, _: &Record<'a>) -> Result<bool, Unreadable> {
+        fn record(&mut self, _: &Record<'_, 'a>) -> Result<bool, Unreadable> {
             Ok(true)
         }
         fn dropped(&mut self, _: u64) {}
@@ -197,7 +197,7 @@ fn a_resource_behind_its_scopes_is_found() {
         fn scope(&mut self, _: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
             Ok(Below::Keep)
         }
-        fn record(&mut self, _: &Record<'a>) -> Result<bool, Unreadable> {
+        fn record(&mut self, _: &Record<'_, 'a>) -> Result<bool, Unreadable> {
             Ok(true)
         }
         fn dropped(&mut self, _: u64) {}

@@ -75,7 +75,7 @@ impl<'a> Policy<'a> for Required {
     fn scope(&mut self, attributes: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
         self.below(Level::Scope, attributes)
     }
-    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+    fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
         has_it(record.attributes())
     }
     fn dropped(&mut self, records: u64) {

@@ -2,7 +2,7 @@
 
 use super::INT32;
 use crate::{
-    attributes::{Attributes, Context},
+    attributes::{Attributed, Attributes, Context, Given, each_where},
     json::RecordText,
     limits::Unreadable,
     policy::MetricKind,
@@ -11,10 +11,10 @@ use crate::{
 
 /// A log record, span, profile or data point.
 #[derive(Clone, Debug)]
-pub struct Record<'a> {
+pub struct Record<'r, 'a> {
     written: Written<'a>,
     kind: Kind,
-    context: Context<'a>,
+    context: &'r Context<'a>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,14 +49,14 @@ impl Kind {
 const TRACE_ID_BYTES: usize = 16;
 const SPAN_ID_BYTES: usize = 8;
 
-impl<'a> Record<'a> {
+impl<'r, 'a> Record<'r, 'a> {
     #[inline]
-    pub(super) const fn new(message: Nested<'a>, kind: Kind, context: Context<'a>) -> Self {
+    pub(super) const fn new(message: Nested<'a>, kind: Kind, context: &'r Context<'a>) -> Self {
         Self { written: Written::Protobuf(message), kind, context }
     }
 
     #[inline]
-    pub(crate) const fn json(text: RecordText<'a>, kind: Kind, context: Context<'a>) -> Self {
+    pub(crate) const fn json(text: RecordText<'a>, kind: Kind, context: &'r Context<'a>) -> Self {
         Self { written: Written::Json(text), kind, context }
     }
 
@@ -136,6 +136,23 @@ impl<'a> Record<'a> {
             }
         }
         Ok(Some(scale))
+    }
+}
+
+impl<'a> Attributed<'a> for Record<'_, 'a> {
+    #[inline(always)]
+    fn each_where(
+        &self,
+        wanted: impl Fn(&[u8]) -> bool,
+        show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
+    ) -> Result<(), Unreadable> {
+        match &self.written {
+            Written::Json(_) => self.attributes().each_where(wanted, show),
+            Written::Protobuf(message) => {
+                let owner = Reader::nested(message);
+                each_where(owner, self.kind.attributes(), self.context, wanted, show)
+            }
+        }
     }
 }
 

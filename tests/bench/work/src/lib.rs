@@ -5,8 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sluice_gate::{BodyStep, Certificates, Count, Gate, HeadStep, Headers, RequestHead};
-use sluice_otlp::Signal;
-use sluice_records::{RecordsConfig, RuleSet, Spelling, Verdict};
+use sluice_otlp::{Format, Signal, limits::ReadLimits, splice::Request};
+use sluice_records::{RecordsConfig, RuleSet, Unfit, Verdict};
+use sluice_route::BackendsConfig;
 use sluice_senders::PeerEvidence;
 use thiserror::Error;
 
@@ -19,8 +20,12 @@ pub enum Task {
     Rules {
         /// The path of the message's signal under OTLP/HTTP.
         path: String,
+        /// The message's content type.
+        content_type: String,
         /// The section `records` of the gate's configuration.
         records: serde_json::Value,
+        /// The section `backends`.
+        backends: serde_json::Value,
     },
     /// The whole gate on a copy of a body, as the module has it from Envoy: decoded, checked, cut.
     Gate {
@@ -41,6 +46,8 @@ pub enum Work {
     Rules {
         /// The message's signal.
         signal: Signal,
+        /// How it is written.
+        format: Format,
         /// The compiled rules.
         rules: RuleSet,
     },
@@ -62,6 +69,9 @@ pub enum TaskError {
     /// It is not a task, or its section `records` is none.
     #[error("the task cannot be read: {0}")]
     Json(#[from] serde_json::Error),
+    /// There is no such content type.
+    #[error("{0:?} is not a content type of OTLP/HTTP")]
+    ContentType(String),
     /// There is no such path.
     #[error("{0:?} is not a path of OTLP/HTTP: take one of `Signal::http_path`")]
     Path(String),
@@ -102,13 +112,17 @@ impl Task {
     pub fn prepare(self) -> Result<Work, TaskError> {
         match self {
             Self::Read => Ok(Work::Read),
-            Self::Rules { path, records } => {
+            Self::Rules { path, content_type, records, backends } => {
                 let signal = Signal::from_http_path(path.as_bytes());
                 let signal = signal.ok_or(TaskError::Path(path))?;
+                let format = Format::from_content_type(content_type.as_bytes());
+                let format = format.ok_or(TaskError::ContentType(content_type))?;
                 let section: RecordsConfig = serde_json::from_value(records)?;
-                // As for Loki and Mimir, which is more to compare than Tempo's way.
-                let rules = section.compile("records", false, |_| Spelling::Folded);
-                Ok(Work::Rules { signal, rules: rules.map_err(|e| refused(&e))? })
+                let backends: BackendsConfig = serde_json::from_value(backends)?;
+                let routes = backends.compile("backends").map_err(|e| refused(&e))?;
+                let backend = |signal| routes.pick(signal).map(|backend| backend.traits().clone());
+                let rules = section.compile("records", false, backend);
+                Ok(Work::Rules { signal, format, rules: rules.map_err(|e| refused(&e))? })
             }
             Self::Gate { configuration, headers } => {
                 let gate = Gate::from_json(&serde_json::to_vec(&configuration)?);
@@ -131,19 +145,33 @@ impl Work {
     pub fn run(&self, request: &[u8]) -> Outcome {
         match self {
             Self::Read => Outcome::Read(sum(request)),
-            Self::Rules { signal, rules } => match rules.check(request, 0, *signal, None) {
-                Ok(checked) => match checked.verdict() {
-                    Verdict::AllKept => Outcome::Kept,
-                    Verdict::Nothing => Outcome::Nothing,
-                    Verdict::SomeDropped(violations) => Outcome::Dropped(violations.records()),
-                    Verdict::AllDropped(_) => Outcome::Refused("all_dropped"),
-                },
-                Err(_) => Outcome::Refused("malformed"),
-            },
+            Self::Rules { signal, format, rules } => {
+                let request = Request {
+                    message: request,
+                    at: 0,
+                    signal: *signal,
+                    format: *format,
+                    limits: LIMITS,
+                };
+                match rules.check(&request, None) {
+                    Ok(checked) => match checked.verdict() {
+                        Verdict::Kept(None) => Outcome::Kept,
+                        Verdict::Nothing(_) => Outcome::Nothing,
+                        Verdict::Kept(Some(violations)) => Outcome::Dropped(violations.dropped()),
+                        Verdict::AllDropped(_) => Outcome::Refused("all_dropped"),
+                    },
+                    Err(Unfit::Refused(_)) => Outcome::Refused("violation"),
+                    Err(Unfit::Unreadable(_)) => Outcome::Refused("malformed"),
+                }
+            }
             Self::Gate { gate, headers } => through_gate(gate, headers, request),
         }
     }
 }
+
+/// Limits that no row under the rules alone reaches.
+const LIMITS: ReadLimits =
+    ReadLimits { attributes: 1024, bytes: 64 << 20, depth: 100, records: 1 << 20 };
 
 /// The sum of the request's bytes, eight at a time: bound by the memory that they come from.
 fn sum(request: &[u8]) -> u64 {
@@ -173,14 +201,16 @@ fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> O
 fn dropped(counts: &[Count]) -> u64 {
     let of = |count: &Count| match count {
         Count::RecordsDropped { records, .. } => *records,
-        Count::Request { .. } => 0,
+        Count::Request { .. } | Count::RecordsWouldDrop { .. } => 0,
     };
     counts.iter().map(of).fold(0, u64::saturating_add)
 }
 
 fn refusal(count: &Count) -> Option<Outcome> {
     match count {
-        Count::Request { outcome: "nothing", .. } | Count::RecordsDropped { .. } => None,
+        Count::Request { outcome: "nothing", .. }
+        | Count::RecordsDropped { .. }
+        | Count::RecordsWouldDrop { .. } => None,
         Count::Request { outcome, .. } => Some(Outcome::Refused(outcome)),
     }
 }

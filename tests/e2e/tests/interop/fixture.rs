@@ -96,7 +96,7 @@ impl Setup {
                 "metrics": {
                     "kind": "mimir",
                     "cluster": "mimir",
-                    "takesDelta": self.required == Required::ServiceName,
+                    "takesDelta": matches!(self.required, Required::ServiceName),
                 },
                 "traces": {"kind": "tempo", "cluster": "tempo"},
             },

@@ -132,7 +132,7 @@ impl<'a> Policy<'a> for Thrown {
         writeln!(self.seen, "{metric:?}").unwrap();
         Ok(self.dice.below(4) > 0)
     }
-    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+    fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
         writeln!(self.seen, "record {} {:?}", record.has_valid_ids()?, record.scale()?).unwrap();
         self.see(record.attributes(), None)?;
         Ok(self.dice.below(3) > 0)

@@ -71,7 +71,7 @@ impl<'a> Policy<'a> for Marked {
         self.log.push(format!("{metric:?}"));
         Ok(!self.drops_metrics)
     }
-    fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+    fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
         Ok(record.attributes().next_where(|key| key == b"-")?.is_none())
     }
     fn dropped(&mut self, records: u64) {
@@ -337,7 +337,7 @@ fn long_maps_are_read_to_their_last_level() {
         fn scope(&mut self, _: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
             Ok(Below::Look)
         }
-        fn record(&mut self, record: &Record<'a>) -> Result<bool, Unreadable> {
+        fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
             levels(record.attributes(), &mut self.0).map(|()| true)
         }
         fn dropped(&mut self, _: u64) {}
