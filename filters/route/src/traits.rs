@@ -94,7 +94,11 @@ impl BackendConfig {
                 },
                 ..defaults
             },
-            Kind::Pyroscope => BackendTraits { spelling: Spelling::Folded, ..defaults },
+            Kind::Pyroscope => BackendTraits {
+                spelling: Spelling::Folded,
+                precedence: Precedence::Scope,
+                ..defaults
+            },
             Kind::Tempo => BackendTraits {
                 refuses: Refuses { odd_ids: true, ..Refuses::default() },
                 ..defaults
