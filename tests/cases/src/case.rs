@@ -10,9 +10,9 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_yaml_ng::with::singleton_map_recursive;
-use sluice_otlp::Signal;
+use sluice_otlp::{Format, Signal};
 
-use crate::telemetry::Entry;
+use crate::telemetry::{Entry, Export};
 
 /// One case.
 #[derive(Clone, Debug, Deserialize)]
@@ -82,16 +82,29 @@ pub enum Protocol {
     Grpc,
     /// OTLP/HTTP with protobuf.
     Http,
+    /// OTLP/HTTP with JSON.
+    Json,
+}
+
+impl Protocol {
+    /// How its messages are written.
+    #[must_use]
+    pub const fn format(self) -> Format {
+        match self {
+            Self::Grpc | Self::Http => Format::Protobuf,
+            Self::Json => Format::Json,
+        }
+    }
 }
 
 /// A request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Sent once in each of these; in both if left out.
-    #[serde(default = "both")]
-    pub protocols: Vec<Protocol>,
-    /// What it carries: `logs`, `metrics` or `traces`.
+    /// Sent once in each of these. If left out: in all of them where the body is `entries`, and in
+    /// `grpc` and `http` where it is bytes.
+    pub protocols: Option<Vec<Protocol>>,
+    /// What it carries: `logs`, `metrics`, `profiles` or `traces`.
     #[serde(default)]
     pub signal: SignalName,
     /// In place of `POST`.
@@ -109,6 +122,9 @@ pub struct Request {
     pub encoding: Option<String>,
     /// How the body is compressed whatever `encoding` says, by a name of `content-encoding`.
     pub encoded: Option<String>,
+    /// The texts of the dictionary of `profiles`, to which keys and values refer by number.
+    #[serde(default)]
+    pub strings: Vec<String>,
     /// The body, before it is compressed and framed.
     pub body: Body,
     /// What is wrong with the gRPC frame.
@@ -119,8 +135,24 @@ pub struct Request {
     pub trailers: Vec<(String, Bytes)>,
 }
 
-fn both() -> Vec<Protocol> {
-    vec![Protocol::Grpc, Protocol::Http]
+impl Request {
+    /// The protocols in which it is sent.
+    #[must_use]
+    pub fn protocols(&self) -> &[Protocol] {
+        const ALL: [Protocol; 3] = [Protocol::Grpc, Protocol::Http, Protocol::Json];
+        const IN_PROTOBUF: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
+        match (&self.protocols, &self.body) {
+            (Some(protocols), _) => protocols,
+            (None, Body::Entries(_)) => &ALL,
+            (None, Body::Raw(_) | Body::Zeros(_)) => &IN_PROTOBUF,
+        }
+    }
+
+    /// An export request with its dictionary and these entries.
+    #[must_use]
+    pub fn export<'a>(&'a self, entries: &'a [Entry]) -> Export<'a> {
+        Export { signal: self.signal.into(), entries, strings: &self.strings }
+    }
 }
 
 /// Tells a key that is there with `~` from one that is not there.
@@ -286,7 +318,7 @@ pub struct Forwarded {
 pub enum ForwardedBody {
     /// What was sent, byte for byte, but for a gRPC frame.
     Same,
-    /// An export of these, decoded.
+    /// An export of these in the format of the request, decoded.
     Entries(Vec<Entry>),
 }
 

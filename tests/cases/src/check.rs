@@ -20,7 +20,7 @@ pub fn differences(case: &Case, request: &WireRequest, outcome: &Outcome) -> Vec
         (None, Some(_)) => found.push("the backend got a request".to_owned()),
         (Some(_), None) => found.push("the backend got nothing".to_owned()),
         (Some(expected), Some(got)) => {
-            if let Err(error) = forwarded(expected, got, request, &mut found) {
+            if let Err(error) = forwarded(case, expected, got, request, &mut found) {
                 found.push(format!("what the backend got cannot be read: {error:#}"));
             }
         }
@@ -35,7 +35,7 @@ fn reply(case: &Case, request: &WireRequest, outcome: &Outcome, found: &mut Vec<
     let (expected, got) = (&case.expect.reply, &outcome.reply);
     let status = match request.protocol {
         Protocol::Grpc => expected.grpc,
-        Protocol::Http => expected.http.into(),
+        Protocol::Http | Protocol::Json => expected.http.into(),
     };
     if status != got.status {
         found.push(format!("status {}, not {status}: {:?}", got.status, got.message));
@@ -57,6 +57,7 @@ fn reply(case: &Case, request: &WireRequest, outcome: &Outcome, found: &mut Vec<
 }
 
 fn forwarded(
+    case: &Case,
     expected: &Forwarded,
     got: &outcome::Forwarded,
     request: &WireRequest,
@@ -90,9 +91,10 @@ fn forwarded(
             let encoding = EncodingHeader::Content.read(encoding.as_bytes());
             let encoding = encoding.context("an unknown content encoding")?;
             let message = decode(encoding, &got.body, 1 << 30)?;
-            let signal = request.signal;
-            let expected = telemetry::describe(signal, &telemetry::encode(signal, entries)?)?;
-            let got = telemetry::describe(signal, &message)?;
+            let format = request.protocol.format();
+            let describe = |message: &[u8]| telemetry::describe(request.signal, format, message);
+            let expected = describe(&case.request.export(entries).encode(format)?)?;
+            let got = describe(&message)?;
             if got != expected {
                 found.push(format!("the backend got {got}\nnot {expected}"));
             }

@@ -129,7 +129,7 @@ impl Run<'_> {
         let body = reply.body.as_deref().unwrap_or_default();
         match self.request.protocol {
             Protocol::Grpc => Reply::from_grpc(body, &reply.headers),
-            Protocol::Http => Reply::from_http(reply.status, &reply.headers, body),
+            Protocol::Http | Protocol::Json => Reply::from_http(reply.status, &reply.headers, body),
         }
     }
 
@@ -160,7 +160,7 @@ impl Run<'_> {
     fn read(&self, headers: &HeaderList, body: &[u8], trailers: &HeaderList) -> Result<Reply> {
         match self.request.protocol {
             Protocol::Grpc => Reply::from_grpc(body, trailers),
-            Protocol::Http => {
+            Protocol::Http | Protocol::Json => {
                 let status = crate::outcome::text(headers, ":status").unwrap_or_default();
                 Reply::from_http(status.parse()?, headers, body)
             }

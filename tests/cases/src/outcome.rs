@@ -54,7 +54,12 @@ impl Reply {
         let retry_after = text(headers, "retry-after").and_then(|value| value.parse().ok());
         let mut reply = Self { status: status.into(), retry_after, ..Self::default() };
         match (status, content_type.as_deref()) {
-            (200, Some("application/x-protobuf")) => reply.success(body)?,
+            (200, Some("application/x-protobuf")) => {
+                reply.success(ExportResponse::decode(body)?);
+            }
+            (200, Some("application/json")) => {
+                reply.success(ExportResponse::from_json(body).context("the body is no response")?);
+            }
             (400.., Some("application/x-protobuf")) => {
                 reply.message = Status::decode(body).context("the body is no Status")?.message;
             }
@@ -86,20 +91,18 @@ impl Reply {
             reply.retry_after = details.retry_delay();
         }
         if reply.status == 0 {
-            reply.success(grpc::read(body)?.message)?;
+            reply.success(ExportResponse::decode(grpc::read(body)?.message)?);
         } else {
             anyhow::ensure!(body.is_empty(), "an error came with a message");
         }
         Ok(reply)
     }
 
-    fn success(&mut self, message: &[u8]) -> Result<()> {
-        let response = ExportResponse::decode(message)?;
+    fn success(&mut self, response: ExportResponse) {
         if let Some(partial) = response.partial_success {
             self.rejected = Some(partial.rejected);
             self.message = partial.error_message;
         }
-        Ok(())
     }
 }
 

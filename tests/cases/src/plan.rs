@@ -41,7 +41,7 @@ pub fn all() -> Result<Vec<Plan>> {
     let folder = folder();
     let mut plans = Vec::new();
     for case in case::load(&folder)? {
-        for protocol in &case.request.protocols {
+        for protocol in case.request.protocols() {
             for hold in case.hold.iter().copied() {
                 let mut configuration = case::configuration(&folder, &case)?;
                 configuration["holdHeaders"] = Value::Bool(hold);
@@ -49,7 +49,7 @@ pub fn all() -> Result<Vec<Plan>> {
                     configuration,
                     hold,
                     request: wire::request(&case, *protocol)?,
-                    reply: wire::reply(&case)?,
+                    reply: wire::reply(&case, *protocol)?,
                     case: case.clone(),
                 });
             }

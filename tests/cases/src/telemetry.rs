@@ -18,12 +18,13 @@ use opentelemetry_proto::tonic::{
     },
     profiles::v1development::{Profile, ProfilesDictionary, ResourceProfiles, ScopeProfiles},
     resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span},
+    trace::v1::{ResourceSpans, ScopeSpans, Span as OtlpSpan, span::Link as OtlpLink},
 };
 use prost::Message;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use serde_yaml_ng::Value as Yaml;
-use sluice_otlp::Signal;
+use sluice_otlp::{Format, Signal};
 
 use crate::case::Bytes;
 
@@ -35,20 +36,34 @@ pub struct Entry {
     resource: Option<Attributes>,
     /// The scope's attributes; no scope if left out.
     scope: Option<Attributes>,
-    /// Log records or spans.
+    /// Log records, spans with ids of no interest, or profiles.
     #[serde(default)]
     records: Records,
     /// Metrics.
     #[serde(default)]
     metrics: Vec<Metric>,
+    /// Spans that say their ids.
+    #[serde(default)]
+    spans: Vec<Span>,
 }
 
-/// Attributes, as a map or, where a key occurs twice, as pairs.
+/// Attributes, as a map or, where a key occurs twice or is a reference, as pairs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Attributes {
     Map(serde_yaml_ng::Mapping),
-    Pairs(Vec<(String, Yaml)>),
+    Pairs(Vec<(Key, Yaml)>),
+}
+
+/// The key of an attribute: a text, or `{$strindex: n}` for a reference into the dictionary.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Key {
+    Text(String),
+    Reference {
+        #[serde(rename = "$strindex")]
+        strindex: i32,
+    },
 }
 
 /// Records: so many without attributes, or the attributes of each.
@@ -73,8 +88,57 @@ struct Metric {
     kind: Option<MetricKind>,
     #[serde(default)]
     temporality: Temporality,
+    /// Of every data point of an exponential histogram.
+    #[serde(default)]
+    scale: i32,
     #[serde(default)]
     points: Records,
+}
+
+/// A span. An id that is left out is a good one; `""` is none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Span {
+    trace_id: Hex,
+    span_id: Hex,
+    parent_span_id: Hex,
+    links: Vec<Link>,
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        let (trace_id, span_id) = (Hex::of([1; 16]), Hex::of([2; 8]));
+        Self { trace_id, span_id, parent_span_id: Hex::default(), links: Vec::new() }
+    }
+}
+
+/// A span's link, its ids as in [`Span`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Link {
+    trace_id: Hex,
+    span_id: Hex,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { trace_id: Hex::of([3; 16]), span_id: Hex::of([4; 8]) }
+    }
+}
+
+/// An id, in hex.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+struct Hex(String);
+
+impl Hex {
+    fn of(bytes: impl IntoIterator<Item = u8>) -> Self {
+        Self(bytes.into_iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>> {
+        Bytes::Hex { hex: self.0.clone() }.bytes()
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -97,43 +161,91 @@ enum Temporality {
     Cumulative,
 }
 
-/// An export request of these entries, in protobuf.
-///
-/// # Errors
-/// If a value has no counterpart in OTLP.
-pub fn encode(signal: Signal, entries: &[Entry]) -> Result<Vec<u8>> {
-    Ok(match signal {
-        Signal::Logs => {
-            let resource_logs = entries.iter().map(Entry::logs).collect::<Result<_>>()?;
-            ExportLogsServiceRequest { resource_logs }.encode_to_vec()
+/// What an export carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Export<'a> {
+    /// What its records are.
+    pub signal: Signal,
+    /// Its resources.
+    pub entries: &'a [Entry],
+    /// The texts of its dictionary, which profiles alone have.
+    pub strings: &'a [String],
+}
+
+impl Export<'_> {
+    /// The export request.
+    ///
+    /// # Errors
+    /// If a value has no counterpart in OTLP.
+    pub fn encode(&self, format: Format) -> Result<Vec<u8>> {
+        let each = self.entries.iter();
+        match self.signal {
+            Signal::Logs => {
+                let resource_logs = each.map(Entry::logs).collect::<Result<_>>()?;
+                write(&ExportLogsServiceRequest { resource_logs }, format)
+            }
+            Signal::Metrics => {
+                let resource_metrics = each.map(Entry::metrics).collect::<Result<_>>()?;
+                write(&ExportMetricsServiceRequest { resource_metrics }, format)
+            }
+            Signal::Profiles => {
+                let resource_profiles = each.map(Entry::profiles).collect::<Result<_>>()?;
+                let string_table = self.strings.to_vec();
+                let dictionary = Some(ProfilesDictionary { string_table, ..Default::default() });
+                write(&ExportProfilesServiceRequest { resource_profiles, dictionary }, format)
+            }
+            Signal::Traces => {
+                let resource_spans = each.map(Entry::spans).collect::<Result<_>>()?;
+                write(&ExportTraceServiceRequest { resource_spans }, format)
+            }
         }
-        Signal::Metrics => {
-            let resource_metrics = entries.iter().map(Entry::metrics).collect::<Result<_>>()?;
-            ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
-        }
-        Signal::Profiles => {
-            let resource_profiles = entries.iter().map(Entry::profiles).collect::<Result<_>>()?;
-            let dictionary = Some(ProfilesDictionary::default());
-            ExportProfilesServiceRequest { resource_profiles, dictionary }.encode_to_vec()
-        }
-        Signal::Traces => {
-            let resource_spans = entries.iter().map(Entry::spans).collect::<Result<_>>()?;
-            ExportTraceServiceRequest { resource_spans }.encode_to_vec()
-        }
+    }
+}
+
+fn write(request: &(impl Message + Serialize), format: Format) -> Result<Vec<u8>> {
+    Ok(match format {
+        Format::Json => serde_json::to_vec(request)?,
+        Format::Protobuf => request.encode_to_vec(),
     })
 }
 
-/// A request as a text that can be compared and read.
+/// A request as a text that can be compared and read: two that a backend reads alike have the same.
 ///
 /// # Errors
 /// If it is not an export request.
-pub fn describe(signal: Signal, message: &[u8]) -> Result<String> {
-    Ok(match signal {
-        Signal::Logs => format!("{:#?}", ExportLogsServiceRequest::decode(message)?),
-        Signal::Metrics => format!("{:#?}", ExportMetricsServiceRequest::decode(message)?),
-        Signal::Profiles => format!("{:#?}", ExportProfilesServiceRequest::decode(message)?),
-        Signal::Traces => format!("{:#?}", ExportTraceServiceRequest::decode(message)?),
+pub fn describe(signal: Signal, format: Format, message: &[u8]) -> Result<String> {
+    Ok(match (format, signal) {
+        (Format::Json, _) => {
+            let mut json = serde_json::from_slice(message)?;
+            forget_defaults(&mut json);
+            format!("{json:#}")
+        }
+        (_, Signal::Logs) => format!("{:#?}", ExportLogsServiceRequest::decode(message)?),
+        (_, Signal::Metrics) => format!("{:#?}", ExportMetricsServiceRequest::decode(message)?),
+        (_, Signal::Profiles) => format!("{:#?}", ExportProfilesServiceRequest::decode(message)?),
+        (_, Signal::Traces) => format!("{:#?}", ExportTraceServiceRequest::decode(message)?),
     })
+}
+
+/// Takes out of JSON what protobuf does not write: fields with their default value, but for the
+/// members of an `AnyValue`, of which an empty one is set.
+fn forget_defaults(json: &mut Json) {
+    match json {
+        Json::Array(list) => list.iter_mut().for_each(forget_defaults),
+        Json::Object(fields) => {
+            fields.values_mut().for_each(forget_defaults);
+            fields.retain(|name, value| match value {
+                Json::Null => false,
+                _ if name.ends_with("Value") => true,
+                Json::Array(list) => !list.is_empty(),
+                Json::Bool(value) => *value,
+                Json::Number(number) => number.as_f64() != Some(0.0),
+                Json::Object(_) => true,
+                Json::String(text) => !matches!(text.as_str(), "" | "0"),
+            });
+        }
+        Json::Bool(_) | Json::Null | Json::Number(_) | Json::String(_) => {}
+    }
 }
 
 impl Entry {
@@ -173,17 +285,14 @@ impl Entry {
     }
 
     fn spans(&self) -> Result<ResourceSpans> {
-        let spans = self
-            .records
-            .otlp()?
-            .into_iter()
-            .map(|attributes| Span {
-                trace_id: vec![1; 16],
-                span_id: vec![2; 8],
-                attributes,
-                ..Span::default()
-            })
-            .collect();
+        let attributes = self.records.otlp()?.into_iter();
+        let good = Span::default();
+        let mut spans = attributes
+            .map(|attributes| Ok(OtlpSpan { attributes, ..good.otlp()? }))
+            .collect::<Result<Vec<_>>>()?;
+        for span in &self.spans {
+            spans.push(span.otlp()?);
+        }
         let scope_spans = ScopeSpans { scope: self.scope()?, spans, ..Default::default() };
         Ok(ResourceSpans {
             resource: self.resource()?,
@@ -203,14 +312,37 @@ impl Entry {
     }
 }
 
+impl Span {
+    fn otlp(&self) -> Result<OtlpSpan> {
+        Ok(OtlpSpan {
+            trace_id: self.trace_id.bytes()?,
+            span_id: self.span_id.bytes()?,
+            parent_span_id: self.parent_span_id.bytes()?,
+            links: self.links.iter().map(Link::otlp).collect::<Result<_>>()?,
+            ..OtlpSpan::default()
+        })
+    }
+}
+
+impl Link {
+    fn otlp(&self) -> Result<OtlpLink> {
+        let (trace_id, span_id) = (self.trace_id.bytes()?, self.span_id.bytes()?);
+        Ok(OtlpLink { trace_id, span_id, ..OtlpLink::default() })
+    }
+}
+
 impl Metric {
     fn otlp(&self) -> Result<OtlpMetric> {
         macro_rules! points {
-            ($point:ident) => {
+            ($point:ident $(, $field:ident)?) => {
                 self.points
                     .otlp()?
                     .into_iter()
-                    .map(|attributes| $point { attributes, ..$point::default() })
+                    .map(|attributes| $point {
+                        attributes,
+                        $($field: self.$field,)?
+                        ..$point::default()
+                    })
                     .collect()
             };
         }
@@ -219,7 +351,7 @@ impl Metric {
             Ok(match kind {
                 MetricKind::ExponentialHistogram => {
                     Data::ExponentialHistogram(ExponentialHistogram {
-                        data_points: points!(ExponentialHistogramDataPoint),
+                        data_points: points!(ExponentialHistogramDataPoint, scale),
                         aggregation_temporality,
                     })
                 }
@@ -258,8 +390,17 @@ impl Attributes {
     fn otlp(&self) -> Result<Vec<KeyValue>> {
         match self {
             Self::Map(map) => key_values(map),
-            Self::Pairs(pairs) => {
-                pairs.iter().map(|(key, value)| key_value(key.clone(), value)).collect()
+            Self::Pairs(pairs) => pairs.iter().map(|(key, value)| key.with(value)).collect(),
+        }
+    }
+}
+
+impl Key {
+    fn with(&self, value: &Yaml) -> Result<KeyValue> {
+        match self {
+            Self::Text(key) => key_value(key.clone(), value),
+            Self::Reference { strindex } => {
+                Ok(KeyValue { key_strindex: *strindex, ..key_value(String::new(), value)? })
             }
         }
     }
@@ -280,7 +421,8 @@ fn key_value(key: String, value: &Yaml) -> Result<KeyValue> {
 }
 
 /// A value: text, number, boolean, list or map as they are; `~` for no value; `{$bytes: hex}` for
-/// bytes, and `{$long: n}` for a text of so many bytes.
+/// bytes, `{$long: n}` for a text of so many bytes, `{$deep: n}` for so many maps in each other, the
+/// key of each `a`, and `{$strindex: n}` for a reference into the dictionary.
 fn any_value(value: &Yaml) -> Result<AnyValue> {
     let value = match value {
         Yaml::Null => None,
@@ -294,18 +436,41 @@ fn any_value(value: &Yaml) -> Result<AnyValue> {
             let values = list.iter().map(any_value).collect::<Result<_>>()?;
             Some(Value::ArrayValue(ArrayValue { values }))
         }
-        Yaml::Mapping(map) => Some(match (map.get("$bytes"), map.get("$long")) {
-            (Some(hex), _) => {
+        Yaml::Mapping(map) => Some(match special(map) {
+            Some(("$bytes", hex)) => {
                 let hex = hex.as_str().unwrap_or_default().to_owned();
                 Value::BytesValue(Bytes::Hex { hex }.bytes()?)
             }
-            (_, Some(length)) => {
-                let length = length.as_u64().unwrap_or_default();
-                Value::StringValue("x".repeat(usize::try_from(length)?))
+            Some(("$long", length)) => Value::StringValue("x".repeat(number(length)?)),
+            Some(("$deep", levels)) => deep(number(levels)?),
+            Some(("$strindex", index)) => {
+                Value::StringValueStrindex(i32::try_from(number::<i64>(index)?)?)
             }
-            _ => Value::KvlistValue(KeyValueList { values: key_values(map)? }),
+            Some((name, _)) => bail!("{name} is no kind of value"),
+            None => Value::KvlistValue(KeyValueList { values: key_values(map)? }),
         }),
         Yaml::Tagged(tagged) => bail!("{} is no type of OTLP", tagged.tag),
     };
     Ok(AnyValue { value })
+}
+
+/// The one key of a map, and its value, if it begins with `$`.
+fn special(map: &serde_yaml_ng::Mapping) -> Option<(&str, &Yaml)> {
+    let (key, value) = map.iter().next().filter(|_| map.len() == 1)?;
+    key.as_str().filter(|key| key.starts_with('$')).map(|key| (key, value))
+}
+
+fn number<N: TryFrom<i64>>(value: &Yaml) -> Result<N> {
+    let number = value.as_i64().and_then(|number| N::try_from(number).ok());
+    number.ok_or_else(|| anyhow!("{value:?} is not a number that can be used here"))
+}
+
+fn deep(levels: usize) -> Value {
+    let mut value = Value::KvlistValue(KeyValueList::default());
+    for _ in 1..levels {
+        let inner = Some(AnyValue { value: Some(value) });
+        let values = vec![KeyValue { key: "a".to_owned(), value: inner, ..KeyValue::default() }];
+        value = Value::KvlistValue(KeyValueList { values });
+    }
+    value
 }

@@ -10,8 +10,11 @@ use sluice_reply::{Code, ExportResponse, PartialSuccess, Status};
 
 use crate::{
     case::{BackendBody, Body, Case, Protocol},
-    compress, telemetry,
+    compress,
 };
+
+const JSON: &str = "application/json";
+const PROTOBUF: &str = "application/x-protobuf";
 
 /// Headers in the order in which they are sent.
 pub type HeaderList = Vec<(String, Vec<u8>)>;
@@ -54,13 +57,14 @@ pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
     let request = &case.request;
     let signal = Signal::from(request.signal);
     let message = match &request.body {
-        Body::Entries(entries) => telemetry::encode(signal, entries)?,
+        Body::Entries(entries) => request.export(entries).encode(protocol.format())?,
         Body::Raw(bytes) => bytes.bytes()?,
         Body::Zeros(count) => vec![0; *count],
     };
     let (path, content_type, encoding_header) = match protocol {
         Protocol::Grpc => (signal.grpc_path(), "application/grpc", EncodingHeader::Grpc),
-        Protocol::Http => (signal.http_path(), "application/x-protobuf", EncodingHeader::Content),
+        Protocol::Http => (signal.http_path(), PROTOBUF, EncodingHeader::Content),
+        Protocol::Json => (signal.http_path(), JSON, EncodingHeader::Content),
     };
     let encoding = encoding(case, encoding_header)?;
     let payload = compress::encode(encoding, message)?;
@@ -90,7 +94,7 @@ pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
         }
         _ => payload.clone(),
     };
-    if protocol == Protocol::Http {
+    if protocol != Protocol::Grpc {
         headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
     }
     let trailers = request.trailers.iter();
@@ -144,17 +148,22 @@ fn frame(case: &Case, compressed: bool, payload: &[u8]) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-/// What a case's backend answers: by default what the real one does when it has stored everything.
+/// What a case's backend answers to a request in `protocol`: by default what the real one does when
+/// it has stored everything.
 ///
 /// # Errors
 /// If the case asks for what cannot be sent.
-pub fn reply(case: &Case) -> Result<WireReply> {
-    const PROTOBUF: &str = "application/x-protobuf";
+pub fn reply(case: &Case, protocol: Protocol) -> Result<WireReply> {
     let backend = &case.backend;
-    let (status, content_type, stored) = match Signal::from(case.request.signal) {
-        Signal::Logs => (204, None, None),
-        Signal::Metrics | Signal::Profiles => (200, Some(PROTOBUF), None),
-        Signal::Traces => (200, Some(PROTOBUF), Some(vec![0x0a, 0x00])),
+    let (status, content_type, stored) = match (Signal::from(case.request.signal), protocol) {
+        (Signal::Logs, _) => (204, None, None),
+        (Signal::Metrics, Protocol::Json) => (200, Some(JSON), Some(b"{}".to_vec())),
+        // Pyroscope answers JSON in protobuf, too.
+        (Signal::Metrics | Signal::Profiles, _) => (200, Some(PROTOBUF), None),
+        (Signal::Traces, Protocol::Json) => {
+            (200, Some(JSON), Some(br#"{"partialSuccess":{}}"#.to_vec()))
+        }
+        (Signal::Traces, _) => (200, Some(PROTOBUF), Some(vec![0x0a, 0x00])),
     };
     let Some(status) = backend.status.filter(|status| *status != 204) else {
         let headers = backend_headers(case, content_type)?;
@@ -168,7 +177,11 @@ pub fn reply(case: &Case) -> Result<WireReply> {
         Some(BackendBody::PartialSuccess { rejected, message }) => {
             let partial_success =
                 Some(PartialSuccess { rejected: *rejected, error_message: message.clone() });
-            (Some(PROTOBUF), Some(ExportResponse { partial_success }.encode_to_vec()))
+            let response = ExportResponse { partial_success };
+            match protocol {
+                Protocol::Json => (Some(JSON), Some(response.to_json(case.request.signal.into()))),
+                _ => (Some(PROTOBUF), Some(response.encode_to_vec())),
+            }
         }
         Some(BackendBody::Status { code, message }) => {
             let mut status = Status::new(Code::Internal, message.clone());

@@ -88,7 +88,7 @@ impl Gate {
                 let trailers = received.trailers.as_ref().map(|trailers| list(Some(trailers)));
                 Reply::from_grpc(&received.body, &trailers.unwrap_or(headers))?
             }
-            Protocol::Http => {
+            Protocol::Http | Protocol::Json => {
                 let status = received.status().context("the reply has no status")?;
                 Reply::from_http(status, &headers, &received.body)?
             }
