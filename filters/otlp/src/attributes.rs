@@ -283,6 +283,8 @@ impl<'a> KeyValue<'a> {
                 _ => {}
             }
         }
+        // An empty key is none to a decoder, and so is the reference 0.
+        let key = key.filter(|key: &Nested<'_>| !key.bytes.is_empty());
         let key = match (key, index.filter(|index| *index != 0)) {
             (Some(_), Some(_)) => return Err(Malformed { fault: Fault::Repeated, at: pair.start }),
             (Some(key), None) => key.bytes,

@@ -115,7 +115,7 @@ struct Check<'r, 'a> {
     /// The watched rules that the resource and the scope at hand break.
     watched_at_resource: Vec<Broken>,
     watched_at_scope: Vec<Broken>,
-    violations: Vec<Violation>,
+    violations: Vec<(Broken, Violation)>,
     example: Option<String>,
 }
 
@@ -148,9 +148,11 @@ impl<'r, 'a> Check<'r, 'a> {
         }
     }
 
-    fn violations(self) -> Option<Violations> {
-        let Self { signal, violations: by_rule, example, .. } = self;
-        (!by_rule.is_empty()).then_some(Violations { signal, by_rule, example })
+    fn violations(&mut self) -> Option<Violations> {
+        let found = std::mem::take(&mut self.violations);
+        let by_rule: Vec<_> = found.into_iter().map(|(_, violation)| violation).collect();
+        let example = self.example.take();
+        (!by_rule.is_empty()).then_some(Violations { signal: self.signal, by_rule, example })
     }
 
     const fn asked(&mut self, level: Level) -> &mut Asked<'r> {
@@ -211,10 +213,8 @@ impl<'r, 'a> Check<'r, 'a> {
                 self.violations.clear();
                 self.example = None;
                 self.add(broken, Fate::Refused, 1);
-                let by_rule = std::mem::take(&mut self.violations);
-                let example = self.example.take();
-                let violations = Violations { signal: self.signal, by_rule, example };
-                Err(Unfit::Refused(Box::new(violations)))
+                let violations = self.violations();
+                violations.map_or(Ok(false), |violations| Err(Unfit::Refused(Box::new(violations))))
             }
         }
     }
@@ -227,6 +227,11 @@ impl<'r, 'a> Check<'r, 'a> {
     }
 
     fn add(&mut self, broken: Broken, fate: Fate, records: u64) {
+        let mut known = self.violations.iter_mut();
+        if let Some((_, same)) = known.find(|(known, v)| *known == broken && v.fate == fate) {
+            same.records = same.records.saturating_add(records);
+            return;
+        }
         let (attribute, level, reason) = match broken {
             Broken::Unstorable(reason) => (None, Level::Record, reason),
             Broken::Rule { rule, reason, .. } => {
@@ -234,22 +239,13 @@ impl<'r, 'a> Check<'r, 'a> {
                 (Some(rule.name.as_str()), rule.level, reason)
             }
         };
-        let same = |violation: &&mut Violation| {
-            violation.fate == fate
-                && violation.reason == reason
-                && violation.level == level
-                && violation.attribute.as_deref() == attribute
-        };
-        if let Some(violation) = self.violations.iter_mut().find(same) {
-            violation.records = violation.records.saturating_add(records);
-            return;
-        }
         let attribute = attribute.map(str::to_owned);
         let detail = self.detail(broken);
         if self.violations.is_empty() {
             self.example = self.service_name();
         }
-        self.violations.push(Violation { attribute, level, reason, fate, detail, records });
+        let violation = Violation { attribute, level, reason, fate, detail, records };
+        self.violations.push((broken, violation));
     }
 
     fn detail(&self, broken: Broken) -> Option<String> {

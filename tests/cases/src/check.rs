@@ -74,6 +74,7 @@ fn forwarded(
         }
     };
     equal("x-sluice-backend", Some(&expected.to));
+    equal("content-type", Some(request.protocol.format().content_type()));
     if let Some(path) = &expected.path {
         equal(":path", Some(path));
     }

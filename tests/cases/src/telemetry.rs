@@ -421,8 +421,8 @@ fn key_value(key: String, value: &Yaml) -> Result<KeyValue> {
 }
 
 /// A value: text, number, boolean, list or map as they are; `~` for no value; `{$bytes: hex}` for
-/// bytes, `{$long: n}` for a text of so many bytes, `{$deep: n}` for so many maps in each other, the
-/// key of each `a`, and `{$strindex: n}` for a reference into the dictionary.
+/// bytes, `{$long: n}` for a text of so many bytes, `{$deep: n}` for so many maps in each other, each
+/// under the key `_`, and `{$strindex: n}` for a reference into the dictionary.
 fn any_value(value: &Yaml) -> Result<AnyValue> {
     let value = match value {
         Yaml::Null => None,
@@ -469,7 +469,7 @@ fn deep(levels: usize) -> Value {
     let mut value = Value::KvlistValue(KeyValueList::default());
     for _ in 1..levels {
         let inner = Some(AnyValue { value: Some(value) });
-        let values = vec![KeyValue { key: "a".to_owned(), value: inner, ..KeyValue::default() }];
+        let values = vec![KeyValue { key: "_".to_owned(), value: inner, ..KeyValue::default() }];
         value = Value::KvlistValue(KeyValueList { values });
     }
     value
