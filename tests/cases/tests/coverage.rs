@@ -1,4 +1,4 @@
-//! No row of the refusal table without a case.
+//! No row of a behaviour table without a case, and no case of records without a row.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -7,29 +7,82 @@ use sluice_cases::plan;
 /// Cannot be asked for from outside: a worker has no memory left.
 const NOT_FROM_OUTSIDE: [&str; 1] = ["no_memory"];
 
+fn file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The rows of every table in a README, each as its cells; heads and rules are none.
+fn rows(readme: &str) -> Vec<Vec<&str>> {
+    let mut rows = Vec::new();
+    let mut lines = readme.lines().peekable();
+    while let Some(line) = lines.next() {
+        let is_head = lines.peek().is_some_and(|next| next.starts_with("|---"));
+        if line.starts_with('|') && !line.starts_with("|---") && !is_head {
+            rows.push(line.trim_matches('|').split(" | ").map(str::trim).collect());
+        }
+    }
+    rows
+}
+
+/// What stands between backquotes, if nothing else does.
+fn code(cell: &str) -> Option<&str> {
+    cell.strip_prefix('`')?.strip_suffix('`')
+}
+
 #[test]
 fn every_row_of_the_refusal_table_has_a_case() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../filters/reply/README.md");
-    let readme = fs::read_to_string(readme).unwrap();
-    let rows: BTreeSet<_> = readme
-        .lines()
-        .skip_while(|line| !line.starts_with("| label |"))
-        .skip(2)
-        .map_while(|line| line.strip_prefix("| `")?.split_once('`'))
-        .map(|(label, _)| label.to_owned())
-        .collect();
-    assert!(rows.len() > 10, "the table is not where it was: {rows:?}");
+    let readme = file("filters/reply/README.md");
+    let rows = rows(&readme);
+    let labels: BTreeSet<_> = rows.iter().filter_map(|cells| code(cells.first()?)).collect();
+    assert!(labels.len() > 10, "the table is not where it was: {labels:?}");
+    let source = file("filters/reply/src/refusal.rs");
+    let refused: BTreeSet<_> =
+        source.split("row(").filter_map(|row| row.split_once(')')?.0.rsplit('"').nth(1)).collect();
+    assert_eq!(labels, refused, "the README and the table that it shows");
     let plans = plan::all().unwrap();
     let counted: BTreeSet<_> = plans
         .iter()
         .flat_map(|plan| plan.case.expect.counts.keys())
-        .filter_map(|counter| {
-            Some(counter.split_once("{outcome=")?.1.split_once(',')?.0.to_owned())
-        })
+        .filter_map(|counter| Some(counter.split_once("{outcome=")?.1.split_once(',')?.0))
         .collect();
-    let missing: Vec<_> = rows
+    let missing: Vec<_> = labels
         .iter()
-        .filter(|label| !counted.contains(*label) && !NOT_FROM_OUTSIDE.contains(&label.as_str()))
+        .filter(|label| !counted.contains(*label) && !NOT_FROM_OUTSIDE.contains(label))
         .collect();
     assert!(missing.is_empty(), "no case has these outcomes: {missing:?}");
+}
+
+#[test]
+fn every_row_of_the_table_of_records_names_its_case_and_every_case_has_a_row() {
+    let readme = file("filters/records/README.md");
+    let rows = rows(&readme);
+    let nameless: Vec<_> =
+        rows.iter().filter(|cells| cells.last().copied().and_then(code).is_none()).collect();
+    assert!(nameless.is_empty(), "these rows name no case: {nameless:?}");
+    let named: BTreeSet<_> = rows.iter().filter_map(|cells| code(cells.last()?)).collect();
+    let plans = plan::all().unwrap();
+    let cases: BTreeSet<_> =
+        plans.iter().filter_map(|plan| plan.case.name.strip_prefix("records/")).collect();
+    let missing: Vec<_> = named.difference(&cases).collect();
+    assert!(missing.is_empty(), "the README names cases that are not there: {missing:?}");
+    let unnamed: Vec<_> = cases.difference(&named).collect();
+    assert!(unnamed.is_empty(), "no row of the README names these cases: {unnamed:?}");
+}
+
+/// A counter's label that no case expects is one that nobody has seen.
+#[test]
+fn every_reason_has_a_case() {
+    let source = file("filters/records/src/violation.rs");
+    let label =
+        source.split("fn label(self)").nth(1).and_then(|rest| rest.split("\n    }\n").next());
+    let reasons: BTreeSet<_> = label.unwrap_or_default().split('"').skip(1).step_by(2).collect();
+    assert!(reasons.len() > 5, "the labels are not where they were: {reasons:?}");
+    let plans = plan::all().unwrap();
+    let counted: BTreeSet<_> = plans
+        .iter()
+        .flat_map(|plan| plan.case.expect.counts.keys())
+        .filter_map(|counter| Some(counter.split_once("{reason=")?.1.split_once(',')?.0))
+        .collect();
+    assert_eq!(counted, reasons);
 }
