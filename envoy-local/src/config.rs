@@ -28,8 +28,8 @@ pub(crate) struct Local<'a> {
     pub(crate) http_port: u16,
     /// As `grpc_port`.
     pub(crate) admin_port: u16,
-    /// Loki, Mimir and Tempo.
-    pub(crate) backends: [(&'static str, SocketAddr); 3],
+    /// Loki, Mimir, Tempo and Pyroscope.
+    pub(crate) backends: [(&'static str, SocketAddr); 4],
     /// Whether the gate holds the headers until it has read the body.
     pub(crate) hold_headers: bool,
     /// Merged over the gate's configuration (RFC 7396).
@@ -183,7 +183,12 @@ mod tests {
             grpc_port: 14317,
             http_port: 0,
             admin_port: 0,
-            backends: [("loki", backend(1)), ("mimir", backend(2)), ("tempo", backend(3))],
+            backends: [
+                ("loki", backend(1)),
+                ("mimir", backend(2)),
+                ("tempo", backend(3)),
+                ("pyroscope", backend(4)),
+            ],
             hold_headers: true,
             gate: None,
             more: &[],
@@ -228,8 +233,8 @@ mod tests {
         }
         let mut found = Vec::new();
         addresses(&envoy(&local()).unwrap(), &mut found);
-        // Admin, two listeners, the first one's second address, three clusters.
-        assert_eq!(found.len(), 7, "{found:?}");
+        // Admin, two listeners, the first one's second address, four clusters.
+        assert_eq!(found.len(), 8, "{found:?}");
         assert!(found.iter().all(|ip| ip.parse::<IpAddr>().unwrap().is_loopback()), "{found:?}");
     }
 

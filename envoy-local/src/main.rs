@@ -10,7 +10,7 @@ use envoy_local::{Options, Stack, workspace_root};
 use sluice_backends::Ports;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Runs the gate on this machine: Envoy with the module, and stand-ins for Loki, Mimir and Tempo.
+/// Runs the gate on this machine: Envoy with the module, and stand-ins for Loki, Mimir, Tempo and Pyroscope.
 ///
 /// Everything listens on loopback only. Certificates for four senders are made for the run; two of the senders are on the
 /// allowlist. When it is up it prints commands that send something and show what became of it. Ctrl-C ends all of it.
@@ -37,6 +37,9 @@ struct Arguments {
     /// Port for Tempo's stand-in. Its real one, 4318, is the gate's here.
     #[arg(long, env, default_value_t = 14318)]
     tempo_port: u16,
+    /// Port for Pyroscope's stand-in.
+    #[arg(long, env, default_value_t = 4040)]
+    pyroscope_port: u16,
     /// Runs the gate as an Envoy would that cannot hold the headers until the body has been read (Istio's WasmPlugin).
     #[arg(long)]
     no_hold_headers: bool,
@@ -65,6 +68,7 @@ impl Arguments {
                 loki: self.loki_port,
                 mimir: self.mimir_port,
                 tempo: self.tempo_port,
+                pyroscope: self.pyroscope_port,
             },
             hold_headers: !self.no_hold_headers,
             gate: None,

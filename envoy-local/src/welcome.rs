@@ -27,7 +27,8 @@ pub(crate) fn text(stack: &Stack, run_dir: &Path) -> Result<String, WelcomeError
     let [ca, cert, key] = [stack.pki().ca_pem(), &payments.cert, &payments.key].map(quoted);
     let [grpc, http, admin] = [stack.grpc_addr(), stack.http_addr(), stack.admin_addr()];
     let backends = stack.backends();
-    let [loki, mimir, tempo] = [backends.loki(), backends.mimir(), backends.tempo()];
+    let [loki, mimir, tempo, pyroscope] =
+        [backends.loki(), backends.mimir(), backends.tempo(), backends.pyroscope()];
     let certificates = stack.pki().folder().display();
     let log = stack.envoy_log_path().display();
     let at = quoted(&request).replacen('\'', "'@", 1);
@@ -40,6 +41,7 @@ Sluice is up.
   Loki's stand-in  http://{loki}
   Mimir's          http://{mimir}
   Tempo's          http://{tempo}
+  Pyroscope's      http://{pyroscope}
   Envoy's admin    http://{admin}
   Envoy's log      {log}
   certificates     {certificates}

@@ -55,7 +55,7 @@ impl Answer {
     /// What the real backend says when a tenant is over its rate limit.
     ///
     /// Loki: 429, a Status without code, no `Retry-After`. Mimir: 429, `Retry-After`, the HTTP
-    /// number as code. Tempo: 429, code 8 with RetryInfo, `Retry-After: 5`.
+    /// number as code. Tempo: 429, code 8 with RetryInfo, `Retry-After: 5`. Pyroscope: not known, text.
     pub fn rate_limited(backend: Backend) -> Self {
         let answer = Self::new(StatusCode::TOO_MANY_REQUESTS);
         match backend {
@@ -77,6 +77,7 @@ impl Answer {
                         .retry_after(Duration::from_secs(5))
                         .protobuf(),
                 ),
+            Backend::Pyroscope => Self::go_error(answer.status, "rate limit exceeded"),
         }
     }
 

@@ -1,8 +1,8 @@
-//! Stand-in Loki, Mimir and Tempo: three servers on loopback that answer OTLP pushes as the real
+//! Stand-in Loki, Mimir, Tempo and Pyroscope: four servers on loopback that answer OTLP pushes as the real
 //! ones do, oddities included, and keep what they took where a test can look at it.
 //!
 //! A push goes through `server` (reads the body, plays a queued [`Reaction`] if there is one),
-//! then through the rules of its backend (`loki`, `mimir`, `tempo`), and ends in the
+//! then through the rules of its backend (`loki`, `mimir`, `tempo`, `pyroscope`), and ends in the
 //! [`Store`]. What is kept of each contract, and what is not, is in this crate's README.
 
 mod answer;
@@ -10,7 +10,9 @@ mod encoding;
 mod loki;
 mod mimir;
 mod otlp;
+mod profiles_json;
 mod push;
+mod pyroscope;
 mod server;
 mod standin;
 mod status;
@@ -26,10 +28,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use answer::{Answer, Reaction};
+pub use profiles_json::read as profiles_from_json;
 pub use store::{Record, Request, Store, Telemetry};
 pub use value::text as value_text;
 
-/// One of the three backends.
+/// One of the four backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Backend {
     /// Takes logs at `POST /otlp/v1/logs`.
@@ -38,11 +41,13 @@ pub enum Backend {
     Mimir,
     /// Takes traces at `POST /v1/traces`.
     Tempo,
+    /// Takes profiles at `POST /v1development/profiles`.
+    Pyroscope,
 }
 
 impl Backend {
-    /// All three, in the order in which they start.
-    pub const ALL: [Self; 3] = [Self::Loki, Self::Mimir, Self::Tempo];
+    /// All of them, in the order in which they start.
+    pub const ALL: [Self; 4] = [Self::Loki, Self::Mimir, Self::Tempo, Self::Pyroscope];
 }
 
 impl fmt::Display for Backend {
@@ -51,6 +56,7 @@ impl fmt::Display for Backend {
             Self::Loki => "Loki",
             Self::Mimir => "Mimir",
             Self::Tempo => "Tempo",
+            Self::Pyroscope => "Pyroscope",
         })
     }
 }
@@ -64,6 +70,8 @@ pub struct Ports {
     pub mimir: u16,
     /// Tempo's OTLP/HTTP port.
     pub tempo: u16,
+    /// Pyroscope's HTTP port.
+    pub pyroscope: u16,
 }
 
 /// The addresses to listen on; each must be a loopback address.
@@ -75,12 +83,19 @@ pub struct Addresses {
     pub mimir: SocketAddr,
     /// Tempo's OTLP/HTTP address.
     pub tempo: SocketAddr,
+    /// Pyroscope's HTTP address.
+    pub pyroscope: SocketAddr,
 }
 
 impl From<Ports> for Addresses {
     fn from(ports: Ports) -> Self {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Self { loki: at(ports.loki), mimir: at(ports.mimir), tempo: at(ports.tempo) }
+        Self {
+            loki: at(ports.loki),
+            mimir: at(ports.mimir),
+            tempo: at(ports.tempo),
+            pyroscope: at(ports.pyroscope),
+        }
     }
 }
 
@@ -115,7 +130,7 @@ pub enum StartError {
     },
 }
 
-/// The three servers. They end when this is dropped; [`Backends::stop`] also waits for that.
+/// The four servers. They end when this is dropped; [`Backends::stop`] also waits for that.
 #[derive(Debug)]
 pub struct Backends {
     addresses: Addresses,
@@ -124,7 +139,7 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// Binds all three addresses and serves them on the current tokio runtime.
+    /// Binds all four addresses and serves them on the current tokio runtime.
     ///
     /// Takes [`Ports`] (at 127.0.0.1) or [`Addresses`].
     ///
@@ -136,12 +151,15 @@ impl Backends {
         let loki = listen(Backend::Loki, at.loki).await?;
         let mimir = listen(Backend::Mimir, at.mimir).await?;
         let tempo = listen(Backend::Tempo, at.tempo).await?;
-        let addresses = Addresses { loki: loki.1, mimir: mimir.1, tempo: tempo.1 };
+        let pyroscope = listen(Backend::Pyroscope, at.pyroscope).await?;
+        let addresses =
+            Addresses { loki: loki.1, mimir: mimir.1, tempo: tempo.1, pyroscope: pyroscope.1 };
         let store = Store::default();
         let mut servers = JoinSet::new();
         servers.spawn(server::serve(Backend::Loki, loki.0, store.clone()));
         servers.spawn(server::serve(Backend::Mimir, mimir.0, store.clone()));
         servers.spawn(server::serve(Backend::Tempo, tempo.0, store.clone()));
+        servers.spawn(server::serve(Backend::Pyroscope, pyroscope.0, store.clone()));
         Ok(Self { addresses, store, servers })
     }
 
@@ -160,12 +178,18 @@ impl Backends {
         self.addresses.tempo
     }
 
+    /// Where Pyroscope listens.
+    pub fn pyroscope(&self) -> SocketAddr {
+        self.addresses.pyroscope
+    }
+
     /// Where the given backend listens.
     pub fn address(&self, backend: Backend) -> SocketAddr {
         match backend {
             Backend::Loki => self.loki(),
             Backend::Mimir => self.mimir(),
             Backend::Tempo => self.tempo(),
+            Backend::Pyroscope => self.pyroscope(),
         }
     }
 

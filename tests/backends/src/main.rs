@@ -1,4 +1,4 @@
-//! `backends`: the stand-in Loki, Mimir and Tempo as a program of its own.
+//! `backends`: the stand-in Loki, Mimir, Tempo and Pyroscope as a program of its own.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use clap::Parser;
 use sluice_backends::{Addresses, Backend, Backends};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Stand-in Loki, Mimir and Tempo: they answer OTLP pushes as the real ones do and show what they
+/// Stand-in Loki, Mimir, Tempo and Pyroscope: they answer OTLP pushes as the real ones do and show what they
 /// took under /standin/records. Everything is kept in memory. Ends on Ctrl-C or SIGTERM.
 #[derive(Parser)]
 #[command(version)]
@@ -21,12 +21,15 @@ struct Arguments {
     /// Where Tempo listens for OTLP/HTTP (POST /v1/traces)
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:14318")]
     tempo: SocketAddr,
+    /// Where Pyroscope listens (POST /v1development/profiles)
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4040")]
+    pyroscope: SocketAddr,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { loki, mimir, tempo } = Arguments::parse();
-    match run(Addresses { loki, mimir, tempo }).await {
+    let Arguments { loki, mimir, tempo, pyroscope } = Arguments::parse();
+    match run(Addresses { loki, mimir, tempo, pyroscope }).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("backends: {error}");

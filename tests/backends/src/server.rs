@@ -19,7 +19,7 @@ use crate::answer::{Answer, Reaction};
 use crate::push::{Body, Push, Verdict};
 use crate::standin;
 use crate::store::Store;
-use crate::{Backend, loki, mimir, tempo};
+use crate::{Backend, loki, mimir, pyroscope, tempo};
 
 /// A body over its limit is read on to here, so that the sender hears the answer; a sender that
 /// goes beyond is cut off.
@@ -80,6 +80,7 @@ async fn read(backend: Backend, request: Request<Incoming>) -> Result<Push, Clos
         Backend::Loki => loki::BODY_LIMIT,
         Backend::Mimir => mimir::BODY_LIMIT,
         Backend::Tempo => tempo::BODY_LIMIT,
+        Backend::Pyroscope => pyroscope::BODY_LIMIT,
     };
     let (head, mut incoming) = request.into_parts();
     let mut body = BytesMut::new();
@@ -132,6 +133,7 @@ fn judge(backend: Backend, push: &Push, store: &Store) -> Verdict {
         Backend::Loki => loki::receive(push, store),
         Backend::Mimir => mimir::receive(push),
         Backend::Tempo => tempo::receive(push),
+        Backend::Pyroscope => pyroscope::receive(push),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::answer::{Answer, Reaction};
 use crate::store::{Record, Request, Store};
 use crate::value::attributes_json;
 
-/// No real path of the three begins like this.
+/// No real path of the four begins like this.
 pub(crate) const PREFIX: &str = "/standin/";
 
 #[derive(Clone)]

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::profiles::v1development::Profile;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
@@ -35,24 +36,33 @@ pub enum Telemetry {
     DataPoint(Metric),
     /// A span.
     Span(Span),
+    /// A profile.
+    Profile {
+        /// As it came.
+        profile: Profile,
+        /// What its samples are of, out of the dictionary; empty without samples.
+        sample_type: String,
+    },
 }
 
 impl Record {
-    /// The log's body as text, the metric's name or the span's name.
+    /// The log's body as text, the metric's name, the span's name or the profile's sample type.
     pub fn name(&self) -> String {
         match &self.telemetry {
             Telemetry::Log(log) => log.body.as_ref().map(value::text).unwrap_or_default(),
             Telemetry::DataPoint(metric) => metric.name.clone(),
             Telemetry::Span(span) => span.name.clone(),
+            Telemetry::Profile { sample_type, .. } => sample_type.clone(),
         }
     }
 
-    /// The attributes of the log record, data point or span.
+    /// The attributes of the log record, data point or span; profiles only refer to theirs.
     pub fn attributes(&self) -> &[KeyValue] {
         match &self.telemetry {
             Telemetry::Log(log) => &log.attributes,
             Telemetry::DataPoint(metric) => otlp::first_point_attributes(metric),
             Telemetry::Span(span) => &span.attributes,
+            Telemetry::Profile { .. } => &[],
         }
     }
 
@@ -71,16 +81,18 @@ impl Record {
         first(&self.scope.attributes, key)
     }
 
-    /// The labels of the Loki stream that a log ends in; empty for metrics and spans.
+    /// The labels of the Loki stream that a log ends in; empty for all but logs.
     pub fn stream_labels(&self) -> BTreeMap<String, String> {
         match &self.telemetry {
             Telemetry::Log(_) => loki::labels::stream(&self.resource),
-            Telemetry::DataPoint(_) | Telemetry::Span(_) => BTreeMap::new(),
+            Telemetry::DataPoint(_) | Telemetry::Span(_) | Telemetry::Profile { .. } => {
+                BTreeMap::new()
+            }
         }
     }
 
     /// The structured metadata that Loki finds a log by: every attribute under its folded name,
-    /// the one that Loki lets win where names collide. Empty for metrics and spans.
+    /// the one that Loki lets win where names collide. Empty for all but logs.
     pub fn structured_metadata(&self) -> BTreeMap<String, String> {
         match &self.telemetry {
             Telemetry::Log(log) => {
@@ -88,7 +100,9 @@ impl Record {
                     .into_iter()
                     .collect()
             }
-            Telemetry::DataPoint(_) | Telemetry::Span(_) => BTreeMap::new(),
+            Telemetry::DataPoint(_) | Telemetry::Span(_) | Telemetry::Profile { .. } => {
+                BTreeMap::new()
+            }
         }
     }
 }
@@ -133,7 +147,7 @@ impl Request {
     }
 }
 
-/// What the three backends took, for a look from the same process. Clones share their contents.
+/// What the backends took, for a look from the same process. Clones share their contents.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     shelves: Arc<Mutex<Shelves>>,
@@ -146,6 +160,7 @@ struct Shelves {
     loki: Shelf,
     mimir: Shelf,
     tempo: Shelf,
+    pyroscope: Shelf,
 }
 
 #[derive(Debug, Default)]
@@ -161,6 +176,7 @@ impl Shelves {
             Backend::Loki => &mut self.loki,
             Backend::Mimir => &mut self.mimir,
             Backend::Tempo => &mut self.tempo,
+            Backend::Pyroscope => &mut self.pyroscope,
         }
     }
 }
@@ -196,6 +212,11 @@ impl Store {
     /// A tenant's spans in Tempo.
     pub fn spans(&self, tenant: &str) -> Vec<Record> {
         self.records(Backend::Tempo, tenant)
+    }
+
+    /// A tenant's profiles in Pyroscope.
+    pub fn profiles(&self, tenant: &str) -> Vec<Record> {
+        self.records(Backend::Pyroscope, tenant)
     }
 
     /// Every request that a backend received, oldest first; those under `/standin/` are not among

@@ -1,4 +1,4 @@
-//! The tenant of a push: how dskit, the library under all three backends, reads `X-Scope-OrgID`
+//! The tenant of a push: how dskit, the library under all four backends, reads `X-Scope-OrgID`
 //! (grafana/dskit, tenant/tenant.go and tenant/resolver.go).
 
 use std::collections::BTreeSet;

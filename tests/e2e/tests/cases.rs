@@ -114,7 +114,7 @@ async fn run(
     let backend = match request.signal {
         Signal::Logs => Backend::Loki,
         Signal::Metrics => Backend::Mimir,
-        Signal::Profiles => anyhow::bail!("there is no stand-in of Pyroscope"),
+        Signal::Profiles => Backend::Pyroscope,
         Signal::Traces => Backend::Tempo,
     };
     let store = stack.backends().store();
@@ -130,9 +130,8 @@ async fn run(
         *counts.entry(name).or_default() -= count;
     }
     counts.retain(|_, count| *count > 0);
-    let all = [Backend::Loki, Backend::Mimir, Backend::Tempo];
     let mut forwarded =
-        all.into_iter().flat_map(|backend| store.requests(backend)).map(|request| {
+        Backend::ALL.into_iter().flat_map(|backend| store.requests(backend)).map(|request| {
             let mut headers = list(&request.headers);
             headers.push((":path".to_owned(), request.path.into_bytes()));
             headers.push((":method".to_owned(), request.method.as_str().as_bytes().to_vec()));
