@@ -138,7 +138,7 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
-    /// Takes an attribute away; attributes are taken in the order in which they lie.
+    /// Takes an attribute away, if that has not been done yet.
     pub fn take(&mut self, attribute: &Attribute<'_>) {
         self.taken.push(attribute.span());
     }
@@ -154,6 +154,14 @@ impl Rewrite {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.taken.is_empty() && self.put.is_empty()
+    }
+
+    /// Brings what is taken into the order in which it lies, each once.
+    pub(crate) fn sort(&mut self) {
+        if !self.taken.is_sorted_by(|one, next| one.start < next.start) {
+            self.taken.sort_unstable_by_key(|taken| taken.start);
+            self.taken.dedup();
+        }
     }
 
     pub(crate) fn clear(&mut self) {

@@ -333,6 +333,7 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         if self.rewrite.is_empty() {
             return Tally::default();
         }
+        self.rewrite.sort();
         let mut delta = 0_isize;
         let mark = owner.as_ref().map(|owner| self.edits.enter(owner));
         for taken in &self.rewrite.taken {

@@ -106,6 +106,8 @@ struct Check<'r, 'a> {
     at_scope: Asked<'r>,
     at_record: Asked<'r>,
     stamps: Stamps<'r>,
+    /// How many labels the sender's own attributes may become.
+    room: usize,
     /// The resource at hand.
     resource: Option<Attributes<'a>>,
     /// What of its attributes is to be put on its scopes.
@@ -131,13 +133,16 @@ enum Broken {
 impl<'r, 'a> Check<'r, 'a> {
     fn new(rules: &'r SignalRules, request: &Request<'_>, sender: Option<&Admitted>) -> Self {
         let asked = |level| Asked::at(level, rules, sender);
+        let stamps = Stamps::new(&rules.stamps, sender, request.format);
+        let room = rules.labels.as_ref().map_or(0, |labels| labels.room_beside(&stamps));
         Self {
             signal: request.signal,
             rules,
             at_resource: asked(Level::Resource),
             at_scope: asked(Level::Scope),
             at_record: asked(Level::Record),
-            stamps: Stamps::new(&rules.stamps, sender, request.format),
+            stamps,
+            room,
             resource: None,
             moved: Vec::new(),
             dropped_for: None,
@@ -339,7 +344,7 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
             self.stamps.set(attributes.clone(), rewrite)?;
         }
         if let Some(labels) = &self.rules.labels {
-            let overflown = labels.fit(attributes, rewrite)?;
+            let overflown = labels.fit(attributes, &self.stamps, self.room, rewrite)?;
             self.moved = overflown.moved;
             if overflown.dropped > 0 {
                 self.add(Broken::Unstorable(Reason::Labels), Fate::Dropped, overflown.dropped);

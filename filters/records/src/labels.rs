@@ -10,6 +10,7 @@ use crate::{
     Spelling,
     backend::{LabelLimit, Overflow},
     spelling::Name,
+    stamp::Stamps,
 };
 
 /// The limit, ready to be checked.
@@ -54,10 +55,19 @@ impl Labels {
         matches!(self.overflow, Overflow::Move)
     }
 
-    /// Takes the attributes that are too many away from a resource, the least important first.
+    /// How many attributes of a sender may stay labels beside the stamps that become one.
+    pub(crate) fn room_beside(&self, stamps: &Stamps<'_>) -> usize {
+        let labels = stamps.names().filter(|name| self.rank(name.as_bytes()).is_some());
+        self.most.saturating_sub(labels.count())
+    }
+
+    /// Takes the attributes for which there is no `room` away from a resource, the least important
+    /// first. What the stamps replace is gone already.
     pub(crate) fn fit(
         &self,
         attributes: Attributes<'_>,
+        stamps: &Stamps<'_>,
+        room: usize,
         rewrite: &mut Rewrite,
     ) -> Result<Overflown, Unreadable> {
         let wanted = |key: &[u8]| self.rank(key).is_some();
@@ -66,26 +76,30 @@ impl Labels {
         while counted.next_where(wanted)?.is_some() {
             count = count.saturating_add(1);
         }
-        if count <= self.most {
+        if count <= room {
             return Ok(Overflown::default());
         }
-        self.take(attributes, rewrite)
+        self.take(attributes, stamps, room, rewrite)
     }
 
     fn take(
         &self,
         mut attributes: Attributes<'_>,
+        stamps: &Stamps<'_>,
+        room: usize,
         rewrite: &mut Rewrite,
     ) -> Result<Overflown, Unreadable> {
         let mut labels: Vec<(usize, Attribute<'_>)> = Vec::new();
         while let Some(attribute) = attributes.next_where(|key| self.rank(key).is_some())? {
-            if let Some(rank) = self.rank(attribute.key()) {
+            if let Some(rank) = self.rank(attribute.key())
+                && !stamps.replaces(&attribute)?
+            {
                 labels.push((rank, attribute));
             }
         }
         let is_there = |rank: usize| labels.iter().any(|(other, _)| *other == rank);
         let mut ranks = (0..self.names.len()).filter(|rank| is_there(*rank));
-        let Some(first_over) = ranks.nth(self.most) else { return Ok(Overflown::default()) };
+        let Some(first_over) = ranks.nth(room) else { return Ok(Overflown::default()) };
         let mut overflown = Overflown::default();
         for (_, attribute) in labels.iter().filter(|(rank, _)| *rank >= first_over) {
             rewrite.take(attribute);

@@ -68,7 +68,7 @@ impl Kind {
         let gzip = Encodings::NONE.with(Encoding::Gzip);
         match self {
             Self::Loki => gzip.with(Encoding::Zstd).with(Encoding::Lz4),
-            // Pyroscope's handler reads what its HTTP server has inflated.
+            // Pyroscope inflates gzip, and reads whatever else is announced as it is.
             Self::Mimir | Self::Pyroscope => gzip,
             Self::Tempo => gzip
                 .with(Encoding::Zstd)

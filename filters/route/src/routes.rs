@@ -158,6 +158,22 @@ mod tests {
     }
 
     #[test]
+    fn labels_do_not_move_to_scopes_that_are_thrown_away() {
+        let compile = |labels: &str| {
+            let json = format!(
+                r#"{{"logs": {{"kind": "loki", "cluster": "loki", "scopeAttributes": "dropped",
+                     "labels": {labels}}}}}"#
+            );
+            serde_json::from_str::<BackendsConfig>(&json).unwrap().compile("backends")
+        };
+        let problems = compile(r#"{"overflow": "move"}"#).unwrap_err();
+        assert_eq!(problems[0].path, "backends.logs.labels.overflow");
+        let routes = compile(r#"{"max": 3}"#).unwrap();
+        let labels = routes.pick(Signal::Logs).unwrap().traits().labels.as_ref();
+        assert_eq!(labels.map(|labels| labels.overflow), Some(sluice_records::Overflow::Drop));
+    }
+
+    #[test]
     fn no_backend_at_all_is_refused() {
         assert_eq!(BackendsConfig::default().compile("backends").unwrap_err().len(), 1);
     }

@@ -41,16 +41,15 @@ pub(crate) struct LabelsConfig {
     max: Option<usize>,
     /// The attributes, the most important first.
     names: Option<Vec<String>>,
-    #[serde(default)]
-    overflow: OverflowConfig,
+    /// They move if it is left out, or go where Loki throws away what a scope has.
+    overflow: Option<OverflowConfig>,
 }
 
 /// What becomes of attributes that would be a label too many.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum OverflowConfig {
     Drop,
-    #[default]
     Move,
 }
 
@@ -119,6 +118,15 @@ impl BackendConfig {
                 problems.push(ConfigProblem::new(format!("{path}.{name}"), message));
             }
         }
+        if self.drops_scope_attributes()
+            && self
+                .labels
+                .as_ref()
+                .is_some_and(|labels| labels.overflow == Some(OverflowConfig::Move))
+        {
+            let message = "they would move to the scopes, whose attributes are dropped: use drop";
+            problems.push(ConfigProblem::new(format!("{path}.labels.overflow"), message));
+        }
         if self.labels.as_ref().is_some_and(|labels| labels.max == Some(0)) {
             let message = "service_name is always a label: at least 1";
             problems.push(ConfigProblem::new(format!("{path}.labels.max"), message));
@@ -133,6 +141,10 @@ impl BackendConfig {
         }
     }
 
+    fn drops_scope_attributes(&self) -> bool {
+        self.scope_attributes == Some(ScopeAttributes::Dropped)
+    }
+
     fn label_limit(&self) -> LabelLimit {
         let labels = self.labels.as_ref();
         LabelLimit {
@@ -140,9 +152,11 @@ impl BackendConfig {
             names: labels
                 .and_then(|labels| labels.names.clone())
                 .unwrap_or_else(|| LOKI_LABELS.map(str::to_owned).to_vec()),
-            overflow: match labels.map(|labels| labels.overflow).unwrap_or_default() {
-                OverflowConfig::Drop => Overflow::Drop,
-                OverflowConfig::Move => Overflow::Move,
+            overflow: match labels.and_then(|labels| labels.overflow) {
+                Some(OverflowConfig::Drop) => Overflow::Drop,
+                Some(OverflowConfig::Move) => Overflow::Move,
+                None if self.drops_scope_attributes() => Overflow::Drop,
+                None => Overflow::Move,
             },
         }
     }

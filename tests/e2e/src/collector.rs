@@ -11,7 +11,9 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use crate::{PartialSuccess, Protocol, SendError, Signal};
+use sluice_otlp::Signal;
+
+use crate::{PartialSuccess, Protocol, SendError};
 
 /// For the program to start and end, on top of the export's own time.
 const START_UP: Duration = Duration::from_secs(30);
@@ -22,7 +24,7 @@ pub struct Batch {
     /// Which of the two exporters: `otlp_grpc` or `otlp_http`.
     pub protocol: Protocol,
     /// What is in the batch.
-    pub pipeline: Pipeline,
+    pub signal: Signal,
     /// The exporter's `compression`.
     pub compression: Compression,
     /// The exporter's `encoding`; over gRPC protobuf alone.
@@ -40,24 +42,6 @@ pub struct Batch {
     pub nanos: u64,
     /// For the export.
     pub timeout: Duration,
-}
-
-/// A collector's pipelines carry one signal each.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Pipeline {
-    /// One of the signals that the gate has a backend for.
-    Of(Signal),
-    /// Experimental, in OTLP as in the collector.
-    Profiles,
-}
-
-impl fmt::Display for Pipeline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Of(signal) => signal.fmt(f),
-            Self::Profiles => f.pad("profiles"),
-        }
-    }
 }
 
 /// The exporters' setting `compression` (config/configcompression in the collector).
@@ -215,7 +199,7 @@ fn arguments(batch: &Batch) -> Vec<String> {
     let [ca, cert, key] = batch.identity.each_ref().map(|path| path.display().to_string());
     [
         ("-protocol", batch.protocol.to_string()),
-        ("-signal", batch.pipeline.to_string()),
+        ("-signal", batch.signal.as_str().to_owned()),
         ("-compression", batch.compression.to_string()),
         ("-encoding", batch.encoding.to_string()),
         ("-endpoint", batch.endpoint.clone()),

@@ -287,6 +287,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         if self.rewrite.is_empty() {
             return Ok(());
         }
+        self.rewrite.sort();
         let put = self.rewrite.put.join(&b',');
         let attributes = [b"[", put.as_slice(), b"]"].concat();
         let object = [b"{\"attributes\":", attributes.as_slice(), b"}"].concat();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use libtest_mimic::Trial;
-use sluice_backends::Backend;
-use sluice_e2e::collector::{self, Batch, Compression, Delivery, Encoding, ExportError, Pipeline};
-use sluice_e2e::{PartialSuccess, Protocol, Signal};
+use sluice_e2e::collector::{self, Batch, Compression, Delivery, Encoding, ExportError};
+use sluice_e2e::{PartialSuccess, Protocol};
+use sluice_otlp::Signal;
 
 use crate::fixture::{Gate, Gates, Required, Setup, backend};
 use crate::request::Request;
@@ -41,7 +41,7 @@ impl Exporter {
     fn batch(self, gate: Gate<'_>, groups: usize, without: usize) -> Batch {
         Batch {
             protocol: self.protocol,
-            pipeline: Pipeline::Of(self.signal),
+            signal: self.signal,
             compression: self.compression,
             encoding: self.encoding,
             endpoint: gate.addr().to_string(),
@@ -57,7 +57,7 @@ impl Exporter {
 impl fmt::Display for Exporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { protocol, encoding, compression, signal } = self;
-        write!(f, "{protocol} {encoding} {compression} {signal}")
+        write!(f, "{protocol} {encoding} {compression} {}", signal.as_str())
     }
 }
 
@@ -115,11 +115,6 @@ pub(crate) fn trials(gates: &Arc<Gates>) -> Vec<Trial> {
                 let run = async move |gate: Gate<'_>| exports(gate, exporter, expectation).await;
                 trials.push(gates.trial(setup, name, run));
             }
-        }
-        for protocol in Protocol::ALL {
-            let name = format!("collector {protocol} profiles::are_refused_for_good");
-            let run = async move |gate: Gate<'_>| profiles_are_refused(gate, protocol).await;
-            trials.push(gates.trial(setup, name, run));
         }
     }
     trials
@@ -201,27 +196,6 @@ fn without_any_name_it_is_refused(delivery: &Delivery, outcome: &Outcome<'_>) {
         assert!(error.contains("source.name"), "the message names the rule: {error}");
     }
     outcome.gate.assert_stored(backend(outcome.exporter.signal), 0);
-}
-
-/// There is no backend for them here.
-async fn profiles_are_refused(gate: Gate<'_>, protocol: Protocol) {
-    let exporter = Exporter {
-        protocol,
-        encoding: Encoding::Protobuf,
-        compression: Compression::Gzip,
-        signal: Signal::Logs,
-    };
-    let batch = Batch { pipeline: Pipeline::Profiles, ..exporter.batch(gate, USUAL, 0) };
-    let delivery = collector::send(&batch).await.unwrap_or_else(|error| panic!("{error}"));
-    let error = permanent_error(&delivery);
-    let status = match protocol {
-        Protocol::Grpc => "code = Unimplemented",
-        Protocol::Http => "HTTP Status Code 404",
-    };
-    assert!(error.contains(status), "{error}");
-    for backend in Backend::ALL {
-        assert_eq!(gate.store().requests(backend).len(), 0, "{backend}");
-    }
 }
 
 fn permanent_error(delivery: &Delivery) -> &str {

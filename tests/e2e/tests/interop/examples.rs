@@ -12,8 +12,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use sluice_backends::{Answer, Backend};
-use sluice_e2e::Signal;
 use sluice_e2e::client::{self, Alpn};
+use sluice_otlp::Signal;
 
 use crate::fixture::{Gate, Gates, Required, Setup, backend};
 use crate::request::Request;
@@ -65,6 +65,7 @@ async fn only_what_was_added_goes(gate: Gate<'_>, example: Example) {
         Signal::Logs => &partial_success["rejectedLogRecords"],
         Signal::Metrics => &partial_success["rejectedDataPoints"],
         Signal::Traces => &partial_success["rejectedSpans"],
+        Signal::Profiles => &partial_success["rejectedProfiles"],
     };
     // 64-bit integers are text in protobuf's JSON.
     assert_eq!(rejected, &json!(added.to_string()), "{told}");
@@ -103,6 +104,7 @@ fn with_a_nameless_resource(text: &str, signal: Signal) -> (String, usize) {
         Signal::Logs => "resourceLogs",
         Signal::Metrics => "resourceMetrics",
         Signal::Traces => "resourceSpans",
+        Signal::Profiles => "resourceProfiles",
     };
     let resources = request[list].as_array_mut().expect("a list of resources");
     let mut nameless = resources[0].clone();
@@ -120,7 +122,7 @@ async fn post(gate: Gate<'_>, signal: Signal, body: String) -> Value {
     let [ca, cert, key] = gate.identity();
     let tls = client::tls(&ca, &cert, &key, Alpn::Both).expect("the sender's certificate");
     let client = reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build();
-    let url = format!("https://{}/v1/{signal}", gate.addr());
+    let url = format!("https://{}{}", gate.addr(), signal.http_path());
     let request = client.expect("a client").post(url).header(CONTENT_TYPE, JSON).body(body);
     let reply = request.send().await.expect("a reply");
     let (status, headers) = (reply.status(), reply.headers().clone());
@@ -140,6 +142,8 @@ fn accepted(backend: Backend) -> Answer {
         Backend::Loki => Answer::new(StatusCode::NO_CONTENT),
         Backend::Mimir => json("{}"),
         Backend::Tempo => json(r#"{"partialSuccess":{}}"#),
+        Backend::Pyroscope => Answer::new(StatusCode::OK)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf")),
     }
 }
 

@@ -10,7 +10,7 @@ use envoy_local::{Listener, Options, SenderName, Stack};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use sluice_backends::{Backend, Store};
-use sluice_e2e::Signal;
+use sluice_otlp::Signal;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
@@ -99,6 +99,7 @@ impl Setup {
                     "takesDelta": matches!(self.required, Required::ServiceName),
                 },
                 "traces": {"kind": "tempo", "cluster": "tempo"},
+                "profiles": {"kind": "pyroscope", "cluster": "pyroscope"},
             },
             "holdHeaders": self.hold_headers,
         })
@@ -219,5 +220,6 @@ pub(crate) fn backend(signal: Signal) -> Backend {
         Signal::Logs => Backend::Loki,
         Signal::Metrics => Backend::Mimir,
         Signal::Traces => Backend::Tempo,
+        Signal::Profiles => Backend::Pyroscope,
     }
 }

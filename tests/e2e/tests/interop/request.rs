@@ -5,19 +5,20 @@ use std::fmt::Debug;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
-use serde::de::DeserializeOwned;
-use sluice_e2e::Signal;
+use sluice_otlp::Signal;
 
 /// An export request of one of the signals.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Request {
     Logs(ExportLogsServiceRequest),
     Metrics(ExportMetricsServiceRequest),
+    Profiles(ExportProfilesServiceRequest),
     Traces(ExportTraceServiceRequest),
 }
 
@@ -26,29 +27,24 @@ impl Request {
         fn decoded<M: Message + Default>(body: &[u8]) -> M {
             M::decode(body).unwrap_or_else(|error| panic!("no OTLP in protobuf: {error}"))
         }
-        Self::read(signal, || decoded(body), || decoded(body), || decoded(body))
+        match signal {
+            Signal::Logs => Self::Logs(decoded(body)),
+            Signal::Metrics => Self::Metrics(decoded(body)),
+            Signal::Profiles => Self::Profiles(decoded(body)),
+            Signal::Traces => Self::Traces(decoded(body)),
+        }
     }
 
     pub(crate) fn from_json(signal: Signal, body: &[u8]) -> Self {
-        fn parsed<M: DeserializeOwned>(body: &[u8]) -> M {
-            serde_json::from_slice(body).unwrap_or_else(|error| {
-                panic!("no OTLP in JSON: {error}: {}", String::from_utf8_lossy(body))
-            })
-        }
-        Self::read(signal, || parsed(body), || parsed(body), || parsed(body))
-    }
-
-    fn read(
-        signal: Signal,
-        logs: impl FnOnce() -> ExportLogsServiceRequest,
-        metrics: impl FnOnce() -> ExportMetricsServiceRequest,
-        traces: impl FnOnce() -> ExportTraceServiceRequest,
-    ) -> Self {
-        match signal {
-            Signal::Logs => Self::Logs(logs()),
-            Signal::Metrics => Self::Metrics(metrics()),
-            Signal::Traces => Self::Traces(traces()),
-        }
+        let read = match signal {
+            Signal::Logs => serde_json::from_slice(body).map(Self::Logs),
+            Signal::Metrics => serde_json::from_slice(body).map(Self::Metrics),
+            Signal::Profiles => sluice_backends::profiles_from_json(body).map(Self::Profiles),
+            Signal::Traces => serde_json::from_slice(body).map(Self::Traces),
+        };
+        read.unwrap_or_else(|error| {
+            panic!("no OTLP in JSON: {error}: {}", String::from_utf8_lossy(body))
+        })
     }
 
     /// What is left of it under the platform's rule: `source.name` on the resource, for metrics on the data
@@ -56,6 +52,9 @@ impl Request {
     pub(crate) fn named_only(mut self) -> Self {
         match &mut self {
             Self::Logs(all) => all.resource_logs.retain(|of| resource_is_named(&of.resource)),
+            Self::Profiles(all) => {
+                all.resource_profiles.retain(|of| resource_is_named(&of.resource));
+            }
             Self::Traces(all) => all.resource_spans.retain(|of| resource_is_named(&of.resource)),
             Self::Metrics(all) => {
                 for scoped in all.resource_metrics.iter_mut().flat_map(|of| &mut of.scope_metrics) {
@@ -70,12 +69,16 @@ impl Request {
         self
     }
 
-    /// How many log records, data points or spans are in it.
+    /// How many log records, data points, profiles or spans are in it.
     pub(crate) fn records(&self) -> usize {
         match self {
             Self::Logs(all) => {
                 let scopes = all.resource_logs.iter().flat_map(|of| &of.scope_logs);
                 scopes.map(|scope| scope.log_records.len()).sum()
+            }
+            Self::Profiles(all) => {
+                let scopes = all.resource_profiles.iter().flat_map(|of| &of.scope_profiles);
+                scopes.map(|scope| scope.profiles.len()).sum()
             }
             Self::Traces(all) => {
                 let scopes = all.resource_spans.iter().flat_map(|of| &of.scope_spans);
@@ -96,6 +99,13 @@ impl Request {
             }
             (Self::Metrics(found), Self::Metrics(expected)) => {
                 assert_each(&found.resource_metrics, &expected.resource_metrics);
+            }
+            (Self::Profiles(found), Self::Profiles(expected)) => {
+                assert_each(&found.resource_profiles, &expected.resource_profiles);
+                assert!(
+                    found.dictionary == expected.dictionary,
+                    "the dictionary is not what it was"
+                );
             }
             (Self::Traces(found), Self::Traces(expected)) => {
                 assert_each(&found.resource_spans, &expected.resource_spans);
