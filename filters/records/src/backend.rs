@@ -9,8 +9,8 @@ pub struct BackendTraits {
     pub name: &'static str,
     /// How it tells attribute names apart.
     pub spelling: Spelling,
-    /// Whether it writes the attributes of record, resource and scope into one set of names, the
-    /// scope's over the resource's over the record's.
+    /// Whether it writes the attributes of record, resource and scope into one set of names, and
+    /// which of them over which.
     pub precedence: Precedence,
     /// The records for which it refuses the whole batch.
     pub refuses: Refuses,
@@ -37,6 +37,8 @@ impl BackendTraits {
 pub enum Precedence {
     /// None: the attributes of each level keep to themselves.
     None,
+    /// The record's over the resource's.
+    Record,
     /// The resource's over the record's; the scope's are thrown away.
     Resource,
     /// The scope's over the resource's over the record's.

@@ -43,7 +43,12 @@ impl Rule {
     /// Whether the backend writes attributes of `level` over those that this rule looks at.
     pub(crate) const fn is_overridden_by(&self, level: Level, precedence: Precedence) -> bool {
         match (self.level, level) {
-            (Level::Record, Level::Resource) => !matches!(precedence, Precedence::None),
+            (Level::Resource | Level::Scope, Level::Record) => {
+                matches!(precedence, Precedence::Record)
+            }
+            (Level::Record, Level::Resource) => {
+                matches!(precedence, Precedence::Resource | Precedence::Scope)
+            }
             (Level::Record | Level::Resource, Level::Scope) => {
                 matches!(precedence, Precedence::Scope)
             }

@@ -22,7 +22,7 @@ pub enum Reason {
     Missing,
     /// A metric has no data points.
     NoDataPoints,
-    /// An attribute further out, that the backend writes over the one that the rule looks at.
+    /// An attribute at another level, that the backend writes over the one that the rule looks at.
     Overridden,
     /// The scale of an exponential histogram is too coarse for the backend.
     Scale,

@@ -84,8 +84,11 @@ impl BackendConfig {
                 labels: Some(self.label_limit()),
                 ..defaults
             },
+            // A data point's attribute is a label before a promoted one of its resource is
+            // (prometheus, `storage/remote/otlptranslator`, `createAttributes`).
             Kind::Mimir => BackendTraits {
                 spelling: Spelling::Folded,
+                precedence: Precedence::Record,
                 refuses: Refuses {
                     delta: !self.takes_delta.unwrap_or(false),
                     odd_metrics: true,
@@ -93,6 +96,8 @@ impl BackendConfig {
                 },
                 ..defaults
             },
+            // Only texts are labels: beside a number on the resource, the scope's text is
+            // (`pkg/ingester/otlp/ingest_handler.go`, `appendAttributesUnique`).
             Kind::Pyroscope => BackendTraits {
                 spelling: Spelling::Folded,
                 precedence: Precedence::Scope,
