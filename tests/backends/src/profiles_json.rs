@@ -1,44 +1,66 @@
-//! Profiles in OTLP/JSON. `opentelemetry-proto` reads their messages only with every field there and
-//! every number as one, while a sender leaves out what has its default value and writes a number of
-//! 64 bits as a string. An original payload is not read.
+//! Profiles in OTLP/JSON. `opentelemetry-proto` reads their messages only with every field there,
+//! every number as one and every text written out, while a sender leaves out what has its default
+//! value, writes a number of 64 bits as a string and refers to texts. An original payload is not read.
 
 use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::profiles::v1development::{
     Function, Line, Link, Location, Mapping, Profile, ProfilesDictionary, ResourceProfiles, Sample,
     ScopeProfiles, Stack, ValueType,
 };
 use serde::Serialize;
+use serde::de::Error as _;
 use serde_json::{Error, Value};
 
-/// An export request in OTLP/JSON, as the protocol has it.
+/// An export request in OTLP/JSON, as the protocol has it. A value that refers to a text of the
+/// dictionary is read as that text; a key stays a reference.
 ///
 /// # Errors
 /// If it is none.
 pub fn read(body: &[u8]) -> Result<ExportProfilesServiceRequest, Error> {
     let mut request: Value = serde_json::from_slice(body)?;
-    fill(&mut request)?;
+    let strings: Vec<String> = match request.pointer("/dictionary/stringTable") {
+        Some(table) => serde_json::from_value(table.clone())?,
+        None => Vec::new(),
+    };
+    fill(&mut request, &strings)?;
     serde_json::from_value(request)
 }
 
-/// Gives every message in a value the fields that it lacks.
-fn fill(value: &mut Value) -> Result<(), Error> {
+/// Gives every message in a value the fields that it lacks, and the texts that it refers to.
+fn fill(value: &mut Value, strings: &[String]) -> Result<(), Error> {
     match value {
-        Value::Array(list) => list.iter_mut().try_for_each(fill),
-        Value::Object(members) => members.iter_mut().try_for_each(|(name, member)| {
-            if let Some(whole) = default_of(name)? {
-                let messages = match &mut *member {
-                    Value::Array(list) => list.iter_mut().collect(),
-                    one => vec![one],
-                };
-                messages.into_iter().for_each(|message| complete(message, &whole));
+        Value::Array(list) => list.iter_mut().try_for_each(|element| fill(element, strings)),
+        Value::Object(members) => {
+            if let Some(index) = members.remove("stringValueStrindex") {
+                let at = index.as_u64().and_then(|index| usize::try_from(index).ok());
+                let text = at.and_then(|at| strings.get(at));
+                let text = text.ok_or_else(|| Error::custom(format!("no string {index}")))?;
+                members.insert("stringValue".to_owned(), text.as_str().into());
             }
-            if OF_64_BITS.contains(&name.as_str()) {
-                to_number(member);
+            for (name, member) in members {
+                if OF_64_BITS.contains(&name.as_str()) {
+                    to_number(member);
+                }
+                if let Some(whole) = default_of(name)? {
+                    messages(name, member).for_each(|message| complete(message, &whole));
+                }
+                fill(member, strings)?;
             }
-            fill(member)
-        }),
+            Ok(())
+        }
         Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => Ok(()),
     }
+}
+
+/// The messages that a member of this name is or lists; of a map, its entries.
+fn messages<'v>(name: &str, member: &'v mut Value) -> impl Iterator<Item = &'v mut Value> {
+    let member = if name == "kvlistValue" { member.get_mut("values") } else { Some(member) };
+    let (one, list) = match member {
+        Some(Value::Array(list)) => (None, Some(list)),
+        one => (one, None),
+    };
+    one.into_iter().chain(list.into_iter().flatten())
 }
 
 /// The fields of 64 bits in the messages of profiles.
@@ -83,6 +105,7 @@ fn default_of(name: &str) -> Result<Option<Value>, Error> {
         serde_json::to_value(M::default()).map(Some)
     }
     match name {
+        "attributes" | "kvlistValue" => whole::<KeyValue>(),
         "dictionary" => whole::<ProfilesDictionary>(),
         "functionTable" => whole::<Function>(),
         "lines" => whole::<Line>(),

@@ -124,6 +124,36 @@ async fn json_is_read_without_its_defaults() {
     assert_eq!(profile.samples[0].values, [7]);
 }
 
+// The collector refers to keys and texts; to a text that is not there nobody can.
+#[tokio::test]
+async fn json_with_references_is_read() {
+    let backends = started().await;
+    let body = |text: u8| {
+        json!({
+            "resourceProfiles": [{
+                "resource": {"attributes": [
+                    {"keyStrindex": 1, "value": {"stringValueStrindex": text}},
+                    {"key": "map", "value": {"kvlistValue": {"values": [
+                        {"keyStrindex": 1, "value": {"arrayValue": {"values": [{"stringValueStrindex": text}]}}},
+                    ]}}},
+                ]},
+                "scopeProfiles": [{"profiles": [{}]}],
+            }],
+            "dictionary": {"stringTable": ["", "source.name", "src-a"]},
+        })
+        .to_string()
+    };
+    let reply = send(backends.pyroscope(), typed(PATH, JSON), body(2)).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let stored = &backends.store().profiles("tenant-a")[0];
+    let first = &stored.resource.attributes[0];
+    assert_eq!((first.key.as_str(), first.key_strindex), ("", 1));
+    assert_eq!(stored.resource_attribute("").as_deref(), Some("src-a"));
+    let map = stored.resource_attribute("map").unwrap();
+    assert!(map.contains("src-a"), "{map}");
+    assert_eq!(send(backends.pyroscope(), typed(PATH, JSON), body(3)).await.status, 400);
+}
+
 // gzip in any case; whatever else is announced is read as it is.
 #[tokio::test]
 async fn gzip_alone_is_known() {

@@ -13,6 +13,9 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use sluice_otlp::Signal;
 
+/// The attribute that the platform asks for.
+const NAME: &str = "source.name";
+
 /// An export request of one of the signals.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Request {
@@ -53,7 +56,12 @@ impl Request {
         match &mut self {
             Self::Logs(all) => all.resource_logs.retain(|of| resource_is_named(&of.resource)),
             Self::Profiles(all) => {
-                all.resource_profiles.retain(|of| resource_is_named(&of.resource));
+                let strings = all.dictionary.as_ref().map(|all| all.string_table.as_slice());
+                let strings = strings.unwrap_or_default();
+                all.resource_profiles.retain(|of| {
+                    let attributes = of.resource.iter().flat_map(|resource| &resource.attributes);
+                    attributes.map(|one| key_of(one, strings)).any(|key| key == NAME)
+                });
             }
             Self::Traces(all) => all.resource_spans.retain(|of| resource_is_named(&of.resource)),
             Self::Metrics(all) => {
@@ -101,6 +109,7 @@ impl Request {
                 assert_each(&found.resource_metrics, &expected.resource_metrics);
             }
             (Self::Profiles(found), Self::Profiles(expected)) => {
+                let [found, expected] = [found, expected].map(written_out);
                 assert_each(&found.resource_profiles, &expected.resource_profiles);
                 assert!(
                     found.dictionary == expected.dictionary,
@@ -125,12 +134,26 @@ fn assert_each<T: Debug + PartialEq>(found: &[T], expected: &[T]) {
     assert_eq!(found.len(), expected.len(), "resources");
 }
 
+/// With each value that refers to a text as that text: from JSON they are read so.
+fn written_out(request: &ExportProfilesServiceRequest) -> ExportProfilesServiceRequest {
+    let json = serde_json::to_vec(request).expect("a request can be written");
+    sluice_backends::profiles_from_json(&json).expect("what was written can be read")
+}
+
+/// The collector writes the keys of profiles as references.
+fn key_of<'a>(attribute: &'a KeyValue, strings: &'a [String]) -> &'a str {
+    match usize::try_from(attribute.key_strindex).expect("an index") {
+        0 => &attribute.key,
+        index => &strings[index],
+    }
+}
+
 fn resource_is_named(resource: &Option<Resource>) -> bool {
     resource.as_ref().is_some_and(|resource| is_named(&resource.attributes))
 }
 
 fn is_named(attributes: &[KeyValue]) -> bool {
-    attributes.iter().any(|attribute| attribute.key == "source.name")
+    attributes.iter().any(|attribute| attribute.key == NAME)
 }
 
 /// Takes out the data points without a name, and gives how many are left.
