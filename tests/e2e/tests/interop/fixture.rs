@@ -32,7 +32,7 @@ impl fmt::Display for Setup {
 }
 
 /// The attribute that each record must have.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Required {
     /// Where the platform asks for it: on the resource, and on the data points of metrics.
     SourceName,
