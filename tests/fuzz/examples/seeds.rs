@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     let cases = here.join("../cases/cases");
     for case in case::load(&cases)? {
         let name = case.name.replace('/', "-");
-        for protocol in &case.request.protocols {
+        for protocol in case.request.protocols() {
             exchange(&mut corpus, &name, &case, *protocol)?;
         }
         let certificate = certificate(&case.sender);
@@ -67,7 +67,7 @@ impl Corpus {
 /// What a case sends, for the gate and for whatever reads a part of it.
 fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) -> Result<()> {
     let request = wire::request(case, protocol)?;
-    let reply = wire::reply(case)?;
+    let reply = wire::reply(case, protocol)?;
     let mut head = request.headers;
     if case.sender.certificate {
         head.push(("@certificate".to_owned(), pem(&certificate(&case.sender))));
@@ -78,6 +78,7 @@ fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) ->
     let (protocol_name, options) = match protocol {
         Protocol::Grpc => ("grpc", "0"),
         Protocol::Http => ("http", "0h"),
+        Protocol::Json => ("json", "0h"),
     };
     let mut exchange = Exchange {
         options: options.to_owned(),
@@ -97,7 +98,7 @@ fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) ->
         Protocol::Grpc if request.body.len() <= MAX_FRAME => {
             corpus.add("grpc_frame", name, &request.body)?;
         }
-        Protocol::Grpc => {}
+        Protocol::Grpc | Protocol::Json => {}
         Protocol::Http => {
             let encoding = wire::encoding(case, EncodingHeader::Content)?;
             if encoding != Encoding::Identity {

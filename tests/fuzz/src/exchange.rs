@@ -220,8 +220,10 @@ fn reply(sent: Sent, exchange: &Exchange) -> Told {
     }
 }
 
+/// How many records a count is of; metrics without data points and labels are none.
 fn records(count: Count) -> u64 {
     match count {
+        Count::RecordsDropped { reason: "labels" | "no_data_points", .. } => 0,
         Count::RecordsDropped { records, .. } => records,
         Count::Request { .. } | Count::RecordsWouldDrop { .. } => 0,
     }

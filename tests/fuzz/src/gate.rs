@@ -5,7 +5,7 @@ use std::{array, sync::LazyLock};
 use prost::Message;
 use sluice_gate::{Gate, Headers};
 use sluice_otlp::{
-    Signal,
+    Format, Signal,
     content::{EncodingHeader, decode},
     grpc::{self, Frame},
 };
@@ -28,7 +28,7 @@ pub fn run(data: &[u8]) {
             assert_eq!(index, PASSING, "only a gate without backends lets a body pass");
             has_one_tenant(&head);
         }
-        Outcome::Refused(reply) => is_an_answer(&reply),
+        Outcome::Refused(reply) => is_an_answer(&exchange, &reply),
         Outcome::Interrupted(told) => tells_the_sender(&exchange, &told, 0),
         Outcome::Forwarded(forwarded) => {
             assert_ne!(index, PASSING, "a gate without backends has nowhere to forward to");
@@ -110,7 +110,8 @@ fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
         cluster => panic!("no backend is called {cluster:?}"),
     };
     assert_eq!(only(":path"), path);
-    assert_eq!(only("content-type"), b"application/x-protobuf");
+    let format = Format::from_content_type(only("content-type")).expect("one of OTLP's formats");
+    assert_eq!(only("content-type"), format.content_type().as_bytes());
     for name in ["te", "accept-encoding", "grpc-encoding", "x-forwarded-client-cert"] {
         assert_eq!(headers.first(name), None, "{name}");
     }
@@ -126,6 +127,10 @@ fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
         }
     };
     assert!(message.len() <= 65536);
+    if format == Format::Json {
+        serde_json::from_slice::<serde_json::Value>(&message).expect("it is JSON");
+        return;
+    }
     if let Ok(plain) = plain::filter(signal, &message, rules, spelling) {
         assert_eq!(plain.dropped, [], "these should not have been forwarded");
     }
@@ -136,12 +141,12 @@ fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
 fn tells_the_sender(exchange: &Exchange, told: &Told, dropped: u64) {
     let dropped = i64::try_from(dropped).expect("the body is small");
     let rejected = |message: &[u8]| {
-        let response = ExportResponse::decode(message).expect("it is an export's response");
+        let response = response(format_of(exchange), message);
         response.partial_success.map_or(0, |partial| partial.rejected)
     };
     match told {
         Told::Local(reply) => {
-            is_an_answer(reply);
+            is_an_answer(exchange, reply);
             if let LocalReply::Http { status: 200, body, .. } = reply {
                 assert!(rejected(body) >= dropped);
             }
@@ -165,7 +170,7 @@ fn tells_the_sender(exchange: &Exchange, told: &Told, dropped: u64) {
             assert!(trailers.is_empty(), "{trailers:?}");
             match Headers(head).number(":status") {
                 Some(200) => assert!(rejected(body) >= dropped),
-                Some(400..600) => is_a_status(body),
+                Some(400..600) => is_a_status(format_of(exchange), body),
                 status => panic!("the sender is told {status:?}"),
             }
         }
@@ -177,29 +182,49 @@ fn speaks_grpc(exchange: &Exchange) -> bool {
     content_type.starts_with(b"application/grpc")
 }
 
+/// How a sender over HTTP is answered.
+fn format_of(exchange: &Exchange) -> Format {
+    let content_type = Headers(&exchange.head).first("content-type").unwrap_or_default();
+    match Format::from_content_type(content_type) {
+        Some(Format::Json) => Format::Json,
+        Some(Format::Protobuf) | None => Format::Protobuf,
+    }
+}
+
+fn response(format: Format, message: &[u8]) -> ExportResponse {
+    let response = match format {
+        Format::Json => ExportResponse::from_json(message),
+        Format::Protobuf => ExportResponse::decode(message).ok(),
+    };
+    response.expect("it is an export's response")
+}
+
 /// Small, printable, and an error unless it says that there was nothing to store.
-fn is_an_answer(reply: &LocalReply) {
+fn is_an_answer(exchange: &Exchange, reply: &LocalReply) {
     match reply {
         LocalReply::Grpc { status, .. } => {
             assert_ne!(status.code, 0);
             assert!(is_short(&status.message), "{status:?}");
         }
         LocalReply::Http { status: 200, body, .. } => {
-            ExportResponse::decode(&body[..]).expect("it is an export's response");
+            response(format_of(exchange), body);
         }
         LocalReply::Http { status, headers, body } => {
             assert!((400..600).contains(status), "{status}");
             assert!(headers.iter().all(|(_, value)| is_clean(value.as_bytes())), "{headers:?}");
-            if headers.contains(&("content-type", "application/json".to_owned())) {
-                serde_json::from_slice::<serde_json::Value>(body).expect("it is JSON");
-            } else {
-                is_a_status(body);
-            }
+            let json = headers.contains(&("content-type", "application/json".to_owned()));
+            assert_eq!(json, format_of(exchange) == Format::Json, "it is as the sender speaks");
+            is_a_status(format_of(exchange), body);
         }
     }
 }
 
-fn is_a_status(body: &[u8]) {
+fn is_a_status(format: Format, body: &[u8]) {
+    if format == Format::Json {
+        let status: serde_json::Value = serde_json::from_slice(body).expect("it is JSON");
+        assert!(status["code"] != 0 && is_short(status["message"].as_str().expect("a message")));
+        return;
+    }
     let status = Status::decode(body).expect("it is a Status");
     assert!(status.code != 0 && is_short(&status.message), "{status:?}");
 }
