@@ -81,8 +81,8 @@ impl Limits {
     /// The most attributes of one place.
     const MAX_ATTRIBUTES: usize = 1 << 20;
 
-    /// The deepest nesting: each level is a call in the module, whose stack is a megabyte.
-    const MAX_DEPTH: usize = 1000;
+    /// The deepest nesting: each level may be a call in the module, whose stack is a megabyte.
+    const MAX_DEPTH: usize = 400;
 
     /// The part of the limits that reading a message keeps.
     pub(crate) const fn of_reading(&self) -> ReadLimits {

@@ -50,7 +50,7 @@ impl<'r> Asked<'r> {
     pub(crate) fn at(level: Level, rules: &'r SignalRules, sender: Option<&Admitted>) -> Self {
         let question = |(index, rule): (usize, &'r crate::rule::Rule)| {
             let expected = if rule.level == level {
-                rule.value.expected(sender)
+                rule.value.expected(sender)?
             } else if rule.is_overridden_by(level, rules.precedence) {
                 Expected::Nothing
             } else {

@@ -268,9 +268,10 @@ impl<'r, 'a> Check<'r, 'a> {
             Broken::Unstorable(Reason::Labels) => self.rules.labels.as_ref().map(|labels| {
                 format!("{backend} takes {} labels", labels.most().saturating_add(1))
             }),
-            Broken::Unstorable(reason) => {
-                Some(format!("{}, for which {backend} fails the whole batch", reason.clause()))
-            }
+            Broken::Unstorable(reason) => Some(format!(
+                "{}, for which {backend} answers the whole batch with an error",
+                reason.clause()
+            )),
         }
     }
 

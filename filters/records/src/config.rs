@@ -5,7 +5,7 @@ use sluice_otlp::Signal;
 use sluice_senders::ConfigProblem;
 
 use crate::{
-    BackendTraits, Level,
+    BackendTraits, Level, Precedence,
     rule::{Rule, RuleSet, SignalRules},
     spelling::Name,
     stamp::Stamp,
@@ -243,6 +243,14 @@ impl RecordsConfig {
             value: value.clone(),
             on_violation: require.on_violation.unwrap_or(self.on_violation),
         };
+        // Where records stand over resources, a stamp is one more rule: that none stands over it.
+        let guards = backend.precedence == Precedence::Record;
+        let stamped = self.stamp.iter().filter(|_| guards).map(|stamp| Rule {
+            name: Name::new(&stamp.attribute, backend.spelling),
+            level: Level::Resource,
+            value: ValueRule::Stamped,
+            on_violation: self.on_violation,
+        });
         let stamp = |(stamp, value): (&StampConfig, &Template)| Stamp {
             name: Name::new(&stamp.attribute, backend.spelling),
             value: value.clone(),
@@ -252,7 +260,7 @@ impl RecordsConfig {
             None => Some(self.on_violation),
         };
         SignalRules::new(
-            self.required().iter().zip(values).map(rule).collect(),
+            self.required().iter().zip(values).map(rule).chain(stamped).collect(),
             self.stamp.iter().zip(stamps).map(stamp).collect(),
             unstorable,
             backend,
@@ -273,7 +281,7 @@ fn check_name(name: &str, twice: Option<&str>, path: &str, problems: &mut Vec<Co
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{Precedence, Refuses, Spelling};
+    use crate::{Refuses, Spelling};
 
     /// A backend that refuses nothing, and spells so.
     pub(crate) fn backend(spelling: Spelling) -> BackendTraits {

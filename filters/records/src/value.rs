@@ -26,6 +26,8 @@ pub(crate) enum ValueConfig {
 /// A value rule.
 #[derive(Clone, Debug)]
 pub(crate) enum ValueRule {
+    /// The gate sets the value: nothing is asked of the sender's, but that none overrides it.
+    Stamped,
     NonEmpty,
     Equals(Template),
     Prefix(Template),
@@ -75,16 +77,17 @@ impl ValueConfig {
 }
 
 impl ValueRule {
-    /// What the rule asks of one sender. `sender` is `None` only where nobody is asked who sends.
-    pub(crate) fn expected(&self, sender: Option<&Admitted>) -> Expected {
-        match self {
+    /// What the rule asks of one sender, if anything. `sender` is `None` only where nobody is asked who sends.
+    pub(crate) fn expected(&self, sender: Option<&Admitted>) -> Option<Expected> {
+        Some(match self {
+            Self::Stamped => return None,
             Self::NonEmpty => Expected::NonEmpty,
             Self::Equals(template) => Expected::Equals(template.fill(sender)),
             Self::Prefix(template) => Expected::Prefix(template.fill(sender)),
             Self::OneOf(templates) => Expected::OneOf(
                 templates.iter().filter_map(|template| template.fill(sender)).collect(),
             ),
-        }
+        })
     }
 }
 

@@ -505,10 +505,10 @@ fn metrics_that_the_backend_refuses_are_dropped_for_their_own_reason() {
     let checked = checked(&rules, &body, Signal::Metrics).unwrap();
     assert_eq!(
         message(checked.verdict()),
-        "4 data points dropped: aggregation temporality is not cumulative, for which mimir fails \
-         the whole batch; 2 metrics dropped: there is no data point in it, for which mimir fails \
-         the whole batch; 1 data point dropped: scale of the exponential histogram is under -4, for \
-         which mimir fails the whole batch"
+        "4 data points dropped: aggregation temporality is not cumulative, for which mimir answers \
+         the whole batch with an error; 2 metrics dropped: there is no data point in it, for which \
+         mimir answers the whole batch with an error; 1 data point dropped: scale of the \
+         exponential histogram is under -4, for which mimir answers the whole batch with an error"
     );
     let mut left = body.clone();
     checked.into_parts().1.apply(&mut left, 0).unwrap();
@@ -545,7 +545,7 @@ fn spans_with_an_id_that_is_none_are_dropped() {
     let checked = checked(&rules, &body, Signal::Traces).unwrap();
     assert_eq!(
         message(checked.verdict()),
-        "7 spans dropped: trace id or span id is not valid, for which tempo fails the whole batch"
+        "7 spans dropped: trace id or span id is not valid, for which tempo answers the whole batch with an error"
     );
     checked.into_parts().1.apply(&mut body, 0).unwrap();
     assert_eq!(body, request(spans[7..].to_vec()).encode_to_vec());
