@@ -5,6 +5,7 @@
 
 mod attributes;
 mod check;
+mod object;
 mod profiles;
 mod record;
 mod scan;
@@ -13,8 +14,10 @@ mod text;
 mod walk;
 
 pub(crate) use attributes::{Pair, Pairs};
+pub use object::Object;
 pub(crate) use record::RecordText;
 pub(crate) use string::attribute;
+pub use string::push_string;
 pub(crate) use walk::splice;
 
 #[cfg(test)]

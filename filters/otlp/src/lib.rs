@@ -10,7 +10,7 @@ pub mod content;
 pub mod edits;
 mod format;
 pub mod grpc;
-mod json;
+pub mod json;
 pub mod limits;
 pub mod policy;
 mod profiles;

@@ -53,8 +53,8 @@ fn code_unit(rest: &mut &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// Writes `text` as a string.
-pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
+/// Writes `text` to `out` as a string, quotes and all.
+pub fn push_string(out: &mut Vec<u8>, text: &str) {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     out.push(b'"');
     for byte in text.bytes() {

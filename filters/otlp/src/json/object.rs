@@ -1,0 +1,81 @@
+//! Objects of a few members, such as a backend's reply.
+
+use super::{
+    check::check,
+    string::unescaped,
+    text::{Node, Text},
+};
+
+/// The most levels of objects and arrays: a reply has three.
+const DEPTH: usize = 16;
+
+/// An object in a text that is JSON to its last byte.
+#[derive(Clone, Debug)]
+pub struct Object<'a> {
+    text: Text<'a>,
+    node: Node,
+}
+
+impl<'a> Object<'a> {
+    /// The object that `text` is; `None` if it is not one, or is nested more than 16 levels deep.
+    #[must_use]
+    pub fn read(text: &'a [u8]) -> Option<Self> {
+        let text = Text::new(text, check(text, DEPTH).ok()?);
+        Some(Self { node: text.root(), text })
+    }
+
+    /// The member that has the first of these names that one has, if it is an object. What is
+    /// there twice, or in a second spelling, is not there.
+    #[must_use]
+    pub fn object(&self, names: &[&str]) -> Option<Self> {
+        let node = self.text.object(self.member(names)).ok()??;
+        Some(Self { text: self.text.clone(), node })
+    }
+
+    /// The same of a string: what it says.
+    #[must_use]
+    pub fn string(&self, names: &[&str]) -> Option<String> {
+        let content = self.text.string(self.member(names)).ok()??;
+        String::from_utf8(unescaped(content).into_owned()).ok()
+    }
+
+    /// The same of an integer: a number, or a string of one.
+    #[must_use]
+    pub fn integer(&self, names: &[&str]) -> Option<i64> {
+        self.text.integer(self.member(names)).ok()?
+    }
+
+    fn member(&self, names: &[&str]) -> Option<Node> {
+        names.iter().find_map(|name| self.text.members(self.node, &[name]).ok()?[0])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_by_any_of_their_names() {
+        let text = br#" {"a_b": {"s": "\u00fc\n", "n": "-7", "m": 8}, "c": null, "d": [1]} "#;
+        let object = Object::read(text).unwrap();
+        let inner = object.object(&["aB", "a_b"]).unwrap();
+        assert_eq!(inner.string(&["s"]).as_deref(), Some("\u{fc}\n"));
+        assert_eq!((inner.integer(&["n"]), inner.integer(&["m"])), (Some(-7), Some(8)));
+        assert!(object.object(&["c"]).is_none() && object.object(&["d"]).is_none());
+        assert!(object.string(&["d"]).is_none() && inner.integer(&["s"]).is_none());
+    }
+
+    #[test]
+    fn what_is_there_twice_is_not_there() {
+        let object = Object::read(br#"{"s": "a", "s": "b", "tU": "c", "t_u": "d"}"#).unwrap();
+        assert_eq!((object.string(&["s"]), object.string(&["tU", "t_u"])), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_object_is_not_read() {
+        let deep = format!("{}{}", "{\"a\":".repeat(DEPTH + 1), "}".repeat(DEPTH + 1));
+        for text in [&b""[..], b"[]", b"{", b"{} {}", b"{\"a\": \xff}", deep.as_bytes()] {
+            assert!(Object::read(text).is_none(), "{text:?}");
+        }
+    }
+}
