@@ -3,7 +3,9 @@
 use log::Level;
 use sluice_otlp::Signal;
 use sluice_records::Violations;
-use sluice_reply::{BackendReply, Code, Failure, LocalReply, Protocol, Told, Written, told};
+use sluice_reply::{
+    BackendReply, Code, Failure, LocalReply, Protocol, Told, Written, seconds, told,
+};
 use sluice_tenant::HeaderEdit;
 
 use crate::{Count, Headers, Reply};
@@ -18,6 +20,8 @@ pub struct Sent {
     violations: Option<Violations>,
     /// Whether there was no record in it.
     nothing: bool,
+    /// Whether the head of a reply may be held until its body is known.
+    holds: bool,
 }
 
 /// The head of a backend's reply, as Envoy hands it out.
@@ -27,6 +31,8 @@ pub struct ReplyHead<'a> {
     pub headers: Headers<'a>,
     /// Whether nothing follows.
     pub end_of_stream: bool,
+    /// The time, in seconds since the epoch.
+    pub now: u64,
 }
 
 /// What is to be done with a reply after its head.
@@ -42,24 +48,42 @@ pub enum ReplyStep {
         /// What to count.
         counts: Vec<Count>,
     },
-    /// Its head goes on with these edits, and its body is to be replaced.
+    /// Its body is to be replaced. Until that has come the head is held, or it goes on with these
+    /// edits.
     Rewrite {
-        /// The edits to the head.
+        /// The edits to make now; none while the head is held.
         edits: Vec<HeaderEdit>,
+        /// Whether the head is held.
+        held: bool,
         /// What the body is read with.
         reading: Reading,
     },
 }
 
-/// A reply whose head has gone on. It exists only until its body has come.
+/// What becomes of a reply whose body has come.
+#[derive(Debug)]
+pub struct Finished {
+    /// The edits to its head; none if that has gone already.
+    pub edits: Vec<HeaderEdit>,
+    /// What takes the place of its body.
+    pub written: Written,
+    /// What to count.
+    pub count: Count,
+}
+
+/// A reply whose head has come. It exists only until its body has come.
 #[derive(Debug)]
 pub struct Reading {
     sent: Sent,
     status: u16,
     content_type: Vec<u8>,
-    retry_after: Option<Vec<u8>>,
+    /// In seconds. The time itself is 64 bits wide, and would align the module's stream unlike its
+    /// root, which costs 5 KiB: the SDK's methods are then in it twice.
+    retry_after: Option<u32>,
     /// The body is the Lua filter's stand-in for none.
     header_only: bool,
+    /// Whether the head is held.
+    held: bool,
 }
 
 /// The header by which the Lua filter behind the module says that a reply had no body, and what
@@ -73,8 +97,9 @@ impl Sent {
         answers: &'static str,
         violations: Option<Violations>,
         nothing: bool,
+        holds: bool,
     ) -> Self {
-        Self { protocol, signal, answers, violations, nothing }
+        Self { protocol, signal, answers, violations, nothing, holds }
     }
 
     /// Decides on a reply by its head.
@@ -87,17 +112,16 @@ impl Sent {
         }
         let header_only = headers.number(HEADER_ONLY);
         let status = header_only.or_else(|| headers.number(":status"));
-        let reading = Reading {
+        let mut reading = Reading {
             status: status.and_then(|status| u16::try_from(status).ok()).unwrap_or(500),
             content_type: headers.first("content-type").unwrap_or_default().to_vec(),
-            retry_after: headers.first("retry-after").map(<[u8]>::to_vec),
+            retry_after: headers.first("retry-after").and_then(|value| seconds(value, head.now)),
             header_only: header_only.is_some(),
+            held: false,
             sent: self,
         };
-        // Status and headers do not depend on what the body says.
         let told = reading.told(&[]);
-        let mut edits = reading.sent.protocol.reply_edits(&told);
-        edits.push(HeaderEdit::remove(HEADER_ONLY));
+        let edits = reading.edits(&told);
         if head.end_of_stream {
             let counts = vec![reading.count(&told)];
             return match reading.sent.protocol.write(&told, reading.sent.signal) {
@@ -109,7 +133,13 @@ impl Sent {
                 _ => ReplyStep::Answer(reading.answer(&told)),
             };
         }
-        ReplyStep::Rewrite { edits, reading }
+        // Over HTTP a failure's status may be another once the body has said what failed. Over gRPC
+        // it is in the trailers.
+        reading.held = reading.sent.holds
+            && reading.sent.protocol != Protocol::Grpc
+            && matches!(told, Told::Failure(_));
+        let edits = if reading.held { Vec::new() } else { edits };
+        ReplyStep::Rewrite { edits, held: reading.held, reading }
     }
 }
 
@@ -120,24 +150,37 @@ impl Reading {
     /// What takes the place of the reply's body. Of one over [`Self::MAX_BODY`] nothing is read,
     /// and it may as well be given empty: its status has said what matters.
     #[must_use]
-    pub fn finish(&self, body: &[u8]) -> (Written, Count) {
+    pub fn finish(&self, body: &[u8]) -> Finished {
         let unread = self.header_only || body.len() > Self::MAX_BODY;
         let body = if unread { &[] } else { body };
-        let told = self.told(body);
-        (self.sent.protocol.write(&told, self.sent.signal), self.count(&told))
+        self.finished(&self.told(body))
     }
 
     /// The trailers of a gRPC reply into which no message can be put any more. Over HTTP the head
     /// has said what there is to say.
     #[must_use]
-    pub fn finish_without_message(&self) -> (Written, Count) {
+    pub fn finish_without_message(&self) -> Finished {
         let told = match self.told(&[]) {
             Told::Success(_) if self.sent.protocol == Protocol::Grpc => {
                 Told::Failure(self.voiceless())
             }
             told => told,
         };
-        (self.sent.protocol.write(&told, self.sent.signal), self.count(&told))
+        self.finished(&told)
+    }
+
+    fn finished(&self, told: &Told) -> Finished {
+        Finished {
+            edits: if self.held { self.edits(told) } else { Vec::new() },
+            written: self.sent.protocol.write(told, self.sent.signal),
+            count: self.count(told),
+        }
+    }
+
+    fn edits(&self, told: &Told) -> Vec<HeaderEdit> {
+        let mut edits = self.sent.protocol.reply_edits(told);
+        edits.push(HeaderEdit::remove(HEADER_ONLY));
+        edits
     }
 
     fn told(&self, body: &[u8]) -> Told {
@@ -145,8 +188,9 @@ impl Reading {
             name: self.sent.answers,
             status: self.status,
             content_type: &self.content_type,
-            retry_after: self.retry_after.as_deref(),
+            retry_after: self.retry_after,
             body,
+            status_has_gone: !self.held && self.sent.protocol != Protocol::Grpc,
         };
         told(&reply, self.sent.violations.as_ref(), self.sent.nothing)
     }
@@ -196,17 +240,15 @@ mod tests {
 
     /// What a reply with this status and no message counts as, and its trailers' status.
     fn without_message(protocol: Protocol, status: &[u8]) -> (&'static str, Option<String>) {
-        let sent = Sent::new(protocol, Signal::Metrics, "mimir", None, false);
+        let sent = Sent::new(protocol, Signal::Metrics, "mimir", None, false, false);
         let headers = [(":status".to_owned(), status.to_vec())];
-        let head = ReplyHead { headers: Headers(&headers), end_of_stream: false };
+        let head = ReplyHead { headers: Headers(&headers), end_of_stream: false, now: 0 };
         let ReplyStep::Rewrite { reading, .. } = sent.on_reply_head(&head) else {
             panic!("a body follows");
         };
-        let (Written { trailers, .. }, Count::Request { outcome, .. }) =
-            reading.finish_without_message()
-        else {
-            panic!("a reply counts a request");
-        };
+        let Finished { written: Written { trailers, .. }, count, .. } =
+            reading.finish_without_message();
+        let Count::Request { outcome, .. } = count else { panic!("a reply counts a request") };
         (outcome, trailers.first().map(|(_, status)| status.clone()))
     }
 

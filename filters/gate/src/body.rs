@@ -111,7 +111,7 @@ impl Held {
     /// request that takes too long, or is over Envoy's own limit.
     #[must_use]
     pub fn interrupted(self) -> Sent {
-        Sent::new(self.export.protocol, self.export.signal, "the gateway", None, false)
+        Sent::new(self.export.protocol, self.export.signal, "the gateway", None, false, false)
     }
 }
 
@@ -181,7 +181,8 @@ impl Gate {
             Outgoing { body: BodyEdit::Replace(buffer), encoding: Encoding::Identity }
         };
         let counts = violations.iter().flat_map(Count::of_violations).collect();
-        let sent = Sent::new(protocol, signal, held.backend.as_str(), violations, nothing);
+        let backend = held.backend.as_str();
+        let sent = Sent::new(protocol, signal, backend, violations, nothing, self.hold_headers);
         let (edits, body) = checked.join(held.head);
         Ok(BodyStep::Forward(Forward { edits, body, counts, sent }))
     }

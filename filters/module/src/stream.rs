@@ -11,8 +11,8 @@ use proxy_wasm::{
     types::{Action, BufferType, MapType},
 };
 use sluice_gate::{
-    BodyEdit, BodyStep, Certificates, Forward, Gate, HEADER_ONLY, HeadStep, Headers, Held, Reading,
-    Reply, ReplyHead, ReplyStep, RequestHead, Sent,
+    BodyEdit, BodyStep, Certificates, Finished, Forward, Gate, HEADER_ONLY, HeadStep, Headers,
+    Held, Reading, Reply, ReplyHead, ReplyStep, RequestHead, Sent,
 };
 use sluice_reply::{LocalReply, Written};
 use sluice_senders::PeerEvidence;
@@ -33,7 +33,7 @@ enum Phase {
     Body(Receiving),
     /// The request is with its backend.
     Sent(Sent),
-    /// The reply's head has gone on, and its body is coming.
+    /// The reply's head has come, and its body is coming.
     Reply(Replying),
     /// The gate has answered; what Envoy makes of its answer is put right on its way out.
     Answered(Answered),
@@ -122,12 +122,15 @@ impl Stream {
     /// The end of a reply, from its last body callback or its trailers.
     fn write_reply(&self, replying: &Replying, body_is_there: bool) -> Vec<(&'static str, String)> {
         let Replying { reading, buffered, cut } = replying;
-        let (Written { body, trailers }, count) = if body_is_there {
+        let Finished { edits, written, count } = if body_is_there {
             let kept = if *cut { 0 } else { *buffered };
             reading.finish(&host::read(BufferType::HttpResponseBody, kept))
         } else {
             reading.finish_without_message()
         };
+        let Written { body, trailers } = written;
+        // None unless the head is held.
+        host::edit(MapType::HttpResponseHeaders, &edits);
         if body_is_there {
             host::replace(BufferType::HttpResponseBody, *buffered, &body);
         }
@@ -269,7 +272,7 @@ impl HttpContext for Stream {
             _ => return Action::Continue,
         };
         let headers = host::headers(MapType::HttpResponseHeaders);
-        let head = ReplyHead { headers: Headers(&headers), end_of_stream };
+        let head = ReplyHead { headers: Headers(&headers), end_of_stream, now: host::now() };
         match sent.on_reply_head(&head) {
             ReplyStep::Answer(reply) => self.answer(reply),
             ReplyStep::Pass { edits, counts } => {
@@ -277,10 +280,10 @@ impl HttpContext for Stream {
                 self.shared.counters.add(counts);
                 Action::Continue
             }
-            ReplyStep::Rewrite { edits, reading } => {
+            ReplyStep::Rewrite { edits, held, reading } => {
                 host::edit(MapType::HttpResponseHeaders, &edits);
                 self.phase = Phase::Reply(Replying { reading, buffered: 0, cut: false });
-                Action::Continue
+                if held { Action::Pause } else { Action::Continue }
             }
         }
     }

@@ -14,10 +14,12 @@ pub struct BackendReply<'a> {
     pub status: u16,
     /// The content type, as it came.
     pub content_type: &'a [u8],
-    /// `Retry-After`, as it came.
-    pub retry_after: Option<&'a [u8]>,
+    /// The seconds that it asks the sender to wait, by [`seconds`](crate::seconds).
+    pub retry_after: Option<u32>,
     /// The body; empty where it was left out, or was too large to be read.
     pub body: &'a [u8],
+    /// Whether the sender has the status already, so that the body cannot change it any more.
+    pub status_has_gone: bool,
 }
 
 /// What a sender is told of its export.
@@ -58,12 +60,30 @@ impl Failure {
 /// Seconds that a throttled sender waits if its backend does not say: what Tempo asks for.
 const DEFAULT_RETRY_AFTER: u32 = 5;
 
-/// The status of a reply as OTLP has it: `(HTTP, gRPC)`. What a sender may try again stays so, and
-/// what it may not stays final; OTLP has it try again on 429, 502, 503, 504, UNAVAILABLE, and
-/// RESOURCE_EXHAUSTED with a delay. A backend that refuses the platform's own credentials, tenant or
-/// path says nothing about the sender: that is 500, and final.
-const fn failure(status: u16) -> (u16, Code) {
+/// What a backend says of a message over the limit of its own gRPC, in the words of grpc-go. Loki
+/// says it with 503, and would be sent the same again for ever.
+const OVER_GRPC_LIMIT: &str = "received message larger than max";
+
+/// What Tempo says, with 400, of a body over its limit, in the words of Go's `net/http`.
+const OVER_BODY_LIMIT: &str = "http: request body too large";
+
+/// How backends begin what they say of a tenant that is missing, or that they do not take. Tempo
+/// says the first with 503. The tenant is the platform's to set: sending again does not help.
+const TENANT_PROBLEMS: [&str; 4] =
+    ["no org id", "multiple org IDs", "tenant ID ", "too many tenant IDs"];
+
+/// THE table: the status of a failure as OTLP has it, `(HTTP, gRPC)`, by the backend's status and by
+/// what it `said`. What a sender may try again stays so, and what it may not stays final; OTLP has
+/// it try again on 429, 502, 503, 504, UNAVAILABLE, and RESOURCE_EXHAUSTED with a delay. A backend
+/// that refuses the platform's own credentials, tenant or path says nothing about the sender: that
+/// is 500, and final.
+fn failure(status: u16, said: &str) -> (u16, Code) {
     match status {
+        _ if has(said, OVER_GRPC_LIMIT) => (413, Code::ResourceExhausted),
+        400 if has(said, OVER_BODY_LIMIT) => (413, Code::ResourceExhausted),
+        400 | 422 | 503 if TENANT_PROBLEMS.iter().any(|problem| said.starts_with(problem)) => {
+            (500, Code::Internal)
+        }
         400 | 422 => (400, Code::InvalidArgument),
         413 => (413, Code::ResourceExhausted),
         429 | 529 => (429, Code::ResourceExhausted),
@@ -71,6 +91,17 @@ const fn failure(status: u16) -> (u16, Code) {
         408 => (503, Code::Unavailable),
         _ => (500, Code::Internal),
     }
+}
+
+/// Whether `part` is in `text`. `str::contains` is 1 KiB of the module.
+fn has(text: &str, part: &str) -> bool {
+    text.as_bytes().windows(part.len()).any(|window| window == part.as_bytes())
+}
+
+/// Whether a backend that answers so may have stored some of the records all the same: Loki and
+/// Mimir store what is good beside what they answer 400 for.
+fn is_partial(name: &str, status: u16) -> bool {
+    status == 400 && matches!(name, "loki" | "mimir")
 }
 
 /// What the sender is told of a backend's reply.
@@ -103,15 +134,20 @@ fn stored(reply: &BackendReply<'_>) -> ExportResponse {
 
 fn failed(reply: &BackendReply<'_>) -> Failure {
     let BackendReply { name, status, .. } = reply;
-    let (http_status, code) = failure(*status);
     let said = message(reply);
+    let (http_status, code) = failure(*status, if reply.status_has_gone { "" } else { &said });
+    let stored = if http_status == 400 && is_partial(name, *status) {
+        " and may have stored some of the records"
+    } else {
+        ""
+    };
     let colon = if said.is_empty() { "" } else { ": " };
     let throttled = http_status == 429;
-    let asked = reply.retry_after.and_then(seconds);
+    let asked = reply.retry_after;
     Failure {
         http_status,
         code,
-        message: one_line(&format!("{name} answered {status}{colon}{said}")),
+        message: one_line(&format!("{name} answered {status}{stored}{colon}{said}")),
         retry_after: match code {
             Code::ResourceExhausted if throttled => Some(asked.unwrap_or(DEFAULT_RETRY_AFTER)),
             Code::Unavailable => asked,
@@ -146,18 +182,24 @@ fn is_type(content_type: &[u8], expected: &[u8]) -> bool {
     content_type.get(..end).unwrap_or_default().trim_ascii().eq_ignore_ascii_case(expected)
 }
 
-/// A `Retry-After` in seconds; as a date it needs a clock, and is left out.
-fn seconds(value: &[u8]) -> Option<u32> {
-    std::str::from_utf8(value).ok()?.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::PartialSuccess;
 
-    const LOKI: BackendReply<'_> =
-        BackendReply { name: "loki", status: 204, content_type: b"", retry_after: None, body: b"" };
+    const LOKI: BackendReply<'_> = BackendReply {
+        name: "loki",
+        status: 204,
+        content_type: b"",
+        retry_after: None,
+        body: b"",
+        status_has_gone: false,
+    };
+
+    /// A backend's reply in text.
+    fn text(name: &'static str, status: u16, body: &'static str) -> BackendReply<'static> {
+        BackendReply { name, status, content_type: b"text/plain", body: body.as_bytes(), ..LOKI }
+    }
 
     fn failure_of(reply: &BackendReply<'_>) -> Failure {
         match told(reply, None, false) {
@@ -198,11 +240,48 @@ mod tests {
 
     #[test]
     fn the_backends_delay_is_kept_and_one_that_throttles_without_gets_one() {
-        let throttled = BackendReply { status: 429, retry_after: Some(b" 17 "), ..LOKI };
+        let throttled = BackendReply { status: 429, retry_after: Some(17), ..LOKI };
         assert_eq!(failure_of(&throttled).retry_after, Some(17));
         assert_eq!(failure_of(&BackendReply { status: 429, ..LOKI }).retry_after, Some(5));
-        let unavailable = BackendReply { status: 503, retry_after: Some(b"nonsense"), ..LOKI };
+        let unavailable = BackendReply { status: 503, ..LOKI };
         assert_eq!(failure_of(&unavailable).retry_after, None);
+        let unavailable = BackendReply { status: 503, retry_after: Some(0), ..LOKI };
+        assert_eq!(failure_of(&unavailable).retry_after, Some(0));
+    }
+
+    #[test]
+    fn what_a_backend_says_tells_whose_problem_it_is() {
+        let too_large = "rpc error: grpc: received message larger than max (5660039 vs. 4194304)";
+        for (reply, http, code) in [
+            (text("loki", 503, too_large), 413, Code::ResourceExhausted),
+            (text("tempo", 429, too_large), 413, Code::ResourceExhausted),
+            (text("tempo", 400, "http: request body too large"), 413, Code::ResourceExhausted),
+            (text("tempo", 503, "no org id"), 500, Code::Internal),
+            (text("loki", 400, "tenant ID 'a b' contains"), 500, Code::Internal),
+            (text("mimir", 422, "too many tenant IDs present. max: 1"), 500, Code::Internal),
+            (text("loki", 400, "label \"no org id\" is too long"), 400, Code::InvalidArgument),
+        ] {
+            let failure = failure_of(&reply);
+            assert_eq!((failure.http_status, failure.code), (http, code), "{failure:?}");
+            assert_eq!(failure.retry_after, None, "{failure:?}");
+        }
+        let gone = BackendReply { status_has_gone: true, ..text("loki", 503, too_large) };
+        assert_eq!(failure_of(&gone).http_status, 503, "what is out cannot be taken back");
+    }
+
+    #[test]
+    fn only_who_may_have_stored_something_says_so() {
+        let clause = "and may have stored some of the records";
+        for (name, status, may) in [
+            ("loki", 400, true),
+            ("mimir", 400, true),
+            ("tempo", 400, false),
+            ("loki", 422, false),
+            ("loki", 503, false),
+        ] {
+            let message = failure_of(&text(name, status, "why")).message;
+            assert_eq!(message.contains(clause), may, "{message}");
+        }
     }
 
     #[test]
@@ -212,18 +291,18 @@ mod tests {
             (
                 &b"application/octet-stream"[..],
                 &status[..],
-                "loki answered 400: entry too far behind",
+                "loki answered 500: entry too far behind",
             ),
             (
                 b"application/x-protobuf; charset=utf-8",
                 &status,
-                "loki answered 400: entry too far behind",
+                "loki answered 500: entry too far behind",
             ),
-            (b"text/plain; charset=utf-8", b"no org id\n", "loki answered 400: no org id"),
-            (b"text/html", b"<h1>Bad</h1>", "loki answered 400"),
-            (b"application/x-protobuf", b"\xff\xff", "loki answered 400"),
+            (b"text/plain; charset=utf-8", b"no org id\n", "loki answered 500: no org id"),
+            (b"text/html", b"<h1>Bad</h1>", "loki answered 500"),
+            (b"application/x-protobuf", b"\xff\xff", "loki answered 500"),
         ] {
-            let reply = BackendReply { status: 400, content_type, body, ..LOKI };
+            let reply = BackendReply { status: 500, content_type, body, ..LOKI };
             assert_eq!(failure_of(&reply).message, expected);
         }
     }
@@ -235,8 +314,8 @@ mod tests {
             name: "tempo",
             status: 200,
             content_type: b"application/x-protobuf",
-            retry_after: None,
             body: &[0x0a, 0x00],
+            ..LOKI
         };
         assert_eq!(told(&reply, None, false), Told::Success(ExportResponse::default()));
     }
@@ -250,8 +329,8 @@ mod tests {
             name: "mimir",
             status: 200,
             content_type: b"application/x-protobuf",
-            retry_after: None,
             body: &body.encode_to_vec(),
+            ..LOKI
         };
         assert_eq!(told(&reply, None, false), Told::Success(body));
     }

@@ -1,11 +1,13 @@
 //! The reply to an export: `Export{Logs,Metrics,Trace}ServiceResponse`, which are alike on the wire.
 
 use prost::Message;
-use serde_json::{Map, Value};
-use sluice_otlp::Signal;
+use sluice_otlp::{
+    Signal,
+    json::{Object, push_string},
+};
 use sluice_records::Violations;
 
-use crate::text::{join, one_line, quoted};
+use crate::text::{join, one_line};
 
 /// An export's reply.
 #[derive(Clone, PartialEq, Message)]
@@ -59,35 +61,42 @@ impl ExportResponse {
         let Some(PartialSuccess { rejected, error_message }) = &self.partial_success else {
             return b"{}".to_vec();
         };
-        let (name, message) = (rejected_name(signal), quoted(error_message));
-        format!(r#"{{"partialSuccess":{{"{name}":"{rejected}","errorMessage":{message}}}}}"#)
-            .into_bytes()
+        let name = rejected_name(signal);
+        let json = format!(r#"{{"partialSuccess":{{"{name}":"{rejected}","errorMessage":"#);
+        let mut json = json.into_bytes();
+        push_string(&mut json, error_message);
+        json.extend_from_slice(b"}}");
+        json
     }
 
     /// Reads a reply in JSON, its names as the specification has them or, as Go's own encoder may
     /// write them, as the protobuf files do. `None` if it is no JSON object.
     #[must_use]
     pub fn from_json(json: &[u8]) -> Option<Self> {
-        let response: Map<String, Value> = serde_json::from_slice(json).ok()?;
-        let partial = ["partialSuccess", "partial_success"].iter().find_map(|n| response.get(*n));
-        let Some(Value::Object(partial)) = partial else { return Some(Self::default()) };
-        let count = partial.iter().find(|(name, _)| name.starts_with("rejected"));
-        let rejected = match count.map(|(_, count)| count) {
-            Some(Value::Number(count)) => count.as_i64(),
-            Some(Value::String(count)) => count.parse().ok(),
-            _ => None,
-        };
-        let message = ["errorMessage", "error_message"].iter().find_map(|n| partial.get(*n));
-        let partial_success = PartialSuccess {
-            rejected: rejected.unwrap_or_default(),
-            error_message: message.and_then(Value::as_str).unwrap_or_default().to_owned(),
-        };
-        Some(Self { partial_success: Some(partial_success) })
+        const REJECTED: [&str; 8] = [
+            "rejectedLogRecords",
+            "rejected_log_records",
+            "rejectedDataPoints",
+            "rejected_data_points",
+            "rejectedSpans",
+            "rejected_spans",
+            "rejectedProfiles",
+            "rejected_profiles",
+        ];
+        let response = Object::read(json)?;
+        let partial = response.object(&["partialSuccess", "partial_success"]);
+        let partial_success = partial.map(|partial| PartialSuccess {
+            rejected: partial.integer(&REJECTED).unwrap_or_default(),
+            error_message: partial.string(&["errorMessage", "error_message"]).unwrap_or_default(),
+        });
+        Some(Self { partial_success })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]

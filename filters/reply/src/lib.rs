@@ -5,6 +5,7 @@ mod backend;
 mod export_response;
 mod protocol;
 mod refusal;
+mod retry_after;
 mod status;
 mod text;
 
@@ -12,4 +13,5 @@ pub use backend::{BackendReply, Failure, Told, told};
 pub use export_response::{ExportResponse, PartialSuccess};
 pub use protocol::{LocalReply, Protocol, Written};
 pub use refusal::Refusal;
+pub use retry_after::seconds;
 pub use status::{Code, Status};

@@ -2,9 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use prost::Message;
-use serde_json::{Map, Value};
-
-use crate::text::quoted;
+use sluice_otlp::json::{Object, push_string};
 
 /// The codes of gRPC that the gate uses (`google/rpc/code.proto`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,12 +107,14 @@ impl Status {
     /// The status as OTLP/JSON has it; details are left out, as a JSON `Any` needs its own schema.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        format!(r#"{{"code":{},"message":{}}}"#, self.code, quoted(&self.message)).into_bytes()
+        let mut json = format!(r#"{{"code":{},"message":"#, self.code).into_bytes();
+        push_string(&mut json, &self.message);
+        json.push(b'}');
+        json
     }
 
     /// The message of a status in JSON, if it has one.
     pub(crate) fn message_from_json(json: &[u8]) -> Option<String> {
-        let status: Map<String, Value> = serde_json::from_slice(json).ok()?;
-        status.get("message")?.as_str().map(str::to_owned)
+        Object::read(json)?.string(&["message"])
     }
 }

@@ -21,12 +21,6 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
-/// The text as a string in JSON.
-pub(crate) fn quoted(text: &str) -> String {
-    // A string has no way to fail.
-    serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned())
-}
-
 /// Joins two messages, of which either may be empty.
 pub(crate) fn join(first: &str, second: &str) -> String {
     match (first.is_empty(), second.is_empty()) {

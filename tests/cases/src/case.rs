@@ -329,7 +329,7 @@ pub struct Reply {
     /// The status over HTTP; 200 if left out.
     #[serde(default = "ok")]
     pub http: u16,
-    /// The status over gRPC, by number; 0 if left out.
+    /// The status over gRPC, by number, which a `Status` over HTTP has as its code; 0 if left out.
     #[serde(default)]
     pub grpc: i32,
     /// Texts that its message must have in it.

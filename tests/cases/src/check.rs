@@ -40,6 +40,9 @@ fn reply(case: &Case, request: &WireRequest, outcome: &Outcome, found: &mut Vec<
     if status != got.status {
         found.push(format!("status {}, not {status}: {:?}", got.status, got.message));
     }
+    if let Some(code) = got.code.filter(|code| *code != expected.grpc) {
+        found.push(format!("code {code} in the Status, not {}", expected.grpc));
+    }
     for text in &expected.says {
         if !got.message.contains(text) {
             found.push(format!("the message is {:?}, without {text:?}", got.message));

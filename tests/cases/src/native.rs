@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 use sluice_gate::{
-    BodyStep, Certificates, Count, Forward, Gate, HeadStep, Headers, ReplyHead, ReplyStep,
-    RequestHead, Sent,
+    BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
+    ReplyStep, RequestHead, Sent,
 };
 use sluice_reply::{LocalReply, Written};
 use sluice_senders::PeerEvidence;
@@ -100,7 +100,7 @@ impl Run<'_> {
     fn reply(&mut self, sent: Sent, reply: &WireReply) -> Result<Reply> {
         let (mut headers, body) = reply.at_the_module();
         let end_of_stream = body.is_none();
-        let head = ReplyHead { headers: Headers(&headers), end_of_stream };
+        let head = ReplyHead { headers: Headers(&headers), end_of_stream, now: NOW };
         match sent.on_reply_head(&head) {
             ReplyStep::Answer(answer) => {
                 self.counts.extend(answer.counts);
@@ -111,9 +111,11 @@ impl Run<'_> {
                 self.counts.extend(counts);
                 self.read(&headers, &[], &headers)
             }
-            ReplyStep::Rewrite { edits, reading } => {
+            ReplyStep::Rewrite { edits, reading, .. } => {
                 edit(&mut headers, &edits);
-                let (Written { body, trailers }, count) = reading.finish(&body.unwrap_or_default());
+                let Finished { edits, written, count } = reading.finish(&body.unwrap_or_default());
+                edit(&mut headers, &edits);
+                let Written { body, trailers } = written;
                 self.counts.push(count);
                 let trailers = trailers
                     .into_iter()

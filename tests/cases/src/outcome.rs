@@ -36,6 +36,8 @@ pub struct Forwarded {
 pub struct Reply {
     /// The status: HTTP's, or gRPC's.
     pub status: i32,
+    /// The code of the `Status` in the body of an error over HTTP: gRPC's.
+    pub code: Option<i32>,
     /// The message of the status, or of the partial success.
     pub message: String,
     /// The count of the partial success, if there is one.
@@ -61,14 +63,19 @@ impl Reply {
                 reply.success(ExportResponse::from_json(body).context("the body is no response")?);
             }
             (400.., Some("application/x-protobuf")) => {
-                reply.message = Status::decode(body).context("the body is no Status")?.message;
+                let status = Status::decode(body).context("the body is no Status")?;
+                reply.code = Some(status.code);
+                reply.message = status.message;
             }
             (400.., Some("application/json")) => {
                 #[derive(Deserialize)]
                 struct JsonStatus {
+                    code: i32,
                     message: String,
                 }
-                reply.message = serde_json::from_slice::<JsonStatus>(body)?.message;
+                let status: JsonStatus = serde_json::from_slice(body)?;
+                reply.code = Some(status.code);
+                reply.message = status.message;
             }
             (_, content_type) => anyhow::bail!("{status} with content type {content_type:?}"),
         }

@@ -2,8 +2,8 @@
 //! carried through a gate.
 
 use sluice_gate::{
-    BodyStep, Certificates, Count, Forward, Gate, HeadStep, Headers, ReplyHead, ReplyStep,
-    RequestHead, Sent,
+    BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
+    ReplyStep, RequestHead, Sent,
 };
 use sluice_reply::{LocalReply, Written};
 use sluice_senders::PeerEvidence;
@@ -201,20 +201,23 @@ const NOW: u64 = 1_795_000_000;
 
 fn reply(sent: Sent, exchange: &Exchange) -> Told {
     let mut head = exchange.reply_head.clone();
-    let reply = ReplyHead { headers: Headers(&head), end_of_stream: exchange.asks('r') };
+    let reply = ReplyHead { headers: Headers(&head), end_of_stream: exchange.asks('r'), now: NOW };
     match sent.on_reply_head(&reply) {
         ReplyStep::Answer(answer) => Told::Local(answer.reply),
         ReplyStep::Pass { edits, .. } => {
             edit(&mut head, &edits);
             Told::Head(head)
         }
-        ReplyStep::Rewrite { edits, reading } => {
+        ReplyStep::Rewrite { edits, held, reading } => {
+            assert!(edits.is_empty() || !held, "a head that is held was edited");
             edit(&mut head, &edits);
-            let (written, _) = if exchange.asks('m') {
+            let Finished { edits, written, .. } = if exchange.asks('m') {
                 reading.finish_without_message()
             } else {
                 reading.finish(&exchange.reply_body)
             };
+            assert!(edits.is_empty() || held, "a head that has gone was edited");
+            edit(&mut head, &edits);
             Told::Written(head, written)
         }
     }
