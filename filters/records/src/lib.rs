@@ -18,4 +18,4 @@ pub use check::{Checked, Unfit, Verdict};
 pub use config::{OnViolation, RecordsConfig};
 pub use rule::{Level, RuleSet};
 pub use spelling::Spelling;
-pub use violation::{Fate, Reason, Violation, Violations};
+pub use violation::{Clause, Fate, Reason, Violation, Violations};

@@ -117,6 +117,50 @@ pub struct Violation {
     pub records: u64,
 }
 
+impl Violation {
+    /// Where it is, for a machine: `resource.attributes["source.name"]`, or `record` where no
+    /// attribute is asked for.
+    #[must_use]
+    pub fn field(&self) -> String {
+        let level = match self.level {
+            Level::Resource => "resource",
+            Level::Scope => "scope",
+            Level::Record => "record",
+        };
+        match &self.attribute {
+            Some(attribute) => format!("{level}.attributes[{attribute:?}]"),
+            None => level.to_owned(),
+        }
+    }
+
+    /// What it is, for a person: `3 log records dropped: resource attribute "source.name" is
+    /// missing`.
+    #[must_use]
+    pub const fn clause(&self, signal: Signal) -> Clause<'_> {
+        Clause { violation: self, signal }
+    }
+}
+
+/// One violation in a message about a signal.
+#[derive(Clone, Copy, Debug)]
+pub struct Clause<'v> {
+    violation: &'v Violation,
+    signal: Signal,
+}
+
+impl fmt::Display for Clause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Violation { attribute, level, reason, fate, detail, records } = self.violation;
+        let plural = if *records == 1 { "" } else { "s" };
+        let (counted, fate) = (reason.counts(self.signal), fate.clause());
+        write!(f, "{records} {counted}{plural} {fate}: ")?;
+        if let Some(attribute) = attribute {
+            write!(f, "{} attribute {attribute:?} ", level.owner(self.signal))?;
+        }
+        f.write_str(detail.as_deref().unwrap_or_else(|| reason.clause()))
+    }
+}
+
 /// Everything in one request that broke a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violations {
@@ -154,15 +198,8 @@ impl Violations {
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, violation) in self.by_rule.iter().enumerate() {
-            let Violation { attribute, level, reason, fate, detail, records } = violation;
             let separator = if index == 0 { "" } else { "; " };
-            let plural = if *records == 1 { "" } else { "s" };
-            let (counted, fate) = (reason.counts(self.signal), fate.clause());
-            write!(f, "{separator}{records} {counted}{plural} {fate}: ")?;
-            if let Some(attribute) = attribute {
-                write!(f, "{} attribute {attribute:?} ", level.owner(self.signal))?;
-            }
-            f.write_str(detail.as_deref().unwrap_or_else(|| reason.clause()))?;
+            write!(f, "{separator}{}", violation.clause(self.signal))?;
         }
         match &self.example {
             Some(name) => write!(f, " (first at resource service.name={name:?})"),

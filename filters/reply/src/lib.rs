@@ -14,4 +14,4 @@ pub use export_response::{ExportResponse, PartialSuccess};
 pub use protocol::{LocalReply, Protocol, Written};
 pub use refusal::Refusal;
 pub use retry_after::seconds;
-pub use status::{Code, Status};
+pub use status::{Code, FieldViolation, Status};

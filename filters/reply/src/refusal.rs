@@ -12,7 +12,7 @@ use sluice_senders::{NoIdentity, NotAdmitted};
 use sluice_tenant::NoTenant;
 use thiserror::Error;
 
-use crate::{Code, Status, text::one_line};
+use crate::{Code, FieldViolation, Status, text::one_line};
 
 /// Why a request is refused. Its text is what the sender reads.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -176,10 +176,36 @@ impl Refusal {
         self.row().label
     }
 
-    /// What the sender is told, in any protocol.
+    /// What the sender is told, in any protocol. Bad data is told with its place too (OTLP
+    /// specification 1.11, "Bad Data").
     #[must_use]
     pub fn status(&self) -> Status {
-        Status::new(self.row().grpc, one_line(&self.to_string()))
+        let message = one_line(&self.to_string());
+        let status = Status::new(self.row().grpc, message.as_str());
+        if let Self::AllDropped(violations) | Self::Violation(violations) = self {
+            let signal = violations.signal();
+            return status.with_field_violations(violations.by_rule().iter().map(|violation| {
+                let description = violation.clause(signal).to_string();
+                FieldViolation { field: violation.field(), description }
+            }));
+        }
+        let violation = self.field().map(|field| FieldViolation { field, description: message });
+        status.with_field_violations(violation.into_iter())
+    }
+
+    /// Where the one thing is that is wrong with the data of a request, if anything is.
+    fn field(&self) -> Option<String> {
+        let field = match self {
+            Self::Malformed { malformed, .. } => return Some(format!("byte {}", malformed.at)),
+            Self::CompressedWithoutEncoding => "grpc-encoding",
+            Self::Frame(_) => "frame",
+            Self::Undecodable(_) => "body",
+            Self::Trailers => "trailers",
+            Self::OverLimit(OverLimit::Attributes { .. }) => "attributes",
+            Self::OverLimit(OverLimit::Depth { .. }) => "values",
+            _ => return None,
+        };
+        Some(field.to_owned())
     }
 }
 
@@ -247,7 +273,9 @@ mod tests {
             assert_eq!(refusal.http_status(), http, "{refusal}");
             assert_eq!(refusal.status().code, code.number(), "{refusal}");
             // RESOURCE_EXHAUSTED without RetryInfo is what "do not send this again" looks like.
-            assert_eq!(refusal.status().details_header(), None, "{refusal}");
+            assert_eq!(refusal.status().retry_delay(), None, "{refusal}");
+            // Bad data is told with its place, and nothing else is.
+            assert_eq!(refusal.status().field_violations().len(), usize::from(http == 400));
         }
     }
 

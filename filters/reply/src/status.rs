@@ -4,6 +4,8 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use prost::Message;
 use sluice_otlp::json::{Object, push_string};
 
+use crate::text::{MAX_DETAILS, cut};
+
 /// The codes of gRPC that the gate uses (`google/rpc/code.proto`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -70,6 +72,25 @@ struct Duration {
     seconds: i64,
 }
 
+/// `google.rpc.BadRequest`.
+#[derive(Clone, PartialEq, Message)]
+struct BadRequest {
+    #[prost(message, repeated, tag = "1")]
+    field_violations: Vec<FieldViolation>,
+}
+
+/// `google.rpc.BadRequest.FieldViolation`: one thing that is wrong with a request.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct FieldViolation {
+    /// Where it is: `resource.attributes["source.name"]`, `byte 17`.
+    #[prost(string, tag = "1")]
+    pub field: String,
+    /// What is wrong there, for a person.
+    #[prost(string, tag = "2")]
+    pub description: String,
+}
+
+const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
 impl Status {
@@ -83,18 +104,51 @@ impl Status {
     #[must_use]
     pub fn with_retry_delay(mut self, seconds: u32) -> Self {
         let retry_delay = Some(Duration { seconds: seconds.into() });
-        self.details.push(Any {
-            type_url: RETRY_INFO.to_owned(),
-            value: RetryInfo { retry_delay }.encode_to_vec(),
-        });
+        self.add(RETRY_INFO, RetryInfo { retry_delay }.encode_to_vec());
         self
+    }
+
+    /// The status with a `BadRequest` of these, if there are any, as far as they fit
+    /// [`MAX_DETAILS`].
+    #[must_use]
+    pub(crate) fn with_field_violations(
+        mut self,
+        violations: impl Iterator<Item = FieldViolation>,
+    ) -> Self {
+        let mut left = MAX_DETAILS;
+        let mut field_violations = Vec::new();
+        for FieldViolation { field, description } in violations {
+            // Room for a word of the description, or the next one is not begun.
+            let Some(rest) = left.checked_sub(field.len()).filter(|rest| *rest > 16) else { break };
+            let description = cut(&description, rest);
+            left = rest.saturating_sub(description.len());
+            field_violations.push(FieldViolation { field, description });
+        }
+        if !field_violations.is_empty() {
+            self.add(BAD_REQUEST, BadRequest { field_violations }.encode_to_vec());
+        }
+        self
+    }
+
+    fn add(&mut self, type_url: &str, value: Vec<u8>) {
+        self.details.push(Any { type_url: type_url.to_owned(), value });
+    }
+
+    /// The violations of its `BadRequest`; none if it has none.
+    #[must_use]
+    pub fn field_violations(&self) -> Vec<FieldViolation> {
+        let bad_request = self.detail(BAD_REQUEST).and_then(|value| BadRequest::decode(value).ok());
+        bad_request.unwrap_or_default().field_violations
+    }
+
+    fn detail(&self, type_url: &str) -> Option<&[u8]> {
+        Some(self.details.iter().find(|any| any.type_url == type_url)?.value.as_slice())
     }
 
     /// The delay of its `RetryInfo`, in seconds, if it has one.
     #[must_use]
     pub fn retry_delay(&self) -> Option<u32> {
-        let info = self.details.iter().find(|any| any.type_url == RETRY_INFO)?;
-        let delay = RetryInfo::decode(info.value.as_slice()).ok()?.retry_delay?;
+        let delay = RetryInfo::decode(self.detail(RETRY_INFO)?).ok()?.retry_delay?;
         u32::try_from(delay.seconds).ok()
     }
 
@@ -104,11 +158,30 @@ impl Status {
         (!self.details.is_empty()).then(|| STANDARD_NO_PAD.encode(self.encode_to_vec()))
     }
 
-    /// The status as OTLP/JSON has it; details are left out, as a JSON `Any` needs its own schema.
+    /// The status as OTLP/JSON has it, with its `RetryInfo` or its `BadRequest`; the gate never sets
+    /// both. In JSON an `Any` has the members of its message (protobuf's JSON mapping, "Any").
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = format!(r#"{{"code":{},"message":"#, self.code).into_bytes();
         push_string(&mut json, &self.message);
+        let violations = self.field_violations();
+        if let Some(seconds) = self.retry_delay() {
+            let details =
+                format!(r#","details":[{{"@type":"{RETRY_INFO}","retryDelay":"{seconds}s"}}]"#);
+            json.extend_from_slice(details.as_bytes());
+        } else if !violations.is_empty() {
+            let details = format!(r#","details":[{{"@type":"{BAD_REQUEST}","fieldViolations":["#);
+            json.extend_from_slice(details.as_bytes());
+            for (index, FieldViolation { field, description }) in violations.iter().enumerate() {
+                json.extend_from_slice(if index > 0 { b"," } else { b"" });
+                json.extend_from_slice(br#"{"field":"#);
+                push_string(&mut json, field);
+                json.extend_from_slice(br#","description":"#);
+                push_string(&mut json, description);
+                json.push(b'}');
+            }
+            json.extend_from_slice(b"]}]");
+        }
         json.push(b'}');
         json
     }

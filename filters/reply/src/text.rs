@@ -1,21 +1,37 @@
 //! Keeping what is told short and printable.
 
-/// Bytes of the longest message to a sender. The whole reply stays far under the 4 MiB that the
-/// specification recommends as a limit for replies, and under the 8 KiB that gRPC clients allow for
-/// headers and trailers.
+/// Bytes of the longest message to a sender, as `grpc-message` carries it. The whole reply stays far
+/// under the 4 MiB that the specification recommends as a limit for replies. With what
+/// [`MAX_DETAILS`] adds and both once more in base64, it stays under the 8 KiB that gRPC clients allow
+/// for headers and trailers.
 pub(crate) const MAX_MESSAGE: usize = 2048;
+
+/// Bytes of all texts in a status' details.
+pub(crate) const MAX_DETAILS: usize = 1024;
 
 /// The text on one line, without control characters, cut at [`MAX_MESSAGE`].
 pub(crate) fn one_line(text: &str) -> String {
+    cut(text, MAX_MESSAGE)
+}
+
+/// The text on one line, without control characters, of at most `max` bytes as `grpc-message`
+/// carries them: three for each that is not ASCII.
+pub(crate) fn cut(text: &str, max: usize) -> String {
     const ELLIPSIS: &str = "...";
-    let mut line = String::with_capacity(text.len().min(MAX_MESSAGE));
+    let mut line = String::with_capacity(text.len().min(max));
+    let mut left = max.saturating_sub(ELLIPSIS.len());
     for character in text.trim().chars() {
         let character = if character.is_control() { ' ' } else { character };
-        let length = line.len().saturating_add(character.len_utf8());
-        if length > MAX_MESSAGE.saturating_sub(ELLIPSIS.len()) {
+        let length = match character {
+            '%' => 3,
+            _ if character.is_ascii() => 1,
+            _ => character.len_utf8().saturating_mul(3),
+        };
+        let Some(rest) = left.checked_sub(length) else {
             line.push_str(ELLIPSIS);
             break;
-        }
+        };
+        left = rest;
         line.push(character);
     }
     line

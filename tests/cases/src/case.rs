@@ -339,6 +339,9 @@ pub struct Reply {
     pub rejected: Option<i64>,
     /// The seconds after which it asks the sender to try again; none may be set if left out.
     pub retry_after: Option<u32>,
+    /// The fields of its `BadRequest`. If left out, the gate's own refusal of bad data must have
+    /// some, and nothing else any.
+    pub fields: Option<Vec<String>>,
 }
 
 const fn ok() -> u16 {

@@ -43,6 +43,21 @@ fn reply(case: &Case, request: &WireRequest, outcome: &Outcome, found: &mut Vec<
     if let Some(code) = got.code.filter(|code| *code != expected.grpc) {
         found.push(format!("code {code} in the Status, not {}", expected.grpc));
     }
+    // What the gate itself finds wrong with a request's data is told with its place, and nothing else.
+    let bad_data = case.expect.forwarded.is_none()
+        && match request.protocol {
+            Protocol::Grpc => expected.grpc == 3,
+            Protocol::Http | Protocol::Json => expected.http == 400,
+        };
+    match &expected.fields {
+        Some(fields) if *fields != got.fields => {
+            found.push(format!("the fields are {:?}, not {fields:?}", got.fields));
+        }
+        None if bad_data == got.fields.is_empty() => {
+            found.push(format!("the fields are {:?}", got.fields));
+        }
+        _ => {}
+    }
     for text in &expected.says {
         if !got.message.contains(text) {
             found.push(format!("the message is {:?}, without {text:?}", got.message));

@@ -44,6 +44,8 @@ pub struct Reply {
     pub rejected: Option<i64>,
     /// The seconds after which the sender is asked to try again.
     pub retry_after: Option<u32>,
+    /// The fields of the `BadRequest` in a status' details.
+    pub fields: Vec<String>,
 }
 
 impl Reply {
@@ -64,16 +66,28 @@ impl Reply {
             }
             (400.., Some("application/x-protobuf")) => {
                 let status = Status::decode(body).context("the body is no Status")?;
+                reply.details(status.retry_delay(), fields(&status))?;
                 reply.code = Some(status.code);
                 reply.message = status.message;
             }
             (400.., Some("application/json")) => {
-                #[derive(Deserialize)]
-                struct JsonStatus {
-                    code: i32,
-                    message: String,
-                }
                 let status: JsonStatus = serde_json::from_slice(body)?;
+                let (mut delay, mut fields) = (None, Vec::new());
+                for detail in status.details {
+                    match detail {
+                        JsonDetail::RetryInfo { retry_delay } => {
+                            let seconds = retry_delay.strip_suffix('s').context("no duration")?;
+                            delay = Some(seconds.parse()?);
+                        }
+                        JsonDetail::BadRequest { field_violations } => {
+                            for JsonViolation { field, description } in field_violations {
+                                anyhow::ensure!(!description.is_empty(), "{field}: no description");
+                                fields.push(field);
+                            }
+                        }
+                    }
+                }
+                reply.details(delay, fields)?;
                 reply.code = Some(status.code);
                 reply.message = status.message;
             }
@@ -95,7 +109,14 @@ impl Reply {
         if let Some(details) = text(trailers, "grpc-status-details-bin") {
             let details =
                 Status::decode(&STANDARD_NO_PAD.decode(details.trim_end_matches('='))?[..])?;
+            anyhow::ensure!(
+                (details.code, &details.message) == (reply.status, &reply.message),
+                "the details say {}: {:?}",
+                details.code,
+                details.message
+            );
             reply.retry_after = details.retry_delay();
+            reply.fields = fields(&details);
         }
         if reply.status == 0 {
             reply.success(ExportResponse::decode(grpc::read(body)?.message)?);
@@ -105,12 +126,50 @@ impl Reply {
         Ok(reply)
     }
 
+    /// Takes down the details of an error over HTTP, whose delay is in a header too.
+    fn details(&mut self, delay: Option<u32>, fields: Vec<String>) -> Result<()> {
+        let header = self.retry_after;
+        anyhow::ensure!(delay == header, "RetryInfo of {delay:?}, and Retry-After {header:?}");
+        self.fields = fields;
+        Ok(())
+    }
+
     fn success(&mut self, response: ExportResponse) {
         if let Some(partial) = response.partial_success {
             self.rejected = Some(partial.rejected);
             self.message = partial.error_message;
         }
     }
+}
+
+fn fields(status: &Status) -> Vec<String> {
+    status.field_violations().into_iter().map(|violation| violation.field).collect()
+}
+
+/// `google.rpc.Status` as protobuf's JSON mapping has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonStatus {
+    code: i32,
+    message: String,
+    #[serde(default)]
+    details: Vec<JsonDetail>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "@type", deny_unknown_fields, rename_all_fields = "camelCase")]
+enum JsonDetail {
+    #[serde(rename = "type.googleapis.com/google.rpc.RetryInfo")]
+    RetryInfo { retry_delay: String },
+    #[serde(rename = "type.googleapis.com/google.rpc.BadRequest")]
+    BadRequest { field_violations: Vec<JsonViolation> },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonViolation {
+    field: String,
+    description: String,
 }
 
 /// The first value of a header, as text.

@@ -6,7 +6,10 @@ use sluice_otlp::{Signal, content::EncodingHeader, grpc};
 use sluice_tenant::HeaderEdit;
 
 use super::*;
-use crate::{Failure, PartialSuccess};
+use crate::{
+    Failure, FieldViolation, PartialSuccess,
+    text::{MAX_DETAILS, one_line},
+};
 
 fn partial() -> Told {
     Told::Success(ExportResponse {
@@ -116,4 +119,51 @@ fn an_encoding_that_is_not_taken_is_answered_with_those_that_are() {
     let (name, value) = &metadata[0];
     assert_eq!(*name, "grpc-accept-encoding");
     assert!(value.contains("gzip") && !value.contains("lz4"), "{value}");
+}
+
+#[test]
+fn what_an_error_adds_to_headers_stays_under_what_clients_take() {
+    let long = |text: &str| text.repeat(4096);
+    for text in ["a", "%", "\u{fc}", "\u{1f980}"].map(long) {
+        let violation = FieldViolation { field: "a".repeat(64), description: text.clone() };
+        let violations = [violation.clone(), violation];
+        let status = Status::new(Code::InvalidArgument, one_line(&text))
+            .with_field_violations(violations.into_iter());
+        let details = status.details_header().unwrap();
+        // 8 KiB, less what else is in a reply's head.
+        assert!(percent_encoded(&status.message).len() + details.len() < 7 << 10);
+        let told = status.field_violations();
+        let bytes: usize = told.iter().map(|told| told.field.len() + told.description.len()).sum();
+        assert!(!told.is_empty() && bytes <= MAX_DETAILS, "{bytes}");
+    }
+}
+
+#[test]
+fn details_in_json_are_what_they_are_in_protobuf() {
+    let violations = ["a", "\"b\""].map(|field| FieldViolation {
+        field: field.to_owned(),
+        description: "is \"missing\"".to_owned(),
+    });
+    let status =
+        Status::new(Code::InvalidArgument, "m").with_field_violations(violations.into_iter());
+    let json: serde_json::Value = serde_json::from_slice(&status.to_json()).unwrap();
+    assert_eq!(
+        json,
+        serde_json::json!({"code": 3, "message": "m", "details": [{
+            "@type": "type.googleapis.com/google.rpc.BadRequest",
+            "fieldViolations": [
+                {"field": "a", "description": "is \"missing\""},
+                {"field": "\"b\"", "description": "is \"missing\""},
+            ],
+        }]})
+    );
+    let throttled = Status::new(Code::ResourceExhausted, "m").with_retry_delay(7);
+    let json: serde_json::Value = serde_json::from_slice(&throttled.to_json()).unwrap();
+    assert_eq!(
+        json["details"],
+        serde_json::json!([{
+            "@type": "type.googleapis.com/google.rpc.RetryInfo",
+            "retryDelay": "7s",
+        }])
+    );
 }
