@@ -3,8 +3,10 @@
 use sluice_otlp::{
     Format, Signal,
     content::{Encoding, EncodingHeader},
+    grpc,
 };
 use sluice_reply::{Protocol, Refusal};
+use sluice_tenant::HeaderEdit;
 
 use crate::Headers;
 
@@ -71,6 +73,16 @@ impl Export {
             .ok_or_else(|| Refusal::Encoding { header, value: lossy(&value) })?;
         Ok(Self { signal, protocol, format, encoding })
     }
+}
+
+/// The edit by which Envoy's router waits for a backend no longer than a gRPC sender does. `None` if
+/// the sender does not say, or not as gRPC has it said: then the route's own timeout holds.
+///
+/// Of the router's headers this is the one that can only shorten: a try longer than the route's timeout
+/// is not heeded. `grpc-timeout` itself the router reads in requests alone that go on as gRPC.
+pub(crate) fn timeout(headers: Headers<'_>) -> Option<HeaderEdit> {
+    let milliseconds = grpc::timeout(&headers.joined("grpc-timeout"))?;
+    Some(HeaderEdit::set("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds.to_string()))
 }
 
 fn lossy(bytes: &[u8]) -> String {

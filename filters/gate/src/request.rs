@@ -8,7 +8,7 @@ use sluice_tenant::HeaderEdit;
 
 use crate::{
     BodyStep, Certificates, Count, Gate, Headers, Held,
-    export::{Export, protocol},
+    export::{Export, protocol, timeout},
 };
 
 /// The head of a request, as Envoy hands it out.
@@ -110,7 +110,10 @@ impl Gate {
         if usize::try_from(announced).unwrap_or(usize::MAX) > limit {
             return Err(known(Refusal::BodyTooLarge { limit }));
         }
-        edits.extend(backend.header_edits(export.format));
+        edits.extend(backend.header_edits(export.format, headers.names()));
+        if protocol == Protocol::Grpc {
+            edits.extend(timeout(headers));
+        }
 
         let (edits, held) = Held::new(admitted, export, backend, edits, self.hold_headers);
         if head.end_of_stream {

@@ -80,6 +80,29 @@ pub fn write(message: &[u8]) -> Option<Vec<u8>> {
     Some(framed)
 }
 
+/// What a `grpc-timeout` says, in milliseconds, rounded up (gRPC over HTTP/2, "Timeout"): one to eight
+/// digits, and a unit. More than a day is a day. `None` for anything else, which is no timeout at
+/// all, as a request without one, and so is 0, which the specification does not have.
+#[must_use]
+pub fn timeout(value: &[u8]) -> Option<u64> {
+    const DAY: u64 = 86_400_000;
+    let (unit, digits) = value.split_last()?;
+    if digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let count: u64 = str::from_utf8(digits).ok()?.parse().ok()?;
+    let milliseconds = match unit {
+        b'H' => count.saturating_mul(3_600_000),
+        b'M' => count.saturating_mul(60_000),
+        b'S' => count.saturating_mul(1000),
+        b'm' => count,
+        b'u' => count.div_ceil(1000),
+        b'n' => count.div_ceil(1_000_000),
+        _ => return None,
+    };
+    (milliseconds > 0).then_some(milliseconds.min(DAY))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +136,26 @@ mod tests {
         for message in [&b""[..], b"x", &[7; 70_000]] {
             let framed = write(message).unwrap();
             assert_eq!(read(&framed), Ok(Frame { compressed: false, message }));
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_so_many_milliseconds() {
+        for (value, expected) in [
+            ("2S", 2000),
+            ("300m", 300),
+            ("1M", 60_000),
+            ("1H", 3_600_000),
+            ("1500u", 2),
+            ("1n", 1),
+            ("99999999n", 100),
+            ("99999999H", 86_400_000),
+        ] {
+            assert_eq!(timeout(value.as_bytes()), Some(expected), "{value}");
+        }
+        for none in ["", "S", "2", "2s", "-2S", "+2S", "2.5S", "100000000S", "0S", "2S, 2S", " 2S"]
+        {
+            assert_eq!(timeout(none.as_bytes()), None, "{none}");
         }
     }
 }

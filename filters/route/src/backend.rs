@@ -12,6 +12,18 @@ use sluice_tenant::HeaderEdit;
 /// VirtualService or an HTTPRoute. No sender's copy of it survives.
 pub const BACKEND_HEADER: &str = "x-sluice-backend";
 
+/// How headers begin that end at the gate: gRPC's own, of a call that goes on as HTTP, and those by
+/// which a sender could have Envoy's router wait longer, try again, or count under another name. Envoy
+/// takes the latter off only where it holds the sender for external.
+const ENDING: [&str; 6] = [
+    "grpc-",
+    "x-envoy-expected-rq-",
+    "x-envoy-hedge-",
+    "x-envoy-max-retries",
+    "x-envoy-retr",
+    "x-envoy-upstream-",
+];
+
 /// The kinds of backend that the gate knows the contract of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -108,20 +120,26 @@ impl Backend {
         self.encodings
     }
 
-    /// The edits that send an OTLP request in `format` there over HTTP. The reply is read by the gate, so it
-    /// must not come compressed: `accept-encoding` goes, with everything that belongs to gRPC, and
-    /// with the certificate, which concerns the gate alone and is most of the head's bytes.
+    /// The edits that send an OTLP request in `format`, with headers of these `names`, there over HTTP.
+    /// The reply is read by the gate, so it must not come compressed: `accept-encoding` goes, with
+    /// everything that belongs to gRPC or to Envoy's router, and with the certificate, which concerns
+    /// the gate alone and is most of the head's bytes.
     #[must_use]
-    pub fn header_edits(&self, format: Format) -> Vec<HeaderEdit> {
-        vec![
+    pub fn header_edits<'n>(
+        &self,
+        format: Format,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Vec<HeaderEdit> {
+        let ends = |name: &&str| ENDING.iter().any(|start| name.starts_with(start));
+        let mut edits: Vec<_> = names.filter(ends).map(HeaderEdit::remove).collect();
+        edits.extend([
             HeaderEdit::set(BACKEND_HEADER, self.cluster.as_str()),
             HeaderEdit::set(":path", self.kind.path()),
             HeaderEdit::set("content-type", format.content_type()),
             HeaderEdit::remove("accept-encoding"),
-            HeaderEdit::remove("grpc-accept-encoding"),
-            HeaderEdit::remove("grpc-encoding"),
             HeaderEdit::remove("te"),
             HeaderEdit::remove("x-forwarded-client-cert"),
-        ]
+        ]);
+        edits
     }
 }

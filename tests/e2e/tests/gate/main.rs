@@ -106,6 +106,7 @@ fn all_cases() -> Vec<Case> {
         replies::retry_after_reaches_the_sender,
         replies::a_partial_success_of_the_backend_is_added_to_the_gates_own,
         replies::a_backend_that_hangs_up_can_be_asked_again,
+        replies::a_grpc_sender_is_not_waited_for_longer_than_it_waits,
     ];
     let small = cases![Limits::Small =>
         limits::a_body_within_a_small_limit_is_served,

@@ -1,5 +1,7 @@
 //! What a backend answers, and what the sender makes of it: to be sent again, or not.
 
+use std::time::{Duration, Instant};
+
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use opentelemetry_proto::tonic::collector::metrics::v1::{
@@ -98,6 +100,21 @@ pub(crate) async fn a_backend_that_hangs_up_can_be_asked_again(gate: &Gate) {
     gate.store().answer_next(Backend::Loki, Reaction::Close);
     let status = grpc::export_logs(gate, telemetry::logs(1, 0)).await.expect_err("Loki hung up");
     assert!(grpc::is_retryable(&status), "{status:?}");
+}
+
+pub(crate) async fn a_grpc_sender_is_not_waited_for_longer_than_it_waits(gate: &Gate) {
+    gate.store().answer_next(Backend::Loki, Reaction::Hang);
+    let body = grpc::frame(&telemetry::logs(1, 0).encode_to_vec(), false);
+    // By hand: a client that knows of the deadline would end the call itself.
+    let call = grpc::call(Signal::Logs, body).header("grpc-timeout", "300m");
+    let began = Instant::now();
+    let status = grpc::status_of(call, gate).await;
+    // The route's own timeout is 30 s.
+    assert!(began.elapsed() < Duration::from_secs(15), "{status:?}");
+    assert!(grpc::is_retryable(&status), "{status:?}");
+    let requests = gate.store().requests(Backend::Loki);
+    let expected = requests[0].headers.get("x-envoy-expected-rq-timeout-ms");
+    assert_eq!(expected.map(HeaderValue::as_bytes), Some(&b"300"[..]), "the backend knows, too");
 }
 
 fn assert_both_told(response: ExportMetricsServiceResponse) {
