@@ -286,4 +286,12 @@ mod tests {
             assert!(found.iter().any(|problem| problem.starts_with(path)), "{path} in {found:?}");
         }
     }
+
+    #[test]
+    fn every_limit_has_its_default() {
+        let gate = Gate::from_json(br#"{"tenant": {"fixed": "a"}}"#).unwrap();
+        let Limits { body_bytes, decoded_bytes, .. } = gate.limits();
+        // OTLP 1.11 recommends 64 MiB, after decompression.
+        assert_eq!((body_bytes, decoded_bytes), (16 << 20, 64 << 20));
+    }
 }

@@ -110,8 +110,15 @@ mod tests {
         for signal in Signal::ALL {
             assert_eq!(ExportResponse::from_json(&partial.to_json(signal)), Some(partial.clone()));
         }
-        let json: Value = serde_json::from_slice(&partial.to_json(Signal::Traces)).unwrap();
-        assert_eq!(json["partialSuccess"]["rejectedSpans"], "3");
+        for (signal, name) in [
+            (Signal::Logs, "rejectedLogRecords"),
+            (Signal::Metrics, "rejectedDataPoints"),
+            (Signal::Profiles, "rejectedProfiles"),
+            (Signal::Traces, "rejectedSpans"),
+        ] {
+            let json: Value = serde_json::from_slice(&partial.to_json(signal)).unwrap();
+            assert_eq!(json["partialSuccess"][name], "3");
+        }
     }
 
     #[test]

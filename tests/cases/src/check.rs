@@ -40,6 +40,13 @@ fn reply(case: &Case, request: &WireRequest, outcome: &Outcome, found: &mut Vec<
     if status != got.status {
         found.push(format!("status {}, not {status}: {:?}", got.status, got.message));
     }
+    if got
+        .content_type
+        .as_deref()
+        .is_some_and(|got| got != request.protocol.format().content_type())
+    {
+        found.push(format!("the reply's content type is {:?}", got.content_type));
+    }
     if let Some(code) = got.code.filter(|code| *code != expected.grpc) {
         found.push(format!("code {code} in the Status, not {}", expected.grpc));
     }

@@ -36,6 +36,8 @@ pub struct Forwarded {
 pub struct Reply {
     /// The status: HTTP's, or gRPC's.
     pub status: i32,
+    /// The content type, over HTTP.
+    pub content_type: Option<String>,
     /// The code of the `Status` in the body of an error over HTTP: gRPC's.
     pub code: Option<i32>,
     /// The message of the status, or of the partial success.
@@ -93,6 +95,7 @@ impl Reply {
             }
             (_, content_type) => anyhow::bail!("{status} with content type {content_type:?}"),
         }
+        reply.content_type = content_type;
         Ok(reply)
     }
 

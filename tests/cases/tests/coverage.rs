@@ -25,6 +25,12 @@ fn rows(readme: &str) -> Vec<Vec<&str>> {
     rows
 }
 
+/// What stands in a README under a heading.
+fn under<'a>(readme: &'a str, heading: &str) -> &'a str {
+    let rest = readme.split_once(heading).unwrap_or_else(|| panic!("there is no {heading:?}")).1;
+    rest.split("\n## ").next().unwrap_or_default()
+}
+
 /// What stands between backquotes, if nothing else does.
 fn code(cell: &str) -> Option<&str> {
     cell.strip_prefix('`')?.strip_suffix('`')
@@ -33,7 +39,7 @@ fn code(cell: &str) -> Option<&str> {
 #[test]
 fn every_row_of_the_refusal_table_has_a_case() {
     let readme = file("filters/reply/README.md");
-    let rows = rows(&readme);
+    let rows = rows(under(&readme, "## What the gate refuses"));
     let labels: BTreeSet<_> = rows.iter().filter_map(|cells| code(cells.first()?)).collect();
     assert!(labels.len() > 10, "the table is not where it was: {labels:?}");
     let source = file("filters/reply/src/refusal.rs");
@@ -68,6 +74,49 @@ fn every_row_of_the_table_of_records_names_its_case_and_every_case_has_a_row() {
     assert!(missing.is_empty(), "the README names cases that are not there: {missing:?}");
     let unnamed: Vec<_> = cases.difference(&named).collect();
     assert!(unnamed.is_empty(), "no row of the README names these cases: {unnamed:?}");
+}
+
+/// Names of tests that are no cases: unit tests, and those in Envoy.
+fn tests_in(folder: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let source = fs::read_to_string(&path).unwrap();
+                let names = source.split("fn ").skip(1).filter_map(|rest| rest.split('(').next());
+                found.extend(names.map(str::to_owned));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_row_of_the_conformance_table_names_what_holds_it() {
+    let readme = file("filters/reply/README.md");
+    let rows = rows(under(&readme, "## OTLP 1.11, requirement by requirement"));
+    assert!(rows.len() > 20, "the table is not where it was: {rows:?}");
+    let plans = plan::all().unwrap();
+    let mut known: BTreeSet<_> = plans
+        .iter()
+        .filter_map(|plan| Some(plan.case.name.rsplit_once('/')?.1.to_owned()))
+        .collect();
+    known.extend(tests_in("filters"));
+    known.extend(tests_in("tests/e2e/tests"));
+    for cells in rows {
+        let last = cells.last().copied().unwrap_or_default();
+        assert!(cells.len() == 4 && !last.is_empty(), "nothing holds {cells:?}");
+        if last.starts_with('`') {
+            for name in last.split(", ") {
+                let name = code(name).unwrap_or_else(|| panic!("{last}: names, or a reason"));
+                assert!(known.contains(name), "{cells:?}: there is no {name}");
+            }
+        }
+    }
 }
 
 /// A counter's label that no case expects is one that nobody has seen.

@@ -17,6 +17,9 @@ use sluice_cases::{
 /// How a body is cut, in bytes; whole at last.
 const PIECES: [usize; 4] = [1, 5, 4096, usize::MAX];
 
+/// The pieces behind which a reply has trailers, which no case can tell from a reply without.
+const WITH_TRAILERS: usize = 4096;
+
 /// A body that would take more of them is cut into larger ones only.
 const MAX_PIECES: usize = 50_000;
 
@@ -133,12 +136,16 @@ fn answer(stream: &mut Stream, reply: &WireReply, piece: usize) -> Result<()> {
         return Ok(());
     };
     stream.response_headers(map(&headers), false)?;
+    let trailers = piece == WITH_TRAILERS;
     let mut pieces = body.chunks(piece).peekable();
     while let Some(bytes) = pieces.next() {
-        stream.response_body(bytes, pieces.peek().is_none())?;
+        stream.response_body(bytes, pieces.peek().is_none() && !trailers)?;
     }
-    if body.is_empty() {
+    if body.is_empty() && !trailers {
         stream.response_body([], true)?;
+    }
+    if trailers {
+        stream.response_trailers([("x-checksum", "1")])?;
     }
     Ok(())
 }
