@@ -81,12 +81,12 @@ fn tests_in(folder: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder)];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(&folder).expect("a folder of this repository") {
+            let path = entry.expect("a file of it").path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let source = fs::read_to_string(&path).unwrap();
+                let source = fs::read_to_string(&path).expect("a source is text");
                 let names = source.split("fn ").skip(1).filter_map(|rest| rest.split('(').next());
                 found.extend(names.map(str::to_owned));
             }
