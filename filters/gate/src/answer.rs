@@ -78,7 +78,7 @@ pub struct Reading {
     status: u16,
     content_type: Vec<u8>,
     /// In seconds. The time itself is 64 bits wide, and would align the module's stream unlike its
-    /// root, which costs 5 KiB: the SDK's methods are then in it twice.
+    /// root, which costs 3 KiB: the SDK's methods are then in it once more.
     retry_after: Option<u32>,
     /// The body is the Lua filter's stand-in for none.
     header_only: bool,

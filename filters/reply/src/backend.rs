@@ -79,8 +79,8 @@ const TENANT_PROBLEMS: [&str; 4] =
 /// is 500, and final.
 fn failure(status: u16, said: &str) -> (u16, Code) {
     match status {
-        _ if has(said, OVER_GRPC_LIMIT) => (413, Code::ResourceExhausted),
-        400 if has(said, OVER_BODY_LIMIT) => (413, Code::ResourceExhausted),
+        _ if said.contains(OVER_GRPC_LIMIT) => (413, Code::ResourceExhausted),
+        400 if said.contains(OVER_BODY_LIMIT) => (413, Code::ResourceExhausted),
         400 | 422 | 503 if TENANT_PROBLEMS.iter().any(|problem| said.starts_with(problem)) => {
             (500, Code::Internal)
         }
@@ -91,11 +91,6 @@ fn failure(status: u16, said: &str) -> (u16, Code) {
         408 => (503, Code::Unavailable),
         _ => (500, Code::Internal),
     }
-}
-
-/// Whether `part` is in `text`. `str::contains` is 1 KiB of the module.
-fn has(text: &str, part: &str) -> bool {
-    text.as_bytes().windows(part.len()).any(|window| window == part.as_bytes())
 }
 
 /// Whether a backend that answers so may have stored some of the records all the same: Loki and
