@@ -52,7 +52,33 @@ impl<'a> Object<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn members_are_what_serde_json_reads(
+            text in any::<String>(),
+            number in any::<i64>(),
+            other in "[b-z]{1,8}",
+        ) {
+            let inner = json!({"text": text, "number": number, "a": {other: [text, null, 1.5]}});
+            let json = json!({"inner": inner}).to_string();
+            let inner = Object::read(json.as_bytes()).and_then(|object| object.object(&["inner"]));
+            let inner = inner.unwrap();
+            prop_assert_eq!(inner.string(&["no", "text"]), Some(text));
+            prop_assert_eq!(inner.integer(&["number"]), Some(number));
+        }
+
+        #[test]
+        fn what_serde_json_does_not_read_is_not_read(bytes in "[{}\\[\\]\",:a1\\\\ ]{0,12}") {
+            if Object::read(bytes.as_bytes()).is_some() {
+                prop_assert!(serde_json::from_str::<Value>(&bytes).is_ok_and(|read| read.is_object()));
+            }
+        }
+    }
 
     #[test]
     fn members_are_found_by_any_of_their_names() {

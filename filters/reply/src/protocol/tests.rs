@@ -1,6 +1,7 @@
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
+use proptest::prelude::*;
 use prost::Message;
 use sluice_otlp::{Signal, content::EncodingHeader, grpc};
 use sluice_tenant::HeaderEdit;
@@ -121,20 +122,54 @@ fn an_encoding_that_is_not_taken_is_answered_with_those_that_are() {
     assert!(value.contains("gzip") && !value.contains("lz4"), "{value}");
 }
 
+fn longest(text: &str) -> String {
+    text.repeat(4096)
+}
+
 #[test]
 fn what_an_error_adds_to_headers_stays_under_what_clients_take() {
-    let long = |text: &str| text.repeat(4096);
-    for text in ["a", "%", "\u{fc}", "\u{1f980}"].map(long) {
-        let violation = FieldViolation { field: "a".repeat(64), description: text.clone() };
-        let violations = [violation.clone(), violation];
-        let status = Status::new(Code::InvalidArgument, one_line(&text))
-            .with_field_violations(violations.into_iter());
-        let details = status.details_header().unwrap();
-        // 8 KiB, less what else is in a reply's head.
-        assert!(percent_encoded(&status.message).len() + details.len() < 7 << 10);
+    for text in ["a", "%", "\u{fc}", "\u{1f980}"].map(longest) {
+        assert_fits(&text, &[(&"a".repeat(64), &text), ("b", &text)]);
+    }
+}
+
+/// Holds an error of such a message and such violations against 8 KiB, less what else is in a
+/// reply's head.
+fn assert_fits(message: &str, violations: &[(&str, &str)]) {
+    let violations = violations.iter().map(|(field, description)| FieldViolation {
+        field: (*field).to_owned(),
+        description: (*description).to_owned(),
+    });
+    let status =
+        Status::new(Code::InvalidArgument, one_line(message)).with_field_violations(violations);
+    let details = status.details_header().unwrap_or_default();
+    assert!(percent_encoded(&status.message).len() + details.len() < 7 << 10, "{message:?}");
+    let told = status.field_violations();
+    let bytes: usize = told.iter().map(|told| told.field.len() + told.description.len()).sum();
+    assert!(bytes <= MAX_DETAILS, "{bytes}");
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_wrong_fits_and_is_json(
+        message in ".{0,600}",
+        violations in prop::collection::vec((".{0,80}", ".{0,400}"), 0..12),
+    ) {
+        let pairs: Vec<_> = violations.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        assert_fits(&message, &pairs);
+        let violations = pairs.iter().map(|(field, description)| FieldViolation {
+            field: (*field).to_owned(),
+            description: (*description).to_owned(),
+        });
+        let status = Status::new(Code::InvalidArgument, &*message).with_field_violations(violations);
+        let json: serde_json::Value = serde_json::from_slice(&status.to_json()).unwrap();
+        prop_assert_eq!(&json["message"], &message);
         let told = status.field_violations();
-        let bytes: usize = told.iter().map(|told| told.field.len() + told.description.len()).sum();
-        assert!(!told.is_empty() && bytes <= MAX_DETAILS, "{bytes}");
+        for (index, FieldViolation { field, description }) in told.iter().enumerate() {
+            let violation = &json["details"][0]["fieldViolations"][index];
+            prop_assert_eq!(&violation["field"], field);
+            prop_assert_eq!(&violation["description"], description);
+        }
     }
 }
 

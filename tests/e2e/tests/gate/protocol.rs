@@ -8,6 +8,7 @@ use prost::Message;
 use sluice_backends::Backend;
 use sluice_e2e::Signal;
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::fixture::Gate;
 use crate::http::{Call, Version};
@@ -175,6 +176,10 @@ pub(crate) async fn when_every_record_is_dropped_it_is_invalid_argument_with_the
     ] {
         grpc::assert_refused(&error, Code::InvalidArgument, "12");
         grpc::assert_refused(&error, Code::InvalidArgument, "source.name");
+        let details = error.get_details_bad_request().expect("google.rpc.BadRequest");
+        let [violation] = &details.field_violations[..] else { panic!("one rule: {details:?}") };
+        assert!(violation.field.contains("attributes[\"source.name\"]"), "{details:?}");
+        assert!(violation.description.contains("12"), "{details:?}");
     }
     assert_tenants(gate, Backend::Loki, &[]);
 }
