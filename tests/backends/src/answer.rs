@@ -104,14 +104,16 @@ impl Answer {
     }
 }
 
-/// What a backend does with the next push instead of its own work. The push is recorded as a
-/// [`crate::Request`]; its telemetry is not stored.
+/// What a backend does with a push instead of its own work. The push is recorded as a
+/// [`crate::Request`]; its telemetry is not stored, but by [`Reaction::StoreAndClose`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reaction {
     /// Give this answer.
     Answer(Answer),
     /// Read the request, close the connection (HTTP/2: reset the stream) and say nothing.
     Close,
+    /// Do its own work, store included, then close as [`Reaction::Close`] does: the sender cannot know.
+    StoreAndClose,
     /// Read the request and never answer; ends when the sender goes or the backends stop.
     Hang,
 }

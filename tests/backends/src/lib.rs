@@ -21,6 +21,7 @@ mod tempo;
 mod tenant;
 mod value;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -29,6 +30,7 @@ use tokio::task::JoinSet;
 
 pub use answer::{Answer, Reaction};
 pub use profiles_json::read as profiles_from_json;
+use server::Switch;
 pub use store::{Record, Request, Store, Telemetry};
 pub use value::text as value_text;
 
@@ -136,6 +138,7 @@ pub struct Backends {
     addresses: Addresses,
     store: Store,
     servers: JoinSet<()>,
+    switches: BTreeMap<Backend, Switch>,
 }
 
 impl Backends {
@@ -156,11 +159,15 @@ impl Backends {
             Addresses { loki: loki.1, mimir: mimir.1, tempo: tempo.1, pyroscope: pyroscope.1 };
         let store = Store::default();
         let mut servers = JoinSet::new();
-        servers.spawn(server::serve(Backend::Loki, loki.0, store.clone()));
-        servers.spawn(server::serve(Backend::Mimir, mimir.0, store.clone()));
-        servers.spawn(server::serve(Backend::Tempo, tempo.0, store.clone()));
-        servers.spawn(server::serve(Backend::Pyroscope, pyroscope.0, store.clone()));
-        Ok(Self { addresses, store, servers })
+        let mut switches = BTreeMap::new();
+        for (backend, listener) in
+            Backend::ALL.into_iter().zip([loki.0, mimir.0, tempo.0, pyroscope.0])
+        {
+            let (switch, switched) = Switch::new();
+            switches.insert(backend, switch);
+            servers.spawn(server::serve(backend, listener, store.clone(), switched));
+        }
+        Ok(Self { addresses, store, servers, switches })
     }
 
     /// Where Loki listens.
@@ -196,6 +203,23 @@ impl Backends {
     /// What the backends took, and the queue of answers they will give.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Closes a backend's port, as when its process has ended: what has been read is answered, then its
+    /// connections end, and new ones are refused until [`Backends::bring_up`]. What it has stored stays.
+    pub async fn take_down(&self, backend: Backend) {
+        self.turn(backend, false).await;
+    }
+
+    /// Opens the port that [`Backends::take_down`] closed.
+    pub async fn bring_up(&self, backend: Backend) {
+        self.turn(backend, true).await;
+    }
+
+    async fn turn(&self, backend: Backend, open: bool) {
+        if let Some(switch) = self.switches.get(&backend) {
+            switch.turn(open).await;
+        }
     }
 
     /// Closes the listeners and every connection, and waits until the ports are free again.

@@ -1,6 +1,9 @@
 //! Listening, reading bodies, and the choice between a queued reaction and a backend's own rules.
 
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,7 +15,8 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::answer::{Answer, Reaction};
@@ -33,25 +37,98 @@ type Reply = Response<axum::body::Body>;
 #[error("the connection is closed without an answer")]
 struct Closed;
 
+/// Takes a backend's port down and up again, from the outside.
+#[derive(Debug)]
+pub(crate) struct Switch {
+    wanted: watch::Sender<bool>,
+    open: watch::Receiver<bool>,
+}
+
+/// The server's end of a [`Switch`].
+#[derive(Debug)]
+pub(crate) struct Switched {
+    wanted: watch::Receiver<bool>,
+    open: watch::Sender<bool>,
+}
+
+impl Switch {
+    pub(crate) fn new() -> (Self, Switched) {
+        let (wanted, to_be) = watch::channel(true);
+        let (is, open) = watch::channel(true);
+        (Self { wanted, open }, Switched { wanted: to_be, open: is })
+    }
+
+    /// Returns when it is so.
+    pub(crate) async fn turn(&self, open: bool) {
+        self.wanted.send_replace(open);
+        until(&mut self.open.clone(), open).await;
+    }
+}
+
+/// Waits until it is so, or until there is nobody left to say so: the other end's end is the server's.
+async fn until(told: &mut watch::Receiver<bool>, open: bool) {
+    let _ended = told.wait_for(|now| *now == open).await.is_err();
+}
+
 /// Serves a backend until the task is aborted; that ends its connections too.
-pub(crate) async fn serve(backend: Backend, listener: TcpListener, store: Store) {
+pub(crate) async fn serve(
+    backend: Backend,
+    mut listener: TcpListener,
+    store: Store,
+    mut switch: Switched,
+) {
     let standin = standin::router(backend, store.clone());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(backend, stream, store.clone(), standin.clone()));
+                    let wanted = switch.wanted.clone();
+                    connections.spawn(converse(backend, stream, store.clone(), standin.clone(), wanted));
                 }
                 // Out of file descriptors, most likely: wait for some to come free.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
+            () = until(&mut switch.wanted, false) => {
+                listener = match pause(listener, &mut switch).await {
+                    Ok(listener) => listener,
+                    Err(error) => panic!("{backend}'s stand-in lost its port: {error}"),
+                };
+            }
         }
     }
 }
 
-async fn converse(backend: Backend, stream: TcpStream, store: Store, standin: Router) {
+/// Closes the port until it is to be open again. Meanwhile the address is bound, so that nobody else gets it, but
+/// nothing listens there: who connects is refused.
+async fn pause(listener: TcpListener, switch: &mut Switched) -> io::Result<TcpListener> {
+    let address = listener.local_addr()?;
+    drop(listener);
+    let held = hold(address)?;
+    switch.open.send_replace(false);
+    until(&mut switch.wanted, true).await;
+    let listener = held.listen(1024)?;
+    switch.open.send_replace(true);
+    Ok(listener)
+}
+
+fn hold(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections of before may still be there.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Serves a connection until its end. Where the port closes, what has been read is answered first.
+async fn converse(
+    backend: Backend,
+    stream: TcpStream,
+    store: Store,
+    standin: Router,
+    mut wanted: watch::Receiver<bool>,
+) {
     let standin = TowerToHyperService::new(standin);
     let service = service_fn(|request: Request<Incoming>| {
         let (store, standin) = (store.clone(), standin.clone());
@@ -72,7 +149,14 @@ async fn converse(backend: Backend, stream: TcpStream, store: Store, standin: Ro
     }
     // An error here is the sender's (gone, or not HTTP) or a close that a test asked for: there is
     // nobody to tell.
-    let _ended = http.serve_connection(TokioIo::new(stream), service).await;
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ended = connection.as_mut() => {}
+        () = until(&mut wanted, false) => {
+            connection.as_mut().graceful_shutdown();
+            let _ended = connection.await;
+        }
+    }
 }
 
 async fn read(backend: Backend, request: Request<Incoming>) -> Result<Push, Closed> {
@@ -116,8 +200,14 @@ async fn respond(
         None => {
             let verdict = judge(backend, &push, store);
             let response = verdict.answer.clone().into_response();
-            store.settle(backend, push, verdict);
+            let status = verdict.answer.status;
+            store.settle(backend, push, verdict, Some(status));
             Ok(response)
+        }
+        Some(Reaction::StoreAndClose) => {
+            let verdict = judge(backend, &push, store);
+            store.settle(backend, push, verdict, None);
+            Err(Closed)
         }
         Some(reaction) => {
             let number = store.await_answer(backend, push);
@@ -143,7 +233,7 @@ async fn play(reaction: Reaction) -> Result<Answer, Closed> {
             tokio::time::sleep(answer.delay).await;
             Ok(answer)
         }
-        Reaction::Close => Err(Closed),
+        Reaction::Close | Reaction::StoreAndClose => Err(Closed),
         Reaction::Hang => std::future::pending().await,
     }
 }

@@ -121,6 +121,7 @@ enum Order {
         delay_ms: u64,
     },
     Close,
+    StoreAndClose,
     Hang,
 }
 
@@ -162,6 +163,7 @@ impl TryFrom<Order> for Reaction {
                 (status, headers, body, body_base64, delay_ms)
             }
             Order::Close => return Ok(Self::Close),
+            Order::StoreAndClose => return Ok(Self::StoreAndClose),
             Order::Hang => return Ok(Self::Hang),
         };
         let body = match (body.as_str(), body_base64.as_str()) {

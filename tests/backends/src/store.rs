@@ -168,6 +168,8 @@ struct Shelf {
     tenants: BTreeMap<String, Vec<Record>>,
     requests: Vec<Request>,
     reactions: VecDeque<Reaction>,
+    /// To each request for which none is queued.
+    standing: Option<Reaction>,
 }
 
 impl Shelves {
@@ -231,6 +233,17 @@ impl Store {
         self.lock().of(backend).reactions.push_back(reaction.into());
     }
 
+    /// Has a backend do this with every request, after those that are queued for, until
+    /// [`Store::answer_as_usual`] or a clear.
+    pub fn answer_always(&self, backend: Backend, reaction: impl Into<Reaction>) {
+        self.lock().of(backend).standing = Some(reaction.into());
+    }
+
+    /// Ends [`Store::answer_always`]; what is queued stays so.
+    pub fn answer_as_usual(&self, backend: Backend) {
+        self.lock().of(backend).standing = None;
+    }
+
     /// Forgets the records and requests of all backends, and what is still queued.
     pub fn clear(&self) {
         for backend in Backend::ALL {
@@ -248,7 +261,9 @@ impl Store {
     }
 
     pub(crate) fn next_reaction(&self, backend: Backend) -> Option<Reaction> {
-        self.lock().of(backend).reactions.pop_front()
+        let mut shelves = self.lock();
+        let shelf = shelves.of(backend);
+        shelf.reactions.pop_front().or_else(|| shelf.standing.clone())
     }
 
     /// Runs `work` on Loki's streams while nobody else does.
@@ -256,11 +271,17 @@ impl Store {
         work(&mut self.lock().streams)
     }
 
-    /// Stores a push, what was taken from it and the status it gets, at once.
-    pub(crate) fn settle(&self, backend: Backend, push: Push, verdict: Verdict) {
+    /// Stores a push, what was taken from it and the status it gets (`None`: it gets no answer), at once.
+    pub(crate) fn settle(
+        &self,
+        backend: Backend,
+        push: Push,
+        verdict: Verdict,
+        status: Option<StatusCode>,
+    ) {
         let mut shelves = self.lock();
         let mut request = shelves.arrived(push);
-        request.status = Some(verdict.answer.status);
+        request.status = status;
         request.decoded = verdict.decoded;
         request.tenant = verdict.tenant;
         let shelf = shelves.of(backend);

@@ -182,6 +182,61 @@ async fn a_hang_and_a_close_give_no_answer() {
 }
 
 #[tokio::test]
+async fn what_is_stored_and_then_closed_is_stored_without_a_status() {
+    let backends = started().await;
+    backends.store().answer_next(Backend::Tempo, Reaction::StoreAndClose);
+    let closed = try_send(backends.tempo(), push("/v1/traces"), one_span()).await;
+    assert!(closed.is_err(), "{closed:?}");
+    assert_eq!(backends.store().spans("tenant-a").len(), 1);
+    let requests = backends.store().requests(Backend::Tempo);
+    assert_eq!((requests.len(), requests[0].status), (1, None));
+    assert!(requests[0].decoded.is_some());
+}
+
+#[tokio::test]
+async fn a_standing_answer_is_given_after_what_is_queued_until_told_otherwise() {
+    let backends = started().await;
+    let store = backends.store();
+    store.answer_always(Backend::Loki, Answer::new(StatusCode::SERVICE_UNAVAILABLE));
+    store.answer_next(Backend::Loki, Answer::new(StatusCode::BAD_GATEWAY));
+    for status in [502, 503, 503] {
+        assert_eq!(send(backends.loki(), push(LOGS), one_log()).await.status, status);
+    }
+    assert!(store.tenants(Backend::Loki).is_empty());
+    store.answer_as_usual(Backend::Loki);
+    assert_eq!(send(backends.loki(), push(LOGS), one_log()).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_backend_that_is_down_refuses_and_comes_back_with_what_it_had() {
+    let backends = started().await;
+    assert_eq!(send(backends.loki(), push(LOGS), one_log()).await.status, 204);
+    for _ in 0..2 {
+        backends.take_down(Backend::Loki).await;
+        let refused = tokio::net::TcpStream::connect(backends.loki()).await;
+        let refused = refused.expect_err("nothing listens").kind();
+        assert_eq!(refused, std::io::ErrorKind::ConnectionRefused);
+        let mimir = send(backends.mimir(), push("/otlp/v1/metrics"), one_point()).await;
+        assert_eq!(mimir.status, 200, "the others go on");
+        backends.bring_up(Backend::Loki).await;
+        assert_eq!(send(backends.loki(), push(LOGS), one_log()).await.status, 204);
+    }
+    assert_eq!(backends.store().requests(Backend::Loki).len(), 3);
+}
+
+#[tokio::test]
+async fn what_was_asked_before_it_went_down_is_answered() {
+    let backends = started().await;
+    let loki = backends.loki();
+    let late = Answer::new(StatusCode::NO_CONTENT).after(Duration::from_millis(200));
+    backends.store().answer_next(Backend::Loki, late);
+    let waiting = tokio::spawn(async move { send(loki, push(LOGS), one_log()).await });
+    arrived(&backends, 1).await;
+    backends.take_down(Backend::Loki).await;
+    assert_eq!(waiting.await.unwrap().status, 204);
+}
+
+#[tokio::test]
 async fn a_close_resets_an_http2_stream() {
     let backends = started().await;
     backends.store().answer_next(Backend::Loki, Reaction::Close);
@@ -216,6 +271,7 @@ async fn answers_can_be_queued_over_http() {
         json!({"do": "answer", "status": 200, "headers": {"x-a": "b"}, "bodyBase64": "CgA=", "delayMs": 1}),
         json!({"do": "answer", "status": 503, "body": "later"}),
         json!({"do": "close"}),
+        json!({"do": "storeAndClose"}),
     ] {
         let request = Request::post("/standin/answers");
         let reply = send(backends.loki(), request, order.to_string()).await;
@@ -226,7 +282,10 @@ async fn answers_can_be_queued_over_http() {
     assert_eq!(first.header("x-a"), Some("b"));
     let second = send(backends.loki(), push(LOGS), one_log()).await;
     assert_eq!((second.status, second.text()), (503, "later"));
-    assert!(try_send(backends.loki(), push(LOGS), one_log()).await.is_err());
+    for stored in [0, 1] {
+        assert!(try_send(backends.loki(), push(LOGS), one_log()).await.is_err());
+        assert_eq!(backends.store().logs("tenant-a").len(), stored);
+    }
 }
 
 #[tokio::test]
