@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/pprofile/pprofileotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	otelmetric "go.opentelemetry.io/otel/metric"
 	noopmetric "go.opentelemetry.io/otel/metric/noop"
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
@@ -29,9 +30,11 @@ type exporterSettings struct {
 	ca, cert, key         string
 	compression, encoding string
 	timeout               time.Duration
+	// retry turns on the sending queue and the retries, which make a collector's exporter what it is.
+	retry bool
 }
 
-// outcome is what is printed.
+// outcome is what is printed of one batch that was sent once.
 type outcome struct {
 	// Sent is the export request in protobuf, whatever it was sent as.
 	Sent []byte `json:"sent"`
@@ -55,32 +58,24 @@ type partialSuccess struct {
 // send exports the batch once. Its error is that of a run that sent nothing; what the gate answered, or that it
 // did not, is in the outcome.
 func (a *arguments) send(ctx context.Context) (*outcome, error) {
-	factory, config, err := a.exporter.configured()
-	if err != nil {
-		return nil, err
-	}
-	log := &partialSuccessLog{LevelEnabler: zapcore.WarnLevel}
-	settings := exporter.Settings{
-		ID: component.NewID(factory.Type()),
-		TelemetrySettings: component.TelemetrySettings{
-			Logger:         zap.New(log),
-			MeterProvider:  noopmetric.NewMeterProvider(),
-			TracerProvider: nooptrace.NewTracerProvider(),
-		},
-		BuildInfo: component.NewDefaultBuildInfo(),
-	}
-	pipeline, err := a.batch.pipeline(ctx, factory, settings, config)
+	log := &exporterLog{LevelEnabler: zapcore.WarnLevel}
+	pipeline, err := a.pipeline(ctx, log, noopmetric.NewMeterProvider())
 	if err != nil {
 		return nil, err
 	}
 	if err := pipeline.exporter.Start(ctx, host{}); err != nil {
 		return nil, fmt.Errorf("the exporter does not start: %w", err)
 	}
-	exported := pipeline.export(ctx)
+	batch := pipeline.next()
+	sent, err := batch.protobuf()
+	if err != nil {
+		return nil, err
+	}
+	exported := batch.export(ctx)
 	if err := pipeline.exporter.Shutdown(ctx); err != nil {
 		return nil, fmt.Errorf("the exporter does not stop: %w", err)
 	}
-	outcome := &outcome{Sent: pipeline.sent, PartialSuccess: log.found}
+	outcome := &outcome{Sent: sent, PartialSuccess: log.partialSuccess}
 	if exported != nil {
 		outcome.Error = &failure{Message: exported.Error(), Permanent: consumererror.IsPermanent(exported)}
 	}
@@ -95,8 +90,8 @@ func (s *exporterSettings) configured() (exporter.Factory, component.Config, err
 		"compression":      s.compression,
 		"timeout":          s.timeout.String(),
 		"tls":              map[string]any{"ca_file": s.ca, "cert_file": s.cert, "key_file": s.key},
-		"retry_on_failure": map[string]any{"enabled": false},
-		"sending_queue":    map[string]any{"enabled": false},
+		"retry_on_failure": s.retries(),
+		"sending_queue":    map[string]any{"enabled": s.retry},
 	}
 	var factory exporter.Factory
 	switch {
@@ -117,45 +112,88 @@ func (s *exporterSettings) configured() (exporter.Factory, component.Config, err
 	return factory, config, nil
 }
 
-// pipeline is an exporter and the batch that it is to export.
-type pipeline struct {
-	exporter component.Component
-	export   func(context.Context) error
-	sent     []byte
+// retries are as short as a test wants them, and go on until the batch is taken or refused for good.
+func (s *exporterSettings) retries() map[string]any {
+	if !s.retry {
+		return map[string]any{"enabled": false}
+	}
+	return map[string]any{"initial_interval": "50ms", "max_interval": "500ms", "max_elapsed_time": "0s"}
 }
 
-func (b *batch) pipeline(
-	ctx context.Context, factory exporter.Factory, settings exporter.Settings, config component.Config,
-) (*pipeline, error) {
+// pipeline is an exporter and the batches that it is to export.
+type pipeline struct {
+	exporter component.Component
+	// next makes the next batch.
+	next func() consignment
+}
+
+// consignment is one batch on its way.
+type consignment struct {
+	items    int
+	export   func(context.Context) error
+	protobuf func() ([]byte, error)
+}
+
+func (a *arguments) pipeline(ctx context.Context, log zapcore.Core, meters otelmetric.MeterProvider) (*pipeline, error) {
+	factory, config, err := a.exporter.configured()
+	if err != nil {
+		return nil, err
+	}
+	settings := exporter.Settings{
+		ID: component.NewID(factory.Type()),
+		TelemetrySettings: component.TelemetrySettings{
+			Logger:         zap.New(log),
+			MeterProvider:  meters,
+			TracerProvider: nooptrace.NewTracerProvider(),
+		},
+		BuildInfo: component.NewDefaultBuildInfo(),
+	}
+	b := &a.batch
 	switch b.signal {
 	case "logs":
-		logs := b.logs()
-		sent, marshalling := plogotlp.NewExportRequestFromLogs(logs).MarshalProto()
 		exporter, err := factory.CreateLogs(ctx, settings, config)
-		export := func(ctx context.Context) error { return exporter.ConsumeLogs(ctx, logs) }
-		return &pipeline{exporter, export, sent}, errors.Join(marshalling, err)
+		return &pipeline{exporter, func() consignment {
+			logs := b.logs()
+			return consignment{
+				items:    logs.LogRecordCount(),
+				export:   func(ctx context.Context) error { return exporter.ConsumeLogs(ctx, logs) },
+				protobuf: plogotlp.NewExportRequestFromLogs(logs).MarshalProto,
+			}
+		}}, err
 	case "metrics":
-		metrics := b.metrics()
-		sent, marshalling := pmetricotlp.NewExportRequestFromMetrics(metrics).MarshalProto()
 		exporter, err := factory.CreateMetrics(ctx, settings, config)
-		export := func(ctx context.Context) error { return exporter.ConsumeMetrics(ctx, metrics) }
-		return &pipeline{exporter, export, sent}, errors.Join(marshalling, err)
+		return &pipeline{exporter, func() consignment {
+			metrics := b.metrics()
+			return consignment{
+				items:    metrics.DataPointCount(),
+				export:   func(ctx context.Context) error { return exporter.ConsumeMetrics(ctx, metrics) },
+				protobuf: pmetricotlp.NewExportRequestFromMetrics(metrics).MarshalProto,
+			}
+		}}, err
 	case "traces":
-		traces := b.traces()
-		sent, marshalling := ptraceotlp.NewExportRequestFromTraces(traces).MarshalProto()
 		exporter, err := factory.CreateTraces(ctx, settings, config)
-		export := func(ctx context.Context) error { return exporter.ConsumeTraces(ctx, traces) }
-		return &pipeline{exporter, export, sent}, errors.Join(marshalling, err)
+		return &pipeline{exporter, func() consignment {
+			traces := b.traces()
+			return consignment{
+				items:    traces.SpanCount(),
+				export:   func(ctx context.Context) error { return exporter.ConsumeTraces(ctx, traces) },
+				protobuf: ptraceotlp.NewExportRequestFromTraces(traces).MarshalProto,
+			}
+		}}, err
 	case "profiles":
 		experimental, ok := factory.(xexporter.Factory)
 		if !ok {
 			return nil, fmt.Errorf("the exporter %s has no profiles", factory.Type())
 		}
-		profiles := b.profiles()
-		sent, marshalling := pprofileotlp.NewExportRequestFromProfiles(profiles).MarshalProto()
 		exporter, err := experimental.CreateProfiles(ctx, settings, config)
-		export := func(ctx context.Context) error { return exporter.ConsumeProfiles(ctx, profiles) }
-		return &pipeline{exporter, export, sent}, errors.Join(marshalling, err)
+		return &pipeline{exporter, func() consignment {
+			profiles := b.profiles()
+			return consignment{
+				items:    profiles.SampleCount(),
+				export:   func(ctx context.Context) error { return exporter.ConsumeProfiles(ctx, profiles) },
+				protobuf: pprofileotlp.NewExportRequestFromProfiles(profiles).MarshalProto,
+			}
+		}}, err
 	default:
 		return nil, fmt.Errorf("-signal %q: write logs, metrics, traces or profiles", b.signal)
 	}
@@ -166,33 +204,52 @@ type host struct{}
 
 func (host) GetExtensions() map[component.ID]component.Component { return nil }
 
-// partialSuccessLog is a log that keeps what an exporter says of a partial success, the one place where it says
-// so.
-type partialSuccessLog struct {
+// exporterLog is a log that keeps what an exporter says nowhere else: partial successes, and why it dropped what it
+// had queued.
+type exporterLog struct {
 	zapcore.LevelEnabler
-	found *partialSuccess
+	mutex sync.Mutex
+	// partialSuccess has the sum of all, and the last one's message.
+	partialSuccess *partialSuccess
+	// lastError is the last line's at level error.
+	lastError string
 }
 
-func (l *partialSuccessLog) With([]zapcore.Field) zapcore.Core { return l }
+func (l *exporterLog) With([]zapcore.Field) zapcore.Core { return l }
 
-func (l *partialSuccessLog) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+func (l *exporterLog) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if !l.Enabled(entry.Level) {
+		return checked
+	}
 	return checked.AddCore(entry, l)
 }
 
-func (l *partialSuccessLog) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+func (l *exporterLog) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if entry.Level >= zapcore.ErrorLevel {
+		l.lastError = entry.Message
+		for _, field := range fields {
+			if reason, ok := field.Interface.(error); ok {
+				l.lastError += ": " + reason.Error()
+			}
+		}
+	}
 	if entry.Message != "Partial success response" {
 		return nil
 	}
-	l.found = &partialSuccess{}
+	if l.partialSuccess == nil {
+		l.partialSuccess = &partialSuccess{}
+	}
 	for _, field := range fields {
 		switch field.Key {
 		case "message":
-			l.found.Message = field.String
+			l.partialSuccess.Message = field.String
 		case "dropped_log_records", "dropped_data_points", "dropped_spans", "dropped_profiles", "dropped_samples":
-			l.found.Rejected = field.Integer
+			l.partialSuccess.Rejected += field.Integer
 		}
 	}
 	return nil
 }
 
-func (l *partialSuccessLog) Sync() error { return nil }
+func (l *exporterLog) Sync() error { return nil }

@@ -1,5 +1,5 @@
-// Collector sends one batch with an exporter of the OpenTelemetry Collector and prints what came of it, as one
-// line of JSON.
+// Collector sends with an exporter of the OpenTelemetry Collector and prints what came of it, as one line of JSON:
+// one batch once, or with -retry batches through the exporter's queue and retries.
 package main
 
 import (
@@ -16,6 +16,9 @@ type arguments struct {
 	batch    batch
 	exporter exporterSettings
 	timeout  time.Duration
+	// With retries alone: for how long batches are made, how long after each other, and how long the exporter then
+	// has for what it still has.
+	duration, every, patience time.Duration
 }
 
 func main() {
@@ -30,14 +33,20 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	// The exporter's own timeout ends the export; this ends a start or a shutdown that hangs.
-	ctx, cancel := context.WithTimeout(context.Background(), 2*arguments.timeout)
+	// The exporter's own timeout ends an export; this ends a start or a shutdown that hangs.
+	limit := 2*arguments.timeout + arguments.duration + arguments.patience
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	outcome, err := arguments.send(ctx)
+	var printed any
+	if arguments.exporter.retry {
+		printed, err = arguments.deliver(ctx)
+	} else {
+		printed, err = arguments.send(ctx)
+	}
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(outcome)
+	return json.NewEncoder(os.Stdout).Encode(printed)
 }
 
 func parse(args []string) (*arguments, error) {
@@ -54,7 +63,11 @@ func parse(args []string) (*arguments, error) {
 	flags.IntVar(&a.batch.groups, "groups", 5, "resources; for metrics also the data points of each metric")
 	flags.IntVar(&a.batch.without, "without", 0, "how many of the groups lack source.name")
 	flags.Int64Var(&a.batch.nanos, "time", 0, "time of the first record in ns since 1970; each is 1 ns after the one before")
-	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "for the export")
+	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "for an export")
+	flags.BoolVar(&a.exporter.retry, "retry", false, "queue and retries are on, and its own counters are printed")
+	flags.DurationVar(&a.duration, "for", 0, "with -retry: batches are sent for so long; one at least")
+	flags.DurationVar(&a.every, "every", 200*time.Millisecond, "with -retry: between two batches")
+	flags.DurationVar(&a.patience, "patience", 30*time.Second, "with -retry: for what is in the queue at the end")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -62,6 +75,8 @@ func parse(args []string) (*arguments, error) {
 	switch {
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("%q is not an option", flags.Arg(0))
+	case !a.exporter.retry && a.duration > 0:
+		return nil, fmt.Errorf("-for %s: only with -retry", a.duration)
 	case a.batch.groups < 1 || a.batch.without < 0 || a.batch.without > a.batch.groups:
 		return nil, fmt.Errorf("-groups %d -without %d: more lack source.name than there are, or there are none",
 			a.batch.groups, a.batch.without)

@@ -2,13 +2,15 @@
 
 The SDK's own exporters do the sending. They throw the body of a reply away, so the reply is
 noted on its way back to them: over gRPC by a client interceptor, over HTTP by the session that
-the exporter is given. One JSON object is printed to standard output; the exit status is 0
-whenever a request was sent, whatever became of it.
+the exporter is given. For each export one JSON object is printed to standard output; the exit
+status is 0 whenever a request was sent, whatever became of it.
 """
 
 import argparse
+import contextlib
 import json
 import sys
+import time
 from unittest import mock
 
 import grpc
@@ -57,11 +59,17 @@ RESPONSES = {
 def main():
     options = parse_arguments()
     replies = []
-    batch = BATCHES[options.signal](options)
-    if options.protocol == "grpc":
-        sent = send_grpc(options, batch, replies)
-    else:
-        sent = send_http(options, batch, replies)
+    until = time.monotonic() + getattr(options, "for")
+    first = 0
+    with EXPORTING[options.protocol](options, replies) as exporter:
+        while first == 0 or time.monotonic() < until:
+            report(exporter.export(BATCHES[options.signal](options, first)), replies)
+            replies.clear()
+            first += max(options.records, 1)
+            time.sleep(options.every)
+
+
+def report(sent, replies):
     last = replies[-1] if replies else {"reply": {"kind": "none", "message": "the exporter sent nothing"}}
     print(json.dumps({
         "sdk": "python",
@@ -93,7 +101,10 @@ def parse_arguments():
     parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     parser.add_argument("--run-id", required=True, help="put into the resource attribute run.id, to find it again")
     parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS",
-                        help="for the export and all its retries")
+                        help="for an export and all its retries")
+    parser.add_argument("--for", type=float, default=0.0, metavar="SECONDS",
+                        help="export again and again for so long, the records numbered on")
+    parser.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="the pause after each export")
     options = parser.parse_args()
     if options.records < 0 or not 0 <= options.without <= options.records:
         parser.error("--without must lie between 0 and --records")
@@ -121,29 +132,29 @@ def halves(options):
     return [(resource(options, named), count) for named, count in counts if count]
 
 
-def logs(options):
+def logs(options, first):
     collected = InMemoryLogRecordExporter()
     for of_resource, count in halves(options):
         provider = LoggerProvider(resource=of_resource, shutdown_on_exit=False)
         provider.add_log_record_processor(SimpleLogRecordProcessor(collected))
         logger = provider.get_logger(SCOPE)
-        for index in range(count):
+        for index in range(first, first + count):
             logger.emit(body=f"log {index}", severity_number=SeverityNumber.INFO, severity_text="INFO")
     return collected.get_finished_logs()
 
 
-def traces(options):
+def traces(options, first):
     collected = InMemorySpanExporter()
     for of_resource, count in halves(options):
         provider = TracerProvider(resource=of_resource, shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(collected))
         tracer = provider.get_tracer(SCOPE)
-        for index in range(count):
+        for index in range(first, first + count):
             tracer.start_span(f"span {index}").end()
     return collected.get_finished_spans()
 
 
-def metrics(options):
+def metrics(options, first):
     reader = InMemoryMetricReader()
     provider = MeterProvider(metric_readers=[reader], resource=resource(options, False), shutdown_on_exit=False)
     gauge = provider.get_meter(SCOPE).create_gauge("e2e.gauge")
@@ -151,7 +162,7 @@ def metrics(options):
         attributes = {"point": index}
         if index >= options.without:
             attributes["source.name"] = "python"
-        gauge.set(index, attributes)
+        gauge.set(first + index, attributes)
     return reader.get_metrics_data()
 
 
@@ -160,7 +171,8 @@ BATCHES = {"logs": logs, "metrics": metrics, "traces": traces}
 
 # How it is sent, and what comes back.
 
-def send_grpc(options, batch, replies):
+@contextlib.contextmanager
+def exporting_over_grpc(options, replies):
     """Exports over gRPC. The exporter opens its channel anew after a failure: each one is watched."""
     open_channel = grpc_exporter.secure_channel
 
@@ -170,7 +182,7 @@ def send_grpc(options, batch, replies):
     with open(options.cacert, "rb") as ca, open(options.cert, "rb") as cert, open(options.key, "rb") as key:
         credentials = grpc.ssl_channel_credentials(ca.read(), key.read(), cert.read())
     with mock.patch.object(grpc_exporter, "secure_channel", open_watched):
-        exporter = EXPORTERS["grpc", options.signal](
+        yield EXPORTERS["grpc", options.signal](
             endpoint=options.endpoint,
             insecure=False,
             credentials=credentials,
@@ -178,7 +190,6 @@ def send_grpc(options, batch, replies):
             timeout=options.timeout,
             compression=grpc.Compression.Gzip if options.gzip else grpc.Compression.NoCompression,
         )
-        return exporter.export(batch)
 
 
 class Watch(grpc.UnaryUnaryClientInterceptor):
@@ -203,9 +214,10 @@ class Watch(grpc.UnaryUnaryClientInterceptor):
         return call
 
 
-def send_http(options, batch, replies):
+@contextlib.contextmanager
+def exporting_over_http(options, replies):
     """Exports over HTTP/1.1."""
-    exporter = EXPORTERS["http", options.signal](
+    yield EXPORTERS["http", options.signal](
         endpoint=f"https://{options.endpoint}/v1/{options.signal}",
         certificate_file=options.cacert,
         client_certificate_file=options.cert,
@@ -215,7 +227,9 @@ def send_http(options, batch, replies):
         compression=HttpCompression.Gzip if options.gzip else HttpCompression.NoCompression,
         session=WatchedSession(options.signal, replies),
     )
-    return exporter.export(batch)
+
+
+EXPORTING = {"grpc": exporting_over_grpc, "http": exporting_over_http}
 
 
 class WatchedSession(requests.Session):

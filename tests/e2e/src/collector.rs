@@ -1,6 +1,7 @@
 //! The OpenTelemetry Collector as a sender: its own exporters, in the program that `make collector` builds from
 //! `tests/e2e/collector/`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::process::Command;
 
 use sluice_otlp::Signal;
@@ -158,6 +160,42 @@ struct Printed {
     partial_success: Option<PartialSuccess>,
 }
 
+/// For how long an exporter gets batches.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    /// From the first batch to the last; zero for one batch.
+    pub duration: Duration,
+    /// From one batch to the next.
+    pub every: Duration,
+    /// How long the exporter then has to be done with what is in its queue.
+    pub patience: Duration,
+}
+
+/// What an exporter with its queue and its retries says became of what it was given, in the metrics that a
+/// collector exposes. All but the batches and the attempts are log records, data points, spans or samples.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+pub struct Account {
+    /// How many batches it was given.
+    pub batches: u64,
+    /// What was in them.
+    pub given: u64,
+    /// `otelcol_exporter_sent_*`; what a partial success rejected is among them.
+    pub sent: u64,
+    /// `otelcol_exporter_send_failed_*` with `error.permanent`.
+    pub failed_permanent: u64,
+    /// `otelcol_exporter_send_failed_*` without.
+    pub failed_retryable: u64,
+    /// `otelcol_exporter_enqueue_failed_*`.
+    pub enqueue_failed: u64,
+    /// Requests by the HTTP status or the gRPC code that they were answered with; `none` without an answer. From
+    /// `http.client.request.duration` and `rpc.client.call.duration`.
+    pub attempts: BTreeMap<String, u64>,
+    /// The partial successes that it logged: the sum of all, and the last one's message.
+    pub partial_success: Option<PartialSuccess>,
+    /// What it logged last at level error; empty for nothing.
+    pub last_error: String,
+}
+
 /// Sends a batch once: without the collector's queue and its retries.
 ///
 /// # Errors
@@ -165,34 +203,61 @@ struct Printed {
 /// [`SendError::NoCollector`] where the program has not been built, [`SendError::Collector`] with its last words
 /// where it sent nothing, was cut off, or said nothing that can be read.
 pub async fn send(batch: &Batch) -> Result<Delivery, SendError> {
+    read(&output(arguments(batch), batch.timeout).await?)
+}
+
+/// Sends a batch and others like it, its records numbered on, through the collector's queue and with its retries,
+/// which do not end before the batch is taken or refused for good.
+///
+/// # Errors
+///
+/// As [`send`]; also where the exporter was not done with its queue in time.
+pub async fn deliver(batch: &Batch, stretch: Stretch) -> Result<Account, SendError> {
+    let mut arguments = arguments(batch);
+    let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
+    arguments.extend([
+        "-retry".to_owned(),
+        format!("-for={}", milliseconds(stretch.duration)),
+        format!("-every={}", milliseconds(stretch.every)),
+        format!("-patience={}", milliseconds(stretch.patience)),
+    ]);
+    printed(&output(arguments, batch.timeout + stretch.duration + stretch.patience).await?)
+}
+
+/// Runs the program, for which this should be time enough once it has started.
+async fn output(arguments: Vec<String>, time: Duration) -> Result<Output, SendError> {
     let program = envoy_local::workspace_root().join(".cache/collector/collector");
     if !program.exists() {
         return Err(SendError::NoCollector(program));
     }
     let mut command = Command::new(program);
-    command.args(arguments(batch)).stdin(Stdio::null()).kill_on_drop(true);
-    let limit = START_UP + batch.timeout;
-    let output = tokio::time::timeout(limit, command.output())
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let limit = START_UP + time;
+    tokio::time::timeout(limit, command.output())
         .await
         .map_err(|_| SendError::Collector(format!("not done after {limit:?}")))?
-        .map_err(|error| SendError::Collector(error.to_string()))?;
-    read(&output)
+        .map_err(|error| SendError::Collector(error.to_string()))
 }
 
 fn read(output: &Output) -> Result<Delivery, SendError> {
-    let said = String::from_utf8_lossy(&output.stderr);
-    let failed =
-        |problem: &dyn fmt::Display| SendError::Collector(format!("{problem}: {}", said.trim()));
-    if !output.status.success() {
-        return Err(failed(&output.status));
-    }
-    let printed: Printed =
-        serde_json::from_slice(&output.stdout).map_err(|error| failed(&error))?;
+    let printed: Printed = printed(output)?;
     Ok(Delivery {
-        sent: BASE64_STANDARD.decode(printed.sent).map_err(|error| failed(&error))?,
+        sent: BASE64_STANDARD.decode(printed.sent).map_err(|error| failed(output, &error))?,
         error: printed.error,
         partial_success: printed.partial_success,
     })
+}
+
+fn printed<T: DeserializeOwned>(output: &Output) -> Result<T, SendError> {
+    if !output.status.success() {
+        return Err(failed(output, &output.status));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| failed(output, &error))
+}
+
+fn failed(output: &Output, problem: &dyn fmt::Display) -> SendError {
+    let said = String::from_utf8_lossy(&output.stderr);
+    SendError::Collector(format!("{problem}: {}", said.trim()))
 }
 
 fn arguments(batch: &Batch) -> Vec<String> {

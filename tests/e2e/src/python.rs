@@ -19,6 +19,23 @@ const START_UP: Duration = Duration::from_secs(60);
 /// [`SendError::NoVenv`] where the environment is missing, [`SendError::Python`] with the script's last
 /// words where it failed, was cut off, or said nothing that can be read.
 pub async fn send(export: &Export) -> Result<Outcome, SendError> {
+    match &mut send_for(export, Duration::ZERO, Duration::ZERO).await?[..] {
+        [outcome] => Ok(outcome.clone()),
+        outcomes => Err(SendError::Python(format!("{} outcomes of one export", outcomes.len()))),
+    }
+}
+
+/// Exports again and again for so long, with a pause of `every` after each, and at least once; the records are
+/// numbered on. Each export has its own outcome.
+///
+/// # Errors
+///
+/// As [`send`].
+pub async fn send_for(
+    export: &Export,
+    duration: Duration,
+    every: Duration,
+) -> Result<Vec<Outcome>, SendError> {
     let root = envoy_local::workspace_root();
     let python = root.join(".cache/venv/bin/python");
     if !python.exists() {
@@ -26,6 +43,8 @@ pub async fn send(export: &Export) -> Result<Outcome, SendError> {
     }
     let mut command = Command::new(python);
     command.arg(root.join("tests/e2e/python/send.py")).args(arguments(export));
+    let seconds = |time: Duration| time.as_secs_f64().to_string();
+    command.args(["--for", &seconds(duration), "--every", &seconds(every)]);
     // The sender's own surroundings must not decide what is sent, nor over which proxy.
     for (name, _) in
         std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OTEL_"))
@@ -36,15 +55,18 @@ pub async fn send(export: &Export) -> Result<Outcome, SendError> {
     command.env("NO_PROXY", host).env("no_proxy", host);
     command.stdin(Stdio::null()).kill_on_drop(true);
 
-    let output = tokio::time::timeout(START_UP + export.timeout, command.output())
+    let limit = START_UP + export.timeout + duration;
+    let output = tokio::time::timeout(limit, command.output())
         .await
-        .map_err(|_| SendError::Python(format!("not done after {:?}", START_UP + export.timeout)))?
+        .map_err(|_| SendError::Python(format!("not done after {limit:?}")))?
         .map_err(|error| SendError::Python(error.to_string()))?;
     let said = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
     if !output.status.success() {
         return Err(SendError::Python(format!("{}: {}", output.status, said())));
     }
-    serde_json::from_slice(&output.stdout)
+    serde_json::Deserializer::from_slice(&output.stdout)
+        .into_iter()
+        .collect::<Result<_, _>>()
         .map_err(|error| SendError::Python(format!("{error}: {}", said())))
 }
 

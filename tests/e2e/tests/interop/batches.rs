@@ -207,7 +207,7 @@ fn permanent_error(delivery: &Delivery) -> &str {
 
 /// Nanoseconds since 1970: Loki takes nothing that is older than a week.
 #[expect(clippy::disallowed_methods, reason = "a test program has a clock")]
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
     u64::try_from(since_1970.as_nanos()).expect("a clock before 2554")
 }

@@ -9,14 +9,14 @@ use std::time::Duration;
 use envoy_local::{Listener, Options, SenderName, Stack};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use sluice_backends::{Backend, Store};
+use sluice_backends::{Backend, Backends, Store};
 use sluice_otlp::Signal;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
-/// For one trial: longer than the slowest takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// For most trials: longer than the slowest takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A way to run the gate; each has a listener of its own.
 #[derive(Clone, Copy, Debug)]
@@ -135,11 +135,28 @@ impl Gates {
         name: String,
         run: impl AsyncFnOnce(Gate<'_>) + Send + 'static,
     ) -> Trial {
-        let gates = Arc::clone(self);
-        Trial::test(format!("{setup}::{name}"), move || gates.run(setup, run).map_err(Into::into))
+        self.trial_within(PATIENCE, setup, name, run)
     }
 
-    fn run(&self, setup: Setup, run: impl AsyncFnOnce(Gate<'_>)) -> Result<(), String> {
+    /// The same for a trial that knows how long it takes.
+    pub(crate) fn trial_within(
+        self: &Arc<Self>,
+        patience: Duration,
+        setup: Setup,
+        name: String,
+        run: impl AsyncFnOnce(Gate<'_>) + Send + 'static,
+    ) -> Trial {
+        let gates = Arc::clone(self);
+        let run = move || gates.run(patience, setup, run).map_err(Into::into);
+        Trial::test(format!("{setup}::{name}"), run)
+    }
+
+    fn run(
+        &self,
+        patience: Duration,
+        setup: Setup,
+        run: impl AsyncFnOnce(Gate<'_>),
+    ) -> Result<(), String> {
         self.runtime.block_on(async {
             let mut started = self.started.lock().await;
             if started.is_none() {
@@ -152,8 +169,8 @@ impl Gates {
                 None => unreachable!("it has just been started"),
             };
             stack.backends().store().clear();
-            let trial = tokio::time::timeout(PATIENCE, run(Gate { stack, setup })).await;
-            trial.map_err(|_| format!("not done after {PATIENCE:?}"))
+            let trial = tokio::time::timeout(patience, run(Gate { stack, setup })).await;
+            trial.map_err(|_| format!("not done after {patience:?}"))
         })
     }
 
@@ -199,8 +216,17 @@ impl Gate<'_> {
         [pki.ca_pem().to_owned(), files.cert.clone(), files.key.clone()]
     }
 
+    pub(crate) fn backends(&self) -> &Backends {
+        self.stack.backends()
+    }
+
     pub(crate) fn store(&self) -> &Store {
-        self.stack.backends().store()
+        self.backends().store()
+    }
+
+    /// Another of the gates, before the same backends.
+    pub(crate) fn with(self, setup: Setup) -> Self {
+        Gate { setup, ..self }
     }
 
     /// Asserts how many records each backend has: so many for the tenant in this one, and nothing else anywhere.

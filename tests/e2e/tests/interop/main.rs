@@ -1,9 +1,12 @@
 //! What the OpenTelemetry project itself sends, through the gate in real Envoy: the batches of its collector, and
 //! the JSON examples that it publishes with the protocol.
 
+mod answers;
 mod batches;
 mod examples;
 mod fixture;
+mod ledger;
+mod outage;
 mod request;
 
 use std::sync::Arc;
@@ -16,6 +19,8 @@ fn main() {
     let gates = Arc::new(Gates::new());
     let mut trials = batches::trials(&gates);
     trials.extend(examples::trials(&gates));
+    trials.extend(answers::trials(&gates));
+    trials.extend(outage::trials(&gates));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     gates.stop(conclusion.has_failed());
     conclusion.exit();

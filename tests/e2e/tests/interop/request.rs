@@ -99,6 +99,60 @@ impl Request {
         }
     }
 
+    /// A key for each record, by which it can be found again: its time, in ns since 1970. The collector gives no two
+    /// records the same.
+    pub(crate) fn times(&self) -> Vec<u64> {
+        match self {
+            Self::Logs(all) => {
+                let scopes = all.resource_logs.iter().flat_map(|of| &of.scope_logs);
+                scopes.flat_map(|scope| &scope.log_records).map(|log| log.time_unix_nano).collect()
+            }
+            Self::Profiles(all) => {
+                let scopes = all.resource_profiles.iter().flat_map(|of| &of.scope_profiles);
+                scopes.flat_map(|scope| &scope.profiles).map(|one| one.time_unix_nano).collect()
+            }
+            Self::Traces(all) => {
+                let scopes = all.resource_spans.iter().flat_map(|of| &of.scope_spans);
+                scopes
+                    .flat_map(|scope| &scope.spans)
+                    .map(|span| span.start_time_unix_nano)
+                    .collect()
+            }
+            Self::Metrics(all) => {
+                let scopes = all.resource_metrics.iter().flat_map(|of| &of.scope_metrics);
+                let metrics = scopes.flat_map(|scope| &scope.metrics);
+                metrics.flat_map(|metric| point_times(&metric.data)).collect()
+            }
+        }
+    }
+
+    /// The logs' bodies or the spans' names under the resources with this `run.id`, as the SDKs' senders set it.
+    pub(crate) fn names(&self, run_id: &str) -> Vec<String> {
+        let of_run = |resource: &Option<Resource>| {
+            let attributes = resource.iter().flat_map(|resource| &resource.attributes);
+            let mut runs =
+                attributes.filter(|one| one.key == "run.id").filter_map(|one| one.value.as_ref());
+            runs.any(|value| sluice_backends::value_text(value) == run_id)
+        };
+        match self {
+            Self::Logs(all) => {
+                let of_run = all.resource_logs.iter().filter(|of| of_run(&of.resource));
+                let logs =
+                    of_run.flat_map(|of| &of.scope_logs).flat_map(|scope| &scope.log_records);
+                let bodies = logs.filter_map(|log| log.body.as_ref());
+                bodies.map(sluice_backends::value_text).collect()
+            }
+            Self::Traces(all) => {
+                let of_run = all.resource_spans.iter().filter(|of| of_run(&of.resource));
+                let spans = of_run.flat_map(|of| &of.scope_spans).flat_map(|scope| &scope.spans);
+                spans.map(|span| span.name.clone()).collect()
+            }
+            Self::Metrics(_) | Self::Profiles(_) => {
+                panic!("their records have no names of their own")
+            }
+        }
+    }
+
     /// Asserts that the two mean the same, resource by resource: whole requests would be too long to read.
     pub(crate) fn assert_same(&self, expected: &Self) {
         match (self, expected) {
@@ -179,5 +233,20 @@ fn points(data: &Option<Data>) -> usize {
         Some(Data::Histogram(all)) => all.data_points.len(),
         Some(Data::ExponentialHistogram(all)) => all.data_points.len(),
         Some(Data::Summary(all)) => all.data_points.len(),
+    }
+}
+
+fn point_times(data: &Option<Data>) -> Vec<u64> {
+    match data {
+        None => Vec::new(),
+        Some(Data::Gauge(all)) => all.data_points.iter().map(|one| one.time_unix_nano).collect(),
+        Some(Data::Sum(all)) => all.data_points.iter().map(|one| one.time_unix_nano).collect(),
+        Some(Data::Histogram(all)) => {
+            all.data_points.iter().map(|one| one.time_unix_nano).collect()
+        }
+        Some(Data::ExponentialHistogram(all)) => {
+            all.data_points.iter().map(|one| one.time_unix_nano).collect()
+        }
+        Some(Data::Summary(all)) => all.data_points.iter().map(|one| one.time_unix_nano).collect(),
     }
 }

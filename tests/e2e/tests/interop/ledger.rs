@@ -1,0 +1,113 @@
+//! What a backend did with each record: held against what senders say became of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::ops::RangeInclusive;
+
+use sluice_backends::Store;
+use sluice_otlp::Signal;
+
+use crate::fixture::{TENANT, backend};
+use crate::request::Request;
+
+/// How often a record came in a push that was stored.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Stored {
+    /// The push was answered with success.
+    pub(crate) answered: usize,
+    /// Its connection ended before any answer: the sender has to send it again (OTLP 1.11, "Duplicate Data").
+    pub(crate) unanswered: usize,
+}
+
+/// The records that a backend stored, by what a test knows them by.
+pub(crate) struct Ledger<K>(BTreeMap<K, Stored>);
+
+impl Ledger<u64> {
+    /// The records that the collector sent, by their times.
+    pub(crate) fn by_time(store: &Store, signal: Signal, times: &RangeInclusive<u64>) -> Self {
+        let mut ledger = Self::of(store, signal, Request::times);
+        ledger.0.retain(|time, _| times.contains(time));
+        ledger
+    }
+}
+
+impl Ledger<()> {
+    /// How many records were in pushes that were answered with success, whoever sent them.
+    pub(crate) fn all_answered(store: &Store, signal: Signal) -> usize {
+        let ledger = Self::of(store, signal, |request| vec![(); request.records()]);
+        ledger.each().answered
+    }
+}
+
+impl Ledger<String> {
+    /// The log records or spans of an SDK's run, by what they say.
+    pub(crate) fn by_name(store: &Store, signal: Signal, run_id: &str) -> Self {
+        Self::of(store, signal, |request| request.names(run_id))
+    }
+}
+
+impl<K: Debug + Ord> Ledger<K> {
+    fn of(store: &Store, signal: Signal, keys: impl Fn(&Request) -> Vec<K>) -> Self {
+        let mut ledger = BTreeMap::<K, Stored>::new();
+        for request in store.requests(backend(signal)) {
+            // Of one that got a played answer nothing was decoded, and nothing stored.
+            let Some(decoded) = &request.decoded else { continue };
+            let answered = request.status.is_some_and(|status| status.is_success());
+            if !answered && request.status.is_some() {
+                continue;
+            }
+            assert_eq!(request.tenant.as_deref(), Some(TENANT), "{request:#?}");
+            for key in keys(&Request::from_protobuf(signal, decoded)) {
+                let stored = ledger.entry(key).or_default();
+                if answered {
+                    stored.answered += 1;
+                } else {
+                    stored.unanswered += 1;
+                }
+            }
+        }
+        Self(ledger)
+    }
+
+    /// Asserts that these and no others were stored, each in exactly one push that was answered, and gives how often
+    /// one was stored in a push that was not.
+    pub(crate) fn assert_each_once(
+        &self,
+        who: &str,
+        expected: impl IntoIterator<Item = K>,
+    ) -> usize {
+        let mut lost = Vec::new();
+        let mut found = 0;
+        for key in expected {
+            match self.0.get(&key) {
+                None => lost.push(key),
+                Some(_) => found += 1,
+            }
+        }
+        let few = &lost[..lost.len().min(20)];
+        assert!(lost.is_empty(), "{who}: {} records are lost, {few:?} among them", lost.len());
+        assert_eq!(found, self.0.len(), "{who}: more was stored than was sent");
+        let wrong = self.0.iter().filter(|(_, stored)| stored.answered != 1);
+        let wrong: Vec<_> = wrong.take(20).collect();
+        assert!(wrong.is_empty(), "{who}: not stored once: {wrong:?}");
+        self.unanswered()
+    }
+
+    /// How many records were stored.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How often each was stored, where that is the same for all; nothing where there are none.
+    pub(crate) fn each(&self) -> Stored {
+        let mut all = self.0.values();
+        let first = all.next().copied().unwrap_or_default();
+        let other = self.0.iter().find(|(_, stored)| **stored != first);
+        assert!(other.is_none(), "{other:?}, while others are {first:?}");
+        first
+    }
+
+    fn unanswered(&self) -> usize {
+        self.0.values().map(|stored| stored.unanswered).sum()
+    }
+}
