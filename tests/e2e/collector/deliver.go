@@ -83,6 +83,10 @@ func (a *arguments) deliver(ctx context.Context) (*account, error) {
 	if err := pipeline.exporter.Shutdown(ctx); err != nil {
 		return nil, fmt.Errorf("the exporter does not stop: %w", err)
 	}
+	// One reading is not of one moment: it may have a batch as sent, and not yet the request that did it.
+	if err := account.read(ctx, reader); err != nil {
+		return nil, err
+	}
 	account.PartialSuccess, account.LastError = log.partialSuccess, log.lastError
 	return account, nil
 }

@@ -40,8 +40,8 @@ impl Ledger<()> {
 }
 
 impl Ledger<String> {
-    /// The log records or spans of an SDK's run, by what they say.
-    pub(crate) fn by_name(store: &Store, signal: Signal, run_id: &str) -> Self {
+    /// The records of an SDK's run, by what they say.
+    pub(crate) fn by_run(store: &Store, signal: Signal, run_id: &str) -> Self {
         Self::of(store, signal, |request| request.names(run_id))
     }
 }

@@ -8,6 +8,7 @@ mod fixture;
 mod ledger;
 mod outage;
 mod request;
+mod sdk;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ fn main() {
     trials.extend(examples::trials(&gates));
     trials.extend(answers::trials(&gates));
     trials.extend(outage::trials(&gates));
+    trials.extend(sdk::trials(&gates));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     gates.stop(conclusion.has_failed());
     conclusion.exit();

@@ -257,7 +257,7 @@ impl Python {
         assert!(outcomes.iter().any(|one| one.attempts > 1), "{} met no fault", self.who);
         let kind = if self.signal == Signal::Logs { "log" } else { "span" };
         let names = (0..outcomes.len() * PYTHON_RECORDS).map(|number| format!("{kind} {number}"));
-        let ledger = Ledger::by_name(gate.store(), self.signal, &self.export.run_id);
+        let ledger = Ledger::by_run(gate.store(), self.signal, &self.export.run_id);
         let twice = ledger.assert_each_once(&self.who, names);
         (ledger.len(), twice)
     }

@@ -126,13 +126,12 @@ impl Request {
         }
     }
 
-    /// The logs' bodies or the spans' names under the resources with this `run.id`, as the SDKs' senders set it.
+    /// What the records say under the resources with this `run.id`, as the SDKs' senders set it: the logs' bodies,
+    /// the numbers of the data points, the spans' names.
     pub(crate) fn names(&self, run_id: &str) -> Vec<String> {
         let of_run = |resource: &Option<Resource>| {
             let attributes = resource.iter().flat_map(|resource| &resource.attributes);
-            let mut runs =
-                attributes.filter(|one| one.key == "run.id").filter_map(|one| one.value.as_ref());
-            runs.any(|value| sluice_backends::value_text(value) == run_id)
+            text_of(attributes, "run.id").is_some_and(|found| found == run_id)
         };
         match self {
             Self::Logs(all) => {
@@ -142,14 +141,23 @@ impl Request {
                 let bodies = logs.filter_map(|log| log.body.as_ref());
                 bodies.map(sluice_backends::value_text).collect()
             }
+            Self::Metrics(all) => {
+                let of_run = all.resource_metrics.iter().filter(|of| of_run(&of.resource));
+                let metrics =
+                    of_run.flat_map(|of| &of.scope_metrics).flat_map(|scope| &scope.metrics);
+                let gauges = metrics.filter_map(|metric| match &metric.data {
+                    Some(Data::Gauge(gauge)) => Some(gauge),
+                    _ => None,
+                });
+                let points = gauges.flat_map(|gauge| &gauge.data_points);
+                points.filter_map(|point| text_of(&point.attributes, "point")).collect()
+            }
             Self::Traces(all) => {
                 let of_run = all.resource_spans.iter().filter(|of| of_run(&of.resource));
                 let spans = of_run.flat_map(|of| &of.scope_spans).flat_map(|scope| &scope.spans);
                 spans.map(|span| span.name.clone()).collect()
             }
-            Self::Metrics(_) | Self::Profiles(_) => {
-                panic!("their records have no names of their own")
-            }
+            Self::Profiles(_) => panic!("the SDKs send none"),
         }
     }
 
@@ -200,6 +208,12 @@ fn key_of<'a>(attribute: &'a KeyValue, strings: &'a [String]) -> &'a str {
         0 => &attribute.key,
         index => &strings[index],
     }
+}
+
+/// The first value of a key, as text.
+fn text_of<'a>(attributes: impl IntoIterator<Item = &'a KeyValue>, key: &str) -> Option<String> {
+    let found = attributes.into_iter().find(|one| one.key == key)?;
+    found.value.as_ref().map(sluice_backends::value_text)
 }
 
 fn resource_is_named(resource: &Option<Resource>) -> bool {
