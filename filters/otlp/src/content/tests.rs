@@ -177,7 +177,8 @@ proptest! {
         for encoding in COMPRESSED {
             let _any = decode(encoding, &bytes, 10_000);
             let mut body = encode(encoding, &bytes);
-            for (at, with) in &flips {
+            // Nothing, as a framed stream, is no byte: there is none to flip.
+            for (at, with) in flips.iter().filter(|_| !bytes.is_empty()) {
                 let at = at.index(body.len());
                 body[at] ^= with;
             }
