@@ -29,7 +29,7 @@ pub(crate) struct Local<'a> {
     /// As `grpc_port`.
     pub(crate) admin_port: u16,
     /// Loki, Mimir, Tempo and Pyroscope.
-    pub(crate) backends: [(&'static str, SocketAddr); 4],
+    pub(crate) backends: [(&'static str, SocketAddr); 5],
     /// Whether the gate holds the headers until it has read the body.
     pub(crate) hold_headers: bool,
     /// Merged over the gate's configuration (RFC 7396).
@@ -187,6 +187,7 @@ mod tests {
                 ("loki", backend(1)),
                 ("mimir", backend(2)),
                 ("tempo", backend(3)),
+                ("tempo-grpc", backend(5)),
                 ("pyroscope", backend(4)),
             ],
             hold_headers: true,

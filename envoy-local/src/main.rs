@@ -37,6 +37,9 @@ struct Arguments {
     /// Port for Tempo's stand-in. Its real one, 4318, is the gate's here.
     #[arg(long, env, default_value_t = 14318)]
     tempo_port: u16,
+    /// Port for Tempo's stand-in, for OTLP/gRPC. Its real one, 4317, is the gate's here.
+    #[arg(long, env, default_value_t = 14317)]
+    tempo_grpc_port: u16,
     /// Port for Pyroscope's stand-in.
     #[arg(long, env, default_value_t = 4040)]
     pyroscope_port: u16,
@@ -68,6 +71,7 @@ impl Arguments {
                 loki: self.loki_port,
                 mimir: self.mimir_port,
                 tempo: self.tempo_port,
+                tempo_grpc: self.tempo_grpc_port,
                 pyroscope: self.pyroscope_port,
             },
             hold_headers: !self.no_hold_headers,

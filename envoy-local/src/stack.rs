@@ -73,7 +73,7 @@ impl Default for Options {
 }
 
 impl Options {
-    fn ports(&self) -> [Wanted; 7] {
+    fn ports(&self) -> [Wanted; 8] {
         let wanted = |port, purpose, variable| Wanted { port, purpose, variable };
         [
             wanted(self.grpc_port, "OTLP/gRPC", "GRPC_PORT"),
@@ -82,6 +82,7 @@ impl Options {
             wanted(self.backends.loki, "Loki's stand-in", "LOKI_PORT"),
             wanted(self.backends.mimir, "Mimir's stand-in", "MIMIR_PORT"),
             wanted(self.backends.tempo, "Tempo's stand-in", "TEMPO_PORT"),
+            wanted(self.backends.tempo_grpc, "Tempo's stand-in (gRPC)", "TEMPO_GRPC_PORT"),
             wanted(self.backends.pyroscope, "Pyroscope's stand-in", "PYROSCOPE_PORT"),
         ]
     }
@@ -187,6 +188,7 @@ impl Stack {
                 ("loki", backends.loki()),
                 ("mimir", backends.mimir()),
                 ("tempo", backends.tempo()),
+                ("tempo-grpc", backends.tempo_grpc()),
                 ("pyroscope", backends.pyroscope()),
             ],
             hold_headers: options.hold_headers,

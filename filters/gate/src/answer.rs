@@ -1,11 +1,12 @@
 //! The reply: what the backend said, merged with what the gate dropped, in the sender's protocol.
 
 use log::Level;
-use sluice_otlp::Signal;
+use sluice_otlp::{Signal, grpc};
 use sluice_records::Violations;
 use sluice_reply::{
-    BackendReply, Code, Failure, LocalReply, Protocol, Told, Written, seconds, told,
+    BackendReply, Code, Failure, GrpcReply, LocalReply, Protocol, Told, Written, seconds, told,
 };
+use sluice_route::Transport;
 use sluice_tenant::HeaderEdit;
 
 use crate::{Count, Headers, Reply};
@@ -13,15 +14,17 @@ use crate::{Count, Headers, Reply};
 /// A request that is with its backend, and what its reply must take into account.
 #[derive(Debug)]
 pub struct Sent {
-    protocol: Protocol,
-    signal: Signal,
+    pub(crate) protocol: Protocol,
+    pub(crate) signal: Signal,
     /// Who answers, as the sender is told: the backend, or the gateway itself.
-    answers: &'static str,
-    violations: Option<Violations>,
+    pub(crate) answers: &'static str,
+    /// How it answers.
+    pub(crate) transport: Transport,
+    pub(crate) violations: Option<Violations>,
     /// Whether there was no record in it.
-    nothing: bool,
+    pub(crate) nothing: bool,
     /// Whether the head of a reply may be held until its body is known.
-    holds: bool,
+    pub(crate) holds: bool,
 }
 
 /// The head of a backend's reply, as Envoy hands it out.
@@ -90,23 +93,16 @@ pub struct Reading {
 /// its status was. A wasm filter can add neither body nor trailers to such a reply.
 pub const HEADER_ONLY: &str = "x-sluice-header-only";
 
-impl Sent {
-    pub(crate) const fn new(
-        protocol: Protocol,
-        signal: Signal,
-        answers: &'static str,
-        violations: Option<Violations>,
-        nothing: bool,
-        holds: bool,
-    ) -> Self {
-        Self { protocol, signal, answers, violations, nothing, holds }
-    }
+/// What is said of a reply over gRPC that ends without a status.
+const NO_STATUS: &str = "its reply ended without a grpc-status";
 
+impl Sent {
     /// Decides on a reply by its head.
     pub fn on_reply_head(self, head: &ReplyHead<'_>) -> ReplyStep {
         let headers = head.headers;
-        if self.protocol == Protocol::Grpc && headers.first("grpc-status").is_some() {
-            // Backends are spoken to over HTTP: this is Envoy's own answer, and is gRPC already.
+        let grpc = GrpcReply::read(|name| headers.first(name));
+        if self.protocol == Protocol::Grpc && self.transport == Transport::Http && grpc.is_some() {
+            // The backend is spoken to over HTTP: this is Envoy's own answer, and is gRPC already.
             let counts = vec![Count::request(Some(self.signal), "failed")];
             return ReplyStep::Pass { edits: Vec::new(), counts };
         }
@@ -120,7 +116,9 @@ impl Sent {
             held: false,
             sent: self,
         };
-        let told = reading.told(&[]);
+        // One in the head has no message; without one there, the trailers have it.
+        let grpc = grpc.filter(|_| reading.sent.transport == Transport::Grpc);
+        let told = reading.told(&[], grpc.as_ref());
         let edits = reading.edits(&told);
         if head.end_of_stream {
             let counts = vec![reading.count(&told)];
@@ -150,23 +148,38 @@ impl Reading {
     /// What takes the place of the reply's body. Of one over [`Self::MAX_BODY`] nothing is read,
     /// and it may as well be given empty: its status has said what matters.
     #[must_use]
-    pub fn finish(&self, body: &[u8]) -> Finished {
+    pub fn finish(&self, body: &[u8], trailers: Headers<'_>) -> Finished {
         let unread = self.header_only || body.len() > Self::MAX_BODY;
         let body = if unread { &[] } else { body };
-        self.finished(&self.told(body))
+        let grpc = self.grpc(trailers);
+        let body = match grpc {
+            // Compressed it is not: the backend was not told that it might be.
+            Some(_) => grpc::read(body).map(|frame| frame.message).unwrap_or_default(),
+            None => body,
+        };
+        self.finished(&self.told(body, grpc.as_ref()))
     }
 
     /// The trailers of a gRPC reply into which no message can be put any more. Over HTTP the head
     /// has said what there is to say.
     #[must_use]
-    pub fn finish_without_message(&self) -> Finished {
-        let told = match self.told(&[]) {
+    pub fn finish_without_message(&self, trailers: Headers<'_>) -> Finished {
+        let told = match self.told(&[], self.grpc(trailers).as_ref()) {
             Told::Success(_) if self.sent.protocol == Protocol::Grpc => {
                 Told::Failure(self.voiceless())
             }
             told => told,
         };
         self.finished(&told)
+    }
+
+    /// The status that is due in these trailers, of a backend that answers over gRPC.
+    fn grpc(&self, trailers: Headers<'_>) -> Option<GrpcReply> {
+        if self.sent.transport == Transport::Http || self.status != 200 {
+            return None;
+        }
+        let missing = || GrpcReply { code: 2, message: NO_STATUS.to_owned(), retry_delay: None };
+        Some(GrpcReply::read(|name| trailers.first(name)).unwrap_or_else(missing))
     }
 
     fn finished(&self, told: &Told) -> Finished {
@@ -180,13 +193,18 @@ impl Reading {
     fn edits(&self, told: &Told) -> Vec<HeaderEdit> {
         let mut edits = self.sent.protocol.reply_edits(told);
         edits.push(HeaderEdit::remove(HEADER_ONLY));
+        if self.sent.transport == Transport::Grpc {
+            // The gate sets its own in the trailers.
+            edits.extend(GrpcReply::HEADERS.map(HeaderEdit::remove));
+        }
         edits
     }
 
-    fn told(&self, body: &[u8]) -> Told {
+    fn told(&self, body: &[u8], grpc: Option<&GrpcReply>) -> Told {
         let reply = BackendReply {
             name: self.sent.answers,
             status: self.status,
+            grpc,
             content_type: &self.content_type,
             retry_after: self.retry_after,
             body,
@@ -215,10 +233,15 @@ impl Reading {
         Failure {
             http_status: 500,
             code: Code::Internal,
-            message: format!(
-                "{name} stored the records and answered without a body, and this gateway lacks \
-                 the header-only Lua filter that lets it say so over gRPC: do not send them again"
-            ),
+            message: match self.sent.transport {
+                Transport::Grpc => {
+                    format!("{name} answered OK without a message: do not send it again")
+                }
+                Transport::Http => format!(
+                    "{name} stored the records and answered without a body, and this gateway lacks \
+                     the header-only Lua filter that lets it say so over gRPC: do not send them again"
+                ),
+            },
             retry_after: None,
         }
     }
@@ -240,14 +263,22 @@ mod tests {
 
     /// What a reply with this status and no message counts as, and its trailers' status.
     fn without_message(protocol: Protocol, status: &[u8]) -> (&'static str, Option<String>) {
-        let sent = Sent::new(protocol, Signal::Metrics, "mimir", None, false, false);
+        let sent = Sent {
+            protocol,
+            signal: Signal::Metrics,
+            answers: "mimir",
+            transport: Transport::Http,
+            violations: None,
+            nothing: false,
+            holds: false,
+        };
         let headers = [(":status".to_owned(), status.to_vec())];
         let head = ReplyHead { headers: Headers(&headers), end_of_stream: false, now: 0 };
         let ReplyStep::Rewrite { reading, .. } = sent.on_reply_head(&head) else {
             panic!("a body follows");
         };
         let Finished { written: Written { trailers, .. }, count, .. } =
-            reading.finish_without_message();
+            reading.finish_without_message(Headers(&[]));
         let Count::Request { outcome, .. } = count else { panic!("a reply counts a request") };
         (outcome, trailers.first().map(|(_, status)| status.clone()))
     }

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use sluice_otlp::{
     Signal,
-    content::{Encoding, Encodings, decode, wrap},
+    content::{Encoding, EncodingHeader, Encodings, decode, wrap},
     edits::Edits,
     grpc,
     splice::Request,
 };
 use sluice_records::{Unfit, Verdict, Violations};
 use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
-use sluice_route::{Backend, Kind};
+use sluice_route::{Backend, Kind, Transport};
 use sluice_senders::Admitted;
 use sluice_tenant::HeaderEdit;
 
@@ -24,7 +24,9 @@ pub struct Held {
     sender: Option<Admitted>,
     export: Export,
     backend: Kind,
-    /// The content encodings that the backend takes.
+    /// How the backend is spoken to.
+    transport: Transport,
+    /// The encodings that the backend takes.
     taken: Encodings,
     head: Head,
 }
@@ -34,7 +36,7 @@ pub struct Held {
 enum Head {
     /// Still here, to be edited when the body is known.
     Held(Vec<HeaderEdit>),
-    /// On its way to the backend, with this content encoding.
+    /// On its way to the backend, with this encoding of the body, or of its message if that is flagged.
     Gone(Encoding),
 }
 
@@ -84,8 +86,10 @@ impl Held {
         mut edits: Vec<HeaderEdit>,
         hold: bool,
     ) -> (Vec<HeaderEdit>, Self) {
-        let (backend, taken) = (backend.kind(), backend.encodings());
-        let held = |head| Self { sender, export, backend, taken, head };
+        let endpoint = backend.endpoint(export.transport());
+        let (backend, transport, taken) =
+            (backend.kind(), endpoint.transport(), endpoint.encodings());
+        let held = |head| Self { sender, export, backend, transport, taken, head };
         if hold {
             return (Vec::new(), held(Head::Held(edits)));
         }
@@ -95,15 +99,17 @@ impl Held {
         let announced =
             if taken.contains(export.encoding) { export.encoding } else { Encoding::Identity };
         edits.push(HeaderEdit::remove("content-length"));
-        edits.push(content_encoding(announced));
+        edits.push(announce(transport, announced));
         (edits, held(Head::Gone(announced)))
     }
 
     /// Whether a body in this encoding may go on as it came.
     fn passes(&self, encoding: Encoding) -> bool {
-        match self.head {
-            Head::Held(_) => self.taken.contains(encoding),
-            Head::Gone(announced) => announced == encoding,
+        match (&self.head, self.transport) {
+            (Head::Held(_), _) => self.taken.contains(encoding),
+            // A message says for itself that it is not compressed.
+            (Head::Gone(_), Transport::Grpc) if encoding == Encoding::Identity => true,
+            (Head::Gone(announced), _) => *announced == encoding,
         }
     }
 
@@ -111,7 +117,15 @@ impl Held {
     /// request that takes too long, or is over Envoy's own limit.
     #[must_use]
     pub fn interrupted(self) -> Sent {
-        Sent::new(self.export.protocol, self.export.signal, "the gateway", None, false, false)
+        Sent {
+            protocol: self.export.protocol,
+            signal: self.export.signal,
+            answers: "the gateway",
+            transport: Transport::Http,
+            violations: None,
+            nothing: false,
+            holds: false,
+        }
     }
 }
 
@@ -170,6 +184,10 @@ impl Gate {
             Verdict::Kept(violations) => (false, violations),
         };
         let checked = if edits.is_empty() && held.passes(encoding) {
+            let skip = match held.transport {
+                Transport::Grpc => 0,
+                Transport::Http => skip,
+            };
             Outgoing { body: BodyEdit::Keep { body, skip }, encoding }
         } else {
             let mut buffer = match message {
@@ -178,12 +196,22 @@ impl Gate {
             };
             // The edits count from where the message began, frame included.
             edits.apply(&mut buffer, at).map_err(|_| Refusal::NoMemory)?;
+            if held.transport == Transport::Grpc {
+                buffer = grpc::write(&buffer).ok_or(Refusal::NoMemory)?;
+            }
             Outgoing { body: BodyEdit::Replace(buffer), encoding: Encoding::Identity }
         };
         let counts = violations.iter().flat_map(Count::of_violations).collect();
-        let backend = held.backend.as_str();
-        let sent = Sent::new(protocol, signal, backend, violations, nothing, self.hold_headers);
-        let (edits, body) = checked.join(held.head);
+        let sent = Sent {
+            protocol,
+            signal,
+            answers: held.backend.as_str(),
+            transport: held.transport,
+            violations,
+            nothing,
+            holds: self.hold_headers,
+        };
+        let (edits, body) = checked.join(held.head, held.transport);
         Ok(BodyStep::Forward(Forward { edits, body, counts, sent }))
     }
 
@@ -239,14 +267,16 @@ struct Outgoing {
 impl Outgoing {
     /// Brings body and head together: a head that is still here says what the body is, and a body
     /// whose head has gone becomes what that said.
-    fn join(self, head: Head) -> (Vec<HeaderEdit>, BodyEdit) {
+    fn join(self, head: Head, transport: Transport) -> (Vec<HeaderEdit>, BodyEdit) {
         match head {
             Head::Held(mut edits) => {
-                edits.push(content_encoding(self.encoding));
+                edits.push(announce(transport, self.encoding));
                 edits.push(HeaderEdit::set("content-length", self.body.len().to_string()));
                 (edits, self.body)
             }
-            Head::Gone(announced) if announced == self.encoding => (Vec::new(), self.body),
+            Head::Gone(announced) if transport == Transport::Grpc || announced == self.encoding => {
+                (Vec::new(), self.body)
+            }
             // Decoded by a cut, because the message was not flagged, or because framed snappy came as
             // snappy.
             Head::Gone(announced) => {
@@ -271,10 +301,15 @@ impl BodyEdit {
     }
 }
 
-fn content_encoding(encoding: Encoding) -> HeaderEdit {
-    match encoding {
-        // Not "identity": every backend refuses that value.
-        Encoding::Identity => HeaderEdit::remove("content-encoding"),
-        encoding => HeaderEdit::set("content-encoding", encoding.as_str()),
+/// Says how the body, or a message that is flagged as compressed, is.
+fn announce(transport: Transport, encoding: Encoding) -> HeaderEdit {
+    let header = match transport {
+        Transport::Grpc => EncodingHeader::Grpc,
+        Transport::Http => EncodingHeader::Content,
+    };
+    match header.write(encoding) {
+        Some(name) => HeaderEdit::set(header.name(), name),
+        // Not "identity": every backend refuses that value in content-encoding.
+        None => HeaderEdit::remove(header.name()),
     }
 }

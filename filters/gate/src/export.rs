@@ -6,6 +6,7 @@ use sluice_otlp::{
     grpc,
 };
 use sluice_reply::{Protocol, Refusal};
+use sluice_route::Transport;
 use sluice_tenant::HeaderEdit;
 
 use crate::Headers;
@@ -72,6 +73,14 @@ impl Export {
             .read(&value)
             .ok_or_else(|| Refusal::Encoding { header, value: lossy(&value) })?;
         Ok(Self { signal, protocol, format, encoding })
+    }
+
+    /// How it came.
+    pub(crate) const fn transport(&self) -> Transport {
+        match self.protocol {
+            Protocol::Grpc => Transport::Grpc,
+            Protocol::HttpJson | Protocol::HttpProtobuf => Transport::Http,
+        }
     }
 }
 

@@ -110,7 +110,8 @@ impl Gate {
         if usize::try_from(announced).unwrap_or(usize::MAX) > limit {
             return Err(known(Refusal::BodyTooLarge { limit }));
         }
-        edits.extend(backend.header_edits(export.format, headers.names()));
+        let endpoint = backend.endpoint(export.transport());
+        edits.extend(endpoint.header_edits(export.format, headers.names()));
         if protocol == Protocol::Grpc {
             edits.extend(timeout(headers));
         }

@@ -14,7 +14,7 @@ use sluice_gate::{
     BodyEdit, BodyStep, Certificates, Finished, Forward, Gate, HEADER_ONLY, HeadStep, Headers,
     Held, Reading, Reply, ReplyHead, ReplyStep, RequestHead, Sent,
 };
-use sluice_reply::{LocalReply, Written};
+use sluice_reply::{GrpcReply, LocalReply, Written};
 use sluice_senders::PeerEvidence;
 use sluice_tenant::HeaderEdit;
 
@@ -120,13 +120,19 @@ impl Stream {
     }
 
     /// The end of a reply, from its last body callback or its trailers.
-    fn write_reply(&self, replying: &Replying, body_is_there: bool) -> Vec<(&'static str, String)> {
+    fn write_reply(
+        &self,
+        replying: &Replying,
+        trailers: &[(String, Vec<u8>)],
+        body_is_there: bool,
+    ) -> Vec<(&'static str, String)> {
         let Replying { reading, buffered, cut } = replying;
+        let trailers = Headers(trailers);
         let Finished { edits, written, count } = if body_is_there {
             let kept = if *cut { 0 } else { *buffered };
-            reading.finish(&host::read(BufferType::HttpResponseBody, kept))
+            reading.finish(&host::read(BufferType::HttpResponseBody, kept), trailers)
         } else {
-            reading.finish_without_message()
+            reading.finish_without_message(trailers)
         };
         let Written { body, trailers } = written;
         // None unless the head is held.
@@ -302,7 +308,7 @@ impl HttpContext for Stream {
         };
         replying.buffered = size;
         if end_of_stream {
-            let trailers = self.write_reply(&replying, true);
+            let trailers = self.write_reply(&replying, &[], true);
             host::set_trailers(MapType::HttpResponseTrailers, &trailers);
             return Action::Continue;
         }
@@ -318,7 +324,12 @@ impl HttpContext for Stream {
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
         match self.take_phase() {
             Phase::Reply(replying) => {
-                let trailers = self.write_reply(&replying, replying.buffered > 0);
+                let came = host::headers(MapType::HttpResponseTrailers);
+                let trailers = self.write_reply(&replying, &came, replying.buffered > 0);
+                host::edit(
+                    MapType::HttpResponseTrailers,
+                    &GrpcReply::HEADERS.map(HeaderEdit::remove),
+                );
                 host::set_trailers(MapType::HttpResponseTrailers, &trailers);
             }
             phase => self.phase = phase,

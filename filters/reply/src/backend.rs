@@ -1,26 +1,76 @@
 //! A backend's reply, made into what OTLP has a sender told.
 
+use percent_encoding::percent_decode;
 use prost::Message;
 use sluice_records::Violations;
 
-use crate::{Code, ExportResponse, Status, text::one_line};
+use crate::{Code, ExportResponse, Status, status::DETAILS, text::one_line};
 
 /// What a backend answered.
 #[derive(Clone, Copy, Debug)]
 pub struct BackendReply<'a> {
     /// The backend's name in a message: `loki`.
     pub name: &'static str,
-    /// The HTTP status.
+    /// The HTTP status, of a reply that is not gRPC's.
     pub status: u16,
+    /// What it said over gRPC, if it did.
+    pub grpc: Option<&'a GrpcReply>,
     /// The content type, as it came.
     pub content_type: &'a [u8],
     /// The seconds that it asks the sender to wait, by [`seconds`](crate::seconds).
     pub retry_after: Option<u32>,
-    /// The body; empty where it was left out, or was too large to be read.
+    /// The body, without a frame; empty where it was left out, or was too large to be read.
     pub body: &'a [u8],
     /// Whether the sender has the status already, so that the body cannot change it any more.
     pub status_has_gone: bool,
 }
+
+/// The status of a reply over gRPC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcReply {
+    /// Its number (`google/rpc/code.proto`).
+    pub code: u16,
+    /// Its message, decoded.
+    pub message: String,
+    /// The delay of its `RetryInfo`, in seconds.
+    pub retry_delay: Option<u32>,
+}
+
+impl GrpcReply {
+    /// The headers or trailers in which it stands.
+    pub const HEADERS: [&str; 3] = ["grpc-status", "grpc-message", DETAILS];
+
+    /// Reads the headers or trailers in which gRPC has a status, found by their names. `None` if there is
+    /// no `grpc-status` among them; one that is no number is UNKNOWN (gRPC over HTTP/2, "Responses").
+    pub fn read<'a>(header: impl Fn(&str) -> Option<&'a [u8]>) -> Option<Self> {
+        let code = header("grpc-status")?;
+        let code = str::from_utf8(code).ok().and_then(|code| code.parse().ok());
+        let message = header("grpc-message").unwrap_or_default();
+        let details = header(DETAILS).and_then(Status::from_details_header);
+        Some(Self {
+            code: code.unwrap_or(UNKNOWN),
+            message: percent_decode(message).decode_utf8_lossy().into_owned(),
+            retry_delay: details.and_then(|status| status.retry_delay()),
+        })
+    }
+
+    /// The status over HTTP that means the same to a sender. OTLP has it try again on CANCELLED,
+    /// DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE and DATA_LOSS, and on RESOURCE_EXHAUSTED if
+    /// there is a delay.
+    const fn http_status(&self) -> u16 {
+        match (self.code, self.retry_delay) {
+            (0, _) => 200,
+            (3, _) => 400,
+            (1 | 4 | 10 | 11 | 14 | 15, _) => 503,
+            (8, Some(_)) => 429,
+            (8, None) => 413,
+            _ => 500,
+        }
+    }
+}
+
+/// gRPC's code for what cannot be read.
+const UNKNOWN: u16 = 2;
 
 /// What a sender is told of its export.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +156,7 @@ fn is_partial(name: &str, status: u16) -> bool {
 /// data points, a 400.
 #[must_use]
 pub fn told(reply: &BackendReply<'_>, violations: Option<&Violations>, nothing: bool) -> Told {
-    match reply.status {
+    match reply.http_status() {
         200..=299 => Told::Success(stored(reply).with_violations(violations)),
         400 | 422 if nothing => {
             Told::Success(ExportResponse::default().with_violations(violations))
@@ -115,10 +165,17 @@ pub fn told(reply: &BackendReply<'_>, violations: Option<&Violations>, nothing: 
     }
 }
 
+impl BackendReply<'_> {
+    /// The status over HTTP that this reply has, or has the meaning of.
+    fn http_status(&self) -> u16 {
+        self.grpc.map_or(self.status, GrpcReply::http_status)
+    }
+}
+
 /// The response in a reply that is a success. One that cannot be read rejects nothing: the status
 /// has already said that the records are stored.
 fn stored(reply: &BackendReply<'_>) -> ExportResponse {
-    if is_type(reply.content_type, b"application/x-protobuf") {
+    if reply.grpc.is_some() || is_type(reply.content_type, b"application/x-protobuf") {
         ExportResponse::decode(reply.body).unwrap_or_default()
     } else if is_type(reply.content_type, b"application/json") {
         ExportResponse::from_json(reply.body).unwrap_or_default()
@@ -128,21 +185,25 @@ fn stored(reply: &BackendReply<'_>) -> ExportResponse {
 }
 
 fn failed(reply: &BackendReply<'_>) -> Failure {
-    let BackendReply { name, status, .. } = reply;
+    let BackendReply { name, grpc, .. } = reply;
+    let status = reply.http_status();
     let said = message(reply);
-    let (http_status, code) = failure(*status, if reply.status_has_gone { "" } else { &said });
-    let stored = if http_status == 400 && is_partial(name, *status) {
+    let (http_status, code) = failure(status, if reply.status_has_gone { "" } else { &said });
+    let stored = if http_status == 400 && is_partial(name, status) {
         " and may have stored some of the records"
     } else {
         ""
     };
     let colon = if said.is_empty() { "" } else { ": " };
     let throttled = http_status == 429;
-    let asked = reply.retry_after;
+    let (asked, answered) = match grpc {
+        Some(GrpcReply { code, retry_delay, .. }) => (*retry_delay, format!("gRPC {code}")),
+        None => (reply.retry_after, status.to_string()),
+    };
     Failure {
         http_status,
         code,
-        message: one_line(&format!("{name} answered {status}{stored}{colon}{said}")),
+        message: one_line(&format!("{name} answered {answered}{stored}{colon}{said}")),
         retry_after: match code {
             Code::ResourceExhausted if throttled => Some(asked.unwrap_or(DEFAULT_RETRY_AFTER)),
             Code::Unavailable => asked,
@@ -154,6 +215,9 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
 /// What the backend said, wherever it put it: a `Status` in protobuf (Loki sends it as
 /// `application/octet-stream`), one in JSON, or text.
 fn message(reply: &BackendReply<'_>) -> String {
+    if let Some(grpc) = reply.grpc {
+        return one_line(&grpc.message);
+    }
     let is = |expected| is_type(reply.content_type, expected);
     if is(b"application/x-protobuf") || is(b"application/octet-stream") {
         return Status::decode(reply.body)
@@ -185,6 +249,7 @@ mod tests {
     const LOKI: BackendReply<'_> = BackendReply {
         name: "loki",
         status: 204,
+        grpc: None,
         content_type: b"",
         retry_after: None,
         body: b"",
@@ -231,6 +296,59 @@ mod tests {
             };
             assert_eq!(over_grpc, retries, "{status}");
         }
+    }
+
+    #[test]
+    fn a_status_of_grpc_means_what_it_means_to_a_sender() {
+        for (code, delay, expected, retries) in [
+            (1, None, Code::Unavailable, true),
+            (2, None, Code::Internal, false),
+            (3, None, Code::InvalidArgument, false),
+            (4, None, Code::Unavailable, true),
+            (5, None, Code::Internal, false),
+            (7, None, Code::Internal, false),
+            (8, None, Code::ResourceExhausted, false),
+            (8, Some(5), Code::ResourceExhausted, true),
+            (9, None, Code::Internal, false),
+            (10, None, Code::Unavailable, true),
+            (11, None, Code::Unavailable, true),
+            (12, None, Code::Internal, false),
+            (13, None, Code::Internal, false),
+            (14, Some(2), Code::Unavailable, true),
+            (15, None, Code::Unavailable, true),
+            (16, None, Code::Internal, false),
+            (99, None, Code::Internal, false),
+        ] {
+            let grpc = GrpcReply { code, message: "why".to_owned(), retry_delay: delay };
+            let failure = failure_of(&BackendReply { name: "tempo", grpc: Some(&grpc), ..LOKI });
+            assert_eq!(failure.code, expected, "{code}");
+            assert_eq!(failure.message, format!("tempo answered gRPC {code}: why"));
+            let again = expected == Code::Unavailable || failure.retry_after.is_some();
+            assert_eq!(again, retries, "{code}");
+            assert_eq!(failure.retry_after, delay, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_status_of_grpc_is_read_wherever_it_stands() {
+        let details = Status::new(Code::Unavailable, "why").with_retry_delay(7).details_header();
+        let details = details.unwrap();
+        let read = |status: &'static str, message: &'static str, details: &str| {
+            GrpcReply::read(|name| match name {
+                "grpc-status" => Some(status.as_bytes()),
+                "grpc-message" => Some(message.as_bytes()),
+                "grpc-status-details-bin" => Some(details.as_bytes()),
+                _ => None,
+            })
+        };
+        let reply = |code, message: &str, retry_delay| {
+            Some(GrpcReply { code, message: message.to_owned(), retry_delay })
+        };
+        assert_eq!(read("14", "a%20b%", &details), reply(14, "a b%", Some(7)));
+        let padded = format!("{details}{}", "=".repeat((4 - details.len() % 4) % 4));
+        assert_eq!(read("0", "", &padded), reply(0, "", Some(7)));
+        assert_eq!(read("-1", "%ff", "?"), reply(2, "\u{fffd}", None));
+        assert_eq!(GrpcReply::read(|_| None), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod retry_after;
 mod status;
 mod text;
 
-pub use backend::{BackendReply, Failure, Told, told};
+pub use backend::{BackendReply, Failure, GrpcReply, Told, told};
 pub use export_response::{ExportResponse, PartialSuccess};
 pub use protocol::{LocalReply, Protocol, Written};
 pub use refusal::Refusal;

@@ -5,7 +5,7 @@ use prost::Message;
 use sluice_otlp::{Format, Signal, grpc};
 use sluice_tenant::HeaderEdit;
 
-use crate::{Code, ExportResponse, Failure, Refusal, Status, Told};
+use crate::{Code, ExportResponse, Failure, Refusal, Status, Told, status::DETAILS};
 
 /// How the sender speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,9 +169,6 @@ impl Protocol {
         }
     }
 }
-
-/// The header of gRPC's rich error model.
-const DETAILS: &str = "grpc-status-details-bin";
 
 fn retry_after(failure: &Failure) -> Option<(&'static str, String)> {
     failure.retry_after.map(|seconds| ("retry-after", seconds.to_string()))

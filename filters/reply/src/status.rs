@@ -1,6 +1,10 @@
 //! `google.rpc.Status`, the body of every error in OTLP/HTTP.
 
-use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use prost::Message;
 use sluice_otlp::json::{Object, push_string};
 
@@ -90,6 +94,18 @@ pub struct FieldViolation {
     pub description: String,
 }
 
+/// The header of gRPC's rich error model.
+pub(crate) const DETAILS: &str = "grpc-status-details-bin";
+
+/// How gRPC writes binary headers: without padding, and reads them with or without (gRPC over HTTP/2,
+/// "Binary-Header").
+const BINARY: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
@@ -155,7 +171,12 @@ impl Status {
     /// The value of gRPC's `grpc-status-details-bin`, if there is more to say than code and message.
     #[must_use]
     pub fn details_header(&self) -> Option<String> {
-        (!self.details.is_empty()).then(|| STANDARD_NO_PAD.encode(self.encode_to_vec()))
+        (!self.details.is_empty()).then(|| BINARY.encode(self.encode_to_vec()))
+    }
+
+    /// The status in a value of `grpc-status-details-bin`, if it is one.
+    pub(crate) fn from_details_header(value: &[u8]) -> Option<Self> {
+        Self::decode(BINARY.decode(value).ok()?.as_slice()).ok()
     }
 
     /// The status as OTLP/JSON has it, with its `RetryInfo` or its `BadRequest`; the gate never sets

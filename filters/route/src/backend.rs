@@ -72,7 +72,7 @@ impl Kind {
         }
     }
 
-    /// The content encodings that it takes, unless its entry lists others.
+    /// The content encodings that it takes over HTTP, unless its entry lists others.
     ///
     /// Mimir takes zstd and lz4 too, but has not for long, and answers 415 to what it does not take.
     #[must_use]
@@ -90,15 +90,45 @@ impl Kind {
                 .with(Encoding::SnappyFramed),
         }
     }
+
+    /// The encodings of messages that it takes over gRPC; `None` if it does not speak OTLP/gRPC.
+    ///
+    /// What a server of grpc-go has not been given it answers UNIMPLEMENTED to, and gzip is what each has.
+    #[must_use]
+    pub const fn grpc_encodings(self) -> Option<Encodings> {
+        match self {
+            Self::Tempo => Some(Encodings::NONE.with(Encoding::Gzip)),
+            Self::Loki | Self::Mimir | Self::Pyroscope => None,
+        }
+    }
+}
+
+/// How a backend is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// OTLP/gRPC.
+    Grpc,
+    /// OTLP/HTTP.
+    Http,
+}
+
+/// Where a backend takes a signal, and how it is spoken to there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub(crate) transport: Transport,
+    pub(crate) cluster: String,
+    pub(crate) path: &'static str,
+    pub(crate) encodings: Encodings,
 }
 
 /// The backend that a request goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
     pub(crate) kind: Kind,
-    pub(crate) cluster: String,
     pub(crate) traits: BackendTraits,
-    pub(crate) encodings: Encodings,
+    pub(crate) http: Endpoint,
+    /// Where it takes gRPC, if it does.
+    pub(crate) grpc: Option<Endpoint>,
 }
 
 impl Backend {
@@ -114,16 +144,33 @@ impl Backend {
         &self.traits
     }
 
-    /// The content encodings that it takes.
+    /// Where a request goes that came over gRPC, or over HTTP.
+    #[must_use]
+    pub fn endpoint(&self, from: Transport) -> &Endpoint {
+        match (from, &self.grpc) {
+            (Transport::Grpc, Some(grpc)) => grpc,
+            _ => &self.http,
+        }
+    }
+}
+
+impl Endpoint {
+    /// How the backend is spoken to.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The content encodings, or the encodings of messages, that it takes.
     #[must_use]
     pub const fn encodings(&self) -> Encodings {
         self.encodings
     }
 
-    /// The edits that send an OTLP request in `format`, with headers of these `names`, there over HTTP.
-    /// The reply is read by the gate, so it must not come compressed: `accept-encoding` goes, with
-    /// everything that belongs to gRPC or to Envoy's router, and with the certificate, which concerns
-    /// the gate alone and is most of the head's bytes.
+    /// The edits that send an OTLP request in `format`, with headers of these `names`, there. The
+    /// reply is read by the gate, so it must not come compressed: `accept-encoding` goes, with
+    /// everything that belongs to the sender's gRPC or to Envoy's router, and with the certificate,
+    /// which concerns the gate alone and is most of the head's bytes.
     #[must_use]
     pub fn header_edits<'n>(
         &self,
@@ -132,12 +179,17 @@ impl Backend {
     ) -> Vec<HeaderEdit> {
         let ends = |name: &&str| ENDING.iter().any(|start| name.starts_with(start));
         let mut edits: Vec<_> = names.filter(ends).map(HeaderEdit::remove).collect();
+        let (content_type, te) = match self.transport {
+            // gRPC over HTTP/2, "Requests": it tells of proxies that lose trailers.
+            Transport::Grpc => ("application/grpc", HeaderEdit::set("te", "trailers")),
+            Transport::Http => (format.content_type(), HeaderEdit::remove("te")),
+        };
         edits.extend([
             HeaderEdit::set(BACKEND_HEADER, self.cluster.as_str()),
-            HeaderEdit::set(":path", self.kind.path()),
-            HeaderEdit::set("content-type", format.content_type()),
+            HeaderEdit::set(":path", self.path),
+            HeaderEdit::set("content-type", content_type),
             HeaderEdit::remove("accept-encoding"),
-            HeaderEdit::remove("te"),
+            te,
             HeaderEdit::remove("x-forwarded-client-cert"),
         ]);
         edits

@@ -4,5 +4,5 @@ mod backend;
 mod routes;
 mod traits;
 
-pub use backend::{BACKEND_HEADER, Backend, Kind};
+pub use backend::{BACKEND_HEADER, Backend, Endpoint, Kind, Transport};
 pub use routes::{BackendConfig, BackendsConfig, Routes};

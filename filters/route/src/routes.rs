@@ -8,7 +8,7 @@ use sluice_otlp::{
 use sluice_senders::ConfigProblem;
 
 use crate::{
-    Backend, Kind,
+    Backend, Endpoint, Kind, Transport,
     traits::{LabelsConfig, ScopeAttributes},
 };
 
@@ -31,6 +31,9 @@ pub struct BackendConfig {
     /// What goes into the header that Envoy routes by: a cluster's name, or whatever a route
     /// matches on.
     cluster: String,
+    /// The same for requests that come over gRPC, of a kind that takes them so. If left out, they go to
+    /// `cluster` over HTTP.
+    grpc_cluster: Option<String>,
     /// Loki: the resource attributes that become labels.
     pub(crate) labels: Option<LabelsConfig>,
     /// Loki: whether it keeps the attributes of scopes; it does, if left out.
@@ -68,16 +71,32 @@ impl BackendsConfig {
                 problems.push(ConfigProblem::new(format!("{path}.kind"), message));
             }
             let traits = config.traits(&path, &mut problems);
-            let cluster = config.cluster;
-            if cluster.is_empty() || !cluster.bytes().all(|byte| byte.is_ascii_graphic()) {
-                let message = format!("{cluster:?} cannot be a header's value: name a cluster");
-                problems.push(ConfigProblem::new(format!("{path}.cluster"), message));
-            }
             let encodings = match config.encodings {
                 Some(names) => listed(&names, &format!("{path}.encodings"), &mut problems),
                 None => kind.encodings(),
             };
-            Some(Backend { kind, cluster, traits, encodings })
+            let http = Endpoint {
+                transport: Transport::Http,
+                cluster: cluster(config.cluster, format!("{path}.cluster"), &mut problems),
+                path: kind.path(),
+                encodings,
+            };
+            let grpc = config.grpc_cluster.and_then(|name| {
+                let path = format!("{path}.grpcCluster");
+                let Some(encodings) = kind.grpc_encodings() else {
+                    let message =
+                        format!("{} takes no OTLP over gRPC: leave it out", kind.as_str());
+                    problems.push(ConfigProblem::new(path, message));
+                    return None;
+                };
+                Some(Endpoint {
+                    transport: Transport::Grpc,
+                    cluster: cluster(name, path, &mut problems),
+                    path: signal.grpc_path(),
+                    encodings,
+                })
+            });
+            Some(Backend { kind, traits, http, grpc })
         };
         let routes = Routes {
             logs: backend(Signal::Logs, self.logs),
@@ -92,6 +111,15 @@ impl BackendsConfig {
         }
         if problems.is_empty() { Ok(routes) } else { Err(problems) }
     }
+}
+
+/// A cluster's name, as far as a header can carry it.
+fn cluster(name: String, path: String, problems: &mut Vec<ConfigProblem>) -> String {
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!("{name:?} cannot be a header's value: name a cluster");
+        problems.push(ConfigProblem::new(path, message));
+    }
+    name
 }
 
 /// The set of the encodings with these names.
@@ -128,16 +156,25 @@ mod tests {
     use super::*;
 
     fn backend(kind: Kind, cluster: &str) -> Option<BackendConfig> {
-        let cluster = cluster.to_owned();
-        let (labels, scope_attributes, takes_delta, encodings) = (None, None, None, None);
-        Some(BackendConfig { kind, cluster, labels, scope_attributes, takes_delta, encodings })
+        Some(BackendConfig {
+            kind,
+            cluster: cluster.to_owned(),
+            grpc_cluster: None,
+            labels: None,
+            scope_attributes: None,
+            takes_delta: None,
+            encodings: None,
+        })
     }
 
     #[test]
     fn every_problem_is_told_at_once_with_its_place() {
         let config = BackendsConfig {
             logs: backend(Kind::Mimir, "loki"),
-            metrics: backend(Kind::Mimir, "mi\r\nmir"),
+            metrics: Some(BackendConfig {
+                grpc_cluster: Some("mimir".to_owned()),
+                ..backend(Kind::Mimir, "mi\r\nmir").unwrap()
+            }),
             traces: backend(Kind::Tempo, ""),
             profiles: Some(BackendConfig {
                 takes_delta: Some(true),
@@ -151,6 +188,7 @@ mod tests {
             [
                 "backends.logs.kind",
                 "backends.metrics.cluster",
+                "backends.metrics.grpcCluster",
                 "backends.profiles.takesDelta",
                 "backends.traces.cluster"
             ]
@@ -187,10 +225,10 @@ mod tests {
             BackendsConfig { metrics, ..BackendsConfig::default() }.compile("backends")
         };
         let routes = takes(&["zstd", "identity"]).unwrap();
-        let encodings = routes.pick(Signal::Metrics).unwrap().encodings();
+        let encodings = routes.pick(Signal::Metrics).unwrap().http.encodings();
         assert_eq!(encodings, Encodings::NONE.with(Encoding::Identity).with(Encoding::Zstd));
         let none = takes(&[]).unwrap();
-        assert!(!none.pick(Signal::Metrics).unwrap().encodings().contains(Encoding::Gzip));
+        assert!(!none.pick(Signal::Metrics).unwrap().http.encodings().contains(Encoding::Gzip));
 
         let problems = takes(&["gzip", "br", "GZIP"]).unwrap_err();
         let paths: Vec<_> = problems.iter().map(|problem| problem.path.as_str()).collect();
@@ -207,7 +245,7 @@ mod tests {
         };
         let routes = config.compile("backends").unwrap();
         let logs = routes.pick(Signal::Logs).unwrap();
-        assert_eq!((logs.kind(), logs.cluster.as_str()), (Kind::Loki, "logs-cell-1"));
+        assert_eq!((logs.kind(), logs.http.cluster.as_str()), (Kind::Loki, "logs-cell-1"));
         assert_eq!(routes.pick(Signal::Metrics), None);
         assert_eq!(routes.pick(Signal::Traces).unwrap().kind(), Kind::Tempo);
     }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 
 use crate::Backend;
 use crate::status::{Code, Status};
@@ -24,6 +25,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body; must be empty with 204.
     pub body: Bytes,
+    /// Trailers behind the body, which only HTTP/2 carries; none if empty.
+    pub trailers: HeaderMap,
     /// How long the request waits first.
     pub delay: Duration,
 }
@@ -43,6 +46,12 @@ impl Answer {
     /// The same answer with this body.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// The same answer with one more trailer.
+    pub fn trailer(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.trailers.append(name, value);
         self
     }
 
@@ -96,8 +105,13 @@ impl Answer {
         Self::new(status).header(CONTENT_TYPE, HeaderValue::from_static(content_type)).body(body)
     }
 
-    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(self.body));
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let body = Full::new(self.body);
+        let trailers = (!self.trailers.is_empty()).then_some(self.trailers);
+        let mut response = Response::new(match trailers {
+            Some(trailers) => Body::new(body.with_trailers(std::future::ready(Some(Ok(trailers))))),
+            None => Body::new(body),
+        });
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response

@@ -1,4 +1,4 @@
-//! Stand-in Loki, Mimir, Tempo and Pyroscope: four servers on loopback that answer OTLP pushes as the real
+//! Stand-in Loki, Mimir, Tempo and Pyroscope: servers on loopback that answer OTLP pushes as the real
 //! ones do, oddities included, and keep what they took where a test can look at it.
 //!
 //! A push goes through `server` (reads the body, plays a queued [`Reaction`] if there is one),
@@ -18,10 +18,10 @@ mod standin;
 mod status;
 mod store;
 mod tempo;
+mod tempo_grpc;
 mod tenant;
 mod value;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -63,6 +63,24 @@ impl fmt::Display for Backend {
     }
 }
 
+/// Where a backend is knocked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Its HTTP port.
+    Http(Backend),
+    /// Tempo's OTLP/gRPC port.
+    TempoGrpc,
+}
+
+impl Door {
+    pub(crate) const fn backend(self) -> Backend {
+        match self {
+            Self::Http(backend) => backend,
+            Self::TempoGrpc => Backend::Tempo,
+        }
+    }
+}
+
 /// The ports to listen on, at 127.0.0.1; 0 takes a free one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ports {
@@ -72,6 +90,8 @@ pub struct Ports {
     pub mimir: u16,
     /// Tempo's OTLP/HTTP port.
     pub tempo: u16,
+    /// Tempo's OTLP/gRPC port.
+    pub tempo_grpc: u16,
     /// Pyroscope's HTTP port.
     pub pyroscope: u16,
 }
@@ -85,6 +105,8 @@ pub struct Addresses {
     pub mimir: SocketAddr,
     /// Tempo's OTLP/HTTP address.
     pub tempo: SocketAddr,
+    /// Tempo's OTLP/gRPC address.
+    pub tempo_grpc: SocketAddr,
     /// Pyroscope's HTTP address.
     pub pyroscope: SocketAddr,
 }
@@ -96,6 +118,7 @@ impl From<Ports> for Addresses {
             loki: at(ports.loki),
             mimir: at(ports.mimir),
             tempo: at(ports.tempo),
+            tempo_grpc: at(ports.tempo_grpc),
             pyroscope: at(ports.pyroscope),
         }
     }
@@ -132,17 +155,17 @@ pub enum StartError {
     },
 }
 
-/// The four servers. They end when this is dropped; [`Backends::stop`] also waits for that.
+/// The running servers. They end when this is dropped; [`Backends::stop`] also waits for that.
 #[derive(Debug)]
 pub struct Backends {
     addresses: Addresses,
     store: Store,
     servers: JoinSet<()>,
-    switches: BTreeMap<Backend, Switch>,
+    switches: Vec<(Backend, Switch)>,
 }
 
 impl Backends {
-    /// Binds all four addresses and serves them on the current tokio runtime.
+    /// Binds all addresses and serves them on the current tokio runtime.
     ///
     /// Takes [`Ports`] (at 127.0.0.1) or [`Addresses`].
     ///
@@ -154,18 +177,28 @@ impl Backends {
         let loki = listen(Backend::Loki, at.loki).await?;
         let mimir = listen(Backend::Mimir, at.mimir).await?;
         let tempo = listen(Backend::Tempo, at.tempo).await?;
+        let tempo_grpc = listen(Backend::Tempo, at.tempo_grpc).await?;
         let pyroscope = listen(Backend::Pyroscope, at.pyroscope).await?;
-        let addresses =
-            Addresses { loki: loki.1, mimir: mimir.1, tempo: tempo.1, pyroscope: pyroscope.1 };
+        let addresses = Addresses {
+            loki: loki.1,
+            mimir: mimir.1,
+            tempo: tempo.1,
+            tempo_grpc: tempo_grpc.1,
+            pyroscope: pyroscope.1,
+        };
         let store = Store::default();
         let mut servers = JoinSet::new();
-        let mut switches = BTreeMap::new();
-        for (backend, listener) in
-            Backend::ALL.into_iter().zip([loki.0, mimir.0, tempo.0, pyroscope.0])
-        {
+        let mut switches = Vec::new();
+        for (door, listener) in [
+            (Door::Http(Backend::Loki), loki.0),
+            (Door::Http(Backend::Mimir), mimir.0),
+            (Door::Http(Backend::Tempo), tempo.0),
+            (Door::TempoGrpc, tempo_grpc.0),
+            (Door::Http(Backend::Pyroscope), pyroscope.0),
+        ] {
             let (switch, switched) = Switch::new();
-            switches.insert(backend, switch);
-            servers.spawn(server::serve(backend, listener, store.clone(), switched));
+            switches.push((door.backend(), switch));
+            servers.spawn(server::serve(door, listener, store.clone(), switched));
         }
         Ok(Self { addresses, store, servers, switches })
     }
@@ -185,12 +218,17 @@ impl Backends {
         self.addresses.tempo
     }
 
+    /// Where Tempo listens for OTLP/gRPC, over HTTP/2 without TLS.
+    pub fn tempo_grpc(&self) -> SocketAddr {
+        self.addresses.tempo_grpc
+    }
+
     /// Where Pyroscope listens.
     pub fn pyroscope(&self) -> SocketAddr {
         self.addresses.pyroscope
     }
 
-    /// Where the given backend listens.
+    /// Where the given backend listens for HTTP.
     pub fn address(&self, backend: Backend) -> SocketAddr {
         match backend {
             Backend::Loki => self.loki(),
@@ -205,19 +243,19 @@ impl Backends {
         &self.store
     }
 
-    /// Closes a backend's port, as when its process has ended: what has been read is answered, then its
+    /// Closes a backend's ports, as when its process has ended: what has been read is answered, then its
     /// connections end, and new ones are refused until [`Backends::bring_up`]. What it has stored stays.
     pub async fn take_down(&self, backend: Backend) {
         self.turn(backend, false).await;
     }
 
-    /// Opens the port that [`Backends::take_down`] closed.
+    /// Opens the ports that [`Backends::take_down`] closed.
     pub async fn bring_up(&self, backend: Backend) {
         self.turn(backend, true).await;
     }
 
     async fn turn(&self, backend: Backend, open: bool) {
-        if let Some(switch) = self.switches.get(&backend) {
+        for (_, switch) in self.switches.iter().filter(|(of, _)| *of == backend) {
             switch.turn(open).await;
         }
     }

@@ -21,6 +21,9 @@ struct Arguments {
     /// Where Tempo listens for OTLP/HTTP (POST /v1/traces)
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:14318")]
     tempo: SocketAddr,
+    /// Where Tempo listens for OTLP/gRPC
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:14317")]
+    tempo_grpc: SocketAddr,
     /// Where Pyroscope listens (POST /v1development/profiles)
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4040")]
     pyroscope: SocketAddr,
@@ -28,8 +31,8 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { loki, mimir, tempo, pyroscope } = Arguments::parse();
-    match run(Addresses { loki, mimir, tempo, pyroscope }).await {
+    let Arguments { loki, mimir, tempo, tempo_grpc, pyroscope } = Arguments::parse();
+    match run(Addresses { loki, mimir, tempo, tempo_grpc, pyroscope }).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("backends: {error}");
@@ -46,6 +49,7 @@ async fn run(addresses: Addresses) -> Result<(), Box<dyn std::error::Error>> {
     for backend in Backend::ALL {
         println!("{backend} http://{}", backends.address(backend));
     }
+    println!("{} grpc://{}", Backend::Tempo, backends.tempo_grpc());
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

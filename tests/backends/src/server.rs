@@ -7,9 +7,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -23,7 +23,7 @@ use crate::answer::{Answer, Reaction};
 use crate::push::{Body, Push, Verdict};
 use crate::standin;
 use crate::store::Store;
-use crate::{Backend, loki, mimir, pyroscope, tempo};
+use crate::{Backend, Door, loki, mimir, pyroscope, tempo, tempo_grpc};
 
 /// A body over its limit is read on to here, so that the sender hears the answer; a sender that
 /// goes beyond is cut off.
@@ -72,11 +72,12 @@ async fn until(told: &mut watch::Receiver<bool>, open: bool) {
 
 /// Serves a backend until the task is aborted; that ends its connections too.
 pub(crate) async fn serve(
-    backend: Backend,
+    door: Door,
     mut listener: TcpListener,
     store: Store,
     mut switch: Switched,
 ) {
+    let backend = door.backend();
     let standin = standin::router(backend, store.clone());
     let mut connections = JoinSet::new();
     loop {
@@ -84,7 +85,7 @@ pub(crate) async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let wanted = switch.wanted.clone();
-                    connections.spawn(converse(backend, stream, store.clone(), standin.clone(), wanted));
+                    connections.spawn(converse(door, stream, store.clone(), standin.clone(), wanted));
                 }
                 // Out of file descriptors, most likely: wait for some to come free.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -123,7 +124,7 @@ fn hold(address: SocketAddr) -> io::Result<TcpSocket> {
 
 /// Serves a connection until its end. Where the port closes, what has been read is answered first.
 async fn converse(
-    backend: Backend,
+    door: Door,
     stream: TcpStream,
     store: Store,
     standin: Router,
@@ -137,16 +138,17 @@ async fn converse(
                 let Ok(reply): Result<Reply, Infallible> = standin.call(request).await;
                 return Ok(reply);
             }
-            let push = read(backend, request).await?;
-            let response = respond(backend, push, &store).await?;
-            Ok::<Reply, Closed>(response.map(axum::body::Body::new))
+            let push = read(door, request).await?;
+            respond(door, push, &store).await
         }
     });
     let mut http = auto::Builder::new(TokioExecutor::new());
     // Tempo's port does not take HTTP/2 without TLS; the preface gets the connection closed.
-    if backend == Backend::Tempo {
-        http = http.http1_only();
-    }
+    http = match door {
+        Door::Http(Backend::Tempo) => http.http1_only(),
+        Door::TempoGrpc => http.http2_only(),
+        Door::Http(_) => http,
+    };
     // An error here is the sender's (gone, or not HTTP) or a close that a test asked for: there is
     // nobody to tell.
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
@@ -159,12 +161,13 @@ async fn converse(
     }
 }
 
-async fn read(backend: Backend, request: Request<Incoming>) -> Result<Push, Closed> {
-    let limit = match backend {
-        Backend::Loki => loki::BODY_LIMIT,
-        Backend::Mimir => mimir::BODY_LIMIT,
-        Backend::Tempo => tempo::BODY_LIMIT,
-        Backend::Pyroscope => pyroscope::BODY_LIMIT,
+async fn read(door: Door, request: Request<Incoming>) -> Result<Push, Closed> {
+    let limit = match door {
+        Door::Http(Backend::Loki) => loki::BODY_LIMIT,
+        Door::Http(Backend::Mimir) => mimir::BODY_LIMIT,
+        Door::Http(Backend::Tempo) => tempo::BODY_LIMIT,
+        Door::Http(Backend::Pyroscope) => pyroscope::BODY_LIMIT,
+        Door::TempoGrpc => tempo_grpc::BODY_LIMIT,
     };
     let (head, mut incoming) = request.into_parts();
     let mut body = BytesMut::new();
@@ -191,21 +194,18 @@ async fn read(backend: Backend, request: Request<Incoming>) -> Result<Push, Clos
     })
 }
 
-async fn respond(
-    backend: Backend,
-    push: Push,
-    store: &Store,
-) -> Result<Response<Full<Bytes>>, Closed> {
+async fn respond(door: Door, push: Push, store: &Store) -> Result<Reply, Closed> {
+    let backend = door.backend();
     match store.next_reaction(backend) {
         None => {
-            let verdict = judge(backend, &push, store);
+            let verdict = judge(door, &push, store);
             let response = verdict.answer.clone().into_response();
             let status = verdict.answer.status;
             store.settle(backend, push, verdict, Some(status));
             Ok(response)
         }
         Some(Reaction::StoreAndClose) => {
-            let verdict = judge(backend, &push, store);
+            let verdict = judge(door, &push, store);
             store.settle(backend, push, verdict, None);
             Err(Closed)
         }
@@ -218,12 +218,13 @@ async fn respond(
     }
 }
 
-fn judge(backend: Backend, push: &Push, store: &Store) -> Verdict {
-    match backend {
-        Backend::Loki => loki::receive(push, store),
-        Backend::Mimir => mimir::receive(push),
-        Backend::Tempo => tempo::receive(push),
-        Backend::Pyroscope => pyroscope::receive(push),
+fn judge(door: Door, push: &Push, store: &Store) -> Verdict {
+    match door {
+        Door::Http(Backend::Loki) => loki::receive(push, store),
+        Door::Http(Backend::Mimir) => mimir::receive(push),
+        Door::Http(Backend::Tempo) => tempo::receive(push),
+        Door::Http(Backend::Pyroscope) => pyroscope::receive(push),
+        Door::TempoGrpc => tempo_grpc::receive(push),
     }
 }
 

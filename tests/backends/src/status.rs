@@ -13,6 +13,7 @@ impl Code {
     /// Loki never sets the field.
     pub(crate) const UNSET: Self = Self(0);
     pub(crate) const INVALID_ARGUMENT: Self = Self(3);
+    pub(crate) const UNIMPLEMENTED: Self = Self(12);
     pub(crate) const RESOURCE_EXHAUSTED: Self = Self(8);
     pub(crate) const INTERNAL: Self = Self(13);
     pub(crate) const UNAVAILABLE: Self = Self(14);
@@ -73,6 +74,11 @@ impl Status {
             value: info.encode_to_vec(),
         });
         self
+    }
+
+    /// Its number and its message.
+    pub(crate) fn parts(&self) -> (i32, &str) {
+        (self.code, &self.message)
     }
 
     pub(crate) fn protobuf(&self) -> Vec<u8> {

@@ -105,7 +105,7 @@ fn format(content_type: &[u8]) -> Option<Format> {
 }
 
 /// The distributor's part: a request without spans is a success before anybody asks for a tenant.
-fn export(push: &Push, request: ExportTraceServiceRequest, format: Format) -> Verdict {
+pub(crate) fn export(push: &Push, request: ExportTraceServiceRequest, format: Format) -> Verdict {
     if otlp::spans(&request).next().is_none() {
         return Verdict::refused(success(format));
     }

@@ -259,6 +259,24 @@ pub struct Backend {
     pub headers: Vec<(String, Bytes)>,
     /// Its body; none at all if left out.
     pub body: Option<BackendBody>,
+    /// It answers over gRPC, in place of `status`.
+    pub grpc: Option<GrpcAnswer>,
+}
+
+/// What a backend answers over gRPC.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrpcAnswer {
+    /// The number in `grpc-status`; none of it at all if left out.
+    pub code: Option<i32>,
+    /// Its message.
+    #[serde(default)]
+    pub message: String,
+    /// The seconds of its `RetryInfo`; none if left out.
+    pub retry_after: Option<u32>,
+    /// Whether the status stands in headers alone.
+    #[serde(default)]
+    pub trailers_only: bool,
 }
 
 /// The body of a backend's reply.
@@ -314,10 +332,14 @@ pub struct Forwarded {
 
 /// What a backend's body must be.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum ForwardedBody {
     /// What was sent, byte for byte, but for a gRPC frame.
     Same,
+    /// What was sent, byte for byte, in its gRPC frame.
+    Framed,
+    /// An export of these, uncompressed in a gRPC frame.
+    FramedEntries(Vec<Entry>),
     /// An export of these in the format of the request, decoded.
     Entries(Vec<Entry>),
 }

@@ -1,7 +1,10 @@
 //! Holds an outcome against its case.
 
-use anyhow::{Context, Result};
-use sluice_otlp::content::{EncodingHeader, decode};
+use anyhow::{Context, Result, ensure};
+use sluice_otlp::{
+    content::{EncodingHeader, decode},
+    grpc,
+};
 
 use crate::{
     case::{Case, Forwarded, ForwardedBody, Protocol},
@@ -99,18 +102,35 @@ fn forwarded(
         }
     };
     equal("x-sluice-backend", Some(&expected.to));
-    equal("content-type", Some(request.protocol.format().content_type()));
+    let framed = matches!(expected.body, ForwardedBody::Framed | ForwardedBody::FramedEntries(_));
+    let content_type =
+        if framed { "application/grpc" } else { request.protocol.format().content_type() };
+    equal("content-type", Some(content_type));
     if let Some(path) = &expected.path {
         equal(":path", Some(path));
     }
     for (name, value) in &expected.headers {
         equal(name, value.as_deref());
     }
-    match &expected.body {
-        ForwardedBody::Same if got.body == request.payload => {}
-        ForwardedBody::Same => {
-            let (sent, got) = (request.payload.len(), got.body.len());
+    let mut same = |sent: &[u8]| {
+        if got.body != sent {
+            let (sent, got) = (sent.len(), got.body.len());
             found.push(format!("the backend got {got} bytes, not the {sent} that were sent"));
+        }
+    };
+    match &expected.body {
+        ForwardedBody::Same => same(&request.payload),
+        ForwardedBody::Framed => same(&request.body),
+        ForwardedBody::FramedEntries(entries) => {
+            let frame = grpc::read(&got.body)?;
+            ensure!(!frame.compressed, "the message is compressed");
+            let format = request.protocol.format();
+            let describe = |message: &[u8]| telemetry::describe(request.signal, format, message);
+            let expected = describe(&case.request.export(entries).encode(format)?)?;
+            let got = describe(frame.message)?;
+            if got != expected {
+                found.push(format!("the backend got {got}\nnot {expected}"));
+            }
         }
         ForwardedBody::Entries(entries) => {
             let encoding = header("content-encoding").unwrap_or_default();

@@ -113,7 +113,14 @@ impl Run<'_> {
             }
             ReplyStep::Rewrite { edits, reading, .. } => {
                 edit(&mut headers, &edits);
-                let Finished { edits, written, count } = reading.finish(&body.unwrap_or_default());
+                let body = body.unwrap_or_default();
+                let trailers = Headers(&reply.trailers);
+                let finished = if body.is_empty() && !reply.trailers.is_empty() {
+                    reading.finish_without_message(trailers)
+                } else {
+                    reading.finish(&body, trailers)
+                };
+                let Finished { edits, written, count } = finished;
                 edit(&mut headers, &edits);
                 let Written { body, trailers } = written;
                 self.counts.push(count);

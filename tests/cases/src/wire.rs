@@ -5,11 +5,12 @@ use prost::Message;
 use sluice_otlp::{
     Signal,
     content::{Encoding, EncodingHeader},
+    grpc,
 };
 use sluice_reply::{Code, ExportResponse, PartialSuccess, Status};
 
 use crate::{
-    case::{BackendBody, Body, Case, Protocol},
+    case::{BackendBody, Body, Case, GrpcAnswer, Protocol},
     compress,
 };
 
@@ -45,6 +46,8 @@ pub struct WireReply {
     pub headers: HeaderList,
     /// Its body; `None` for a reply that is headers alone.
     pub body: Option<Vec<u8>>,
+    /// Its trailers.
+    pub trailers: HeaderList,
     /// Whether the Lua filter gives it a body on its way back, if it has none.
     pub padded: bool,
 }
@@ -112,7 +115,9 @@ impl WireReply {
         let mut headers = self.headers.clone();
         let mut status = self.status;
         let mut body = self.body.clone();
-        if self.padded && body.as_ref().is_none_or(Vec::is_empty) {
+        // The Lua filter leaves gRPC alone.
+        let is_grpc = headers.iter().any(|(_, value)| value == b"application/grpc");
+        if self.padded && !is_grpc && body.as_ref().is_none_or(Vec::is_empty) {
             headers.push(("x-sluice-header-only".to_owned(), status.to_string().into_bytes()));
             status = if status == 204 { 200 } else { status };
             body = Some(vec![0]);
@@ -165,10 +170,14 @@ pub fn reply(case: &Case, protocol: Protocol) -> Result<WireReply> {
         }
         (Signal::Traces, _) => (200, Some(PROTOBUF), Some(vec![0x0a, 0x00])),
     };
+    if let Some(grpc) = &backend.grpc {
+        return grpc_reply(case, grpc);
+    }
     let Some(status) = backend.status.filter(|status| *status != 204) else {
         let headers = backend_headers(case, content_type)?;
         let status = backend.status.unwrap_or(status);
-        return Ok(WireReply { status, headers, body: stored, padded: case.header_only_filter });
+        let (trailers, padded) = (HeaderList::new(), case.header_only_filter);
+        return Ok(WireReply { status, headers, body: stored, trailers, padded });
     };
     let (content_type, body) = match &backend.body {
         None => (None, None),
@@ -190,7 +199,48 @@ pub fn reply(case: &Case, protocol: Protocol) -> Result<WireReply> {
         }
     };
     let headers = backend_headers(case, content_type)?;
-    Ok(WireReply { status, headers, body, padded: case.header_only_filter })
+    let (trailers, padded) = (HeaderList::new(), case.header_only_filter);
+    Ok(WireReply { status, headers, body, trailers, padded })
+}
+
+/// A reply over gRPC: its message is the body's partial success, or an empty response for a code of 0.
+fn grpc_reply(case: &Case, answer: &GrpcAnswer) -> Result<WireReply> {
+    let GrpcAnswer { code, message, retry_after, trailers_only } = answer;
+    let mut status = HeaderList::new();
+    if let Some(code) = code {
+        let mut add =
+            |name: &str, value: String| status.push((name.to_owned(), value.into_bytes()));
+        add("grpc-status", code.to_string());
+        if !message.is_empty() {
+            add("grpc-message", message.replace('%', "%25"));
+        }
+        if let Some(seconds) = retry_after {
+            let mut details = Status::new(Code::Internal, message.clone());
+            details.code = *code;
+            let details = details.with_retry_delay(*seconds).details_header();
+            add("grpc-status-details-bin", details.context("no details")?);
+        }
+    }
+    let message = match &case.backend.body {
+        Some(BackendBody::PartialSuccess { rejected, message }) => {
+            let partial_success =
+                Some(PartialSuccess { rejected: *rejected, error_message: message.clone() });
+            Some(ExportResponse { partial_success }.encode_to_vec())
+        }
+        Some(BackendBody::Raw(bytes)) => Some(bytes.bytes()?),
+        Some(_) => anyhow::bail!("a backend over gRPC answers partialSuccess or raw"),
+        None => (*code == Some(0)).then(|| ExportResponse::default().encode_to_vec()),
+    };
+    let mut headers = backend_headers(case, Some("application/grpc"))?;
+    let (body, trailers) = if *trailers_only {
+        headers.extend(status);
+        (None, HeaderList::new())
+    } else {
+        let body = message.map(|message| grpc::write(&message).unwrap_or_default());
+        (Some(body.unwrap_or_default()), status)
+    };
+    let padded = case.header_only_filter;
+    Ok(WireReply { status: 200, headers, body, trailers, padded })
 }
 
 fn backend_headers(case: &Case, content_type: Option<&str>) -> Result<HeaderList> {

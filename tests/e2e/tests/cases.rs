@@ -145,6 +145,9 @@ fn answer(reply: &WireReply) -> Result<Answer> {
     for (name, value) in &reply.headers {
         answer = answer.header(name.parse()?, HeaderValue::from_bytes(value)?);
     }
+    for (name, value) in &reply.trailers {
+        answer = answer.trailer(name.parse()?, HeaderValue::from_bytes(value)?);
+    }
     Ok(answer.body(reply.body.clone().unwrap_or_default()))
 }
 

@@ -59,17 +59,26 @@ impl EncodingHeader {
     /// section 8.4.1); an empty value is identity; a list of several encodings is none that is known.
     #[must_use]
     pub fn read(self, value: &[u8]) -> Option<Encoding> {
-        let names: &[(&str, Encoding)] = match self {
-            Self::Content => &CONTENT,
-            Self::Grpc => &GRPC,
-        };
         let value = value.trim_ascii();
         if value.is_empty() || value.eq_ignore_ascii_case(b"identity") {
             return Some(Encoding::Identity);
         }
-        let (_, encoding) =
-            names.iter().find(|(name, _)| value.eq_ignore_ascii_case(name.as_bytes()))?;
-        Some(*encoding)
+        let is_named = |(name, _): &&(&str, _)| value.eq_ignore_ascii_case(name.as_bytes());
+        self.names().iter().find(is_named).map(|(_, encoding)| *encoding)
+    }
+
+    /// The value of this header that names an encoding; `None` for identity, which is said by leaving
+    /// the header out, and for what the header has no name for.
+    #[must_use]
+    pub fn write(self, encoding: Encoding) -> Option<&'static str> {
+        self.names().iter().find(|(_, named)| *named == encoding).map(|(name, _)| *name)
+    }
+
+    const fn names(self) -> &'static [(&'static str, Encoding)] {
+        match self {
+            Self::Content => &CONTENT,
+            Self::Grpc => &GRPC,
+        }
     }
 }
 
