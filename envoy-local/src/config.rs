@@ -235,7 +235,7 @@ mod tests {
         let mut found = Vec::new();
         addresses(&envoy(&local()).unwrap(), &mut found);
         // Admin, two listeners, the first one's second address, four clusters.
-        assert_eq!(found.len(), 8, "{found:?}");
+        assert_eq!(found.len(), 9, "{found:?}");
         assert!(found.iter().all(|ip| ip.parse::<IpAddr>().unwrap().is_loopback()), "{found:?}");
     }
 

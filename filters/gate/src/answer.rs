@@ -116,8 +116,11 @@ impl Sent {
             held: false,
             sent: self,
         };
-        // One in the head has no message; without one there, the trailers have it.
-        let grpc = grpc.filter(|_| reading.sent.transport == Transport::Grpc);
+        // In the head it stands for the trailers, and no message comes.
+        let grpc = match head.end_of_stream {
+            true => reading.grpc(headers),
+            false => grpc.filter(|_| reading.sent.transport == Transport::Grpc),
+        };
         let told = reading.told(&[], grpc.as_ref());
         let edits = reading.edits(&told);
         if head.end_of_stream {

@@ -26,7 +26,7 @@ impl BackendTraits {
             name: "the backend",
             spelling: Spelling::Flattened,
             precedence: Precedence::Scope,
-            refuses: Refuses { delta: false, odd_metrics: false, odd_ids: false },
+            refuses: Refuses::NOTHING,
             labels: None,
         }
     }
@@ -45,7 +45,7 @@ pub enum Precedence {
     Scope,
 }
 
-/// The records for which a backend refuses the whole batch.
+/// The records for which a backend refuses the whole batch, or which it loses without a word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refuses {
     /// Data points of sums and histograms that are not cumulative.
@@ -55,9 +55,15 @@ pub struct Refuses {
     pub odd_metrics: bool,
     /// Spans with an id that is not one.
     pub odd_ids: bool,
+    /// Spans of a trace that has more bytes than this in one request.
+    pub trace_over: Option<u64>,
 }
 
 impl Refuses {
+    /// Nothing is known of it.
+    pub const NOTHING: Self =
+        Self { delta: false, odd_metrics: false, odd_ids: false, trace_over: None };
+
     /// The least scale of an exponential histogram that becomes a native histogram of Prometheus
     /// (`otlptranslator` and Mimir's `pkg/distributor/otlp`).
     pub const MIN_SCALE: i64 = -4;

@@ -1,5 +1,7 @@
 //! Checks a request's records against the rules.
 
+use std::collections::BTreeMap;
+
 use sluice_otlp::{
     Signal,
     attributes::{AnyValue, Attributed, Attributes},
@@ -13,7 +15,7 @@ use sluice_senders::Admitted;
 
 use crate::{
     Fate, Level, OnViolation, Reason, Refuses, RuleSet, Violation, Violations, asked::Asked,
-    rule::SignalRules, stamp::Stamps, violation::excerpt,
+    rule::SignalRules, stamp::Stamps, traces::Traces, violation::excerpt,
 };
 
 /// Proof that a message's records were checked. Only [`RuleSet::check`] makes one.
@@ -86,7 +88,16 @@ impl RuleSet {
         request: &Request<'_>,
         sender: Option<&Admitted>,
     ) -> Result<Checked, Unfit> {
-        let mut policy = Check::new(self.of(request.signal), request, sender);
+        let rules = self.of(request.signal);
+        let mut policy = Check::new(rules, request, sender);
+        if let Some(max) = policy.refuses().trace_over
+            && request.message.len() as u64 > max
+        {
+            let mut weighing = Check::new(rules, request, sender);
+            weighing.traces = Traces::Weighing(BTreeMap::new());
+            splice(request, &mut weighing)?;
+            policy.traces = weighing.traces.weighed(max);
+        }
         let spliced = splice(request, &mut policy)?;
         let violations = policy.violations();
         let verdict = match (spliced.kept, spliced.dropped, violations) {
@@ -119,6 +130,7 @@ struct Check<'r, 'a> {
     watched_at_scope: Vec<Broken>,
     violations: Vec<(Broken, Violation)>,
     example: Option<String>,
+    traces: Traces,
 }
 
 /// What was broken.
@@ -150,6 +162,7 @@ impl<'r, 'a> Check<'r, 'a> {
             watched_at_scope: Vec::new(),
             violations: Vec::new(),
             example: None,
+            traces: Traces::Any,
         }
     }
 
@@ -174,10 +187,10 @@ impl<'r, 'a> Check<'r, 'a> {
 
     /// Whether records have to be looked at one by one for the backend's sake.
     fn looks_at_records(&self) -> bool {
-        let Refuses { delta, odd_metrics, odd_ids } = self.refuses();
+        let Refuses { delta, odd_metrics, odd_ids, trace_over } = self.refuses();
         match self.signal {
             Signal::Metrics => delta || odd_metrics,
-            Signal::Traces => odd_ids,
+            Signal::Traces => odd_ids || trace_over.is_some(),
             Signal::Logs | Signal::Profiles => false,
         }
     }
@@ -268,6 +281,10 @@ impl<'r, 'a> Check<'r, 'a> {
             Broken::Unstorable(Reason::Labels) => self.rules.labels.as_ref().map(|labels| {
                 format!("{backend} takes {} labels", labels.most().saturating_add(1))
             }),
+            Broken::Unstorable(Reason::TraceTooLarge) => Some(format!(
+                "{}, and {backend} would say nothing and not store it",
+                Reason::TraceTooLarge.clause()
+            )),
             Broken::Unstorable(reason) => Some(format!(
                 "{}, for which {backend} answers the whole batch with an error",
                 reason.clause()
@@ -310,6 +327,9 @@ impl<'r, 'a> Check<'r, 'a> {
         if refuses.odd_metrics && record.scale()?.is_some_and(|scale| scale < Refuses::MIN_SCALE) {
             return Ok(Some(Reason::Scale));
         }
+        if self.traces.is_too_large(record)? {
+            return Ok(Some(Reason::TraceTooLarge));
+        }
         Ok(None)
     }
 
@@ -335,6 +355,9 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
         attributes: Attributes<'a>,
         rewrite: &mut Rewrite,
     ) -> Result<Below, Unfit> {
+        if self.traces.is_weighing() {
+            return Ok(Below::Look);
+        }
         self.resource = Some(attributes.clone());
         self.moved.clear();
         if !self.passes(&attributes, Level::Resource)? {
@@ -372,6 +395,9 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
     }
 
     fn scope(&mut self, attributes: Attributes<'a>, rewrite: &mut Rewrite) -> Result<Below, Unfit> {
+        if self.traces.is_weighing() {
+            return Ok(Below::Look);
+        }
         if !self.passes(&attributes, Level::Scope)? {
             return Ok(Below::Drop);
         }
@@ -411,6 +437,10 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
 
     #[inline(always)]
     fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unfit> {
+        if self.traces.is_weighing() {
+            self.traces.weigh(record)?;
+            return Ok(true);
+        }
         if !self.at_record.is_empty() && !self.passes(record, Level::Record)? {
             return Ok(false);
         }

@@ -10,6 +10,7 @@ mod rule;
 mod spelling;
 mod stamp;
 mod template;
+mod traces;
 mod value;
 mod violation;
 

@@ -28,6 +28,8 @@ pub enum Reason {
     Scale,
     /// The points of a sum or histogram are not cumulative.
     Temporality,
+    /// A trace is over what the backend takes of one.
+    TraceTooLarge,
     /// The attribute's value is not what its rule asks for.
     Value,
 }
@@ -46,6 +48,7 @@ impl Reason {
             Self::Overridden => "overridden",
             Self::Scale => "scale",
             Self::Temporality => "temporality",
+            Self::TraceTooLarge => "trace_too_large",
             Self::Value => "value",
         }
     }
@@ -61,6 +64,7 @@ impl Reason {
             Self::Overridden => "is overridden",
             Self::Scale => "scale of the exponential histogram is under -4",
             Self::Temporality => "aggregation temporality is not cumulative",
+            Self::TraceTooLarge => "trace is larger than maxTraceBytes",
             Self::Value => "has a value that is not allowed",
         }
     }

@@ -38,6 +38,9 @@ pub struct BackendConfig {
     pub(crate) labels: Option<LabelsConfig>,
     /// Loki: whether it keeps the attributes of scopes; it does, if left out.
     pub(crate) scope_attributes: Option<ScopeAttributes>,
+    /// Tempo: what it takes of one trace, in bytes (its `max_bytes_per_trace`); not looked at, if left
+    /// out.
+    pub(crate) max_trace_bytes: Option<u64>,
     /// Mimir: whether it takes delta temporality; it does not, if left out.
     pub(crate) takes_delta: Option<bool>,
     /// The content encodings that it takes, by their names in `content-encoding`; what its kind
@@ -162,6 +165,7 @@ mod tests {
             grpc_cluster: None,
             labels: None,
             scope_attributes: None,
+            max_trace_bytes: None,
             takes_delta: None,
             encodings: None,
         })

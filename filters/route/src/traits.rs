@@ -92,7 +92,7 @@ impl BackendConfig {
                 refuses: Refuses {
                     delta: !self.takes_delta.unwrap_or(false),
                     odd_metrics: true,
-                    odd_ids: false,
+                    ..Refuses::default()
                 },
                 ..defaults
             },
@@ -104,7 +104,11 @@ impl BackendConfig {
                 ..defaults
             },
             Kind::Tempo => BackendTraits {
-                refuses: Refuses { odd_ids: true, ..Refuses::default() },
+                refuses: Refuses {
+                    odd_ids: true,
+                    trace_over: self.max_trace_bytes,
+                    ..Refuses::default()
+                },
                 ..defaults
             },
         }
@@ -115,6 +119,7 @@ impl BackendConfig {
         let settings = [
             ("labels", self.labels.is_some(), Kind::Loki),
             ("scopeAttributes", self.scope_attributes.is_some(), Kind::Loki),
+            ("maxTraceBytes", self.max_trace_bytes.is_some(), Kind::Tempo),
             ("takesDelta", self.takes_delta.is_some(), Kind::Mimir),
         ];
         for (name, is_set, kind) in settings {
@@ -131,6 +136,10 @@ impl BackendConfig {
         {
             let message = "they would move to the scopes, whose attributes are dropped: use drop";
             problems.push(ConfigProblem::new(format!("{path}.labels.overflow"), message));
+        }
+        if self.max_trace_bytes == Some(0) {
+            let message = "no trace is so small: write Tempo's max_bytes_per_trace";
+            problems.push(ConfigProblem::new(format!("{path}.maxTraceBytes"), message));
         }
         if self.labels.as_ref().is_some_and(|labels| labels.max == Some(0)) {
             let message = "service_name is always a label: at least 1";

@@ -212,9 +212,9 @@ fn reply(sent: Sent, exchange: &Exchange) -> Told {
             assert!(edits.is_empty() || !held, "a head that is held was edited");
             edit(&mut head, &edits);
             let Finished { edits, written, .. } = if exchange.asks('m') {
-                reading.finish_without_message()
+                reading.finish_without_message(Headers(&exchange.reply_head))
             } else {
-                reading.finish(&exchange.reply_body)
+                reading.finish(&exchange.reply_body, Headers(&exchange.reply_head))
             };
             assert!(edits.is_empty() || held, "a head that has gone was edited");
             edit(&mut head, &edits);

@@ -14,7 +14,7 @@ use sluice_reply::{ExportResponse, LocalReply, Status, Written};
 
 use crate::{
     exchange::{self, Exchange, Forwarded, HeaderList, Outcome, Told, is_clean},
-    plain,
+    plain::{self, Rules},
     splice::RULES,
 };
 
@@ -76,7 +76,7 @@ fn configured(index: usize, hold: bool) -> Gate {
         config["backends"] = serde_json::json!({
             "logs": {"kind": "loki", "cluster": "loki"},
             "metrics": {"kind": "mimir", "cluster": "mimir"},
-            "traces": {"kind": "tempo", "cluster": "tempo"},
+            "traces": {"kind": "tempo", "cluster": "tempo", "grpcCluster": "tempo-grpc", "maxTraceBytes": 256},
         });
     }
     Gate::from_json(config.to_string().as_bytes()).expect("the configuration is right")
@@ -107,16 +107,34 @@ fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
         b"loki" => (Signal::Logs, RULES[0], Spelling::Folded, &b"/otlp/v1/logs"[..]),
         b"mimir" => (Signal::Metrics, RULES[2], Spelling::Folded, &b"/otlp/v1/metrics"[..]),
         b"tempo" => (Signal::Traces, RULES[1], Spelling::Exact, &b"/v1/traces"[..]),
+        b"tempo-grpc" => {
+            (Signal::Traces, RULES[1], Spelling::Exact, Signal::Traces.grpc_path().as_bytes())
+        }
         cluster => panic!("no backend is called {cluster:?}"),
     };
     assert_eq!(only(":path"), path);
+    if headers.first("content-length").is_some() {
+        assert_eq!(only("content-length"), body.len().to_string().as_bytes());
+    }
+    if only("x-sluice-backend") == b"tempo-grpc" {
+        assert_eq!(
+            (only("content-type"), only("te")),
+            (&b"application/grpc"[..], &b"trailers"[..])
+        );
+        let Frame { compressed, message } = grpc::read(body).expect("it is one frame");
+        let message = if compressed {
+            let encoding = EncodingHeader::Grpc.read(only("grpc-encoding"));
+            decode(encoding.expect("the gate knows it"), message, 1 << 20).expect("it is so")
+        } else {
+            message.to_vec()
+        };
+        lets_nothing_through(signal, &message, rules, spelling);
+        return;
+    }
     let format = Format::from_content_type(only("content-type")).expect("one of OTLP's formats");
     assert_eq!(only("content-type"), format.content_type().as_bytes());
     for name in ["te", "accept-encoding", "grpc-encoding", "x-forwarded-client-cert"] {
         assert_eq!(headers.first(name), None, "{name}");
-    }
-    if headers.first("content-length").is_some() {
-        assert_eq!(only("content-length"), body.len().to_string().as_bytes());
     }
     let message = match headers.first("content-encoding") {
         None => body.clone(),
@@ -126,12 +144,18 @@ fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
             decode(encoding, body, 1 << 20).expect("it is what its head says")
         }
     };
-    assert!(message.len() <= 65536);
     if format == Format::Json {
+        assert!(message.len() <= 65536);
         serde_json::from_slice::<serde_json::Value>(&message).expect("it is JSON");
         return;
     }
-    if let Ok(plain) = plain::filter(signal, &message, rules, spelling) {
+    lets_nothing_through(signal, &message, rules, spelling);
+}
+
+/// Holds a message in protobuf that a backend got against the plain filter.
+fn lets_nothing_through(signal: Signal, message: &[u8], rules: &Rules, spelling: Spelling) {
+    assert!(message.len() <= 65536);
+    if let Ok(plain) = plain::filter(signal, message, rules, spelling) {
         assert_eq!(plain.dropped, [], "these should not have been forwarded");
     }
 }

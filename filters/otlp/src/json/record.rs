@@ -71,6 +71,24 @@ impl<'a> RecordText<'a> {
         })
     }
 
+    /// The trace id of a span, if it is one.
+    ///
+    /// # Errors
+    /// As [`Record::trace_id`](crate::splice::Record::trace_id).
+    pub(crate) fn trace_id(&self) -> Result<Option<u128>, Unreadable> {
+        let [id] = self.text.members(self.node, &["traceId"])?;
+        if self.id::<TRACE_ID_DIGITS>(id)? != Id::Set {
+            return Ok(None);
+        }
+        let digits = self.text.string(id)?.and_then(|digits| str::from_utf8(digits).ok());
+        Ok(digits.and_then(|digits| u128::from_str_radix(digits, 16).ok()))
+    }
+
+    /// How many bytes its text has.
+    pub(crate) const fn written_bytes(&self) -> u64 {
+        self.node.end.saturating_sub(self.node.at) as u64
+    }
+
     /// The scale of an exponential histogram's data point, 0 where it is not set.
     ///
     /// # Errors

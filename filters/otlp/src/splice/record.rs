@@ -113,6 +113,39 @@ impl<'r, 'a> Record<'r, 'a> {
         Ok(trace && span)
     }
 
+    /// The trace id of a span, if it has one that OTLP allows; the last, where it is set twice, as
+    /// decoders read it. `None` for whatever is no span.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is.
+    pub fn trace_id(&self) -> Result<Option<u128>, Unreadable> {
+        const TRACE_ID: u32 = 1;
+        if self.kind != Kind::Span {
+            return Ok(None);
+        }
+        let message = match &self.written {
+            Written::Json(text) => return text.trace_id(),
+            Written::Protobuf(message) => message,
+        };
+        let mut id = None;
+        let mut reader = Reader::nested(message);
+        while let Some(field) = reader.next_field()? {
+            if field.number == TRACE_ID {
+                id = field.nested()?.bytes.try_into().ok().map(u128::from_be_bytes);
+            }
+        }
+        Ok(id)
+    }
+
+    /// How many bytes it is written with, as it came: in JSON two to three times those of protobuf.
+    #[must_use]
+    pub const fn written_bytes(&self) -> u64 {
+        match &self.written {
+            Written::Json(text) => text.written_bytes(),
+            Written::Protobuf(message) => message.bytes.len() as u64,
+        }
+    }
+
     /// The scale of an exponential histogram's data point, 0 where it is not set; `None` for
     /// whatever is none.
     ///

@@ -475,7 +475,7 @@ fn metrics(data: Vec<Option<Data>>) -> Vec<u8> {
 fn metrics_that_the_backend_refuses_are_dropped_for_their_own_reason() {
     let mimir = BackendTraits {
         name: "mimir",
-        refuses: Refuses { delta: true, odd_metrics: true, odd_ids: false },
+        refuses: Refuses { delta: true, odd_metrics: true, ..Refuses::default() },
         ..backend(Spelling::Folded)
     };
     let rules = rules(r#"{"unstorable": "drop"}"#, &mimir);
