@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, StatusCode};
 use libtest_mimic::Trial;
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
@@ -15,7 +15,7 @@ use prost::Message;
 use sluice_backends::{Answer, Backend, Reaction};
 use sluice_e2e::collector::{self, Account, Batch, Compression, Encoding, Stretch};
 use sluice_e2e::{PartialSuccess, Protocol, SendError};
-use sluice_otlp::Signal;
+use sluice_otlp::{Signal, grpc};
 
 use crate::batches::now;
 use crate::fixture::{Gate, Gates, Required, Setup, backend};
@@ -242,6 +242,15 @@ fn saying(status: StatusCode, words: &'static str) -> Answer {
         .body(words)
 }
 
+/// A success over HTTP, as a backend says it over gRPC.
+fn success_in_grpc(answer: Answer) -> Answer {
+    let framed = grpc::write(&answer.body).expect("it is short");
+    Answer { headers: HeaderMap::new(), ..answer }
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
+        .body(framed)
+        .trailer(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))
+}
+
 pub(crate) fn trials(gates: &Arc<Gates>) -> Vec<Trial> {
     let mut trials = Vec::new();
     for hold_headers in [true, false] {
@@ -290,8 +299,15 @@ struct Delivery {
 }
 
 async fn deliver(gate: Gate<'_>, protocol: Protocol, signal: Signal, row: &Row) -> Delivery {
+    let in_grpc = protocol == Protocol::Grpc && gate.takes_on_grpc(signal);
     for reaction in &row.plays {
-        gate.store().answer_next(backend(signal), reaction.clone());
+        let reaction = match reaction.clone() {
+            Reaction::Answer(answer) if in_grpc && answer.status == StatusCode::OK => {
+                Reaction::Answer(success_in_grpc(answer))
+            }
+            reaction => reaction,
+        };
+        gate.store().answer_next(backend(signal), reaction);
     }
     let nanos = now();
     let batch = Batch {

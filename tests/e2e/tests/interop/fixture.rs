@@ -78,7 +78,7 @@ impl Setup {
     }
 
     fn gate(self) -> Value {
-        json!({
+        let mut gate = json!({
             "senders": {
                 "identify": [{"clientCertificate": {"names": [{"dns": "*.{namespace}"}]}}],
                 "allow": [{"namespace": TENANT}],
@@ -102,7 +102,12 @@ impl Setup {
                 "profiles": {"kind": "pyroscope", "cluster": "pyroscope"},
             },
             "holdHeaders": self.hold_headers,
-        })
+        });
+        // One of the two takes gRPC on to Tempo as gRPC.
+        if !self.hold_headers {
+            gate["backends"]["traces"]["grpcCluster"] = "tempo-grpc".into();
+        }
+        gate
     }
 }
 
@@ -214,6 +219,11 @@ impl Gate<'_> {
         let pki = self.stack.pki();
         let files = pki.sender(SenderName::Payments);
         [pki.ca_pem().to_owned(), files.cert.clone(), files.key.clone()]
+    }
+
+    /// Whether the signal's backend is spoken to over gRPC too, for senders over gRPC.
+    pub(crate) fn takes_on_grpc(self, signal: Signal) -> bool {
+        signal == Signal::Traces && !self.setup.hold_headers
     }
 
     pub(crate) fn backends(&self) -> &Backends {
