@@ -49,6 +49,8 @@ pub struct Listener {
     pub certificate_required: bool,
     /// Whether the Lua filter stands behind the gate.
     pub header_only_filter: bool,
+    /// HTTP filters of Envoy's own in front of the gate.
+    pub filters_before: Vec<Value>,
 }
 
 /// Why `envoy.yaml` could not be made into a configuration for this machine.
@@ -99,6 +101,9 @@ pub(crate) fn envoy(local: &Local<'_>) -> Result<Value, ConfigError> {
             && let Some(filters) = filters.as_array_mut()
         {
             filters.retain(|filter| filter["name"] != "header_only");
+        }
+        if let Some(filters) = filters.as_array_mut() {
+            filters.splice(..0, more.filters_before.iter().cloned());
         }
         listeners.as_array_mut().into_iter().for_each(|all| all.push(listener.clone()));
     }

@@ -6,7 +6,11 @@ use sluice_senders::{Certificate, NoIdentity, PeerEvidence};
 
 /// Keeps what was read from the certificates of the senders that come back.
 #[derive(Debug, Default)]
-pub struct Certificates(BTreeMap<Vec<u8>, Result<Rc<Certificate>, NoIdentity>>);
+pub struct Certificates {
+    read: BTreeMap<Vec<u8>, Result<Rc<Certificate>, NoIdentity>>,
+    /// Whose certificates have been warned about, and their ends.
+    warned: Vec<(String, u64)>,
+}
 
 impl Certificates {
     /// Some two kilobytes each. A gateway with more senders than this reads some of them again.
@@ -19,14 +23,26 @@ impl Certificates {
     pub fn read(&mut self, evidence: &PeerEvidence<'_>) -> Result<Rc<Certificate>, NoIdentity> {
         let presented = evidence.presented()?;
         let key = presented.cache_key();
-        if let Some(known) = self.0.get(key.as_ref()) {
+        if let Some(known) = self.read.get(key.as_ref()) {
             return known.clone();
         }
         let read = presented.parse().map(Rc::new);
-        if self.0.len() >= Self::CAPACITY {
-            self.0.clear();
+        if self.read.len() >= Self::CAPACITY {
+            self.read.clear();
         }
-        self.0.insert(key.into_owned(), read.clone());
+        self.read.insert(key.into_owned(), read.clone());
         read
+    }
+
+    /// Whether nobody has been told yet that this sender's certificate ends then.
+    pub(crate) fn is_news(&mut self, sender: &str, end: u64) -> bool {
+        if self.warned.iter().any(|(known, at)| known == sender && *at == end) {
+            return false;
+        }
+        if self.warned.len() >= Self::CAPACITY {
+            self.warned.clear();
+        }
+        self.warned.push((sender.to_owned(), end));
+        true
     }
 }

@@ -144,6 +144,19 @@ impl Gate {
     pub const fn identifies_senders(&self) -> bool {
         self.senders.is_some()
     }
+
+    /// The attributes of Envoy that [`RequestHead::attributes`](crate::RequestHead::attributes) must have, each part
+    /// by part.
+    #[must_use]
+    pub fn attributes(&self) -> &[Vec<String>] {
+        self.senders.as_ref().map(Senders::attributes).unwrap_or_default()
+    }
+
+    /// What in the configuration may not be meant, at `now` in seconds since the epoch.
+    #[must_use]
+    pub fn warnings(&self, now: u64) -> Vec<ConfigProblem> {
+        self.senders.as_ref().map(|senders| senders.warnings(now)).unwrap_or_default()
+    }
 }
 
 impl GateConfig {

@@ -6,6 +6,8 @@ use sluice_records::{Fate, Violations};
 /// A step of one counter. Tags are few by construction: none of them is a sender's own text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Count {
+    /// A sender has come with a certificate that should have been renewed, for the first time.
+    CertificateEnding,
     /// A request has got its answer.
     Request {
         /// What it carried, as far as that was known.
@@ -57,7 +59,7 @@ impl Count {
     #[must_use]
     pub const fn step(self) -> u64 {
         match self {
-            Self::Request { .. } => 1,
+            Self::CertificateEnding | Self::Request { .. } => 1,
             Self::RecordsDropped { records, .. } | Self::RecordsWouldDrop { records, .. } => {
                 records
             }
@@ -69,6 +71,7 @@ impl Count {
     #[must_use]
     pub fn stat_name(self) -> String {
         match self {
+            Self::CertificateEnding => "sluice_certificates_ending_total".to_owned(),
             Self::Request { signal, outcome } => {
                 let signal = signal.unwrap_or("none");
                 format!("signal=.={signal};.;outcome=.={outcome};.;sluice_requests_total")
@@ -81,4 +84,23 @@ impl Count {
             }
         }
     }
+
+    /// The name of the counter that counts the same for one sender, if there is one. A namespace is a DNS label, which
+    /// can stand in a name as it is.
+    #[must_use]
+    pub fn stat_name_of(self, sender: &str) -> Option<String> {
+        match self {
+            Self::CertificateEnding | Self::RecordsWouldDrop { .. } => None,
+            Self::Request { .. } | Self::RecordsDropped { .. } => {
+                let name = self.stat_name().replace(";sluice_", ";sluice_sender_");
+                Some(format!("sender=.={sender};.;{name}"))
+            }
+        }
+    }
+}
+
+/// The name of the gauge that says when a sender's certificate ends, in seconds since the epoch.
+#[must_use]
+pub fn certificate_end_stat(sender: &str) -> String {
+    format!("sender=.={sender};.;sluice_sender_certificate_end_seconds")
 }

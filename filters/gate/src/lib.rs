@@ -23,6 +23,6 @@ pub use answer::{Finished, HEADER_ONLY, Reading, ReplyHead, ReplyStep, Sent};
 pub use body::{BodyEdit, BodyStep, Forward, Held};
 pub use certificates::Certificates;
 pub use config::{Gate, Limits};
-pub use count::Count;
+pub use count::{Count, certificate_end_stat};
 pub use headers::Headers;
-pub use request::{HeadStep, Reply, RequestHead};
+pub use request::{HeadStep, Identified, Reply, RequestHead};

@@ -3,7 +3,7 @@
 use log::Level;
 use sluice_otlp::Signal;
 use sluice_reply::{LocalReply, Protocol, Refusal};
-use sluice_senders::{Admitted, Ambiguity, PeerEvidence};
+use sluice_senders::{Admitted, Ambiguity, Ending, Evidence, PeerEvidence};
 use sluice_tenant::HeaderEdit;
 
 use crate::{
@@ -18,10 +18,29 @@ pub struct RequestHead<'a> {
     pub headers: Headers<'a>,
     /// What Envoy says of the connection's certificate; `xfcc` is filled in from the headers.
     pub peer: PeerEvidence<'a>,
+    /// The attributes that [`Gate::attributes`] asks for, in its order; `None` where Envoy has none.
+    pub attributes: &'a [Option<Vec<u8>>],
     /// Whether nothing follows.
     pub end_of_stream: bool,
     /// The time, in seconds since the epoch.
     pub now: u64,
+}
+
+/// Who sends and for which tenant, for Envoy's logs, metrics and other filters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identified {
+    /// The sender's namespace, if it was asked who sends.
+    pub sender: Option<String>,
+    /// By what it was found: `clientCertificate`, or `clientCertificate+jwt`.
+    pub by: Option<String>,
+    /// When its certificate ends, if one names it.
+    pub ending: Option<Ending>,
+    /// The tenant, if one is assigned.
+    pub tenant: Option<String>,
+    /// What to count of it.
+    pub counts: Vec<Count>,
+    /// What to log of it.
+    pub log: Option<(Level, String)>,
 }
 
 /// What is to be done with a request after its head.
@@ -56,6 +75,21 @@ pub struct Reply {
     pub log: Option<(Level, String)>,
 }
 
+impl Identified {
+    /// Warns once of a certificate that should have been renewed.
+    fn warn(&mut self, certificates: &mut Certificates) {
+        let Some(ending) = self.ending.filter(|ending| ending.is_near) else { return };
+        let sender = self.sender.as_deref().unwrap_or_default();
+        if certificates.is_news(sender, ending.at) {
+            self.counts.push(Count::CertificateEnding);
+            let line = format!(
+                "the certificate of {sender} ends at {ending}: it should have been renewed by now"
+            );
+            self.log = Some((Level::Warn, line));
+        }
+    }
+}
+
 impl Reply {
     pub(crate) fn refuse(protocol: Protocol, signal: Option<Signal>, refusal: &Refusal) -> Self {
         let label = refusal.label();
@@ -72,13 +106,19 @@ impl Reply {
 }
 
 impl Gate {
-    /// Decides on a request by its head.
-    pub fn on_head(&self, head: &RequestHead<'_>, certificates: &mut Certificates) -> HeadStep {
+    /// Decides on a request by its head, and says whose it is as far as that has been found.
+    pub fn on_head(
+        &self,
+        head: &RequestHead<'_>,
+        certificates: &mut Certificates,
+    ) -> (HeadStep, Identified) {
         let protocol = protocol(head.headers);
-        match self.decide_head(head, protocol, certificates) {
+        let mut identified = Identified::default();
+        let step = match self.decide_head(head, protocol, certificates, &mut identified) {
             Ok(step) => step,
             Err((signal, refusal)) => HeadStep::Reply(Reply::refuse(protocol, signal, &refusal)),
-        }
+        };
+        (step, identified)
     }
 
     fn decide_head(
@@ -86,17 +126,27 @@ impl Gate {
         head: &RequestHead<'_>,
         protocol: Protocol,
         certificates: &mut Certificates,
+        identified: &mut Identified,
     ) -> Result<HeadStep, (Option<Signal>, Refusal)> {
         let unknown = |refusal: Refusal| (None, refusal);
         let headers = head.headers;
         let admitted = self.admit(head, certificates).map_err(unknown)?;
-        let mut edits = match &self.tenancy {
-            Some(tenancy) => tenancy
-                .assign(admitted.as_ref())
-                .map_err(|refusal| unknown(refusal.into()))?
-                .header_edits(headers.names()),
-            None => Vec::new(),
-        };
+        let mut edits = Vec::new();
+        if let (Some(senders), Some(admitted)) = (&self.senders, &admitted) {
+            identified.sender = Some(admitted.namespace().to_owned());
+            identified.by = Some(admitted.identified_by().to_string());
+            identified.ending = admitted.ending();
+            identified.warn(certificates);
+            let taken = |name: &&str| senders.headers_taken().iter().any(|taken| taken == name);
+            edits.extend(headers.names().filter(taken).map(HeaderEdit::remove));
+        }
+        if let Some(tenancy) = &self.tenancy {
+            let tenanted = tenancy.assign(admitted.as_ref());
+            let tenanted = tenanted.map_err(|refusal| unknown(refusal.into()))?;
+            identified.tenant = Some(tenanted.tenant().as_str().to_owned());
+            // These come after what was taken off: the tenant's header may be one of them.
+            edits.extend(tenanted.header_edits(headers.names()));
+        }
         let Some(routes) = &self.routes else {
             return Ok(HeadStep::Pass(edits));
         };
@@ -134,10 +184,18 @@ impl Gate {
         certificates: &mut Certificates,
     ) -> Result<Option<Admitted>, Refusal> {
         let Some(senders) = &self.senders else { return Ok(None) };
-        let xfcc: Vec<_> = head.headers.all("x-forwarded-client-cert").collect();
-        let certificate = certificates.read(&PeerEvidence { xfcc: &xfcc, ..head.peer })?;
+        let headers = head.headers;
+        let xfcc: Vec<_> = headers.all("x-forwarded-client-cert").collect();
+        let xfcc_sans = senders.reads_xfcc_sans();
+        let peer = PeerEvidence { xfcc: &xfcc, xfcc_sans, ..head.peer };
+        let mut evidence = Evidence {
+            certificate: &mut || certificates.read(&peer),
+            header: &|name| headers.all(name).collect(),
+            attributes: head.attributes,
+            now: head.now,
+        };
         let fixed = self.tenancy.as_ref().is_some_and(|tenancy| tenancy.is_fixed());
         let ambiguity = if fixed { Ambiguity::Tolerated } else { Ambiguity::Refused };
-        Ok(Some(senders.admit(&certificate, head.now, ambiguity)?))
+        Ok(Some(senders.admit(&mut evidence, ambiguity)?))
     }
 }

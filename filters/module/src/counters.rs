@@ -1,34 +1,74 @@
-//! The gate's counters in Envoy.
+//! The gate's metrics in Envoy.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use proxy_wasm::{hostcalls, types::MetricType};
-use sluice_gate::Count;
+use sluice_gate::{Count, certificate_end_stat};
 
-/// Counters by the name that Envoy knows them by, each defined when it is first needed.
+/// Metrics by the name that Envoy knows them by, each defined when it is first needed.
 #[derive(Debug, Default)]
-pub(crate) struct Counters(RefCell<BTreeMap<String, u32>>);
+pub(crate) struct Counters(RefCell<Defined>);
+
+#[derive(Debug, Default)]
+struct Defined {
+    ids: BTreeMap<String, u32>,
+    senders: BTreeSet<String>,
+}
+
+/// The most senders that have metrics of their own, because Envoy forgets none. The rest are one, by a name that no
+/// namespace has.
+const MAX_SENDERS: usize = 1000;
+const OTHERS: &str = "_others";
 
 impl Counters {
-    /// Counts. An Envoy that refuses a metric costs the metric, not the request.
-    pub(crate) fn add(&self, counts: impl IntoIterator<Item = Count>) {
-        let Ok(mut ids) = self.0.try_borrow_mut() else { return };
+    /// Counts, for everybody and for the sender. An Envoy that refuses a metric costs the metric, not the request.
+    pub(crate) fn add(&self, counts: impl IntoIterator<Item = Count>, sender: Option<&str>) {
+        let Ok(mut defined) = self.0.try_borrow_mut() else { return };
         for count in counts {
-            let name = count.stat_name();
-            let id = match ids.get(&name) {
-                Some(id) => *id,
-                None => {
-                    let Ok(id) = hostcalls::define_metric(MetricType::Counter, &name) else {
-                        continue;
-                    };
-                    ids.insert(name, id);
-                    id
-                }
-            };
             // An offset of 0 is an error in Envoy.
-            if let Some(step) = i64::try_from(count.step()).ok().filter(|step| *step > 0) {
-                let _counted = hostcalls::increment_metric(id, step);
+            let Some(step) = i64::try_from(count.step()).ok().filter(|step| *step > 0) else {
+                continue;
+            };
+            let of_sender = sender.and_then(|sender| count.stat_name_of(defined.name_of(sender)));
+            for name in [Some(count.stat_name()), of_sender].into_iter().flatten() {
+                if let Some(id) = defined.metric(MetricType::Counter, name) {
+                    let _counted = hostcalls::increment_metric(id, step);
+                }
             }
         }
+    }
+
+    /// Says when a sender's certificate ends, in seconds since the epoch.
+    pub(crate) fn certificate_ends(&self, sender: &str, at: u64) {
+        let Ok(mut defined) = self.0.try_borrow_mut() else { return };
+        let name = certificate_end_stat(defined.name_of(sender));
+        if let Some(id) = defined.metric(MetricType::Gauge, name) {
+            let _said = hostcalls::record_metric(id, at);
+        }
+    }
+}
+
+impl Defined {
+    fn metric(&mut self, kind: MetricType, name: String) -> Option<u32> {
+        if let Some(id) = self.ids.get(&name) {
+            return Some(*id);
+        }
+        let id = hostcalls::define_metric(kind, &name).ok()?;
+        self.ids.insert(name, id);
+        Some(id)
+    }
+
+    fn name_of<'s>(&mut self, sender: &'s str) -> &'s str {
+        if self.senders.contains(sender) {
+            return sender;
+        }
+        if self.senders.len() >= MAX_SENDERS {
+            return OTHERS;
+        }
+        self.senders.insert(sender.to_owned());
+        sender
     }
 }

@@ -59,6 +59,17 @@ pub(crate) fn connection(attribute: &str) -> Option<Vec<u8>> {
     hostcalls::get_property(vec!["connection", attribute]).ok().flatten()
 }
 
+/// Any attribute, part by part, where this Envoy has it.
+pub(crate) fn attribute(path: &[String]) -> Option<Vec<u8>> {
+    hostcalls::get_property(path.iter().map(String::as_str).collect()).ok().flatten()
+}
+
+/// Tells Envoy's access log and the filters behind this one: `%FILTER_STATE(wasm.NAME:PLAIN)%`. Safe in any callback of
+/// a stream: Envoy returns nothing but success where there is one (`Context::setProperty`).
+pub(crate) fn tell(name: &str, value: &str) {
+    let _told = hostcalls::set_property(vec![name], Some(value.as_bytes()));
+}
+
 /// The time in seconds since the epoch.
 pub(crate) fn now() -> u64 {
     let now = hostcalls::get_current_time().unwrap_or(SystemTime::UNIX_EPOCH);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use log::{error, info};
+use log::{error, info, warn};
 use proxy_wasm::{
     traits::{Context, HttpContext, RootContext},
     types::{BufferType, ContextType},
@@ -27,6 +27,9 @@ impl RootContext for Root {
         let json = host::read(BufferType::PluginConfiguration, size);
         match Gate::from_json(&json) {
             Ok(gate) => {
+                for warning in gate.warnings(host::now()) {
+                    warn!("sluice configuration: {warning}");
+                }
                 info!("sluice {} is configured", env!("CARGO_PKG_VERSION"));
                 self.gate = Some(Rc::new(gate));
                 true

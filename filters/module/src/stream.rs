@@ -11,8 +11,8 @@ use proxy_wasm::{
     types::{Action, BufferType, MapType},
 };
 use sluice_gate::{
-    BodyEdit, BodyStep, Certificates, Finished, Forward, Gate, HEADER_ONLY, HeadStep, Headers,
-    Held, Reading, Reply, ReplyHead, ReplyStep, RequestHead, Sent,
+    BodyEdit, BodyStep, Certificates, Count, Finished, Forward, Gate, HEADER_ONLY, HeadStep,
+    Headers, Held, Identified, Reading, Reply, ReplyHead, ReplyStep, RequestHead, Sent,
 };
 use sluice_reply::{GrpcReply, LocalReply, Written};
 use sluice_senders::PeerEvidence;
@@ -24,6 +24,8 @@ pub(crate) struct Stream {
     gate: Option<Rc<Gate>>,
     shared: Rc<Shared>,
     phase: Phase,
+    /// The namespace of who sends, once that is known.
+    sender: Option<String>,
 }
 
 enum Phase {
@@ -67,7 +69,31 @@ struct Replying {
 
 impl Stream {
     pub(crate) const fn new(gate: Option<Rc<Gate>>, shared: Rc<Shared>) -> Self {
-        Self { gate, shared, phase: Phase::Fresh }
+        Self { gate, shared, phase: Phase::Fresh, sender: None }
+    }
+
+    fn count(&self, counts: impl IntoIterator<Item = Count>) {
+        self.shared.counters.add(counts, self.sender.as_deref());
+    }
+
+    /// Tells Envoy whose request it is.
+    fn tell(&mut self, identified: Identified) {
+        let Identified { sender, by, ending, tenant, counts, log } = identified;
+        for (name, value) in
+            [("sluice_sender", &sender), ("sluice_identified_by", &by), ("sluice_tenant", &tenant)]
+        {
+            if let Some(value) = value {
+                host::tell(name, value);
+            }
+        }
+        if let (Some(sender), Some(ending)) = (&sender, ending) {
+            self.shared.counters.certificate_ends(sender, ending.at);
+        }
+        self.sender = sender;
+        self.count(counts);
+        if let Some((level, line)) = log {
+            log!(level, "{line}");
+        }
     }
 
     fn take_phase(&mut self) -> Phase {
@@ -78,7 +104,7 @@ impl Stream {
     fn answer(&mut self, answer: Reply) -> Action {
         let Reply { reply, counts, log } = answer;
         self.phase = Phase::Answered(Answered { headers: own_headers(&reply), padded: false });
-        self.shared.counters.add(counts);
+        self.count(counts);
         if let Some((level, line)) = log {
             log!(level, "{line}");
         }
@@ -101,7 +127,7 @@ impl Stream {
                 host::replace(BufferType::HttpRequestBody, *size, body.as_slice());
             }
         }
-        self.shared.counters.add(counts);
+        self.count(counts);
         self.phase = Phase::Sent(sent);
         Action::Continue
     }
@@ -140,7 +166,7 @@ impl Stream {
         if body_is_there {
             host::replace(BufferType::HttpResponseBody, *buffered, &body);
         }
-        self.shared.counters.add([count]);
+        self.count([count]);
         trailers
     }
 }
@@ -183,6 +209,8 @@ impl HttpContext for Stream {
             Some(_) => None,
             None => attribute("sha256_peer_certificate_digest"),
         };
+        let attributes: Vec<_> =
+            gate.attributes().iter().map(|path| host::attribute(path)).collect();
         let head = RequestHead {
             headers: Headers(&headers),
             peer: PeerEvidence {
@@ -191,14 +219,17 @@ impl HttpContext for Stream {
                 presented: presented.as_deref(),
                 digest: digest.as_deref(),
                 xfcc: &[],
+                xfcc_sans: false,
             },
+            attributes: &attributes,
             end_of_stream,
             now: host::now(),
         };
-        let step = match self.shared.certificates.try_borrow_mut() {
+        let (step, identified) = match self.shared.certificates.try_borrow_mut() {
             Ok(mut certificates) => gate.on_head(&head, &mut certificates),
             Err(_) => gate.on_head(&head, &mut Certificates::default()),
         };
+        self.tell(identified);
         match step {
             HeadStep::Reply(reply) => self.answer(reply),
             HeadStep::Decided(step) => self.body_step(step, &Buffer::None),
@@ -283,7 +314,7 @@ impl HttpContext for Stream {
             ReplyStep::Answer(reply) => self.answer(reply),
             ReplyStep::Pass { edits, counts } => {
                 host::edit(MapType::HttpResponseHeaders, &edits);
-                self.shared.counters.add(counts);
+                self.count(counts);
                 Action::Continue
             }
             ReplyStep::Rewrite { edits, held, reading } => {

@@ -8,7 +8,7 @@ use sluice_otlp::{
     wire::Malformed,
 };
 use sluice_records::Violations;
-use sluice_senders::{NoIdentity, NotAdmitted};
+use sluice_senders::NotAdmitted;
 use sluice_tenant::NoTenant;
 use thiserror::Error;
 
@@ -73,9 +73,6 @@ pub enum Refusal {
     /// No backend takes this signal.
     #[error("{} are not taken here: this gateway has no backend for them", .0.as_str())]
     NoBackend(Signal),
-    /// No certificate that tells who sends.
-    #[error(transparent)]
-    NoIdentity(#[from] NoIdentity),
     /// The worker has no memory for the decoded body; another moment may.
     #[error("this gateway has no memory for the request at the moment: send it again later")]
     NoMemory,
@@ -118,22 +115,29 @@ impl Refusal {
     /// THE table. Retryable for an OTLP sender is 503 / UNAVAILABLE alone.
     const fn row(&self) -> Row {
         match self {
-            Self::NoIdentity(_) => row(401, Code::Unauthenticated, "no_identity"),
-            Self::NotAdmitted(NotAdmitted::NamesNobody { .. }) => {
-                row(401, Code::Unauthenticated, "names_nobody")
+            Self::NotAdmitted(NotAdmitted::NoIdentity(_)) => {
+                row(401, Code::Unauthenticated, "no_identity")
             }
+            Self::NotAdmitted(
+                NotAdmitted::Disagree
+                | NotAdmitted::NamesNobody { .. }
+                | NotAdmitted::TokenNamesNobody { .. },
+            ) => row(401, Code::Unauthenticated, "names_nobody"),
             Self::NotAdmitted(NotAdmitted::Ambiguous { .. }) => {
                 row(403, Code::PermissionDenied, "ambiguous")
             }
-            Self::NotAdmitted(NotAdmitted::Denied { .. }) => {
+            Self::NotAdmitted(NotAdmitted::CertificateDenied | NotAdmitted::Denied { .. }) => {
                 row(403, Code::PermissionDenied, "denied")
             }
             Self::NotAdmitted(NotAdmitted::Expired { .. }) => {
                 row(403, Code::PermissionDenied, "expired")
             }
-            Self::NotAdmitted(NotAdmitted::NotAllowed { .. }) => {
-                row(403, Code::PermissionDenied, "not_allowed")
+            Self::NotAdmitted(NotAdmitted::NotYet { .. }) => {
+                row(403, Code::PermissionDenied, "not_yet")
             }
+            Self::NotAdmitted(
+                NotAdmitted::NotAllowed { .. } | NotAdmitted::NotForwardable { .. },
+            ) => row(403, Code::PermissionDenied, "not_allowed"),
             Self::NoTenant(_) => row(403, Code::PermissionDenied, "no_tenant"),
             Self::Path(_) => row(404, Code::Unimplemented, "path"),
             Self::NoBackend(_) => row(404, Code::Unimplemented, "no_backend"),
@@ -240,13 +244,14 @@ impl From<DecodeError> for Refusal {
 mod tests {
     use super::*;
     use sluice_otlp::wire::Fault;
+    use sluice_senders::NoIdentity;
 
     /// The refusal table of the documentation, row by row.
     #[test]
     fn every_refusal_has_its_row() {
         let malformed = Malformed { fault: Fault::Truncated, at: 3 };
         for (refusal, http, code) in [
-            (Refusal::NoIdentity(NoIdentity::NoCertificate), 401, Code::Unauthenticated),
+            (NotAdmitted::from(NoIdentity::NoCertificate).into(), 401, Code::Unauthenticated),
             (Refusal::NoTenant(NoTenant::Unmapped("a".into())), 403, Code::PermissionDenied),
             (Refusal::Path("/x".into()), 404, Code::Unimplemented),
             (Refusal::NoBackend(Signal::Logs), 404, Code::Unimplemented),

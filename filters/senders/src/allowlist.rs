@@ -1,10 +1,16 @@
 //! Who is let in.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use der::DateTime;
 
-use crate::{entries::Entries, listing::Listing, sender::Sender};
+use crate::{
+    certificate::Certificate,
+    entries::Entries,
+    listing::Listing,
+    peer::NoIdentity,
+    sender::{IdentifiedBy, Sender},
+};
 
 /// Who may send, and who may not whatever else is said.
 #[derive(Debug)]
@@ -14,7 +20,21 @@ pub(crate) struct Allowlist {
 }
 
 impl Allowlist {
-    /// Lets in a sender whose certificate states `names`, at `now` in seconds since the epoch.
+    /// Refuses a certificate that an entry denies by itself.
+    pub(crate) fn check_certificate(&self, certificate: &Certificate) -> Result<(), NotAdmitted> {
+        let bare = Sender {
+            issuer: certificate.issuer_key(),
+            fingerprint: Some(certificate.fingerprint_key()),
+            ..Sender::of("", IdentifiedBy::CLIENT_CERTIFICATE)
+        };
+        match self.deny.met_by(&bare).next() {
+            Some(_) => Err(NotAdmitted::CertificateDenied),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets in a sender that has these `names`, at `now` in seconds since the epoch. `chosen` is the one namespace that
+    /// it wants to send for, if it says so and is asked.
     ///
     /// One name must satisfy all conditions of one entry. Names that no entry allows are ignored beside one that is
     /// allowed; one that is denied refuses them all.
@@ -23,6 +43,7 @@ impl Allowlist {
         names: &[Sender],
         now: u64,
         ambiguity: Ambiguity,
+        chosen: Option<&str>,
     ) -> Result<Admitted, NotAdmitted> {
         if let Some(name) = names.iter().find(|name| self.deny.met_by(name).next().is_some()) {
             return Err(NotAdmitted::Denied { namespace: name.namespace.clone() });
@@ -30,24 +51,44 @@ impl Allowlist {
         let allowed: Vec<&Sender> = names
             .iter()
             .filter(|name| self.allow.met_by(name).any(|entry| entry.hold_at(now)))
+            .filter(|name| chosen.is_none_or(|chosen| name.namespace == chosen))
             .collect();
         let mut namespaces: BTreeSet<String> = namespaces(allowed.iter().copied());
         if namespaces.len() > 1 && ambiguity == Ambiguity::Refused {
-            return Err(NotAdmitted::Ambiguous { namespaces: namespaces.into_iter().collect() });
+            let namespaces = namespaces.into_iter().collect();
+            return Err(NotAdmitted::Ambiguous { namespaces, choice: None });
         }
         let Some(namespace) = namespaces.pop_first() else {
-            return Err(self.why_nobody_is_allowed(names));
+            return Err(self.why_nobody_is_allowed(names, now, chosen));
         };
+        let by = allowed.iter().fold(IdentifiedBy::default(), |by, name| by.and(name.by));
         Ok(Admitted {
             namespace,
             others: namespaces.into_iter().collect(),
             service_account: agreed(allowed.iter().filter_map(|name| name.service_account())),
             trust_domain: agreed(allowed.iter().filter_map(|name| name.trust_domain())),
+            by,
+            ending: None,
         })
     }
 
-    fn why_nobody_is_allowed(&self, names: &[Sender]) -> NotAdmitted {
-        // No entry that holds is met by any name, so each one that is met has ended.
+    fn why_nobody_is_allowed(
+        &self,
+        names: &[Sender],
+        now: u64,
+        chosen: Option<&str>,
+    ) -> NotAdmitted {
+        if let Some(chosen) = chosen {
+            return NotAdmitted::NotAllowed { namespaces: [chosen].into_iter().collect() };
+        }
+        // No entry that holds is met by any name, so each one that is met has ended, or has not begun.
+        let to_begin = names.iter().flat_map(|name| {
+            let entries = self.allow.met_by(name).filter(|entry| !entry.has_begun(now));
+            entries.filter_map(move |entry| entry.from.map(|from| (from, name)))
+        });
+        if let Some((from, name)) = to_begin.min_by_key(|&(from, _)| from) {
+            return NotAdmitted::NotYet { namespace: name.namespace.clone(), from };
+        }
         let ended = |name| {
             let entries = self.allow.met_by(name);
             entries.filter_map(|entry| entry.until).max().map(|until| (until, name))
@@ -76,7 +117,7 @@ fn agreed<'a>(mut stated: impl Iterator<Item = &'a str>) -> Option<String> {
     stated.all(|other| other == first).then(|| first.to_owned())
 }
 
-/// What becomes of a certificate that names two allowed namespaces.
+/// What becomes of a sender that names two allowed namespaces.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ambiguity {
     /// It is refused: nobody can say for which of the two it sends.
@@ -92,6 +133,28 @@ pub struct Admitted {
     others: Vec<String>,
     service_account: Option<String>,
     trust_domain: Option<String>,
+    by: IdentifiedBy,
+    pub(crate) ending: Option<Ending>,
+}
+
+/// When the certificate ends by which a sender was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ending {
+    /// The end of its validity, in seconds since the epoch.
+    pub at: u64,
+    /// Whether that is so near that it should have been renewed.
+    pub is_near: bool,
+}
+
+/// The moment, in RFC 3339.
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::from_unix_duration(Duration::from_secs(self.at)) {
+            Ok(at) => at.fmt(f),
+            // Later than the year 9999.
+            Err(_) => f.write_str("no time that is near"),
+        }
+    }
 }
 
 impl Admitted {
@@ -104,6 +167,18 @@ impl Admitted {
     /// Every admitted namespace, sorted; more than one only under [`Ambiguity::Tolerated`].
     pub fn namespaces(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.namespace).chain(&self.others).map(String::as_str)
+    }
+
+    /// By what it was found.
+    #[must_use]
+    pub fn identified_by(&self) -> IdentifiedBy {
+        self.by
+    }
+
+    /// The end of the certificate that names it, if one does.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending
     }
 
     /// The service account, if an admitted SAN states one and no other admitted SAN states another.
@@ -119,25 +194,36 @@ impl Admitted {
     }
 }
 
-/// Why a sender is not let in. The texts are for the sender: they say what its own certificate names, and nothing of
-/// what the allowlist holds.
+/// Why a sender is not let in. The texts are for the sender: they say what it has shown itself, and nothing of what the
+/// allowlist holds.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotAdmitted {
-    /// Its certificate names several allowed namespaces.
+    /// It names several allowed namespaces.
     #[error(
-        "the client certificate names several namespaces that may send ({namespaces}), so its tenant is not certain: \
-         use one certificate for each namespace"
+        "the sender names several namespaces that may send ({namespaces}), so its tenant is not certain: use one \
+         certificate or token for each namespace{}",
+        choice.as_deref().map(|header| format!(", or say in {header} which one it is")).unwrap_or_default()
     )]
     Ambiguous {
         /// The allowed ones, sorted.
         namespaces: Listing,
+        /// The header in which it may say which.
+        choice: Option<String>,
     },
+    /// A deny entry holds for the certificate, whoever it names.
+    #[error("this certificate has been denied: ask the owners of this gateway why")]
+    CertificateDenied,
     /// A deny entry holds for one of its names.
     #[error("namespace {namespace} has been denied: ask the owners of this gateway why")]
     Denied {
         /// The one that is denied.
         namespace: String,
     },
+    /// It has to be found in several ways, and these found nobody in common.
+    #[error(
+        "what this sender shows names no namespace in common: a certificate, token or key of one namespace is wanted"
+    )]
+    Disagree,
     /// The entry that allowed it has ended.
     #[error(
         "the permission of namespace {namespace} ended at {until}: ask the owners of this gateway to extend it"
@@ -147,6 +233,31 @@ pub enum NotAdmitted {
         namespace: String,
         /// The first moment at which it was not allowed any more.
         until: DateTime,
+    },
+    /// The entry that allows it has not begun.
+    #[error("the permission of namespace {namespace} begins at {from}: send again from then on")]
+    NotYet {
+        /// The namespace whose permission begins first.
+        namespace: String,
+        /// When it does.
+        from: DateTime,
+    },
+    /// A gate has named a sender for which it may not speak.
+    #[error("this gate may not forward for {namespaces}: ask the owners of this gateway to let it")]
+    NotForwardable {
+        /// What it has named.
+        namespaces: Listing,
+    },
+    /// Nothing says who sends.
+    #[error(transparent)]
+    NoIdentity(#[from] NoIdentity),
+    /// No value of the token's claims matches a pattern.
+    #[error(
+        "no claim of the token names a namespace by the rules of this gateway; the claims that it reads: {claims}"
+    )]
+    TokenNamesNobody {
+        /// The values of those claims.
+        claims: Listing,
     },
     /// None of its SANs matches a pattern.
     #[error(
@@ -158,11 +269,31 @@ pub enum NotAdmitted {
     },
     /// No entry allows any of its names.
     #[error(
-        "what the client certificate names may not send here ({namespaces}): ask the owners of this gateway to allow it, \
-         or check that the certificate names the namespace and service account that they allowed"
+        "what this sender shows that it is may not send here ({namespaces}): ask the owners of this gateway to allow it, \
+         or check that it names the namespace and service account that they allowed"
     )]
     NotAllowed {
         /// What it names, sorted.
         namespaces: Listing,
     },
+}
+
+impl NotAdmitted {
+    /// Whether no other way is tried: a proxy has spoken for somebody, and must not be let in under its own name instead.
+    pub(crate) const fn decides(&self) -> bool {
+        matches!(self, Self::NotForwardable { .. } | Self::NoIdentity(NoIdentity::UnknownApiKey))
+    }
+
+    /// Whether the request has not even brought what is looked for.
+    pub(crate) const fn is_absence(&self) -> bool {
+        matches!(
+            self,
+            Self::NoIdentity(
+                NoIdentity::NoApiKey { .. }
+                    | NoIdentity::NoCertificate
+                    | NoIdentity::NoToken
+                    | NoIdentity::NotForwarded { .. }
+            )
+        )
+    }
 }

@@ -1,10 +1,16 @@
-//! An X.509 certificate: the SANs in it, its end, its digest.
+//! An X.509 certificate: the SANs in it, its times, its issuer, its digest.
+
+use std::rc::Rc;
 
 use der::{Decode, Tag, asn1::AnyRef};
 use sha2::{Digest, Sha256};
 use x509_cert::{TbsCertificate, ext::pkix::ID_CE_SUBJECT_ALT_NAME};
 
-use crate::{pem, san::San};
+use crate::{
+    distinguished_name, pem,
+    san::San,
+    sender::{fingerprint_key, issuer_key},
+};
 
 /// The largest certificate that is read, in bytes of DER. Envoy's header limit (60 KiB) is of the same size.
 pub const MAX_CERTIFICATE_BYTES: usize = 64 * 1024;
@@ -18,8 +24,12 @@ pub const MAX_SANS: usize = 512;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Certificate {
     sans: Vec<San>,
+    not_before: u64,
     not_after: u64,
-    sha256: [u8; 32],
+    /// As entries are found by it.
+    issuer: Option<Rc<str>>,
+    /// As entries are found by it.
+    fingerprint: Rc<str>,
 }
 
 impl Certificate {
@@ -46,11 +56,20 @@ impl Certificate {
         }
         let certificate = x509_cert::Certificate::from_der(der)?;
         let tbs = certificate.tbs_certificate();
+        let validity = tbs.validity();
         Ok(Self {
             sans: sans(tbs)?,
-            not_after: tbs.validity().not_after.to_unix_duration().as_secs(),
-            sha256: sha256(der),
+            not_before: validity.not_before.to_unix_duration().as_secs(),
+            not_after: validity.not_after.to_unix_duration().as_secs(),
+            issuer: Some(issuer_key(&distinguished_name::text(tbs.issuer()))),
+            fingerprint: fingerprint_key(&hex(&sha256(der))),
         })
+    }
+
+    /// What Envoy says of a certificate that it does not show: its SANs, and its SHA-256 in hex.
+    pub(crate) fn described(sans: Vec<San>, sha256: &str) -> Self {
+        let (not_before, not_after) = (0, u64::MAX);
+        Self { sans, not_before, not_after, issuer: None, fingerprint: fingerprint_key(sha256) }
     }
 
     /// The DNS and URI SANs, in the certificate's order.
@@ -65,15 +84,39 @@ impl Certificate {
         self.not_after
     }
 
-    /// The SHA-256 of its DER: the fingerprint that `openssl x509 -fingerprint -sha256` shows.
+    /// The beginning of its validity, in seconds since the epoch.
     #[must_use]
-    pub fn sha256(&self) -> &[u8; 32] {
-        &self.sha256
+    pub fn not_before(&self) -> u64 {
+        self.not_before
+    }
+
+    /// Its issuer as RFC 4514 writes a name, unless Envoy has not shown it.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref().and_then(|key| key.strip_prefix("issuer:"))
+    }
+
+    /// The SHA-256 of its DER in hex: the fingerprint that `openssl x509 -fingerprint -sha256` shows.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        self.fingerprint.strip_prefix("sha256:").unwrap_or_default()
+    }
+
+    pub(crate) fn issuer_key(&self) -> Option<Rc<str>> {
+        self.issuer.clone()
+    }
+
+    pub(crate) fn fingerprint_key(&self) -> Rc<str> {
+        Rc::clone(&self.fingerprint)
     }
 }
 
-pub(crate) fn sha256(der: &[u8]) -> [u8; 32] {
-    Sha256::digest(der).into()
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn sans(tbs: &TbsCertificate) -> Result<Vec<San>, CertificateError> {

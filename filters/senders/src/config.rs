@@ -6,21 +6,33 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SendersConfig {
-    /// How a sender is recognised; at least one way.
+    /// How a sender is recognised; at least one way. The first that finds someone decides.
     pub identify: Vec<Identify>,
     /// Who may send; at least one entry.
     pub allow: Vec<AllowEntry>,
     /// Who may not, whatever `allow` says. Nobody, if left out.
     #[serde(default)]
     pub deny: Vec<DenyEntry>,
+    /// The header in which a sender that may send for several namespaces says for which one it does.
+    pub choose_by: Option<String>,
 }
 
 /// One way to recognise a sender: exactly one key.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Identify {
     /// By the SANs of its client certificate.
     pub client_certificate: Option<ClientCertificate>,
+    /// By the claims of a token that Envoy has verified.
+    pub jwt: Option<Jwt>,
+    /// By a key that an API gateway passes on.
+    pub api_key: Option<ApiKeys>,
+    /// By the word of another gate.
+    pub forwarded: Option<Forwarded>,
+    /// By all of these, which must agree on a namespace.
+    pub all_of: Option<Vec<Self>>,
+    /// By the first of these that finds someone.
+    pub any_of: Option<Vec<Self>>,
 }
 
 /// How SANs name a sender.
@@ -29,6 +41,110 @@ pub struct Identify {
 pub struct ClientCertificate {
     /// The patterns; at least one. Every SAN is held against each.
     pub names: Vec<SanPattern>,
+    /// What of `x-forwarded-client-cert` is read where Envoy does not show the certificate itself.
+    #[serde(default)]
+    pub xfcc: Xfcc,
+    /// How long before its end a certificate is warned about (`4h`, `30m`, `2d`); when a sixth of its time is left, if
+    /// left out.
+    pub warn_before_end: Option<String>,
+}
+
+/// What of `x-forwarded-client-cert` is read.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub enum Xfcc {
+    /// `Cert=` alone.
+    #[default]
+    Certificate,
+    /// `DNS=` and `URI=` too, where there is no `Cert=`. A SAN can forge these, so this is for CAs that check what they
+    /// sign.
+    Sans,
+}
+
+/// How the claims of a token name a sender.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Jwt {
+    /// The patterns; at least one. Every value of its claim is held against each.
+    pub names: Vec<ClaimPattern>,
+    /// Where Envoy keeps the token's payload: the attribute, part by part. That of its JWT filter with
+    /// `payload_in_metadata: payload`, as Istio sets it, if left out.
+    pub payload: Option<Vec<String>>,
+}
+
+/// A pattern for one claim.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ClaimPattern {
+    /// The claim: a text, or a list of them.
+    pub claim: String,
+    /// The claims that it lies in, from the outside.
+    #[serde(default)]
+    pub within: Vec<String>,
+    /// As of a SAN: `/{namespace}/root/writers`.
+    pub pattern: String,
+}
+
+/// Keys that an API gateway has passed on.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ApiKeys {
+    /// The header that they come in.
+    pub header: String,
+    /// The certificates of the API gateways; at least one. Keys that come over any other connection are not read.
+    pub from: Vec<Proxy>,
+    /// The keys; at least one.
+    pub keys: Vec<ApiKey>,
+}
+
+/// One key.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ApiKey {
+    /// The SHA-256 of the key, in hex. The key itself is nowhere.
+    pub sha256: String,
+    /// Whose it is.
+    pub namespace: String,
+    /// Whose it is within the namespace.
+    pub service_account: Option<String>,
+    /// The first moment at which it does not hold any more.
+    pub until: Option<String>,
+}
+
+/// The certificate of a proxy that stands before this one: exactly one key, which it must have as it is written.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Proxy {
+    /// A DNS SAN.
+    pub dns: Option<String>,
+    /// A URI SAN.
+    pub uri: Option<String>,
+    /// Its SHA-256, in hex.
+    pub fingerprint: Option<String>,
+}
+
+/// Gates that forward for many.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Forwarded {
+    /// The header in which they name the sender's namespace; `X-Scope-OrgID`, which a gate sets, if left out.
+    pub header: Option<String>,
+    /// The gates; at least one.
+    pub from: Vec<Gate>,
+}
+
+/// One gate: its certificate, by exactly one of three keys, and for whom it may speak.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Gate {
+    /// A DNS SAN.
+    pub dns: Option<String>,
+    /// A URI SAN.
+    pub uri: Option<String>,
+    /// Its SHA-256, in hex.
+    pub fingerprint: Option<String>,
+    /// The namespaces, or beginnings that several share, that it may name; at least one.
+    pub namespaces: Vec<String>,
 }
 
 /// A pattern for one kind of SAN: exactly one key.
@@ -43,7 +159,7 @@ pub struct SanPattern {
     pub uri: Option<String>,
 }
 
-/// Who may send. One SAN must satisfy all of it.
+/// Who may send. One name must satisfy all of it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct AllowEntry {
@@ -53,18 +169,29 @@ pub struct AllowEntry {
     pub trust_domain: Option<String>,
     /// A service account, or the beginning that several share.
     pub service_account: Option<String>,
-    /// The first moment at which the entry does not hold any more: RFC 3339 in UTC, whole seconds.
+    /// Who vouches: the certificate's issuer as RFC 4514 writes it, or the token's `iss`.
+    pub issuer: Option<String>,
+    /// The SHA-256 of the certificate, in hex.
+    pub fingerprint: Option<String>,
+    /// The first moment at which the entry holds: RFC 3339 in UTC, whole seconds.
+    pub from: Option<String>,
+    /// The first moment at which it does not hold any more.
     pub until: Option<String>,
 }
 
-/// Who may not send. One SAN that satisfies all of it is enough.
+/// Who may not send. One name that satisfies all of it is enough.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct DenyEntry {
-    /// As in [`AllowEntry`].
-    pub namespace: String,
+    /// As in [`AllowEntry`]; may be left out beside `issuer` or `fingerprint`, and the entry then cuts off every
+    /// connection with such a certificate, whoever is found by whatever.
+    pub namespace: Option<String>,
     /// As in [`AllowEntry`].
     pub trust_domain: Option<String>,
     /// As in [`AllowEntry`].
     pub service_account: Option<String>,
+    /// As in [`AllowEntry`].
+    pub issuer: Option<String>,
+    /// As in [`AllowEntry`].
+    pub fingerprint: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! The entries of an allowlist or a denylist, found by namespace.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use der::DateTime;
 
@@ -9,11 +9,15 @@ use crate::{
     sender::Sender,
 };
 
-/// What a SAN must state, beside a namespace, to satisfy an entry. One SAN must state all of it.
-#[derive(Debug)]
+/// What a name must state, beside what its entry is found by, to satisfy it. One name must state all of it.
+#[derive(Debug, Default)]
 pub(crate) struct Conditions {
+    pub(crate) fingerprint: Option<Rc<str>>,
+    pub(crate) issuer: Option<Rc<str>>,
     pub(crate) trust_domain: Option<Box<str>>,
     pub(crate) service_account: Option<NameGlob>,
+    /// The entry holds from this moment on.
+    pub(crate) from: Option<DateTime>,
     /// The entry holds before this moment.
     pub(crate) until: Option<DateTime>,
 }
@@ -22,7 +26,12 @@ impl Conditions {
     fn are_met_by(&self, sender: &Sender) -> bool {
         let trust_domain = self.trust_domain.as_deref();
         let service_account = self.service_account.as_ref();
+        let states = |required: &Option<Rc<str>>, stated: &Option<Rc<str>>| {
+            required.is_none() || required == stated
+        };
         trust_domain.is_none_or(|required| sender.trust_domain() == Some(required))
+            && states(&self.fingerprint, &sender.fingerprint)
+            && states(&self.issuer, &sender.issuer)
             && service_account.is_none_or(|required| {
                 sender.service_account().is_some_and(|stated| required.matches(stated))
             })
@@ -30,11 +39,23 @@ impl Conditions {
 
     /// Whether the entry holds at `now`, in seconds since the epoch.
     pub(crate) fn hold_at(&self, now: u64) -> bool {
-        self.until.is_none_or(|until| now < until.unix_duration().as_secs())
+        self.has_begun(now) && self.until.is_none_or(|until| now < until.unix_duration().as_secs())
+    }
+
+    /// Whether its time has come, be it over or not.
+    pub(crate) fn has_begun(&self, now: u64) -> bool {
+        self.from.is_none_or(|from| from.unix_duration().as_secs() <= now)
     }
 }
 
-/// Entries by namespace. How many there are costs a request nothing: a namespace is looked up once as it is, and once
+/// What an entry is found by.
+pub(crate) enum Key {
+    Namespace(NameGlob),
+    /// A fingerprint's or an issuer's key, of an entry that names no namespace.
+    Certificate(Rc<str>),
+}
+
+/// Entries by namespace, or by fingerprint or issuer where they name none. How many there are costs a request nothing: a namespace is looked up once as it is, and once
 /// for each length that the globs' prefixes have, of which a DNS label allows 63.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
@@ -44,10 +65,11 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
-    pub(crate) fn insert(&mut self, namespace: NameGlob, conditions: Conditions) {
-        let entries = match namespace {
-            NameGlob::Exact(name) => self.exact.entry(name),
-            NameGlob::Prefix(prefix) => {
+    pub(crate) fn insert(&mut self, key: Key, conditions: Conditions) {
+        let entries = match key {
+            Key::Certificate(key) => self.exact.entry((*key).into()),
+            Key::Namespace(NameGlob::Exact(name)) => self.exact.entry(name),
+            Key::Namespace(NameGlob::Prefix(prefix)) => {
                 if !self.prefix_lengths.contains(&prefix.len()) {
                     self.prefix_lengths.push(prefix.len());
                 }
@@ -57,17 +79,20 @@ impl Entries {
         entries.or_default().push(conditions);
     }
 
-    /// The entries that this one SAN satisfies, whether they still hold or not.
+    /// The entries that this one name satisfies, whether they hold at the moment or not.
     pub(crate) fn met_by(&self, sender: &Sender) -> impl Iterator<Item = &Conditions> {
-        self.about(sender.namespace()).filter(|conditions| conditions.are_met_by(sender))
+        self.about(sender).filter(|conditions| conditions.are_met_by(sender))
     }
 
-    fn about(&self, namespace: &str) -> impl Iterator<Item = &Conditions> {
+    fn about(&self, sender: &Sender) -> impl Iterator<Item = &Conditions> {
+        let namespace = sender.namespace();
+        let keys = [&sender.fingerprint, &sender.issuer].into_iter().flatten();
+        let by_key = keys.filter_map(|key| self.exact.get(&**key));
         let by_prefix = self
             .prefix_lengths
             .iter()
             .filter_map(|&length| self.prefixes.get(namespace.get(..length)?));
-        self.exact.get(namespace).into_iter().chain(by_prefix).flatten()
+        self.exact.get(namespace).into_iter().chain(by_prefix).chain(by_key).flatten()
     }
 }
 
@@ -81,16 +106,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::sender::IdentifiedBy;
 
     fn glob(text: &str) -> NameGlob {
         NameGlob::parse(text, NAMESPACE).unwrap()
     }
 
     fn any_in(namespace: &str, entries: &mut Entries) {
-        entries.insert(
-            glob(namespace),
-            Conditions { trust_domain: None, service_account: None, until: None },
-        );
+        entries.insert(Key::Namespace(glob(namespace)), Conditions::default());
     }
 
     #[test]
@@ -101,9 +124,9 @@ mod tests {
             any_in(&format!("group{number:04}-*"), &mut entries);
         }
         assert_eq!(entries.prefix_lengths, [10]);
-        assert_eq!(entries.about("team-77").count(), 1);
-        assert_eq!(entries.about("group0077-a").count(), 1);
-        assert_eq!(entries.about("other").count(), 0);
+        assert_eq!(entries.about(&Sender::of("team-77", IdentifiedBy::JWT)).count(), 1);
+        assert_eq!(entries.about(&Sender::of("group0077-a", IdentifiedBy::JWT)).count(), 1);
+        assert_eq!(entries.about(&Sender::of("other", IdentifiedBy::JWT)).count(), 0);
     }
 
     type Entry = (String, Option<String>, Option<String>);
@@ -128,15 +151,19 @@ mod tests {
             trust_domain in proptest::option::of("[pq]"),
             service_account in proptest::option::of("[xy]{1,3}"),
         ) {
-            let sender = Sender { namespace, service_account, trust_domain };
+            let sender = Sender {
+                service_account,
+                trust_domain,
+                ..Sender::of(namespace, IdentifiedBy::CLIENT_CERTIFICATE)
+            };
             let mut entries = Entries::default();
             for (namespace, trust_domain, service_account) in &listed {
-                entries.insert(glob(namespace), Conditions {
+                entries.insert(Key::Namespace(glob(namespace)), Conditions {
                     trust_domain: trust_domain.as_deref().map(Into::into),
                     service_account: service_account
                         .as_deref()
                         .map(|text| NameGlob::parse(text, SERVICE_ACCOUNT).unwrap()),
-                    until: None,
+                    ..Conditions::default()
                 });
             }
             let expected = listed.iter().filter(|(namespace, trust_domain, service_account)| {

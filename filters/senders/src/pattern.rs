@@ -1,6 +1,10 @@
-//! How a SAN names a sender.
+//! How a SAN or a claim names a sender.
 
-use crate::{name::NameKind, san::San, sender::Sender};
+use crate::{
+    name::NameKind,
+    san::San,
+    sender::{IdentifiedBy, Sender},
+};
 
 /// A pattern such as `spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}`, ready to read SANs of one kind.
 ///
@@ -15,6 +19,8 @@ pub(crate) struct NamePattern {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum SanKind {
+    /// Not a SAN but a claim's value.
+    Claim,
     Dns,
     Uri,
 }
@@ -47,7 +53,7 @@ impl Placeholder {
     fn name_kind(self, kind: SanKind) -> NameKind {
         match (self, kind) {
             (Self::Namespace, _) | (Self::ServiceAccount, SanKind::Dns) => NameKind::Label,
-            (Self::ServiceAccount, SanKind::Uri) => NameKind::Subdomain,
+            (Self::ServiceAccount, SanKind::Claim | SanKind::Uri) => NameKind::Subdomain,
             (Self::TrustDomain, _) => NameKind::TrustDomain,
         }
     }
@@ -62,7 +68,7 @@ impl NamePattern {
         // A DNS SAN loses its trailing dot before it is compared; so does the pattern.
         let mut rest = match kind {
             SanKind::Dns => without_trailing_dot(text),
-            SanKind::Uri => text,
+            SanKind::Claim | SanKind::Uri => text,
         };
         let mut parts = Vec::new();
         let mut seen = Vec::new();
@@ -109,11 +115,20 @@ impl NamePattern {
     /// Letters of either case are the same in a DNS name and in a URI's scheme and authority (RFC 4343; RFC 3986,
     /// section 6.2.2.1). In the rest of a URI they are not.
     pub(crate) fn read(&self, san: &San) -> Option<Sender> {
-        let mut rest = match (self.kind, san) {
+        let rest = match (self.kind, san) {
             (SanKind::Dns, San::Dns(name)) => Unread::dns(name),
             (SanKind::Uri, San::Uri(uri)) => Unread::uri(uri),
             _ => return None,
         };
+        self.sender(rest, IdentifiedBy::CLIENT_CERTIFICATE)
+    }
+
+    /// What a claim's value says by this pattern. Letters count as they are.
+    pub(crate) fn read_claim(&self, value: &str) -> Option<Sender> {
+        self.sender(Unread { text: value.as_bytes(), caseless: 0 }, IdentifiedBy::JWT)
+    }
+
+    fn sender(&self, mut rest: Unread<'_>, by: IdentifiedBy) -> Option<Sender> {
         let (mut namespace, mut service_account, mut trust_domain) = (None, None, None);
         for part in &self.parts {
             match part {
@@ -131,7 +146,55 @@ impl NamePattern {
         if !rest.text.is_empty() {
             return None;
         }
-        Some(Sender { namespace: namespace?, service_account, trust_domain })
+        Some(Sender { service_account, trust_domain, ..Sender::of(namespace?, by) })
+    }
+}
+
+impl NamePattern {
+    /// A name that this pattern and `other` both match, and in which they see different namespaces, if one is found
+    /// by putting the other's literals, and a name that is in neither, where the placeholders are.
+    pub(crate) fn clash(&self, other: &Self) -> Option<String> {
+        if self.kind != other.kind {
+            return None;
+        }
+        let namespace = |name: &str| {
+            let rest = || Unread { text: name.as_bytes(), caseless: 0 };
+            let by = |pattern: &Self| pattern.sender(rest(), IdentifiedBy::JWT);
+            Some((by(self)?.namespace, by(other)?.namespace))
+        };
+        let clashes = |name: &String| namespace(name).is_some_and(|(one, two)| one != two);
+        self.examples(other).into_iter().chain(other.examples(self)).find(clashes)
+    }
+
+    /// Names that this pattern may match, made with what is literal in `other`.
+    fn examples(&self, other: &Self) -> Vec<String> {
+        let mut fillings = vec!["x".to_owned()];
+        for part in &other.parts {
+            if let Part::Literal(literal) = part {
+                let words = literal.split(|byte| !NameKind::Label.may_contain(*byte));
+                fillings.extend(
+                    words
+                        .filter(|word| NameKind::Label.is_name(word))
+                        .map(|word| String::from_utf8_lossy(word).into_owned()),
+                );
+            }
+        }
+        // Three placeholders with four fillings each are 64 names.
+        fillings.truncate(4);
+        let mut names = vec![String::new()];
+        for part in &self.parts {
+            names = match part {
+                Part::Literal(literal) => {
+                    let literal = String::from_utf8_lossy(literal);
+                    names.into_iter().map(|name| format!("{name}{literal}")).collect()
+                }
+                Part::Placeholder(..) => names
+                    .iter()
+                    .flat_map(|name| fillings.iter().map(move |filling| format!("{name}{filling}")))
+                    .collect(),
+            };
+        }
+        names
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use der::DateTime;
+
 use crate::{
     certificate::{self, Certificate, CertificateError},
     pem, xfcc,
@@ -25,6 +27,8 @@ pub struct PeerEvidence<'a> {
     pub digest: Option<&'a [u8]>,
     /// Every value of `x-forwarded-client-cert`, in the order of the headers.
     pub xfcc: &'a [&'a [u8]],
+    /// Whether its `URI=` and `DNS=` pairs are read where it has no `Cert=`.
+    pub xfcc_sans: bool,
 }
 
 impl<'a> PeerEvidence<'a> {
@@ -44,14 +48,19 @@ impl<'a> PeerEvidence<'a> {
             return Err(NoIdentity::NotVerified);
         }
         if let Some(text) = certificate {
-            return Ok(PresentedCertificate { text, digest: None });
+            return Ok(PresentedCertificate { text, digest: None, described: false });
         }
-        let last = self.xfcc.last().copied().and_then(xfcc::last_certificate);
-        match (last, self.digest) {
-            (Some(text), Some(digest)) if digest.len() == DIGEST_BYTES => {
-                Ok(PresentedCertificate { text, digest: Some(digest) })
+        let last = self.xfcc.last().copied();
+        let digest = self.digest.filter(|digest| digest.len() == DIGEST_BYTES);
+        let (Some(last), digest @ Some(_)) = (last, digest) else {
+            return Err(NoIdentity::NotInXfcc);
+        };
+        match xfcc::last_certificate(last) {
+            Some(text) => Ok(PresentedCertificate { text, digest, described: false }),
+            None if self.xfcc_sans => {
+                Ok(PresentedCertificate { text: last, digest, described: true })
             }
-            _ => Err(NoIdentity::NotInXfcc),
+            None => Err(NoIdentity::NotInXfcc),
         }
     }
 }
@@ -67,6 +76,8 @@ pub struct PresentedCertificate<'a> {
     text: &'a [u8],
     /// The digest that the certificate must have, because its text came in a header.
     digest: Option<&'a [u8]>,
+    /// The text is a header that says the SANs of a certificate, and not the certificate.
+    described: bool,
 }
 
 impl<'a> PresentedCertificate<'a> {
@@ -91,16 +102,17 @@ impl<'a> PresentedCertificate<'a> {
         let Some(digest) = self.digest else {
             return Ok(Certificate::from_pem(self.text)?);
         };
+        if self.described {
+            let digest = str::from_utf8(digest).map_err(|_| NoIdentity::NotInXfcc)?;
+            let sans = xfcc::last_sans(self.text, digest).ok_or(NoIdentity::NotInXfcc)?;
+            return Ok(Certificate::described(sans, digest));
+        }
         let der = pem::to_der(self.text).map_err(|_| NoIdentity::NotInXfcc)?;
-        if hex(&certificate::sha256(&der)).as_bytes() != digest {
+        if certificate::hex(&certificate::sha256(&der)).as_bytes() != digest {
             return Err(NoIdentity::NotInXfcc);
         }
         Ok(Certificate::from_der(&der)?)
     }
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads the connection's certificate in one go, for a caller that keeps no cache.
@@ -111,9 +123,42 @@ pub fn read(evidence: &PeerEvidence<'_>) -> Result<Certificate, NoIdentity> {
     evidence.presented()?.parse()
 }
 
-/// Why a connection says nothing of its sender.
+/// Why a request says nothing of its sender.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoIdentity {
+    /// It brings no API key.
+    #[error("no API key was sent in {header}")]
+    NoApiKey {
+        /// The header in which keys are looked for.
+        header: String,
+    },
+    /// It brings an API key, and is not from where keys are taken.
+    #[error(
+        "an API key is taken from this platform's API gateway alone, and this connection's certificate is not that one's"
+    )]
+    ApiKeyFromElsewhere,
+    /// It brings an API key that is none of the configured ones, or is over.
+    #[error("the API key is not known here, or has ended: ask the owners of this gateway for one")]
+    UnknownApiKey,
+    /// No gate has forwarded it, or none that may.
+    #[error(
+        "no gate that may forward for others has sent this, or it has not named one namespace in {header}"
+    )]
+    NotForwarded {
+        /// The header in which a gate names the sender.
+        header: String,
+    },
+    /// Envoy has verified no token.
+    #[error(
+        "no verified token came with the request: send it as the gateway's JWT filter asks for it, `authorization: Bearer ..` if it does not say otherwise"
+    )]
+    NoToken,
+    /// The certificate's time is over; the connection is older than that.
+    #[error("the client certificate ended at {at}: connect again with a renewed one")]
+    Ended {
+        /// The end of its validity.
+        at: DateTime,
+    },
     /// No certificate was presented.
     #[error(
         "no client certificate was presented: connect with mutual TLS and a certificate whose SAN names your namespace"

@@ -1,29 +1,104 @@
-//! Who a SAN says the sender is.
+//! Who something that was presented says the sender is.
 
-/// What one SAN states of a sender, read by one pattern.
+use std::{fmt, rc::Rc};
+
+/// What one name (a SAN, a claim's value, an API key, a gate's word) states of a sender.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Sender {
     pub(crate) namespace: String,
     pub(crate) service_account: Option<String>,
     pub(crate) trust_domain: Option<String>,
+    /// Who vouches for it, as [`issuer_key`] writes it.
+    pub(crate) issuer: Option<Rc<str>>,
+    /// The certificate that it stands in, as [`fingerprint_key`] writes it.
+    pub(crate) fingerprint: Option<Rc<str>>,
+    pub(crate) by: IdentifiedBy,
 }
 
 impl Sender {
+    /// A sender of whom nothing but a namespace is known.
+    pub(crate) fn of(namespace: impl Into<String>, by: IdentifiedBy) -> Self {
+        Self {
+            namespace: namespace.into(),
+            service_account: None,
+            trust_domain: None,
+            issuer: None,
+            fingerprint: None,
+            by,
+        }
+    }
+
     /// The namespace, a DNS label in lower case.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The Kubernetes service account, if the pattern has one.
+    /// The Kubernetes service account, if it is stated.
     #[must_use]
     pub fn service_account(&self) -> Option<&str> {
         self.service_account.as_deref()
     }
 
-    /// The SPIFFE trust domain, if the pattern has one.
+    /// The SPIFFE trust domain, if it is stated.
     #[must_use]
     pub fn trust_domain(&self) -> Option<&str> {
         self.trust_domain.as_deref()
+    }
+}
+
+/// The key of a certificate among entries; no namespace has a colon. `hex` is its SHA-256 in lower case.
+pub(crate) fn fingerprint_key(hex: &str) -> Rc<str> {
+    format!("sha256:{hex}").into()
+}
+
+/// The key of an issuer among entries.
+pub(crate) fn issuer_key(name: &str) -> Rc<str> {
+    format!("issuer:{name}").into()
+}
+
+/// By what a sender was found.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct IdentifiedBy(u8);
+
+impl IdentifiedBy {
+    /// A key of an API gateway.
+    pub const API_KEY: Self = Self(1);
+    /// The SANs of the connection's certificate.
+    pub const CLIENT_CERTIFICATE: Self = Self(1 << 1);
+    /// The word of another gate.
+    pub const FORWARDED: Self = Self(1 << 2);
+    /// The claims of a token.
+    pub const JWT: Self = Self(1 << 3);
+
+    /// By all of either.
+    #[must_use]
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether this was part of it.
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// As the configuration calls it: `clientCertificate`, or `clientCertificate+jwt`.
+impl fmt::Display for IdentifiedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (means, name) in [
+            (Self::API_KEY, "apiKey"),
+            (Self::CLIENT_CERTIFICATE, "clientCertificate"),
+            (Self::FORWARDED, "forwarded"),
+            (Self::JWT, "jwt"),
+        ] {
+            if self.includes(means) {
+                write!(f, "{separator}{name}")?;
+                separator = "+";
+            }
+        }
+        Ok(())
     }
 }

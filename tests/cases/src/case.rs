@@ -114,6 +114,8 @@ pub struct Request {
     /// In place of the protocol's own content type; `~` for none.
     #[serde(default, deserialize_with = "present")]
     pub content_type: Option<Option<String>>,
+    /// The claims of a token that Envoy has verified; none comes with it if left out.
+    pub token: Option<Value>,
     /// Headers added to those that the protocol has, each as `[name, value]`.
     #[serde(default)]
     pub headers: Vec<(String, Bytes)>,

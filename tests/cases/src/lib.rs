@@ -13,4 +13,5 @@ pub mod outcome;
 pub mod pki;
 pub mod plan;
 pub mod telemetry;
+pub mod token;
 pub mod wire;

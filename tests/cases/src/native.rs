@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
+use serde_json::Value;
 use sluice_gate::{
     BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
     ReplyStep, RequestHead, Sent,
@@ -15,6 +16,7 @@ use crate::{
     case::Protocol,
     outcome::{Forwarded, Outcome, Reply, counter},
     plan::Plan,
+    token,
     wire::{HeaderList, WireReply, WireRequest},
 };
 
@@ -33,7 +35,7 @@ pub fn run(plan: &Plan, certificate: Option<&str>) -> Result<Outcome> {
     let (forwarded, reply) = run.exchange(&gate, certificate, reply)?;
     let mut counts = BTreeMap::new();
     for count in run.counts {
-        *counts.entry(counter(&count.stat_name())).or_default() += count.step();
+        *counts.entry(counter(&count.stat_name()).unwrap_or_default()).or_default() += count.step();
     }
     Ok(Outcome { forwarded, reply, counts })
 }
@@ -51,6 +53,11 @@ impl Run<'_> {
         certificate: Option<&str>,
         reply: &WireReply,
     ) -> Result<(Option<Forwarded>, Reply)> {
+        let attributes: Vec<_> = gate
+            .attributes()
+            .iter()
+            .map(|path| attribute(self.request.token.as_ref(), path))
+            .collect();
         let head = RequestHead {
             headers: Headers(&self.headers),
             peer: PeerEvidence {
@@ -59,10 +66,13 @@ impl Run<'_> {
                 presented: Some(if certificate.is_some() { &[1] } else { &[0] }),
                 ..PeerEvidence::default()
             },
+            attributes: &attributes,
             end_of_stream: self.request.body.is_empty(),
             now: NOW,
         };
-        let step = match gate.on_head(&head, &mut Certificates::default()) {
+        let (step, identified) = gate.on_head(&head, &mut Certificates::default());
+        self.counts.extend(identified.counts);
+        let step = match step {
             HeadStep::Reply(reply) => BodyStep::Reply(reply),
             HeadStep::Decided(step) => step,
             HeadStep::Pass(edits) => {
@@ -175,6 +185,16 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// What Envoy hands out of a token that its JWT filter has verified.
+fn attribute(token: Option<&Value>, path: &[String]) -> Option<Vec<u8>> {
+    let claim = path.strip_prefix(&token::PAYLOAD.map(str::to_owned)[..])?;
+    let mut value = token?;
+    for part in claim {
+        value = value.get(part)?;
+    }
+    token::attribute(value).map(|value| value.bytes().to_vec())
 }
 
 fn edit(headers: &mut HeaderList, edits: &[HeaderEdit]) {

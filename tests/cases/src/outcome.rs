@@ -202,13 +202,14 @@ fn percent_decoded(message: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A counter's name, with the tags that are written into it taken out, as
+/// A counter's name, `None` if it counts for one sender what another counts for all; with the tags that are written into it taken out, as
 /// `sluice_requests_total{outcome=stored,signal=logs}`.
 #[must_use]
-pub fn counter(stat: &str) -> String {
+pub fn counter(stat: &str) -> Option<String> {
     let mut parts: Vec<_> = stat.split(";.;").map(|part| part.trim_start_matches('.')).collect();
     let name = parts.pop().unwrap_or_default();
     let mut tags: Vec<_> = parts.iter().map(|part| part.replacen("=.=", "=", 1)).collect();
     tags.sort();
-    format!("{name}{{{}}}", tags.join(","))
+    let tags = if tags.is_empty() { String::new() } else { format!("{{{}}}", tags.join(",")) };
+    (!name.starts_with("sluice_sender_")).then(|| format!("{name}{tags}"))
 }

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, string::Ia5String,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    SanType, string::Ia5String,
 };
 
 use crate::case::Sender;
@@ -17,6 +18,9 @@ impl Authority {
     /// If no key can be made.
     pub fn new() -> Result<Self> {
         let mut params = CertificateParams::default();
+        // As that of the local run, which is the authority of the cases in Envoy.
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "sluice local authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
     }

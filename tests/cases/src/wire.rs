@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use prost::Message;
+use serde_json::Value;
 use sluice_otlp::{
     Signal,
     content::{Encoding, EncodingHeader},
@@ -35,6 +36,8 @@ pub struct WireRequest {
     pub payload: Vec<u8>,
     /// Its trailers.
     pub trailers: HeaderList,
+    /// The claims of the token that it comes with.
+    pub token: Option<Value>,
 }
 
 /// A reply on the wire.
@@ -104,7 +107,8 @@ pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
     let trailers = trailers
         .map(|(name, value)| Ok((name.clone(), value.bytes()?)))
         .collect::<Result<HeaderList>>()?;
-    Ok(WireRequest { protocol, signal, headers, body, payload, trailers })
+    let token = request.token.clone();
+    Ok(WireRequest { protocol, signal, headers, body, payload, trailers, token })
 }
 
 impl WireReply {

@@ -11,6 +11,7 @@ use sluice_cases::{
     outcome::{Forwarded, Outcome, Reply, counter},
     pki::Authority,
     plan::{self, Plan, Report},
+    token,
     wire::{HeaderList, WireReply, WireRequest},
 };
 
@@ -75,6 +76,7 @@ impl Gate {
                 .with(["connection", "peer_certificate_valid"], true),
             None => Attributes::new().with(["connection", "mtls"], false),
         };
+        let attributes = token::attributes(attributes, request.token.as_ref());
         let mut stream = self.vm.stream(self.plugin, attributes)?;
         stream.set_buffer_limit(BUFFER_LIMIT);
         send(&mut stream, request, piece)?;
@@ -109,7 +111,7 @@ impl Gate {
     fn counts(&self) -> BTreeMap<String, u64> {
         let metrics = self.vm.metrics();
         let counters = metrics.iter().filter_map(|(name, metric)| match metric {
-            Metric::Counter(value) => Some((counter(name), *value)),
+            Metric::Counter(value) => Some((counter(name)?, *value)),
             Metric::Gauge(_) | Metric::Histogram(_) => None,
         });
         counters.collect()

@@ -12,6 +12,7 @@ mod export;
 mod outcome;
 pub mod python;
 pub mod rust_sdk;
+pub mod token;
 
 pub use export::{Export, Protocol, SendError, Signal};
 pub use outcome::{ErrorStatus, Outcome, PartialSuccess, Reply, Sdk, Verdict};

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{
     HeaderMap, Request, StatusCode,
     client::conn::{http1, http2},
-    header::{HeaderName, HeaderValue},
+    header::{AUTHORIZATION, HeaderName, HeaderValue},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
@@ -27,7 +27,10 @@ use sluice_cases::{
     plan::{self, Plan, Report},
     wire::{HeaderList, WireReply, WireRequest},
 };
-use sluice_e2e::client::{self, Alpn};
+use sluice_e2e::{
+    client::{self, Alpn},
+    token,
+};
 use sluice_otlp::Signal;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -43,6 +46,7 @@ async fn every_case_holds_in_envoy() {
         gate: serde_json::from_str(&gate.configuration).unwrap(),
         certificate_required: false,
         header_only_filter: gate.header_only_filter,
+        filters_before: vec![token::filter()],
     });
     let run_dir = tempfile::tempdir().unwrap();
     let options = Options {
@@ -157,7 +161,7 @@ async fn counters(stack: &Stack, admin: &reqwest::Client) -> Result<BTreeMap<Str
     let text = admin.get(url).send().await?.error_for_status()?.text().await?;
     let counters = text.lines().filter_map(|line| {
         let (stat, value) = line.rsplit_once(": ")?;
-        Some((counter(stat.strip_prefix("wasmcustom.")?), value.parse().ok()?))
+        Some((counter(stat.strip_prefix("wasmcustom.")?)?, value.parse().ok()?))
     });
     Ok(counters.collect())
 }
@@ -241,6 +245,10 @@ fn http_request(
                 built.headers_mut().append(name, HeaderValue::from_bytes(value)?);
             }
         }
+    }
+    if let Some(claims) = &request.token {
+        let bearer = format!("Bearer {}", token::signed(claims));
+        built.headers_mut().insert(AUTHORIZATION, HeaderValue::from_str(&bearer)?);
     }
     Ok(built)
 }

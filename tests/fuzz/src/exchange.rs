@@ -157,11 +157,13 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
             presented: attribute("@presented"),
             digest: attribute("@digest"),
             xfcc: &[],
+            xfcc_sans: false,
         },
+        attributes: &[],
         end_of_stream: exchange.asks('e'),
         now: NOW,
     };
-    let step = match gate.on_head(&request, &mut Certificates::default()) {
+    let step = match gate.on_head(&request, &mut Certificates::default()).0 {
         HeadStep::Pass(edits) => {
             edit(&mut head, &edits);
             return Outcome::Passed(head);

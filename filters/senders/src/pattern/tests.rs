@@ -15,7 +15,7 @@ fn uri(pattern: &str, san: &str) -> Option<String> {
 /// `namespace service-account trust-domain`, `-` for what is not stated.
 fn shown(sender: Sender) -> String {
     let stated = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
-    let Sender { namespace, service_account, trust_domain } = sender;
+    let Sender { namespace, service_account, trust_domain, .. } = sender;
     format!("{namespace} {} {}", stated(service_account), stated(trust_domain))
 }
 
@@ -198,20 +198,36 @@ fn pattern_text() -> impl Strategy<Value = String> {
     proptest::collection::vec(part, 1..7).prop_map(|parts| parts.concat())
 }
 
+#[test]
+fn two_patterns_that_see_different_namespaces_in_one_name_clash() {
+    for (one, other, clash) in [
+        ("{serviceAccount}.{namespace}", "{namespace}.{serviceAccount}", None),
+        ("{namespace}.svc", "otel.{namespace}", Some("otel.svc")),
+        ("*.{namespace}", "{serviceAccount}.{namespace}.svc", None),
+        ("{namespace}.a.b", "x.{namespace}.b", Some("x.a.b")),
+        ("{namespace}.a", "{namespace}.b", None),
+        ("{namespace}.a", "{namespace}.a", None),
+    ] {
+        let compile = |text| NamePattern::compile(text, SanKind::Dns).unwrap();
+        assert_eq!(compile(one).clash(&compile(other)).as_deref(), clash, "{one} {other}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn a_san_is_read_as_trying_every_reading_does(text in pattern_text(), san in "[a._*/-]{0,9}") {
-        for kind in [SanKind::Dns, SanKind::Uri] {
+        for kind in [SanKind::Claim, SanKind::Dns, SanKind::Uri] {
             let Ok(pattern) = NamePattern::compile(&text, kind) else { continue };
-            let (san, compared) = match kind {
-                SanKind::Dns => (San::Dns(san.clone()), without_trailing_dot(&san)),
-                SanKind::Uri => (San::Uri(san.clone()), &*san),
+            let (read, compared) = match kind {
+                SanKind::Claim => (pattern.read_claim(&san), &*san),
+                SanKind::Dns => (pattern.read(&San::Dns(san.clone())), without_trailing_dot(&san)),
+                SanKind::Uri => (pattern.read(&San::Uri(san.clone())), &*san),
             };
             let readings = every_reading(&pattern.parts, compared.as_bytes());
             prop_assert!(readings.len() <= 1, "{text} reads {compared} in several ways: {readings:?}");
-            let read = pattern.read(&san).map(|sender| in_order(&pattern, &sender));
+            let read = read.map(|sender| in_order(&pattern, &sender));
             prop_assert_eq!(read, readings.into_iter().next());
         }
     }

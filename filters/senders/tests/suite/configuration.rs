@@ -40,7 +40,7 @@ fn an_empty_list_is_a_problem_wherever_it_guards() {
     );
     assert_problems(
         json!({"identify": [{}, identify()[0]], "allow": [{"namespace": "a"}]}),
-        &["senders.identify[0]: it is empty: clientCertificate"],
+        &["senders.identify[0]: exactly one of clientCertificate, jwt"],
     );
 }
 
@@ -131,4 +131,93 @@ fn a_key_that_is_not_known_or_is_missing_is_refused() {
     ] {
         assert!(serde_json::from_value::<SendersConfig>(config.clone()).is_err(), "{config}");
     }
+}
+
+#[test]
+fn each_way_tells_its_problems_at_its_place() {
+    assert_problems(
+        json!({
+            "identify": [
+                {"jwt": {"names": [], "payload": []}},
+                {"jwt": {"names": [
+                    {"claim": "", "pattern": "{namespace}"},
+                    {"claim": "a", "pattern": "{team}"},
+                    {"claim": "b", "pattern": "{namespace}.a"},
+                    {"claim": "b", "pattern": "b.{namespace}"},
+                ]}},
+                {"apiKey": {"header": "not a header", "from": [], "keys": []}},
+                {"apiKey": {
+                    "header": "Content-Type",
+                    "from": [{}, {"dns": "a", "uri": "b"}, {"dns": ""}, {"fingerprint": "ab"}],
+                    "keys": [
+                        {"sha256": "letmein", "namespace": "A", "until": "tomorrow"},
+                        {"sha256": "00".repeat(32), "namespace": "a"},
+                        {"sha256": "00".repeat(32), "namespace": "b"},
+                    ],
+                }},
+                {"forwarded": {"from": []}},
+                {"forwarded": {"from": [
+                    {"dns": "gate", "namespaces": []},
+                    {"dns": "gate", "namespaces": ["*"]},
+                ]}},
+                {"allOf": [], "anyOf": [{"jwt": {"names": [{"claim": "a", "pattern": "x"}]}}]},
+                {"clientCertificate": {"names": [{"dns": "{namespace}.a"}, {"dns": "b.{namespace}"}],
+                                       "warnBeforeEnd": "soon"}},
+            ],
+            "allow": [{"namespace": "a", "from": "2027-01-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}],
+            "deny": [{}, {"issuer": "CN=x", "serviceAccount": "y"}, {"fingerprint": "zz"}],
+            "chooseBy": "x y",
+        }),
+        &[
+            "senders.identify[0].jwt.payload: it has an empty part",
+            "senders.identify[0].jwt.names: it is empty",
+            "senders.identify[1].jwt.names[0].claim: the name of a claim is not empty",
+            "senders.identify[1].jwt.names[1].pattern: {team} is not known",
+            "senders.identify[1].jwt.names[3].pattern: \"b.a\" would be one namespace",
+            "senders.identify[2].apiKey.header: \"not a header\" is not the name",
+            "senders.identify[2].apiKey.from: it is empty",
+            "senders.identify[2].apiKey.keys: it is empty",
+            "senders.identify[3].apiKey.header: \"content-type\" has a meaning of its own",
+            "senders.identify[3].apiKey.from[0]: it must have exactly one",
+            "senders.identify[3].apiKey.from[1]: it must have exactly one",
+            "senders.identify[3].apiKey.from[2]: it must have exactly one",
+            "senders.identify[3].apiKey.from[3].fingerprint: it is not a SHA-256",
+            "senders.identify[3].apiKey.keys[0].sha256: it is not a SHA-256",
+            "senders.identify[3].apiKey.keys[0].namespace: \"A\" is not a DNS label",
+            "senders.identify[3].apiKey.keys[0].until: \"tomorrow\" is not a date",
+            "senders.identify[3].apiKey.keys[2].sha256: this key is there already",
+            "senders.identify[4].forwarded.from: it is empty",
+            "senders.identify[5].forwarded.from[0].namespaces: it is empty",
+            "senders.identify[5].forwarded.from[1].namespaces[0]: \"*\" would match everyone",
+            "senders.identify[6].allOf: it is empty",
+            "senders.identify[6].anyOf[0].jwt.names[0].pattern: it has no {namespace}",
+            "senders.identify[6]: exactly one of",
+            "senders.identify[7].clientCertificate.warnBeforeEnd: \"soon\" is not a span of time",
+            "senders.identify[7].clientCertificate.names[1]: \"b.a\" would be one namespace",
+            "senders.allow[0].until: it is not after from",
+            "senders.deny[0]: it names nobody",
+            "senders.deny[1]: a trustDomain or a serviceAccount needs a namespace",
+            "senders.deny[2].fingerprint: it is not a SHA-256",
+            "senders.chooseBy: \"x y\" is not the name",
+        ],
+    );
+}
+
+#[test]
+fn a_date_that_has_passed_is_warned_about() {
+    let config = json!({
+        "identify": identify(),
+        "allow": [
+            {"namespace": "a", "until": "2026-01-01T00:00:00Z"},
+            {"namespace": "b", "until": "2027-01-01T00:00:00Z"},
+        ],
+    });
+    let config: SendersConfig = serde_json::from_value(config).unwrap();
+    let senders = Senders::compile(&config, "senders").unwrap();
+    let warned = |now| {
+        let warnings = senders.warnings(now);
+        warnings.into_iter().map(|warning| warning.path).collect::<Vec<_>>()
+    };
+    assert_eq!(warned(1_790_000_000), ["senders.allow[0].until"]);
+    assert_eq!(warned(0), Vec::<String>::new());
 }

@@ -12,3 +12,5 @@ mod peers;
 mod pki;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod ways;

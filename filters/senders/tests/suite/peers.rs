@@ -16,7 +16,7 @@ struct Peer {
 fn peer(san: &str) -> Peer {
     let issued = pki::certificate([pki::dns(san)]);
     let certificate = Certificate::from_der(issued.der()).unwrap();
-    let digest = certificate.sha256().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = certificate.sha256().to_owned();
     let pem = issued.pem();
     let encoded = percent_encoded(&pem);
     Peer { pem, encoded, digest, certificate }
@@ -45,6 +45,7 @@ impl Peer {
             presented: Some(&[1]),
             digest: Some(self.digest.as_bytes()),
             xfcc: &[],
+            xfcc_sans: false,
         }
     }
 

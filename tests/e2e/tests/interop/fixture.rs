@@ -74,6 +74,7 @@ impl Setup {
             gate: self.gate(),
             certificate_required: true,
             header_only_filter: true,
+            filters_before: Vec::new(),
         }
     }
 
