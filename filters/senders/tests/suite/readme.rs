@@ -9,6 +9,7 @@ const TESTS: &[&str] = &[
     include_str!("certificates.rs"),
     include_str!("configuration.rs"),
     include_str!("peers.rs"),
+    include_str!("ways.rs"),
     include_str!("../../src/pattern/tests.rs"),
 ];
 
@@ -35,9 +36,9 @@ fn every_row_of_the_behaviour_table_is_a_test() {
 }
 
 #[test]
-fn every_test_of_admission_and_of_peers_is_a_row() {
+fn every_test_of_admission_peers_and_ways_is_a_row() {
     let rows = tests_in_tables();
-    for file in [include_str!("admission.rs"), include_str!("peers.rs")] {
+    for file in [include_str!("admission.rs"), include_str!("peers.rs"), include_str!("ways.rs")] {
         for test in file.split("#[test]\nfn ").skip(1) {
             let name = test.split_once('(').unwrap().0;
             assert!(rows.contains(&name), "no row names {name}");
