@@ -151,6 +151,8 @@ fn command(start: &Start<'_>) -> std::io::Result<Command> {
         .arg("--concurrency")
         .arg(start.concurrency.to_string())
         .args(["--disable-hot-restart", "--log-level", "info"])
+        // Who looks at the access log wants the last request in it, too.
+        .args(["--file-flush-interval-msec", "200"])
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

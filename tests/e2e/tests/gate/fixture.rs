@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use envoy_local::{Options, SenderName, Stack};
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_backends::Store;
 use sluice_e2e::{Export, Protocol, Signal};
 use tokio::runtime::Runtime;
@@ -205,6 +205,25 @@ impl Gate {
         let mut lines: Vec<_> = log.lines().rev().filter(serious).take(20).collect();
         lines.reverse();
         lines.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The lines of Envoy's access log.
+    pub(crate) async fn access_log(&self) -> Vec<Value> {
+        let log = self.stack.envoy_log().await;
+        log.lines()
+            .filter(|line| line.starts_with('{'))
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// The first of Envoy's gauges whose name ends like this.
+    pub(crate) async fn envoy_gauge(&self, ending: &str) -> u64 {
+        let url = format!("http://{}/stats?type=Gauges", self.stack.admin_addr());
+        let asked = reqwest::get(url).await.and_then(reqwest::Response::error_for_status);
+        let gauges = asked.expect("Envoy's admin interface").text().await.expect("its gauges");
+        let mut ours = gauges.lines().filter_map(|line| line.rsplit_once(": "));
+        let found = ours.find(|(name, _)| name.ends_with(ending));
+        found.and_then(|(_, value)| value.parse().ok()).unwrap_or_else(|| panic!("no {ending}"))
     }
 
     /// The sum of Envoy's counters whose names end like this.

@@ -68,6 +68,8 @@ fn all_cases() -> Vec<Case> {
         senders::the_tenant_that_a_sender_claims_is_replaced,
         senders::of_two_claimed_tenants_neither_reaches_a_backend,
         senders::headers_that_steer_a_backend_are_taken_off,
+        senders::whose_a_request_is_stands_in_the_access_log,
+        senders::what_is_counted_is_counted_for_its_sender_too,
         senders::a_backend_that_a_sender_names_is_not_where_its_records_go,
         bodies::what_is_not_touched_arrives_byte_for_byte,
         bodies::what_is_not_touched_stays_as_it_was_compressed_where_headers_are_held,

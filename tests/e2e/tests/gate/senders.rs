@@ -1,8 +1,11 @@
 //! Who may send, and under which tenant it is stored.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use envoy_local::SenderName;
 use hyper::StatusCode;
 use prost::Message;
+use serde_json::{Value, json};
 use sluice_backends::Backend;
 use sluice_e2e::{Protocol, Signal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -123,6 +126,45 @@ pub(crate) async fn headers_that_steer_a_backend_are_taken_off(gate: &Gate) {
             assert_eq!(request.header_values(name), [""; 0], "{backend} was given {name}");
         }
     }
+}
+
+pub(crate) async fn whose_a_request_is_stands_in_the_access_log(gate: &Gate) {
+    let before = gate.access_log().await.len();
+    for sender in [SenderName::TeamBlue, SenderName::Stranger] {
+        let body = telemetry::logs(1, 0).encode_to_vec();
+        let call = Call::export(Version::Http1, Signal::Logs, body);
+        call.from(sender).send(gate).await;
+    }
+    until("both requests are logged", async || gate.access_log().await.len() >= before + 2).await;
+    let log = gate.access_log().await.split_off(before);
+    let shown = ["sender", "identified_by", "tenant", "backend", "code"];
+    let lines: Vec<_> = log.iter().map(|line| shown.map(|key| line[key].clone())).collect();
+    let stored = [
+        json!("team-blue"),
+        json!("clientCertificate"),
+        json!("team-blue"),
+        json!("loki"),
+        json!(200),
+    ];
+    assert!(lines.contains(&stored), "{lines:?}");
+    let refused = [Value::Null, Value::Null, Value::Null, Value::Null, json!(403)];
+    assert!(lines.contains(&refused), "{lines:?}");
+}
+
+pub(crate) async fn what_is_counted_is_counted_for_its_sender_too(gate: &Gate) {
+    let count = async || {
+        let dropped = "sender=.=team-blue;.;signal=.=logs;.;reason=.=missing;.;sluice_sender_records_dropped_total";
+        let asked =
+            "sender=.=team-blue;.;signal=.=logs;.;outcome=.=partial;.;sluice_sender_requests_total";
+        (gate.envoy_counters(dropped).await, gate.envoy_counters(asked).await)
+    };
+    let before = count().await;
+    let call = Call::export(Version::Http1, Signal::Logs, telemetry::logs(3, 2).encode_to_vec());
+    call.from(SenderName::TeamBlue).send(gate).await;
+    assert_eq!(count().await, (before.0 + 2, before.1 + 1));
+    let end = gate.envoy_gauge("sluice_sender_certificate_end_seconds").await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs();
+    assert!(end > now && end <= now + 31 * 86_400, "{end}");
 }
 
 pub(crate) async fn a_backend_that_a_sender_names_is_not_where_its_records_go(gate: &Gate) {
