@@ -167,7 +167,8 @@ struct Shelves {
 struct Shelf {
     tenants: BTreeMap<String, Vec<Record>>,
     requests: Vec<Request>,
-    reactions: VecDeque<Reaction>,
+    /// `None` for the backend's own work.
+    reactions: VecDeque<Option<Reaction>>,
     /// To each request for which none is queued.
     standing: Option<Reaction>,
 }
@@ -230,7 +231,12 @@ impl Store {
     /// Queues what a backend does with the next request in place of its own work. Each is used
     /// once, in the order in which they were queued.
     pub fn answer_next(&self, backend: Backend, reaction: impl Into<Reaction>) {
-        self.lock().of(backend).reactions.push_back(reaction.into());
+        self.lock().of(backend).reactions.push_back(Some(reaction.into()));
+    }
+
+    /// Queues the backend's own work for one request, in its turn among what [`Store::answer_next`] queues.
+    pub fn answer_next_as_usual(&self, backend: Backend) {
+        self.lock().of(backend).reactions.push_back(None);
     }
 
     /// Has a backend do this with every request, after those that are queued for, until
@@ -263,7 +269,7 @@ impl Store {
     pub(crate) fn next_reaction(&self, backend: Backend) -> Option<Reaction> {
         let mut shelves = self.lock();
         let shelf = shelves.of(backend);
-        shelf.reactions.pop_front().or_else(|| shelf.standing.clone())
+        shelf.reactions.pop_front().unwrap_or_else(|| shelf.standing.clone())
     }
 
     /// Runs `work` on Loki's streams while nobody else does.

@@ -182,6 +182,19 @@ async fn a_hang_and_a_close_give_no_answer() {
 }
 
 #[tokio::test]
+async fn its_own_work_takes_its_turn_among_what_is_queued() {
+    let backends = started().await;
+    backends.store().answer_next_as_usual(Backend::Tempo);
+    backends.store().answer_next(Backend::Tempo, Answer::new(StatusCode::SERVICE_UNAVAILABLE));
+    backends.store().answer_next_as_usual(Backend::Tempo);
+    for expected in [200, 503, 200] {
+        let answer = send(backends.tempo(), push("/v1/traces"), one_span()).await;
+        assert_eq!(answer.status, expected);
+    }
+    assert_eq!(backends.store().spans("tenant-a").len(), 2);
+}
+
+#[tokio::test]
 async fn what_is_stored_and_then_closed_is_stored_without_a_status() {
     let backends = started().await;
     backends.store().answer_next(Backend::Tempo, Reaction::StoreAndClose);
