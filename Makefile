@@ -8,8 +8,16 @@ VENV := .cache/venv
 PYTHON_REQUIREMENTS := tests/e2e/python/requirements.txt
 COLLECTOR := .cache/collector/collector
 COLLECTOR_SOURCES := $(addprefix tests/e2e/collector/,go.mod go.sum) $(wildcard tests/e2e/collector/*.go)
+GO_SENDER := .cache/go/sender
+GO_SENDER_SOURCES := $(addprefix tests/e2e/go/,go.mod go.sum) $(wildcard tests/e2e/go/*.go)
+JAVA := .cache/java
+JAVA_SOURCES := $(addprefix tests/e2e/java/,pom.xml jars.sha256) $(wildcard tests/e2e/java/sluice/*.java tests/e2e/java/META-INF/services/*)
+JAVASCRIPT := .cache/javascript
+JAVASCRIPT_SOURCES := $(addprefix tests/e2e/javascript/,package.json package-lock.json send.js)
+GO_MODULES := tests/e2e/collector tests/e2e/go
+GO_BUILD := go build -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w'
 
-.PHONY: help tools wasm envoy venv collector run demo test lint deny fuzz fuzz-smoke bench fmt clean
+.PHONY: help tools wasm envoy venv collector go java javascript run demo test lint deny fuzz fuzz-smoke bench fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -35,7 +43,36 @@ collector: tools $(COLLECTOR) ## build a sender from the OpenTelemetry Collector
 
 # Go takes no module that is not in go.sum with its hash.
 $(COLLECTOR): $(COLLECTOR_SOURCES)
-	CGO_ENABLED=0 go build -C tests/e2e/collector -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w' -o "$(CURDIR)/$@" .
+	cd tests/e2e/collector && CGO_ENABLED=0 $(GO_BUILD) -o "$(CURDIR)/$@" .
+
+go: tools $(GO_SENDER) ## build a sender from the OpenTelemetry SDK for Go into .cache/go
+
+$(GO_SENDER): $(GO_SENDER_SOURCES)
+	cd tests/e2e/go && CGO_ENABLED=0 $(GO_BUILD) -o "$(CURDIR)/$@" .
+
+java: tools $(JAVA)/.complete ## build a sender from the OpenTelemetry SDK for Java into .cache/java
+
+# Maven has no lock file: what it fetched must be what jars.sha256 says, and nothing else.
+$(JAVA)/.complete: $(JAVA_SOURCES)
+	@wasm-build/tools.sh java
+	rm -rf $(JAVA)
+	mkdir -p $(JAVA)/classes
+	mvn --batch-mode --no-transfer-progress --quiet --file tests/e2e/java dependency:copy-dependencies -DoutputDirectory="$(CURDIR)/$(JAVA)/lib"
+	diff <(cd $(JAVA)/lib && LC_ALL=C sha256sum *) tests/e2e/java/jars.sha256
+	javac --release 17 -Xlint:all -Werror -cp '$(JAVA)/lib/*' -d $(JAVA)/classes tests/e2e/java/sluice/*.java
+	cp -R tests/e2e/java/META-INF $(JAVA)/classes/
+	touch $@
+
+javascript: tools $(JAVASCRIPT)/.complete ## install the OpenTelemetry SDK for JavaScript into .cache/javascript
+
+# npm ci takes no package that is not in package-lock.json with its hash.
+$(JAVASCRIPT)/.complete: $(JAVASCRIPT_SOURCES)
+	@wasm-build/tools.sh javascript
+	rm -rf $(JAVASCRIPT)
+	mkdir -p $(JAVASCRIPT)
+	cp $(JAVASCRIPT_SOURCES) $(JAVASCRIPT)/
+	cd $(JAVASCRIPT) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+	touch $@
 
 run: wasm envoy ## start the gate here: Envoy, stand-in backends, certificates (GRPC_PORT, HTTP_PORT, ... choose ports)
 	@exec cargo run --quiet --package envoy-local --bin gate-local
@@ -44,16 +81,17 @@ demo: wasm envoy venv ## send from real OpenTelemetry SDKs and show what was sto
 	@cargo run --quiet --package sluice-e2e --bin demo
 
 test: tools ## everything that must hold: format, lints, the module, unit and end-to-end tests
+	@wasm-build/tools.sh java javascript
 	cargo fmt --all --check
-	@unformatted=$$(gofmt -l tests/e2e/collector); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
+	@unformatted=$$(gofmt -l $(GO_MODULES)); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
 	$(MAKE) lint
-	$(MAKE) wasm envoy venv collector
+	$(MAKE) wasm envoy venv collector go java javascript
 	cargo test
 	$(MAKE) fuzz-smoke
 
 lint: tools ## clippy over every crate, the module included, and vet over what is written in Go
 	cargo clippy --workspace --all-targets -- -D warnings
-	CGO_ENABLED=0 go vet -C tests/e2e/collector -mod=readonly ./...
+	@for module in $(GO_MODULES); do (set -x; CGO_ENABLED=0 go vet -C "$$module" -mod=readonly ./...) || exit 1; done
 
 deny: tools ## licences, sources and bans of everything that is depended on
 	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
@@ -72,7 +110,7 @@ bench: tools ## what reading a request costs, natively and in wasm, as one table
 
 fmt: tools ## format the code
 	cargo fmt --all
-	gofmt -w tests/e2e/collector
+	gofmt -w $(GO_MODULES)
 
 clean: ## remove what was built and what was fetched
 	rm -rf target dist .cache .run

@@ -60,21 +60,27 @@ def main():
     options = parse_arguments()
     replies = []
     until = time.monotonic() + getattr(options, "for")
-    first = 0
+    count = first = 0
     with EXPORTING[options.protocol](options, replies) as exporter:
-        while first == 0 or time.monotonic() < until:
-            report(exporter.export(BATCHES[options.signal](options, first)), replies)
+        while count < len(options.without) or time.monotonic() < until:
+            without = options.without[count % len(options.without)]
+            batch = BATCHES[options.signal](options, first, without)
+            began = time.monotonic()
+            sent = exporter.export(batch)
+            report(sent, time.monotonic() - began, replies)
             replies.clear()
-            first += max(options.records, 1)
+            count += 1
+            first += options.records
             time.sleep(options.every)
 
 
-def report(sent, replies):
+def report(sent, seconds, replies):
     last = replies[-1] if replies else {"reply": {"kind": "none", "message": "the exporter sent nothing"}}
     print(json.dumps({
         "sdk": "python",
         "result": "success" if sent.name == "SUCCESS" else "failure",
         "attempts": len(replies),
+        "milliseconds": round(1000 * seconds),
         "reply": last["reply"],
         "partial_success": last.get("partial_success"),
     }))
@@ -88,25 +94,26 @@ def parse_arguments():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--protocol", choices=["grpc", "http"], required=True)
+    parser.add_argument("--encoding", choices=["proto"], default="proto", help="this SDK has no JSON")
     parser.add_argument("--signal", choices=["logs", "metrics", "traces"], required=True)
     parser.add_argument("--endpoint", required=True, metavar="HOST:PORT", help="where the gate listens")
     parser.add_argument("--cacert", required=True, help="CA that the gate's certificate is checked against (PEM)")
     parser.add_argument("--cert", required=True, help="the sender's certificate (PEM)")
     parser.add_argument("--key", required=True, help="the sender's private key (PEM)")
-    parser.add_argument("--gzip", action=argparse.BooleanOptionalAction, default=False)
+    parser.add_argument("--gzip", action="store_true")
     parser.add_argument("--records", type=int, default=10, metavar="N", help="log records, data points or spans")
-    parser.add_argument("--without", type=int, default=0, metavar="M",
+    parser.add_argument("--without", type=numbers, default=[0], metavar="M[,M..]",
                         help="how many of the N lack source.name (logs, traces: on a resource of their own; "
-                        "metrics: on the data point)")
+                        "metrics: on the data point); one export for each M, the records numbered on")
     parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     parser.add_argument("--run-id", required=True, help="put into the resource attribute run.id, to find it again")
     parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS",
                         help="for an export and all its retries")
     parser.add_argument("--for", type=float, default=0.0, metavar="SECONDS",
-                        help="export again and again for so long, the records numbered on")
+                        help="then export again and again until so long after the start")
     parser.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="the pause after each export")
     options = parser.parse_args()
-    if options.records < 0 or not 0 <= options.without <= options.records:
+    if not all(0 <= without <= options.records for without in options.without):
         parser.error("--without must lie between 0 and --records")
     options.headers = []
     for header in options.header:
@@ -115,6 +122,10 @@ def parse_arguments():
             parser.error(f"--header {header}: write NAME=VALUE")
         options.headers.append((name, value))
     return options
+
+
+def numbers(text):
+    return [int(number) for number in text.split(",")]
 
 
 # What is sent: the SDK's providers make it, nothing is written by hand.
@@ -126,15 +137,15 @@ def resource(options, named):
     return Resource(attributes)
 
 
-def halves(options):
+def halves(options, without):
     """The two resources of a batch and how many records each has; one that has none is left out."""
-    counts = [(True, options.records - options.without), (False, options.without)]
+    counts = [(True, options.records - without), (False, without)]
     return [(resource(options, named), count) for named, count in counts if count]
 
 
-def logs(options, first):
+def logs(options, first, without):
     collected = InMemoryLogRecordExporter()
-    for of_resource, count in halves(options):
+    for of_resource, count in halves(options, without):
         provider = LoggerProvider(resource=of_resource, shutdown_on_exit=False)
         provider.add_log_record_processor(SimpleLogRecordProcessor(collected))
         logger = provider.get_logger(SCOPE)
@@ -143,9 +154,9 @@ def logs(options, first):
     return collected.get_finished_logs()
 
 
-def traces(options, first):
+def traces(options, first, without):
     collected = InMemorySpanExporter()
-    for of_resource, count in halves(options):
+    for of_resource, count in halves(options, without):
         provider = TracerProvider(resource=of_resource, shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(collected))
         tracer = provider.get_tracer(SCOPE)
@@ -154,13 +165,13 @@ def traces(options, first):
     return collected.get_finished_spans()
 
 
-def metrics(options, first):
+def metrics(options, first, without):
     reader = InMemoryMetricReader()
     provider = MeterProvider(metric_readers=[reader], resource=resource(options, False), shutdown_on_exit=False)
     gauge = provider.get_meter(SCOPE).create_gauge("e2e.gauge")
     for index in range(options.records):
-        attributes = {"point": index}
-        if index >= options.without:
+        attributes = {"point": first + index}
+        if index < options.records - without:
             attributes["source.name"] = "python"
         gauge.set(first + index, attributes)
     return reader.get_metrics_data()

@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use sluice_otlp::Signal;
 
-use crate::{PartialSuccess, Protocol, SendError};
+use crate::{Encoding, PartialSuccess, Protocol, SendError};
 
 /// For the program to start and end, on top of the export's own time.
 const START_UP: Duration = Duration::from_secs(30);
@@ -102,35 +102,6 @@ impl fmt::Display for Compression {
     }
 }
 
-/// The HTTP exporter's setting `encoding`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Encoding {
-    /// `proto`.
-    Protobuf,
-    /// `json`.
-    Json,
-}
-
-impl Encoding {
-    /// What the exporter of a protocol can be configured to do.
-    #[must_use]
-    pub fn of(protocol: Protocol) -> &'static [Self] {
-        match protocol {
-            Protocol::Grpc => &[Self::Protobuf],
-            Protocol::Http => &[Self::Protobuf, Self::Json],
-        }
-    }
-}
-
-impl fmt::Display for Encoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Protobuf => "proto",
-            Self::Json => "json",
-        })
-    }
-}
-
 /// What an exporter made of one batch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Delivery {
@@ -200,8 +171,8 @@ pub struct Account {
 ///
 /// # Errors
 ///
-/// [`SendError::NoCollector`] where the program has not been built, [`SendError::Collector`] with its last words
-/// where it sent nothing, was cut off, or said nothing that can be read.
+/// [`SendError::Missing`] where the program has not been built, [`SendError::Sender`] with its last words where it
+/// sent nothing, was cut off, or said nothing that can be read.
 pub async fn send(batch: &Batch) -> Result<Delivery, SendError> {
     read(&output(arguments(batch), batch.timeout).await?)
 }
@@ -228,15 +199,15 @@ pub async fn deliver(batch: &Batch, stretch: Stretch) -> Result<Account, SendErr
 async fn output(arguments: Vec<String>, time: Duration) -> Result<Output, SendError> {
     let program = envoy_local::workspace_root().join(".cache/collector/collector");
     if !program.exists() {
-        return Err(SendError::NoCollector(program));
+        return Err(SendError::Missing { path: program, target: "collector" });
     }
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     let limit = START_UP + time;
     tokio::time::timeout(limit, command.output())
         .await
-        .map_err(|_| SendError::Collector(format!("not done after {limit:?}")))?
-        .map_err(|error| SendError::Collector(error.to_string()))
+        .map_err(|_| stopped(format!("not done after {limit:?}")))?
+        .map_err(|error| stopped(error.to_string()))
 }
 
 fn read(output: &Output) -> Result<Delivery, SendError> {
@@ -257,7 +228,11 @@ fn printed<T: DeserializeOwned>(output: &Output) -> Result<T, SendError> {
 
 fn failed(output: &Output, problem: &dyn fmt::Display) -> SendError {
     let said = String::from_utf8_lossy(&output.stderr);
-    SendError::Collector(format!("{problem}: {}", said.trim()))
+    stopped(format!("{problem}: {}", said.trim()))
+}
+
+fn stopped(problem: String) -> SendError {
+    SendError::Sender { sender: "tests/e2e/collector", problem }
 }
 
 fn arguments(batch: &Batch) -> Vec<String> {

@@ -1,17 +1,23 @@
-//! One export request, as both SDKs can send it.
+//! One export request, as each of the SDKs can send it.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{Args, ValueEnum};
+
+use crate::Sdk;
 
 /// One export: what is in it, who sends it, and where to.
 #[derive(Args, Clone, Debug)]
 pub struct Export {
-    /// OTLP/gRPC or OTLP/HTTP with protobuf
+    /// OTLP/gRPC or OTLP/HTTP
     #[arg(long, value_enum)]
     pub protocol: Protocol,
+
+    /// protobuf, or JSON over HTTP where the SDK has it
+    #[arg(long, value_enum, default_value_t = Encoding::Protobuf)]
+    pub encoding: Encoding,
 
     /// what the records are
     #[arg(long, value_enum)]
@@ -33,16 +39,17 @@ pub struct Export {
     #[arg(long)]
     pub key: PathBuf,
 
-    /// compress the request; --no-gzip, the default, does not
-    #[arg(long, overrides_with = "_no_gzip")]
+    /// compress the request
+    #[arg(long)]
     pub gzip: bool,
-
-    #[arg(long = "no-gzip", hide = true, action = ArgAction::SetTrue)]
-    _no_gzip: bool,
 
     /// log records, data points or spans
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub records: usize,
+
+    /// the number of the first record
+    #[arg(skip)]
+    pub(crate) first: usize,
 
     /// how many of the N lack `source.name` (logs, traces: on their resource; metrics: on the data point)
     #[arg(long, value_name = "M", default_value_t = 0)]
@@ -62,7 +69,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// Ten uncompressed records, each with `source.name`, ten seconds' time; the public fields change that.
+    /// Ten uncompressed records in protobuf, each with `source.name`, ten seconds' time; the public fields change that.
     ///
     /// `identity` is the CA, the sender's certificate and the sender's key, in this order.
     pub fn new(
@@ -75,14 +82,15 @@ impl Export {
         let [cacert, cert, key] = identity;
         Self {
             protocol,
+            encoding: Encoding::Protobuf,
             signal,
             endpoint,
             cacert,
             cert,
             key,
             gzip: false,
-            _no_gzip: false,
             records: 10,
+            first: 0,
             without: 0,
             headers: Vec::new(),
             run_id,
@@ -96,7 +104,7 @@ impl Export {
 pub enum Protocol {
     /// OTLP/gRPC.
     Grpc,
-    /// OTLP/HTTP with protobuf.
+    /// OTLP/HTTP.
     Http,
 }
 
@@ -114,7 +122,37 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// The three signals that the gate takes.
+/// How a request is written.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, ValueEnum)]
+pub enum Encoding {
+    /// Protobuf, which the collector's HTTP exporter calls `proto`.
+    #[value(name = "proto")]
+    Protobuf,
+    /// JSON, over HTTP alone.
+    Json,
+}
+
+impl Encoding {
+    /// What a protocol has.
+    #[must_use]
+    pub fn of(protocol: Protocol) -> &'static [Self] {
+        match protocol {
+            Protocol::Grpc => &[Self::Protobuf],
+            Protocol::Http => &[Self::Protobuf, Self::Json],
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Protobuf => "proto",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// The three signals that the SDKs have.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, ValueEnum)]
 pub enum Signal {
     /// Log records.
@@ -144,18 +182,22 @@ impl fmt::Display for Signal {
 /// [`Outcome`](crate::Outcome).
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// The environment with the Python SDK has not been made.
-    #[error("no Python environment at {0}: run `make venv`")]
-    NoVenv(PathBuf),
-    /// The Python sender could not be run to its end.
-    #[error("tests/e2e/python/send.py: {0}")]
-    Python(String),
-    /// The program with the collector's exporters has not been built.
-    #[error("no collector at {0}: run `make collector`")]
-    NoCollector(PathBuf),
-    /// The program with the collector's exporters could not be run to its end.
-    #[error("tests/e2e/collector: {0}")]
-    Collector(String),
+    /// A sender has not been built, or what it needs has not been installed.
+    #[error("{path} is missing: run `make {target}`")]
+    Missing {
+        /// What is not there.
+        path: PathBuf,
+        /// What makes it.
+        target: &'static str,
+    },
+    /// A sender could not be run to its end.
+    #[error("{sender}: {problem}")]
+    Sender {
+        /// Where its source is.
+        sender: &'static str,
+        /// What is wrong, and its last words.
+        problem: String,
+    },
     /// A certificate or key file cannot be read or used.
     #[error("{path}: {problem}")]
     Identity {
@@ -186,6 +228,18 @@ pub enum SendError {
         without: usize,
         /// What is wrong with that.
         problem: &'static str,
+    },
+    /// An SDK has no such exporter.
+    #[error("the {sdk} SDK cannot export {signal} over {protocol} in {encoding}")]
+    NoExporter {
+        /// The SDK.
+        sdk: Sdk,
+        /// What the records are.
+        signal: Signal,
+        /// How they should travel.
+        protocol: Protocol,
+        /// How they should be written.
+        encoding: Encoding,
     },
     /// The Rust SDK refused what its exporter was built with.
     #[error("the Rust SDK's exporter: {0}")]

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What one call of an SDK's exporter came to. Both senders print it as one line of JSON.
+use crate::{Encoding, Protocol, Signal};
+
+/// What one call of an SDK's exporter came to. Each sender prints it as one line of JSON.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Outcome {
     /// Who sent.
@@ -13,6 +15,8 @@ pub struct Outcome {
     pub result: Verdict,
     /// How often the request was sent: 1 and the retries.
     pub attempts: u32,
+    /// How long the call took, in milliseconds: the attempts, and the pauses between them.
+    pub milliseconds: u64,
     /// The last reply.
     pub reply: Reply,
     /// The `partial_success` of a successful reply, if it was set. The Rust SDK does not show one over gRPC
@@ -24,6 +28,12 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sdk {
+    /// `go.opentelemetry.io/otel`; HTTP/1.1 where it sends over HTTP.
+    Go,
+    /// `io.opentelemetry` from Maven Central, which sends with OkHttp; HTTP/2 where it sends over HTTP.
+    Java,
+    /// `@opentelemetry` from npm; HTTP/1.1 where it sends over HTTP.
+    JavaScript,
     /// `opentelemetry-sdk` from PyPI; HTTP/1.1 where it sends over HTTP.
     Python,
     /// `opentelemetry-otlp` from crates.io; HTTP/2 where it sends over HTTP.
@@ -31,13 +41,30 @@ pub enum Sdk {
 }
 
 impl Sdk {
-    /// Both of them.
-    pub const ALL: [Self; 2] = [Self::Python, Self::Rust];
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Go, Self::Java, Self::JavaScript, Self::Python, Self::Rust];
+
+    /// Whether it has such an exporter.
+    #[must_use]
+    pub fn exports(self, signal: Signal, protocol: Protocol, encoding: Encoding) -> bool {
+        match (protocol, encoding) {
+            (_, Encoding::Protobuf) => true,
+            (Protocol::Grpc, Encoding::Json) => false,
+            (Protocol::Http, Encoding::Json) => match self {
+                Self::JavaScript | Self::Rust => true,
+                Self::Go => signal == Signal::Traces,
+                Self::Java | Self::Python => false,
+            },
+        }
+    }
 }
 
 impl fmt::Display for Sdk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Go => "go",
+            Self::Java => "java",
+            Self::JavaScript => "javascript",
             Self::Python => "python",
             Self::Rust => "rust",
         })
@@ -96,7 +123,8 @@ impl fmt::Display for Reply {
 }
 
 /// A `google.rpc.Status` without its details.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
 pub struct ErrorStatus {
     /// The number of a gRPC status code.
     pub code: i32,

@@ -15,19 +15,19 @@ use opentelemetry_otlp::{
 use tonic::metadata::{MetadataKey, MetadataMap};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
-use crate::{Export, Outcome, Protocol, SendError, Signal, client};
+use crate::{Encoding, Export, Outcome, Protocol, SendError, Signal, client};
 use watch::{Watch, Watched};
 
 /// Data points that the SDK keeps apart in one instrument (its cardinality limit, less the overflow's own).
 const MOST_POINTS: usize = 1_999;
 
-/// Sends with the Rust SDK. Needs a multi-threaded tokio runtime.
+/// Sends once with the Rust SDK. Needs a multi-threaded tokio runtime.
 ///
 /// # Errors
 ///
 /// Where nothing was sent: numbers of records that the SDK cannot put into one request, files that cannot be
 /// read, settings that its exporter refuses.
-pub async fn send(export: &Export) -> Result<Outcome, SendError> {
+pub(crate) async fn send(export: &Export) -> Result<Outcome, SendError> {
     check_counts(export)?;
     let watch = Arc::new(Watch::new(export.signal));
     let pipeline = Pipeline { export, watch: Arc::clone(&watch) };
@@ -86,6 +86,10 @@ macro_rules! exporter {
                 let builder = $exporter::builder()
                     .with_http()
                     .with_endpoint(format!("https://{}/v1/{}", export.endpoint, export.signal))
+                    .with_protocol(match export.encoding {
+                        Encoding::Protobuf => opentelemetry_otlp::Protocol::HttpBinary,
+                        Encoding::Json => opentelemetry_otlp::Protocol::HttpJson,
+                    })
                     .with_timeout(export.timeout)
                     .with_headers(headers)
                     .with_http_client($pipeline.watch.http_client(http_client(export)?));

@@ -9,7 +9,7 @@ use envoy_local::{Options, SenderName, Stack};
 use sluice_e2e::demo::plan::{self, RECORDS, Row};
 use sluice_e2e::demo::table::Line;
 use sluice_e2e::demo::{check, read_back, table};
-use sluice_e2e::{Export, Protocol, Sdk, python, rust_sdk};
+use sluice_e2e::{Export, Protocol};
 
 /// Starts the gate on free ports and sends to it with the OpenTelemetry SDKs for Python and Rust.
 ///
@@ -91,10 +91,7 @@ async fn send_all(stack: &Stack) -> Result<Vec<Line>, Failure> {
         progress.show(index, &row);
         let run_id = format!("demo-{index}");
         let export = export(stack, &row, run_id.clone());
-        let outcome = match row.sdk {
-            Sdk::Python => python::send(&export).await?,
-            Sdk::Rust => rust_sdk::send(&export).await?,
-        };
+        let outcome = row.sdk.send(&export).await?;
         let stored = read_back::stored(stack.backends(), &run_id).await?;
         let problems = check::problems(&row, &outcome, &stored);
         lines.push(Line { row, outcome, stored, problems });

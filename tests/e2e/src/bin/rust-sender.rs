@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use sluice_e2e::{Export, rust_sdk};
+use sluice_e2e::{Export, Sdk};
 
 /// Sends one OTLP export with the OpenTelemetry SDK for Rust, and prints what the sender saw as one line of
 /// JSON. The exit status is 0 whenever a request was sent, whatever became of it.
@@ -20,7 +20,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let Arguments { export } = Arguments::parse();
-    match rust_sdk::send(&export).await.map(|outcome| serde_json::json!(outcome)) {
+    match Sdk::Rust.send(&export).await.map(|outcome| serde_json::json!(outcome)) {
         Ok(line) => {
             println!("{line}");
             ExitCode::SUCCESS

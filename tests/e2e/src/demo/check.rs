@@ -182,6 +182,7 @@ mod tests {
             sdk: Sdk::Python,
             result: Verdict::Success,
             attempts: 1,
+            milliseconds: 3,
             reply: Reply::Grpc { code: "OK".to_owned(), message: String::new() },
             partial_success: Some(PartialSuccess {
                 rejected: 3,

@@ -31,7 +31,7 @@ pub(super) fn logs(export: &Export, exporter: impl opentelemetry_sdk::logs::LogE
         .with_log_processor(processor)
         .build();
     let logger = provider.logger(SCOPE);
-    for index in 0..export.records {
+    for index in export.first..export.first + export.records {
         let mut record = logger.create_log_record();
         record.set_body(format!("log {index}").into());
         record.set_severity_number(Severity::Info);
@@ -57,7 +57,7 @@ pub(super) fn traces(
         .with_span_processor(processor)
         .build();
     let tracer = provider.tracer(SCOPE);
-    for index in 0..export.records {
+    for index in export.first..export.first + export.records {
         tracer.start(format!("span {index}")).end();
     }
     let _ = provider.shutdown_with_timeout(patience(export));
@@ -71,8 +71,9 @@ pub(super) fn metrics(export: &Export, exporter: impl PushMetricExporter) {
         .build();
     let gauge = provider.meter(SCOPE).u64_gauge("e2e.gauge").build();
     for index in 0..export.records {
-        let mut attributes = vec![KeyValue::new("point", i64::try_from(index).unwrap_or(i64::MAX))];
-        if index >= export.without {
+        let number = i64::try_from(export.first + index).unwrap_or(i64::MAX);
+        let mut attributes = vec![KeyValue::new("point", number)];
+        if index < export.records - export.without {
             attributes.push(KeyValue::new("source.name", "rust"));
         }
         gauge.record(1, &attributes);

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
@@ -20,6 +20,7 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use prost::Message;
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tracing::field::{Field, Visit};
 use tracing::instrument::WithSubscriber;
@@ -39,6 +40,8 @@ struct Noted {
     attempts: u32,
     reply: Option<Reply>,
     partial_success: Option<PartialSuccess>,
+    /// The exporter's calls, all together.
+    took: Duration,
     /// The result of each call of the exporter; one export is one call.
     results: Vec<Result<(), String>>,
 }
@@ -75,6 +78,7 @@ impl Watch {
             sdk: Sdk::Rust,
             result,
             attempts: noted.attempts,
+            milliseconds: u64::try_from(noted.took.as_millis()).unwrap_or(u64::MAX),
             reply,
             partial_success: noted.partial_success.clone(),
         }
@@ -87,13 +91,21 @@ impl Watch {
     fn http_reply(&self, response: &Response<Bytes>) {
         let status = response.status();
         let content_type = response.headers().get(http::header::CONTENT_TYPE);
-        let error = (!status.is_success())
-            .then(|| tonic_types::pb::Status::decode(response.body().clone()).ok())
-            .flatten()
-            .map(|status| ErrorStatus { code: status.code, message: status.message });
+        let json = content_type.is_some_and(|value| value == "application/json");
+        let error = if status.is_success() {
+            None
+        } else if json {
+            serde_json::from_slice(response.body()).ok()
+        } else {
+            let status = tonic_types::pb::Status::decode(response.body().clone()).ok();
+            status.map(|status| ErrorStatus { code: status.code, message: status.message })
+        };
         let mut noted = self.noted();
-        noted.partial_success =
-            if status.is_success() { self.partial_success(response.body()) } else { None };
+        noted.partial_success = match (status.is_success(), json) {
+            (false, _) => None,
+            (true, false) => self.partial_success(response.body()),
+            (true, true) => partial_success_in_json(response.body()),
+        };
         noted.reply = Some(Reply::Http {
             status: status.as_u16(),
             content_type: content_type
@@ -151,6 +163,19 @@ impl Watch {
         }
         noted.results.push(result);
     }
+}
+
+/// The response of each signal has its count under a name of its own, as a number or as text.
+fn partial_success_in_json(body: &[u8]) -> Option<PartialSuccess> {
+    let response: Value = serde_json::from_slice(body).ok()?;
+    let said = response.get("partialSuccess")?.as_object()?;
+    let rejected = said.iter().find(|(name, _)| name.starts_with("rejected"));
+    let rejected = rejected.map(|(_, count)| match count {
+        Value::String(text) => text.parse().ok(),
+        count => count.as_i64(),
+    });
+    let message = said.get("errorMessage").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(PartialSuccess { rejected: rejected.unwrap_or(Some(0))?, message })
 }
 
 /// `PermissionDenied` as `PERMISSION_DENIED`: tonic prints the one, the gRPC specification has the other.
@@ -217,8 +242,10 @@ impl<E> Watched<E> {
 
     /// The SDK calls its exporters on threads of its own, which know nothing of tokio.
     fn run(&self, exported: impl Future<Output = OTelSdkResult>) -> OTelSdkResult {
+        let began = Instant::now();
         let result =
             self.runtime.block_on(exported.with_subscriber(Events(Arc::clone(&self.watch))));
+        self.watch.noted().took += began.elapsed();
         self.watch.result(result.as_ref().map_err(ToString::to_string).copied());
         result
     }
@@ -352,6 +379,16 @@ mod tests {
         let expected =
             Reply::Grpc { code: "PERMISSION_DENIED".to_owned(), message: "no".to_owned() };
         assert_eq!((watch.outcome().reply, watch.outcome().result), (expected, Verdict::Failure));
+    }
+
+    #[test]
+    fn a_partial_success_in_json_has_its_count_as_text_or_as_a_number() {
+        for count in ["3", "\"3\""] {
+            let body = format!(r#"{{"partialSuccess":{{"rejectedSpans":{count}}}}}"#);
+            let said = partial_success_in_json(body.as_bytes()).expect("a partial success");
+            assert_eq!((said.rejected, said.message.as_str()), (3, ""));
+        }
+        assert_eq!(partial_success_in_json(b"{}"), None);
     }
 
     #[test]

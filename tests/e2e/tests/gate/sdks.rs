@@ -2,7 +2,7 @@
 
 use envoy_local::SenderName;
 use sluice_backends::Backend;
-use sluice_e2e::{Outcome, PartialSuccess, Protocol, Reply, Signal, Verdict, python, rust_sdk};
+use sluice_e2e::{Outcome, PartialSuccess, Protocol, Reply, Sdk, Signal, Verdict};
 
 use crate::fixture::Gate;
 
@@ -13,7 +13,7 @@ pub(crate) async fn of_ten_python_logs_over_grpc_with_gzip_three_are_dropped_and
     (export.gzip, export.without) = (true, 3);
     export.headers.push(("X-Scope-OrgID".to_owned(), "victim".to_owned()));
 
-    let outcome = python::send(&export).await.unwrap_or_else(|error| panic!("{error}"));
+    let outcome = Sdk::Python.send(&export).await.unwrap_or_else(|error| panic!("{error}"));
 
     assert_eq!(outcome.reply, Reply::Grpc { code: "OK".to_owned(), message: String::new() });
     assert_told_of_three(&outcome);
@@ -31,7 +31,7 @@ pub(crate) async fn of_ten_rust_data_points_over_http_with_gzip_three_are_droppe
     let mut export = gate.export(SenderName::Payments, Protocol::Http, Signal::Metrics);
     (export.gzip, export.without) = (true, 3);
 
-    let outcome = rust_sdk::send(&export).await.unwrap_or_else(|error| panic!("{error}"));
+    let outcome = Sdk::Rust.send(&export).await.unwrap_or_else(|error| panic!("{error}"));
 
     assert!(matches!(outcome.reply, Reply::Http { status: 200, .. }), "{outcome:?}");
     assert_told_of_three(&outcome);
@@ -44,7 +44,7 @@ pub(crate) async fn of_ten_rust_data_points_over_http_with_gzip_three_are_droppe
 pub(crate) async fn python_spans_of_team_blue_end_in_tempo_under_team_blue(gate: &Gate) {
     let export = gate.export(SenderName::TeamBlue, Protocol::Grpc, Signal::Traces);
 
-    let outcome = python::send(&export).await.unwrap_or_else(|error| panic!("{error}"));
+    let outcome = Sdk::Python.send(&export).await.unwrap_or_else(|error| panic!("{error}"));
 
     assert_eq!((outcome.result, outcome.attempts), (Verdict::Success, 1), "{outcome:?}");
     assert_eq!(outcome.partial_success, None, "all were accepted: it must not be set");

@@ -13,8 +13,8 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
 };
 use prost::Message;
 use sluice_backends::{Answer, Backend, Reaction};
-use sluice_e2e::collector::{self, Account, Batch, Compression, Encoding, Stretch};
-use sluice_e2e::{PartialSuccess, Protocol, SendError};
+use sluice_e2e::collector::{self, Account, Batch, Compression, Stretch};
+use sluice_e2e::{Encoding, PartialSuccess, Protocol, SendError};
 use sluice_otlp::{Signal, grpc};
 
 use crate::batches::now;
@@ -48,7 +48,7 @@ struct Row {
 }
 
 /// What a backend says where it does not matter what.
-const WORDS: &str = "words";
+pub(crate) const WORDS: &str = "words";
 
 /// An attempt, whatever its answer.
 const ANY: &str = "*";

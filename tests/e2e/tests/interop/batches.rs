@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use libtest_mimic::Trial;
-use sluice_e2e::collector::{self, Batch, Compression, Delivery, Encoding, ExportError};
-use sluice_e2e::{PartialSuccess, Protocol};
+use sluice_e2e::collector::{self, Batch, Compression, Delivery, ExportError};
+use sluice_e2e::{Encoding, PartialSuccess, Protocol};
 use sluice_otlp::Signal;
 
 use crate::fixture::{Gate, Gates, Required, Setup, backend};

@@ -217,8 +217,13 @@ impl Gate<'_> {
 
     /// The CA, and the certificate and key of the sender of [`TENANT`].
     pub(crate) fn identity(self) -> [PathBuf; 3] {
+        self.identity_of(SenderName::Payments)
+    }
+
+    /// The same for any sender.
+    pub(crate) fn identity_of(self, sender: SenderName) -> [PathBuf; 3] {
         let pki = self.stack.pki();
-        let files = pki.sender(SenderName::Payments);
+        let files = pki.sender(sender);
         [pki.ca_pem().to_owned(), files.cert.clone(), files.key.clone()]
     }
 

@@ -57,7 +57,9 @@ impl<K: Debug + Ord> Ledger<K> {
                 continue;
             }
             assert_eq!(request.tenant.as_deref(), Some(TENANT), "{request:#?}");
-            for key in keys(&Request::from_protobuf(signal, decoded)) {
+            let json = request.header_values("content-type") == ["application/json"];
+            let read = if json { Request::from_json } else { Request::from_protobuf };
+            for key in keys(&read(signal, decoded)) {
                 let stored = ledger.entry(key).or_default();
                 if answered {
                     stored.answered += 1;
@@ -91,6 +93,11 @@ impl<K: Debug + Ord> Ledger<K> {
         let wrong: Vec<_> = wrong.take(20).collect();
         assert!(wrong.is_empty(), "{who}: not stored once: {wrong:?}");
         self.unanswered()
+    }
+
+    /// How often this one was stored.
+    pub(crate) fn of_record(&self, record: &K) -> Stored {
+        self.0.get(record).copied().unwrap_or_default()
     }
 
     /// How many records were stored.

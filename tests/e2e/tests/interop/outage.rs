@@ -8,8 +8,8 @@ use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use libtest_mimic::Trial;
 use sluice_backends::{Answer, Backend, Reaction};
-use sluice_e2e::collector::{self, Account, Batch, Compression, Encoding, Stretch};
-use sluice_e2e::{Export, Outcome, Protocol, Verdict, python};
+use sluice_e2e::collector::{self, Account, Batch, Compression, Stretch};
+use sluice_e2e::{Encoding, Export, Outcome, Protocol, Sdk, Series, Verdict};
 use sluice_otlp::Signal;
 use tokio::task::JoinSet;
 
@@ -113,7 +113,8 @@ async fn nothing_is_lost(gate: Gate<'_>, duration: Duration) {
     let mut outcomes = JoinSet::new();
     for (index, sender) in pythons.iter().enumerate() {
         let export = sender.export.clone();
-        outcomes.spawn(async move { (index, python::send_for(&export, duration, EVERY).await) });
+        let series = Series::Lasting { duration, every: EVERY };
+        outcomes.spawn(async move { (index, Sdk::Python.send_series(&export, &series).await) });
     }
     fail_again_and_again(gate, duration).await;
 
