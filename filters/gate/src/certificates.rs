@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use sluice_senders::{Certificate, NoIdentity, PeerEvidence};
 
-/// Keeps what was read from the certificates of the senders that come back.
+/// Keeps what was read from the certificates of the senders that come back, for one configuration.
 #[derive(Debug, Default)]
 pub struct Certificates {
     read: BTreeMap<Vec<u8>, Result<Rc<Certificate>, NoIdentity>>,

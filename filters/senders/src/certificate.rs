@@ -1,6 +1,6 @@
 //! An X.509 certificate: the SANs in it, its times, its issuer, its digest.
 
-use std::rc::Rc;
+use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
 use der::{Decode, Tag, asn1::AnyRef};
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use x509_cert::{TbsCertificate, ext::pkix::ID_CE_SUBJECT_ALT_NAME};
 use crate::{
     distinguished_name, pem,
     san::San,
-    sender::{fingerprint_key, issuer_key},
+    sender::{Sender, fingerprint_key, issuer_key},
 };
 
 /// The largest certificate that is read, in bytes of DER. Envoy's header limit (60 KiB) is of the same size.
@@ -20,16 +20,18 @@ pub const MAX_SANS: usize = 512;
 
 /// What is read of a client certificate. The common name is not.
 ///
-/// Nothing is verified here: the TLS handshake has done that, and [`PeerEvidence`](crate::PeerEvidence) says whether.
+/// It is for one configuration: what that makes of it is kept with it. Nothing is verified here: the TLS handshake has done that, and [`PeerEvidence`](crate::PeerEvidence) says whether.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Certificate {
     sans: Vec<San>,
     not_before: u64,
     not_after: u64,
     /// As entries are found by it.
-    issuer: Option<Rc<str>>,
+    issuer: Option<Arc<str>>,
     /// As entries are found by it.
-    fingerprint: Rc<str>,
+    fingerprint: Arc<str>,
+    /// What it is by the patterns of the configuration, once that has been asked.
+    pub(crate) names: OnceCell<Rc<[Sender]>>,
 }
 
 impl Certificate {
@@ -63,13 +65,15 @@ impl Certificate {
             not_after: validity.not_after.to_unix_duration().as_secs(),
             issuer: Some(issuer_key(&distinguished_name::text(tbs.issuer()))),
             fingerprint: fingerprint_key(&hex(&sha256(der))),
+            names: OnceCell::new(),
         })
     }
 
     /// What Envoy says of a certificate that it does not show: its SANs, and its SHA-256 in hex.
     pub(crate) fn described(sans: Vec<San>, sha256: &str) -> Self {
         let (not_before, not_after) = (0, u64::MAX);
-        Self { sans, not_before, not_after, issuer: None, fingerprint: fingerprint_key(sha256) }
+        let (issuer, fingerprint) = (None, fingerprint_key(sha256));
+        Self { sans, not_before, not_after, issuer, fingerprint, names: OnceCell::new() }
     }
 
     /// The DNS and URI SANs, in the certificate's order.
@@ -102,12 +106,12 @@ impl Certificate {
         self.fingerprint.strip_prefix("sha256:").unwrap_or_default()
     }
 
-    pub(crate) fn issuer_key(&self) -> Option<Rc<str>> {
+    pub(crate) fn issuer_key(&self) -> Option<Arc<str>> {
         self.issuer.clone()
     }
 
-    pub(crate) fn fingerprint_key(&self) -> Rc<str> {
-        Rc::clone(&self.fingerprint)
+    pub(crate) fn fingerprint_key(&self) -> Arc<str> {
+        Arc::clone(&self.fingerprint)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A configuration checked to its end, and made usable.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use der::DateTime;
 
@@ -424,7 +424,7 @@ impl Compile {
         self.take(date, &format!("{path}.{key}"))
     }
 
-    fn fingerprint(&mut self, text: &str, path: &str) -> Option<Rc<str>> {
+    fn fingerprint(&mut self, text: &str, path: &str) -> Option<Arc<str>> {
         let digits: String = text.chars().filter(|c| *c != ':').collect();
         self.sha256(&digits, path)?;
         Some(fingerprint_key(&digits.to_ascii_lowercase()))

@@ -1,6 +1,6 @@
 //! The entries of an allowlist or a denylist, found by namespace.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use der::DateTime;
 
@@ -12,8 +12,8 @@ use crate::{
 /// What a name must state, beside what its entry is found by, to satisfy it. One name must state all of it.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions {
-    pub(crate) fingerprint: Option<Rc<str>>,
-    pub(crate) issuer: Option<Rc<str>>,
+    pub(crate) fingerprint: Option<Arc<str>>,
+    pub(crate) issuer: Option<Arc<str>>,
     pub(crate) trust_domain: Option<Box<str>>,
     pub(crate) service_account: Option<NameGlob>,
     /// The entry holds from this moment on.
@@ -26,7 +26,7 @@ impl Conditions {
     fn are_met_by(&self, sender: &Sender) -> bool {
         let trust_domain = self.trust_domain.as_deref();
         let service_account = self.service_account.as_ref();
-        let states = |required: &Option<Rc<str>>, stated: &Option<Rc<str>>| {
+        let states = |required: &Option<Arc<str>>, stated: &Option<Arc<str>>| {
             required.is_none() || required == stated
         };
         trust_domain.is_none_or(|required| sender.trust_domain() == Some(required))
@@ -52,7 +52,7 @@ impl Conditions {
 pub(crate) enum Key {
     Namespace(NameGlob),
     /// A fingerprint's or an issuer's key, of an entry that names no namespace.
-    Certificate(Rc<str>),
+    Certificate(Arc<str>),
 }
 
 /// Entries by namespace, or by fingerprint or issuer where they name none. How many there are costs a request nothing: a namespace is looked up once as it is, and once

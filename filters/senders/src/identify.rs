@@ -5,6 +5,8 @@ mod forwarded;
 mod jwt;
 mod proxy;
 
+use std::rc::Rc;
+
 use crate::{
     allowlist::NotAdmitted,
     certificate::Certificate,
@@ -34,22 +36,22 @@ impl Way {
     ///
     /// # Errors
     /// [`NotAdmitted`] if nothing does: of several ways, why the first one that had something to read found nobody.
-    pub(crate) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Vec<Sender>, NotAdmitted> {
+    pub(crate) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Rc<[Sender]>, NotAdmitted> {
         match self {
             Self::AllOf(ways) => all(ways, evidence),
             Self::AnyOf(ways) => any(ways, evidence),
-            Self::ApiKeys(keys) => Ok(vec![keys.find(evidence)?]),
+            Self::ApiKeys(keys) => Ok([keys.find(evidence)?].into()),
             Self::ClientCertificate(patterns) => {
                 let certificate = evidence.certificate()?;
-                let names = names(patterns, &certificate);
+                let names = certificate.names.get_or_init(|| names(patterns, &certificate).into());
                 if names.is_empty() {
                     let sans = certificate.sans().iter().collect();
                     return Err(NotAdmitted::NamesNobody { sans });
                 }
-                Ok(names)
+                Ok(Rc::clone(names))
             }
-            Self::Forwarded(forwarded) => Ok(vec![forwarded.find(evidence)?]),
-            Self::Jwt(jwt) => jwt.find(evidence),
+            Self::Forwarded(forwarded) => Ok([forwarded.find(evidence)?].into()),
+            Self::Jwt(jwt) => Ok(jwt.find(evidence)?.into()),
         }
     }
 }
@@ -67,7 +69,7 @@ pub(crate) fn names(patterns: &[NamePattern], certificate: &Certificate) -> Vec<
         .collect()
 }
 
-fn any(ways: &[Way], evidence: &mut Evidence<'_>) -> Result<Vec<Sender>, NotAdmitted> {
+fn any(ways: &[Way], evidence: &mut Evidence<'_>) -> Result<Rc<[Sender]>, NotAdmitted> {
     let mut why: Option<NotAdmitted> = None;
     for way in ways {
         match way.find(evidence) {
@@ -85,10 +87,10 @@ fn any(ways: &[Way], evidence: &mut Evidence<'_>) -> Result<Vec<Sender>, NotAdmi
 }
 
 /// The names whose namespace every way has found.
-fn all(ways: &[Way], evidence: &mut Evidence<'_>) -> Result<Vec<Sender>, NotAdmitted> {
+fn all(ways: &[Way], evidence: &mut Evidence<'_>) -> Result<Rc<[Sender]>, NotAdmitted> {
     let mut found: Option<Vec<Sender>> = None;
     for way in ways {
-        let mut names = way.find(evidence)?;
+        let mut names = way.find(evidence)?.to_vec();
         if let Some(before) = found {
             let both = |one: &Sender, others: &[Sender]| {
                 others.iter().any(|other| other.namespace == one.namespace)
@@ -104,5 +106,5 @@ fn all(ways: &[Way], evidence: &mut Evidence<'_>) -> Result<Vec<Sender>, NotAdmi
     let mut names = found.unwrap_or_default();
     let by = names.iter().fold(IdentifiedBy::default(), |by, name| by.and(name.by));
     names.iter_mut().for_each(|name| name.by = by);
-    if names.is_empty() { Err(NotAdmitted::Disagree) } else { Ok(names) }
+    if names.is_empty() { Err(NotAdmitted::Disagree) } else { Ok(names.into()) }
 }

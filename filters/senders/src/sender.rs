@@ -1,6 +1,6 @@
 //! Who something that was presented says the sender is.
 
-use std::{fmt, rc::Rc};
+use std::{fmt, sync::Arc};
 
 /// What one name (a SAN, a claim's value, an API key, a gate's word) states of a sender.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -9,9 +9,9 @@ pub struct Sender {
     pub(crate) service_account: Option<String>,
     pub(crate) trust_domain: Option<String>,
     /// Who vouches for it, as [`issuer_key`] writes it.
-    pub(crate) issuer: Option<Rc<str>>,
+    pub(crate) issuer: Option<Arc<str>>,
     /// The certificate that it stands in, as [`fingerprint_key`] writes it.
-    pub(crate) fingerprint: Option<Rc<str>>,
+    pub(crate) fingerprint: Option<Arc<str>>,
     pub(crate) by: IdentifiedBy,
 }
 
@@ -48,12 +48,12 @@ impl Sender {
 }
 
 /// The key of a certificate among entries; no namespace has a colon. `hex` is its SHA-256 in lower case.
-pub(crate) fn fingerprint_key(hex: &str) -> Rc<str> {
+pub(crate) fn fingerprint_key(hex: &str) -> Arc<str> {
     format!("sha256:{hex}").into()
 }
 
 /// The key of an issuer among entries.
-pub(crate) fn issuer_key(name: &str) -> Rc<str> {
+pub(crate) fn issuer_key(name: &str) -> Arc<str> {
     format!("issuer:{name}").into()
 }
 

@@ -33,7 +33,7 @@ impl Row {
 }
 
 /// The rows in groups, with their headings.
-pub type Groups = [(&'static str, Vec<Row>); 3];
+pub type Groups = [(&'static str, Vec<Row>); 4];
 
 /// A content encoding under which a bomb is sent: its name, and how bytes are encoded.
 type Encoder = (&'static str, fn(&[u8]) -> std::io::Result<Vec<u8>>);
@@ -89,6 +89,10 @@ pub fn all(shrink: usize) -> Groups {
     let few = |count: usize| (count / shrink).max(6);
     [
         ("telemetry: the rules alone", telemetry_rows(&few)),
+        (
+            "who sends: a certificate that returns, from its text to the allowlist",
+            sender_rows(&few),
+        ),
         ("many and large: the whole gate, from the head to the cut body", large_rows(&few)),
         ("bombs: the whole gate", ENCODERS.iter().map(|encoder| bomb(encoder, &few)).collect()),
     ]
@@ -204,6 +208,41 @@ fn in_json(task: Task) -> Task {
     let Task::Rules { path, records, backends, .. } = task else { return task };
     let content_type = Format::Json.content_type().to_owned();
     Task::Rules { path, content_type, records, backends }
+}
+
+/// A certificate as Vault issues it, among few entries and among many.
+fn sender_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
+    [10, 10_000]
+        .map(few)
+        .map(|entries| {
+            let others = (1..entries).map(|entry| match entry % 3 {
+                0 => json!({"namespace": format!("group{entry:05}-*")}),
+                1 => json!({"namespace": format!("team-{entry}"), "until": "2030-01-01T00:00:00Z"}),
+                _ => json!({"namespace": format!("shop-{entry}"), "serviceAccount": "otel-*"}),
+            });
+            let allow: Vec<_> = others.chain([json!({"namespace": "payments"})]).collect();
+            let names = json!([
+                {"dns": "*.{namespace}"},
+                {"dns": "{serviceAccount}.{namespace}.svc"},
+                {"uri": "spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}"},
+            ]);
+            let identify = json!([{"clientCertificate": {"names": names}}]);
+            let task = Task::Senders { senders: json!({"identify": identify, "allow": allow}) };
+            row(
+                counted(entries, "entry").replace("entrys", "entries"),
+                task,
+                Outcome::Admitted,
+                || certificate(),
+            )
+        })
+        .into()
+}
+
+fn certificate() -> Vec<u8> {
+    let names = ["*.payments".to_owned(), "otel.payments.svc".to_owned()];
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(names).expect("DNS names");
+    params.self_signed(&key).expect("a certificate").pem().into_bytes()
 }
 
 fn large_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {

@@ -1,6 +1,6 @@
 //! The certificate of a proxy that stands before this one.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::{certificate::Certificate, san::San};
 
@@ -8,7 +8,7 @@ use crate::{certificate::Certificate, san::San};
 #[derive(Clone, Debug)]
 pub(crate) enum Proxy {
     Dns(String),
-    Fingerprint(Rc<str>),
+    Fingerprint(Arc<str>),
     Uri(String),
 }
 

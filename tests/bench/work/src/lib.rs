@@ -1,14 +1,14 @@
 //! What a row of the benchmark runs on its request: the same code natively and in wasm. Every call
 //! into the filters that is measured is in this file.
 
-use std::fmt;
+use std::{cell::RefCell, fmt};
 
 use serde::{Deserialize, Serialize};
 use sluice_gate::{BodyStep, Certificates, Count, Gate, HeadStep, Headers, RequestHead};
 use sluice_otlp::{Format, Signal, limits::ReadLimits, splice::Request};
 use sluice_records::{RecordsConfig, RuleSet, Unfit, Verdict};
 use sluice_route::BackendsConfig;
-use sluice_senders::PeerEvidence;
+use sluice_senders::{Ambiguity, Evidence, PeerEvidence, Senders, SendersConfig};
 use thiserror::Error;
 
 /// What is run on a request, as the host tells it to the guest.
@@ -26,6 +26,11 @@ pub enum Task {
         records: serde_json::Value,
         /// The section `backends`.
         backends: serde_json::Value,
+    },
+    /// Who sends, alone: the request is a certificate in PEM that has been there before.
+    Senders {
+        /// The section `senders` of the gate's configuration.
+        senders: serde_json::Value,
     },
     /// The whole gate on a copy of a body, as the module has it from Envoy: decoded, checked, cut.
     Gate {
@@ -50,6 +55,13 @@ pub enum Work {
         format: Format,
         /// The compiled rules.
         rules: RuleSet,
+    },
+    /// [`Task::Senders`].
+    Senders {
+        /// The compiled section.
+        senders: Senders,
+        /// The certificates that have been there.
+        certificates: RefCell<Certificates>,
     },
     /// [`Task::Gate`].
     Gate {
@@ -82,6 +94,8 @@ pub enum TaskError {
 pub enum Outcome {
     /// This many records were dropped, and some stay.
     Dropped(u64),
+    /// The sender is let in.
+    Admitted,
     /// Every record stays.
     Kept,
     /// There was nothing in it.
@@ -96,6 +110,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dropped(records) => write!(f, "{records} dropped"),
+            Self::Admitted => f.write_str("admitted"),
             Self::Kept => f.write_str("all kept"),
             Self::Nothing => f.write_str("nothing in it"),
             Self::Read(sum) => write!(f, "sum {sum:x}"),
@@ -123,6 +138,11 @@ impl Task {
                 let backend = |signal| routes.pick(signal).map(|backend| backend.traits().clone());
                 let rules = section.compile("records", false, backend);
                 Ok(Work::Rules { signal, format, rules: rules.map_err(|e| refused(&e))? })
+            }
+            Self::Senders { senders } => {
+                let section: SendersConfig = serde_json::from_value(senders)?;
+                let senders = Senders::compile(&section, "senders").map_err(|e| refused(&e))?;
+                Ok(Work::Senders { senders, certificates: RefCell::default() })
             }
             Self::Gate { configuration, headers } => {
                 let gate = Gate::from_json(&serde_json::to_vec(&configuration)?);
@@ -164,6 +184,7 @@ impl Work {
                     Err(Unfit::Unreadable(_)) => Outcome::Refused("malformed"),
                 }
             }
+            Self::Senders { senders, certificates } => admit(senders, certificates, request),
             Self::Gate { gate, headers } => through_gate(gate, headers, request),
         }
     }
@@ -180,10 +201,36 @@ fn sum(request: &[u8]) -> u64 {
     rest.iter().fold(words, |sum, byte| sum.wrapping_add(u64::from(*byte)))
 }
 
+/// The time of every run, in seconds since the epoch: 2026-11-18.
+const NOW: u64 = 1_795_000_000;
+
+fn admit(senders: &Senders, certificates: &RefCell<Certificates>, pem: &[u8]) -> Outcome {
+    let peer = PeerEvidence {
+        certificate: Some(pem),
+        certificate_valid: Some(&[1]),
+        presented: Some(&[1]),
+        ..PeerEvidence::default()
+    };
+    let mut certificates = certificates.borrow_mut();
+    let mut evidence = Evidence {
+        certificate: &mut || certificates.read(&peer),
+        header: &|_| Vec::new(),
+        attributes: &[],
+        now: NOW,
+    };
+    match senders.admit(&mut evidence, Ambiguity::Refused) {
+        Ok(_) => Outcome::Admitted,
+        Err(_) => Outcome::Refused("not_allowed"),
+    }
+}
+
 fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> Outcome {
     let peer = PeerEvidence::default();
-    let head = RequestHead { headers: Headers(headers), peer, end_of_stream: false, now: 0 };
-    let step = match gate.on_head(&head, &mut Certificates::default()) {
+    let attributes = &[];
+    let headers = Headers(headers);
+    let head = RequestHead { headers, peer, attributes, end_of_stream: false, now: NOW };
+    let (step, _) = gate.on_head(&head, &mut Certificates::default());
+    let step = match step {
         HeadStep::Body { held, .. } => gate.on_body(held, request.to_vec()),
         HeadStep::Decided(step) => step,
         HeadStep::Reply(reply) => BodyStep::Reply(reply),
@@ -201,14 +248,15 @@ fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> O
 fn dropped(counts: &[Count]) -> u64 {
     let of = |count: &Count| match count {
         Count::RecordsDropped { records, .. } => *records,
-        Count::Request { .. } | Count::RecordsWouldDrop { .. } => 0,
+        Count::CertificateEnding | Count::Request { .. } | Count::RecordsWouldDrop { .. } => 0,
     };
     counts.iter().map(of).fold(0, u64::saturating_add)
 }
 
 fn refusal(count: &Count) -> Option<Outcome> {
     match count {
-        Count::Request { outcome: "nothing", .. }
+        Count::CertificateEnding
+        | Count::Request { outcome: "nothing", .. }
         | Count::RecordsDropped { .. }
         | Count::RecordsWouldDrop { .. } => None,
         Count::Request { outcome, .. } => Some(Outcome::Refused(outcome)),
