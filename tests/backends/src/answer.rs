@@ -26,7 +26,7 @@ pub struct Answer {
     /// The body; must be empty with 204.
     pub body: Bytes,
     /// Trailers behind the body, which only HTTP/2 carries; none if empty.
-    pub trailers: HeaderMap,
+    pub trailers: Vec<(HeaderName, HeaderValue)>,
     /// How long the request waits first.
     pub delay: Duration,
 }
@@ -51,7 +51,7 @@ impl Answer {
 
     /// The same answer with one more trailer.
     pub fn trailer(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.trailers.append(name, value);
+        self.trailers.push((name, value));
         self
     }
 
@@ -107,7 +107,7 @@ impl Answer {
 
     pub(crate) fn into_response(self) -> Response<Body> {
         let body = Full::new(self.body);
-        let trailers = (!self.trailers.is_empty()).then_some(self.trailers);
+        let trailers = (!self.trailers.is_empty()).then(|| HeaderMap::from_iter(self.trailers));
         let mut response = Response::new(match trailers {
             Some(trailers) => Body::new(body.with_trailers(std::future::ready(Some(Ok(trailers))))),
             None => Body::new(body),

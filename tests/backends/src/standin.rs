@@ -187,7 +187,7 @@ impl TryFrom<Order> for Reaction {
                 .ok_or(BadOrder::Status(status))?,
             headers: map,
             body: body.into(),
-            trailers: HeaderMap::new(),
+            trailers: Vec::new(),
             delay: Duration::from_millis(delay_ms),
         }))
     }

@@ -232,7 +232,7 @@ fn sender_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
                 counted(entries, "entry").replace("entrys", "entries"),
                 task,
                 Outcome::Admitted,
-                || certificate(),
+                certificate,
             )
         })
         .into()
