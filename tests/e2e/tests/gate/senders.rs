@@ -151,6 +151,7 @@ pub(crate) async fn whose_a_request_is_stands_in_the_access_log(gate: &Gate) {
     assert!(lines.contains(&refused), "{lines:?}");
 }
 
+#[expect(clippy::disallowed_methods, reason = "the certificates of a run end by the real time")]
 pub(crate) async fn what_is_counted_is_counted_for_its_sender_too(gate: &Gate) {
     let count = async || {
         let dropped = "sender=.=team-blue;.;signal=.=logs;.;reason=.=missing;.;sluice_sender_records_dropped_total";
