@@ -14,10 +14,12 @@ JAVA := .cache/java
 JAVA_SOURCES := $(addprefix tests/e2e/java/,pom.xml jars.sha256) $(wildcard tests/e2e/java/sluice/*.java tests/e2e/java/META-INF/services/*)
 JAVASCRIPT := .cache/javascript
 JAVASCRIPT_SOURCES := $(addprefix tests/e2e/javascript/,package.json package-lock.json send.js)
+ROTEL := .cache/rotel
+ROTEL_REQUIREMENTS := tests/e2e/rotel/requirements.txt
 GO_MODULES := tests/e2e/collector tests/e2e/go
 GO_BUILD := go build -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w'
 
-.PHONY: help tools wasm envoy venv collector go java javascript run demo test lint deny fuzz fuzz-smoke bench fmt clean
+.PHONY: help tools wasm envoy venv collector go java javascript rotel run demo test lint deny fuzz fuzz-smoke bench fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -74,6 +76,15 @@ $(JAVASCRIPT)/.complete: $(JAVASCRIPT_SOURCES)
 	cd $(JAVASCRIPT) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 	touch $@
 
+rotel: tools $(ROTEL)/.complete ## fetch Rotel, a collector in Rust, into .cache/rotel
+
+# The agent is linked to the library of the Python that its wheel is for.
+$(ROTEL)/.complete: $(ROTEL_REQUIREMENTS)
+	rm -rf $(ROTEL)
+	python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $(ROTEL_REQUIREMENTS) --target $(ROTEL)
+	@$(ROTEL)/rotel/rotel-agent version >/dev/null || { echo "Rotel needs Python's library, in Debian: sudo apt-get install libpython3-dev" >&2; exit 1; }
+	touch $@
+
 run: wasm envoy ## start the gate here: Envoy, stand-in backends, certificates (GRPC_PORT, HTTP_PORT, ... choose ports)
 	@exec cargo run --quiet --package envoy-local --bin gate-local
 
@@ -85,7 +96,7 @@ test: tools ## everything that must hold: format, lints, the module, unit and en
 	cargo fmt --all --check
 	@unformatted=$$(gofmt -l $(GO_MODULES)); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
 	$(MAKE) lint
-	$(MAKE) wasm envoy venv collector go java javascript
+	$(MAKE) wasm envoy venv collector go java javascript rotel
 	cargo test
 	$(MAKE) fuzz-smoke
 

@@ -100,6 +100,11 @@ impl<K: Debug + Ord> Ledger<K> {
         self.0.get(record).copied().unwrap_or_default()
     }
 
+    /// Whether none was stored.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How many records were stored.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

@@ -1,5 +1,5 @@
-//! What the OpenTelemetry project itself sends, through the gate in real Envoy: the batches of its collector, and
-//! the JSON examples that it publishes with the protocol.
+//! What real clients send, through the gate in real Envoy: the OpenTelemetry Collector, the SDKs, Rotel, and the JSON
+//! examples that are published with the protocol.
 
 mod answers;
 mod batches;
@@ -8,6 +8,7 @@ mod fixture;
 mod ledger;
 mod outage;
 mod request;
+mod rotel;
 mod sdk;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ fn main() {
     trials.extend(answers::trials(&gates));
     trials.extend(outage::trials(&gates));
     trials.extend(sdk::trials(&gates));
+    trials.extend(rotel::trials(&gates));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     gates.stop(conclusion.has_failed());
     conclusion.exit();

@@ -7,11 +7,19 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, number_data_point,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use sluice_otlp::Signal;
+
+use crate::batches::now;
 
 /// The attribute that the platform asks for.
 const NAME: &str = "source.name";
@@ -48,6 +56,69 @@ impl Request {
         read.unwrap_or_else(|error| {
             panic!("no OTLP in JSON: {error}: {}", String::from_utf8_lossy(body))
         })
+    }
+
+    /// Records of an SDK's run, as the SDKs' senders have them: `named` with `source.name` and `unnamed` without, those
+    /// of logs and spans under a resource of their own.
+    pub(crate) fn named(signal: Signal, run_id: &str, named: usize, unnamed: usize) -> Self {
+        let halves = [(true, named), (false, unnamed)].into_iter().filter(|(_, count)| *count > 0);
+        let resource = |is_named| {
+            Some(Resource { attributes: attributes(run_id, is_named), ..Resource::default() })
+        };
+        match signal {
+            Signal::Logs => {
+                let logs = halves.map(|(is_named, count)| ResourceLogs {
+                    resource: resource(is_named),
+                    scope_logs: vec![ScopeLogs {
+                        log_records: (0..count)
+                            .map(|number| log(format!("log {number}")))
+                            .collect(),
+                        ..ScopeLogs::default()
+                    }],
+                    ..ResourceLogs::default()
+                });
+                Self::Logs(ExportLogsServiceRequest { resource_logs: logs.collect() })
+            }
+            Signal::Metrics => {
+                let points = (0..named + unnamed).map(|number| point(number, number < named));
+                let gauge = Gauge { data_points: points.collect() };
+                let metric = Metric {
+                    name: "e2e.gauge".to_owned(),
+                    data: Some(Data::Gauge(gauge)),
+                    ..Metric::default()
+                };
+                let of_resource = ResourceMetrics {
+                    resource: resource(false),
+                    scope_metrics: vec![ScopeMetrics {
+                        metrics: vec![metric],
+                        ..ScopeMetrics::default()
+                    }],
+                    ..ResourceMetrics::default()
+                };
+                Self::Metrics(ExportMetricsServiceRequest { resource_metrics: vec![of_resource] })
+            }
+            Signal::Traces => {
+                let spans = halves.map(|(is_named, count)| ResourceSpans {
+                    resource: resource(is_named),
+                    scope_spans: vec![ScopeSpans {
+                        spans: (0..count).map(|number| span(number, is_named)).collect(),
+                        ..ScopeSpans::default()
+                    }],
+                    ..ResourceSpans::default()
+                });
+                Self::Traces(ExportTraceServiceRequest { resource_spans: spans.collect() })
+            }
+            Signal::Profiles => panic!("the SDKs send none"),
+        }
+    }
+
+    pub(crate) fn to_protobuf(&self) -> Vec<u8> {
+        match self {
+            Self::Logs(all) => all.encode_to_vec(),
+            Self::Metrics(all) => all.encode_to_vec(),
+            Self::Profiles(all) => all.encode_to_vec(),
+            Self::Traces(all) => all.encode_to_vec(),
+        }
     }
 
     /// What is left of it under the platform's rule: `source.name` on the resource, for metrics on the data
@@ -214,6 +285,41 @@ fn key_of<'a>(attribute: &'a KeyValue, strings: &'a [String]) -> &'a str {
 fn text_of<'a>(attributes: impl IntoIterator<Item = &'a KeyValue>, key: &str) -> Option<String> {
     let found = attributes.into_iter().find(|one| one.key == key)?;
     found.value.as_ref().map(sluice_backends::value_text)
+}
+
+fn attributes(run_id: &str, is_named: bool) -> Vec<KeyValue> {
+    let mut attributes = vec![attribute("service.name", "e2e"), attribute("run.id", run_id)];
+    attributes.extend(is_named.then(|| attribute(NAME, "rotel")));
+    attributes
+}
+
+fn attribute(key: &str, value: &str) -> KeyValue {
+    let value = AnyValue { value: Some(Value::StringValue(value.to_owned())) };
+    KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
+}
+
+fn log(body: String) -> LogRecord {
+    let body = Some(AnyValue { value: Some(Value::StringValue(body)) });
+    LogRecord { time_unix_nano: now(), body, ..LogRecord::default() }
+}
+
+fn point(number: usize, is_named: bool) -> NumberDataPoint {
+    let mut attributes = vec![attribute("point", &number.to_string())];
+    attributes.extend(is_named.then(|| attribute(NAME, "rotel")));
+    let value = Some(number_data_point::Value::AsInt(1));
+    NumberDataPoint { attributes, time_unix_nano: now(), value, ..NumberDataPoint::default() }
+}
+
+fn span(number: usize, is_named: bool) -> Span {
+    let id = u8::try_from(number + 1).expect("few spans");
+    Span {
+        trace_id: vec![id; 16],
+        span_id: vec![if is_named { id } else { 0x80 | id }; 8],
+        name: format!("span {number}"),
+        start_time_unix_nano: now(),
+        end_time_unix_nano: now(),
+        ..Span::default()
+    }
 }
 
 fn resource_is_named(resource: &Option<Resource>) -> bool {

@@ -19,20 +19,20 @@ use crate::fixture::{Gate, Gates, Required, Setup, backend};
 use crate::ledger::{Ledger, Stored};
 
 /// In each export.
-const RECORDS: usize = 10;
+pub(crate) const RECORDS: usize = 10;
 
 /// One export: what its backend answers, and what must come of it.
 #[derive(Clone, Debug)]
-struct Row {
-    name: &'static str,
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
     /// To the first attempt; the backend's own work otherwise.
     plays: Option<Reaction>,
     /// How many of the records lack `source.name`.
-    without: usize,
-    attempts: u32,
-    verdict: Verdict,
+    pub(crate) without: usize,
+    pub(crate) attempts: u32,
+    pub(crate) verdict: Verdict,
     /// The last answer: over HTTP and over gRPC.
-    answer: (u16, &'static str),
+    pub(crate) answer: (u16, &'static str),
     /// The backend has asked to wait so long between the first attempt and the second.
     waits: Duration,
 }
@@ -60,7 +60,7 @@ impl Row {
     }
 
     /// One after the other: they share a backend.
-    fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         vec![
             Self::taken("what is named is stored", 0),
             Self::taken("what is not named is dropped", 3),
@@ -83,7 +83,7 @@ impl Row {
     }
 
     /// Of a sender whose certificate the gate does not know; no backend hears of it.
-    fn stranger() -> Self {
+    pub(crate) fn stranger() -> Self {
         Self {
             verdict: Verdict::Failure,
             answer: (403, "PERMISSION_DENIED"),
@@ -91,12 +91,28 @@ impl Row {
         }
     }
 
-    fn reaches_its_backend(&self) -> bool {
+    /// Given up though it may be sent again.
+    fn lost(self) -> Self {
+        let answer = match &self.plays {
+            Some(Reaction::Answer(answer)) if answer.status == StatusCode::TOO_MANY_REQUESTS => {
+                (429, "RESOURCE_EXHAUSTED")
+            }
+            _ => (503, "UNAVAILABLE"),
+        };
+        Self { answer, attempts: 1, verdict: Verdict::Failure, waits: Duration::ZERO, ..self }
+    }
+
+    /// Sent again though it may not be; the backend then takes it.
+    pub(crate) fn sent_again(self) -> Self {
+        Self { answer: (200, "OK"), attempts: 2, verdict: Verdict::Success, ..self }
+    }
+
+    pub(crate) fn reaches_its_backend(&self) -> bool {
         self.without < RECORDS && self.answer.0 != 403
     }
 
     /// Queues what the backend does with its attempts.
-    fn queue(&self, gate: Gate<'_>, backend: Backend) {
+    pub(crate) fn queue(&self, gate: Gate<'_>, backend: Backend) {
         let played = self.plays.clone();
         let usual = self.attempts as usize - usize::from(played.is_some());
         if let Some(played) = played {
@@ -108,7 +124,7 @@ impl Row {
     }
 
     /// The numbers of the records that are stored, of those that begin with this one.
-    fn kept(&self, first: usize) -> Range<usize> {
+    pub(crate) fn kept(&self, first: usize) -> Range<usize> {
         let gets_through = matches!(self.answer, (200, _));
         first..first + if gets_through { RECORDS - self.without } else { 0 }
     }
@@ -153,13 +169,13 @@ impl Client {
             (Sdk::Go, _) if !refused && row.without > 0 => row.verdict = Verdict::Failure,
             // Nothing is sent again over gRPC: every error is `failure`, and none `retryable`, in
             // otlp-grpc-exporter-base/src/grpc-exporter-transport.ts.
-            (Sdk::JavaScript, Protocol::Grpc) if row.attempts > 1 => row = Self::lost(row),
+            (Sdk::JavaScript, Protocol::Grpc) if row.attempts > 1 => row = row.lost(),
             // What is RESOURCE_EXHAUSTED is sent again with RetryInfo and without, after the SDK's own pause:
             // exporter/internal/RetryUtil.java has it among the codes, and OkHttpGrpcSender.java reads no details.
             (Sdk::Java, Protocol::Grpc) => {
                 row.waits = Duration::ZERO;
                 if row.answer.1 == "RESOURCE_EXHAUSTED" {
-                    row = Self::sent_again(row);
+                    row = row.sent_again();
                 }
             }
             (Sdk::Python, Protocol::Grpc) => {
@@ -168,28 +184,12 @@ impl Client {
                 row.waits = row.waits.min(Duration::from_millis(800));
                 // What is RESOURCE_EXHAUSTED is sent again with RetryInfo and without: the same.
                 if row.answer.1 == "RESOURCE_EXHAUSTED" {
-                    row = Self::sent_again(row);
+                    row = row.sent_again();
                 }
             }
             _ => {}
         }
         row
-    }
-
-    /// Given up though it may be sent again.
-    fn lost(row: Row) -> Row {
-        let answer = match &row.plays {
-            Some(Reaction::Answer(answer)) if answer.status == StatusCode::TOO_MANY_REQUESTS => {
-                (429, "RESOURCE_EXHAUSTED")
-            }
-            _ => (503, "UNAVAILABLE"),
-        };
-        Row { answer, attempts: 1, verdict: Verdict::Failure, waits: Duration::ZERO, ..row }
-    }
-
-    /// Sent again though it may not be; the backend then takes it.
-    fn sent_again(row: Row) -> Row {
-        Row { answer: (200, "OK"), attempts: 2, verdict: Verdict::Success, ..row }
     }
 }
 
@@ -312,7 +312,7 @@ impl Row {
 }
 
 /// What the senders call a record; see [`crate::request::Request::names`].
-fn name_of(signal: Signal, number: usize) -> String {
+pub(crate) fn name_of(signal: Signal, number: usize) -> String {
     match signal {
         Signal::Logs => format!("log {number}"),
         Signal::Metrics => number.to_string(),
@@ -320,7 +320,7 @@ fn name_of(signal: Signal, number: usize) -> String {
     }
 }
 
-fn on_the_wire(signal: Signal) -> sluice_otlp::Signal {
+pub(crate) fn on_the_wire(signal: Signal) -> sluice_otlp::Signal {
     match signal {
         Signal::Logs => sluice_otlp::Signal::Logs,
         Signal::Metrics => sluice_otlp::Signal::Metrics,
