@@ -141,7 +141,7 @@ impl Gate {
             edits.extend(headers.names().filter(taken).map(HeaderEdit::remove));
         }
         if let Some(tenancy) = &self.tenancy {
-            let tenanted = tenancy.assign(admitted.as_ref());
+            let tenanted = tenancy.assign(admitted.as_ref(), None);
             let tenanted = tenanted.map_err(|refusal| unknown(refusal.into()))?;
             identified.tenant = Some(tenanted.tenant().as_str().to_owned());
             // These come after what was taken off: the tenant's header may be one of them.

@@ -27,24 +27,40 @@ impl HeaderEdit {
 /// The header in which Loki, Mimir and Tempo read the tenant, in lower case as Envoy has it.
 pub const SCOPE_ORG_ID: &str = "x-scope-orgid";
 
-/// Headers that change what a backend does with a request, and why no sender may bring them.
-const GUARDED: [(&str, &str); 4] = [
-    (SCOPE_ORG_ID, "names the tenant"),
+/// The headers in which VictoriaLogs reads the tenant's account and project
+/// (`lib/logstorage/tenant_id.go`).
+pub const ACCOUNT_ID: &str = "accountid";
+
+/// See [`ACCOUNT_ID`].
+pub const PROJECT_ID: &str = "projectid";
+
+/// Headers that change what a backend does with a request, and why no sender may bring them. A name
+/// that ends in `*` is every name that begins so, present and future.
+const GUARDED: [(&str, &str); 10] = [
+    (SCOPE_ORG_ID, "names the tenant to Loki, Mimir, Tempo and Pyroscope"),
     ("x-scope-userid", "names the user within the tenant"),
+    (ACCOUNT_ID, "names the tenant to VictoriaLogs and, where a path does not, VictoriaMetrics"),
+    (PROJECT_ID, "the same"),
     ("x-loki-backfill-shard", "lifts Loki's age limits and adds reserved labels"),
     ("x-loki-ingestion-policy", "overrides Loki's ingestion policy"),
+    ("x-mimir-*", "switches Mimir's name translation and label rules"),
+    (
+        "vl-*",
+        "has VictoriaLogs take other fields for time, message and stream, add or ignore some, or store nothing",
+    ),
+    ("signoz-*", "names the account at SigNoz, by its ingestion key or access token"),
+    ("x-sluice-*", "the gate's own: names the backend, and the copy's"),
 ];
-
-/// Mimir's switches for translating names and skipping labels, present and future.
-const GUARDED_PREFIX: &str = "x-mimir-";
 
 /// Whether a header of this name is taken from every sender. Names are compared without case.
 #[must_use]
 pub fn is_guarded(name: &str) -> bool {
-    GUARDED.iter().any(|(guarded, _)| name.eq_ignore_ascii_case(guarded))
-        || name
-            .get(..GUARDED_PREFIX.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(GUARDED_PREFIX))
+    GUARDED.iter().any(|(guarded, _)| match guarded.strip_suffix('*') {
+        Some(start) => {
+            name.get(..start.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(start))
+        }
+        None => name.eq_ignore_ascii_case(guarded),
+    })
 }
 
 #[cfg(test)]
@@ -61,6 +77,14 @@ mod tests {
             "x-loki-ingestion-policy",
             "X-Mimir-OTLP-AddSuffixes",
             "x-mimir-skiplabelnamevalidation",
+            "AccountID",
+            "projectid",
+            "VL-Stream-Fields",
+            "vl-debug",
+            "signoz-ingestion-key",
+            "signoz-access-token",
+            "x-sluice-mirror",
+            "X-Sluice-Backend",
         ] {
             assert!(is_guarded(name), "{name}");
         }
@@ -68,8 +92,21 @@ mod tests {
 
     #[test]
     fn other_headers_are_not() {
-        for name in ["content-type", "x-mimir", "x-scope-orgid2", "x-request-id", ""] {
+        for name in
+            ["content-type", "x-mimir", "x-scope-orgid2", "x-request-id", "vl", "account", ""]
+        {
             assert!(!is_guarded(name), "{name}");
+        }
+    }
+
+    /// The README has the same table, for people.
+    #[test]
+    fn every_guarded_header_is_documented_with_its_reason() {
+        let readme = include_str!("../README.md").to_lowercase();
+        for (name, reason) in GUARDED {
+            let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}` | ")));
+            let row = row.unwrap_or_else(|| panic!("{name} has no row in the README"));
+            assert!(row.contains(&reason.to_lowercase()), "{row}: {reason}");
         }
     }
 }

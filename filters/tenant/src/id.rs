@@ -1,14 +1,36 @@
 //! What a tenant may be called.
 
+use serde::Deserialize;
 use thiserror::Error;
 
-/// A tenant id that Loki, Mimir and Tempo all take, and take for one tenant.
+/// How the platform's stores name their tenants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TenantIds {
+    /// As Loki, Mimir, Tempo and Pyroscope do: the rules of grafana/dskit's `tenant` package, without
+    /// its separators.
+    #[default]
+    OrgId,
+    /// As VictoriaMetrics and VictoriaLogs do: the number of an account, or of an account and a
+    /// project, each of 32 bits (`12`, `12:3`).
+    Account,
+    /// A text that no header and no path of a URL takes for something else: for other stores.
+    Text,
+}
+
+/// A tenant id that the platform's stores take, and take for one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TenantId(String);
 
 /// Why a text is not a [`TenantId`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TenantIdError {
+    /// Not the number of an account, in its one spelling.
+    #[error(
+        "{0:?} is no account: write its number, or account:project, each up to 4294967295 and \
+         without zeros in front"
+    )]
+    Account(String),
     /// A character that a backend refuses, or reads as the start of something else: `|` joins
     /// tenants and `:` begins metadata.
     #[error("{0:?} is not allowed in a tenant id: use A-Z a-z 0-9 ! - _ . * ' ( )")]
@@ -19,6 +41,12 @@ pub enum TenantIdError {
     /// A name that backends keep for themselves.
     #[error("{0:?} is reserved and cannot be a tenant id")]
     Reserved(String),
+    /// A character that a list, a quoted text or a path of a URL gives a meaning to, or none that is
+    /// seen.
+    #[error(
+        "{0:?} is not allowed in a tenant id: use visible ASCII but / ? # % , ; \" and no space"
+    )]
+    TextCharacter(char),
     /// Too many bytes.
     #[error("a tenant id has at most {max} bytes; this one has {0}", max = TenantId::MAX_BYTES)]
     TooLong(usize),
@@ -28,11 +56,11 @@ impl TenantId {
     /// The longest id that a backend takes (grafana/dskit, `tenant/tenant.go`).
     pub const MAX_BYTES: usize = 150;
 
-    /// Checks an id against the rules of grafana/dskit's `tenant` package, without its separators.
+    /// Checks an id against the rules of the platform's stores.
     ///
     /// # Errors
     /// [`TenantIdError`] with the first rule that it breaks.
-    pub fn new(id: impl Into<String>) -> Result<Self, TenantIdError> {
+    pub fn new(id: impl Into<String>, ids: TenantIds) -> Result<Self, TenantIdError> {
         let id = id.into();
         if id.is_empty() {
             return Err(TenantIdError::Empty);
@@ -40,9 +68,20 @@ impl TenantId {
         if id.len() > Self::MAX_BYTES {
             return Err(TenantIdError::TooLong(id.len()));
         }
-        if let Some(character) = id.chars().find(|c| !is_allowed(*c)) {
-            return Err(TenantIdError::Character(character));
+        match ids {
+            TenantIds::OrgId => {
+                if let Some(character) = id.chars().find(|c| !is_in_org_id(*c)) {
+                    return Err(TenantIdError::Character(character));
+                }
+            }
+            TenantIds::Account => return account(id),
+            TenantIds::Text => {
+                if let Some(character) = id.chars().find(|c| !is_in_text(*c)) {
+                    return Err(TenantIdError::TextCharacter(character));
+                }
+            }
         }
+        // Two of them are steps in a path.
         if matches!(id.as_str(), "." | ".." | "__mimir_cluster") {
             return Err(TenantIdError::Reserved(id));
         }
@@ -54,11 +93,42 @@ impl TenantId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The account and its project, of an id of [`TenantIds::Account`]; the project is `0` where it
+    /// has none.
+    #[must_use]
+    pub fn account(&self) -> (&str, &str) {
+        self.0.split_once(':').unwrap_or((&self.0, "0"))
+    }
 }
 
-const fn is_allowed(character: char) -> bool {
+/// An account in its one spelling, so that no tenant has two names: project 0 is left out, as
+/// `12` and `12:0` are one tenant (VictoriaMetrics' documentation, "Multitenancy").
+fn account(id: String) -> Result<TenantId, TenantIdError> {
+    let is_number = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_digit())
+            && (text == "0" || !text.starts_with('0'))
+            && text.parse::<u32>().is_ok()
+    };
+    let one_name = match id.split_once(':') {
+        None if is_number(&id) => Some(id.as_str()),
+        Some((account, "0")) if is_number(account) => Some(account),
+        Some((account, project)) if is_number(account) && is_number(project) => Some(id.as_str()),
+        _ => None,
+    };
+    match one_name.map(str::to_owned) {
+        Some(id) => Ok(TenantId(id)),
+        None => Err(TenantIdError::Account(id)),
+    }
+}
+
+const fn is_in_org_id(character: char) -> bool {
     character.is_ascii_alphanumeric()
         || matches!(character, '!' | '-' | '_' | '.' | '*' | '\'' | '(' | ')')
+}
+
+const fn is_in_text(character: char) -> bool {
+    character.is_ascii_graphic() && !matches!(character, '/' | '?' | '#' | '%' | ',' | ';' | '"')
 }
 
 #[cfg(test)]
@@ -80,14 +150,71 @@ mod tests {
             ("..".into(), TenantIdError::Reserved("..".into())),
             ("__mimir_cluster".into(), TenantIdError::Reserved("__mimir_cluster".into())),
         ] {
-            assert_eq!(TenantId::new(id), Err(expected));
+            assert_eq!(TenantId::new(id, TenantIds::OrgId), Err(expected));
         }
     }
 
     #[test]
     fn ids_that_every_backend_takes_are_taken() {
         for id in ["payments", "a!-_.*'()Z9", "...", "fake", &"a".repeat(150)] {
-            assert_eq!(TenantId::new(id).unwrap().as_str(), id);
+            assert_eq!(TenantId::new(id, TenantIds::OrgId).unwrap().as_str(), id);
         }
+    }
+
+    #[test]
+    fn an_account_has_one_spelling() {
+        for (id, account) in [
+            ("0", ("0", "0")),
+            ("12", ("12", "0")),
+            ("12:0", ("12", "0")),
+            ("12:3", ("12", "3")),
+            ("0:4294967295", ("0", "4294967295")),
+        ] {
+            assert_eq!(TenantId::new(id, TenantIds::Account).unwrap().account(), account);
+        }
+        assert_eq!(
+            TenantId::new("12:0", TenantIds::Account),
+            TenantId::new("12", TenantIds::Account)
+        );
+        for id in [
+            "payments",
+            "multitenant",
+            "012",
+            "12:03",
+            "+12",
+            "-1",
+            "12:",
+            ":3",
+            "1:2:3",
+            "4294967296",
+            "12:4294967296",
+            "0x1",
+            "1 ",
+            "\u{661}",
+            "00",
+        ] {
+            let refused = TenantId::new(id, TenantIds::Account);
+            assert_eq!(refused, Err(TenantIdError::Account(id.to_owned())));
+        }
+        assert_eq!(TenantId::new("", TenantIds::Account), Err(TenantIdError::Empty));
+    }
+
+    #[test]
+    fn a_text_is_neither_a_list_nor_a_path() {
+        for id in ["a|b", "a:b", "org@team", "{x}", "a&b=c", "~", "..."] {
+            assert_eq!(TenantId::new(id, TenantIds::Text).unwrap().as_str(), id);
+        }
+        for character in ['/', '?', '#', '%', ',', ';', '"', ' ', '\t', '\n', '\u{7f}', '\u{e9}'] {
+            let refused = TenantId::new(format!("a{character}b"), TenantIds::Text);
+            assert_eq!(refused, Err(TenantIdError::TextCharacter(character)));
+        }
+        for id in [".", "..", "__mimir_cluster"] {
+            let refused = TenantId::new(id, TenantIds::Text);
+            assert_eq!(refused, Err(TenantIdError::Reserved(id.to_owned())));
+        }
+        assert_eq!(
+            TenantId::new("a".repeat(151), TenantIds::Text),
+            Err(TenantIdError::TooLong(151))
+        );
     }
 }

@@ -6,5 +6,5 @@ mod id;
 mod tenancy;
 
 pub use headers::HeaderEdit;
-pub use id::{TenantId, TenantIdError};
+pub use id::{TenantId, TenantIdError, TenantIds};
 pub use tenancy::{NoTenant, Tenancy, TenantConfig, Tenanted};

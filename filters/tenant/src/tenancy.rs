@@ -7,41 +7,55 @@ use sluice_senders::{Admitted, ConfigProblem};
 use thiserror::Error;
 
 use crate::{
-    HeaderEdit, TenantId, TenantIdError,
+    HeaderEdit, TenantId, TenantIdError, TenantIds,
     headers::{SCOPE_ORG_ID, is_guarded},
 };
 
-/// The section `tenant` as it is written: one of `fixed`, `fromNamespace` and `map`.
+/// The section `tenant` as it is written: one of `fixed`, `fromNamespace`, `fromClaim` and `map`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TenantConfig {
     /// The header that carries the tenant; `X-Scope-OrgID` if it is left out.
     header: Option<String>,
+    /// What tenants may be called.
+    #[serde(default)]
+    ids: TenantIds,
     /// One tenant for every sender.
     fixed: Option<String>,
     /// The sender's namespace is its tenant.
     from_namespace: Option<FromNamespace>,
-    /// From namespace to tenant; a namespace that is not in it is refused.
+    /// The claim of the sender's token that is its tenant.
+    from_claim: Option<String>,
+    /// From namespace to tenant.
     map: Option<BTreeMap<String, String>>,
+    /// The tenant of a namespace that is not in `map`, which is refused if this is left out.
+    default: Option<String>,
 }
 
-/// Options of `fromNamespace`; there are none yet, so it is written `{}`.
+/// What `fromNamespace` puts around the namespace.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FromNamespace {}
+struct FromNamespace {
+    #[serde(default)]
+    prefix: String,
+    #[serde(default)]
+    suffix: String,
+}
 
 /// How tenants are assigned; compiled from a [`TenantConfig`].
 #[derive(Clone, Debug)]
 pub struct Tenancy {
     header: String,
+    ids: TenantIds,
     assignment: Assignment,
 }
 
 #[derive(Clone, Debug)]
 enum Assignment {
     Fixed(TenantId),
-    FromNamespace,
-    Map(BTreeMap<String, TenantId>),
+    FromClaim(String),
+    FromNamespace(FromNamespace),
+    Map { tenants: BTreeMap<String, TenantId>, default: Option<TenantId> },
 }
 
 /// Proof that a request has a tenant. Only [`Tenancy::assign`] makes one.
@@ -54,10 +68,21 @@ pub struct Tenanted {
 /// Why a sender that was let in has no tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NoTenant {
+    /// The sender's token does not have the claim.
+    #[error("the tenant follows from the claim {0:?} of the sender's token, and there is none")]
+    Unclaimed(String),
     /// The map has no entry for the namespace.
     #[error("namespace {0:?} has no tenant on this platform")]
     Unmapped(String),
-    /// The namespace is no tenant id.
+    /// What the claim says is no tenant id.
+    #[error("the claim {claim:?} cannot be a tenant: {error}")]
+    UnusableClaim {
+        /// The claim's name.
+        claim: String,
+        /// What is wrong with what it says.
+        error: TenantIdError,
+    },
+    /// The namespace, or what becomes of it, is no tenant id.
     #[error("namespace {namespace:?} cannot be a tenant: {error}")]
     Unusable {
         /// The sender's namespace.
@@ -82,40 +107,69 @@ impl TenantConfig {
             let message = format!("{header:?} is not the name of a header");
             problems.push(ConfigProblem::new(format!("{path}.header"), message));
         }
-        let mut id = |at: String, id: String| match TenantId::new(id) {
+        let ids = self.ids;
+        let has_map = self.map.is_some();
+        let mut id = |at: String, id: String| match TenantId::new(id, ids) {
             Ok(id) => Some(id),
             Err(error) => {
                 problems.push(ConfigProblem::new(at, error));
                 None
             }
         };
-        let assignment = match (self.fixed, self.from_namespace, self.map) {
-            (Some(fixed), None, None) => id(format!("{path}.fixed"), fixed).map(Assignment::Fixed),
-            (None, Some(FromNamespace {}), None) => Some(Assignment::FromNamespace),
-            (None, None, Some(map)) if !map.is_empty() => {
+        let default = self.default.map(|default| id(format!("{path}.default"), default));
+        let assignment = match (self.fixed, self.from_namespace, self.from_claim, self.map) {
+            (Some(fixed), None, None, None) => {
+                id(format!("{path}.fixed"), fixed).map(Assignment::Fixed)
+            }
+            (None, Some(around), None, None) => {
+                // Whatever the namespaces are called: letters for most stores, digits for accounts.
+                let sample = if ids == TenantIds::Account { "1" } else { "a" };
+                id(format!("{path}.fromNamespace"), around.tenant(sample))
+                    .map(|_| Assignment::FromNamespace(around))
+            }
+            (None, None, Some(claim), None) if !claim.is_empty() => {
+                Some(Assignment::FromClaim(claim))
+            }
+            (None, None, Some(_), None) => {
+                let message = "name the claim";
+                problems.push(ConfigProblem::new(format!("{path}.fromClaim"), message));
+                None
+            }
+            (None, None, None, Some(map)) if !map.is_empty() => {
                 let mut tenants = BTreeMap::new();
                 tenants.extend(map.into_iter().filter_map(|(namespace, tenant)| {
                     let at = format!("{path}.map.{namespace}");
                     Some((namespace, id(at, tenant)?))
                 }));
-                Some(Assignment::Map(tenants))
+                Some(Assignment::Map { tenants, default: default.clone().flatten() })
             }
-            (None, None, Some(_)) => {
+            (None, None, None, Some(_)) => {
                 let message = "an empty map gives no sender a tenant: add a namespace, or use \
                                fromNamespace or fixed";
                 problems.push(ConfigProblem::new(format!("{path}.map"), message));
                 None
             }
             _ => {
-                let message = "name exactly one of fixed, fromNamespace and map";
+                let message = "name exactly one of fixed, fromNamespace, fromClaim and map";
                 problems.push(ConfigProblem::new(path, message));
                 None
             }
         };
+        if default.is_some() && !has_map {
+            let message =
+                "it is for those whom map does not have, and there is no map: leave it out";
+            problems.push(ConfigProblem::new(format!("{path}.default"), message));
+        }
         match assignment {
-            Some(assignment) if problems.is_empty() => Ok(Tenancy { header, assignment }),
+            Some(assignment) if problems.is_empty() => Ok(Tenancy { header, ids, assignment }),
             _ => Err(problems),
         }
+    }
+}
+
+impl FromNamespace {
+    fn tenant(&self, namespace: &str) -> String {
+        [&self.prefix, namespace, &self.suffix].concat()
     }
 }
 
@@ -149,24 +203,50 @@ impl Tenancy {
         matches!(self.assignment, Assignment::Fixed(_))
     }
 
-    /// Assigns the tenant. `sender` is `None` only where the configuration has no `senders`.
+    /// What tenants may be called.
+    #[must_use]
+    pub const fn ids(&self) -> TenantIds {
+        self.ids
+    }
+
+    /// The claim of the sender's token that [`assign`](Self::assign) asks for, if it asks for one.
+    #[must_use]
+    pub fn claim(&self) -> Option<&str> {
+        match &self.assignment {
+            Assignment::FromClaim(claim) => Some(claim),
+            _ => None,
+        }
+    }
+
+    /// Assigns the tenant. `sender` is `None` only where the configuration has no `senders`;
+    /// `claimed` is what the sender's verified token has as the [`claim`](Self::claim).
     ///
     /// # Errors
-    /// [`NoTenant`] if the sender's namespace gives none.
-    pub fn assign(&self, sender: Option<&Admitted>) -> Result<Tenanted, NoTenant> {
+    /// [`NoTenant`] if the sender's namespace, or its claim, gives none.
+    pub fn assign(
+        &self,
+        sender: Option<&Admitted>,
+        claimed: Option<&str>,
+    ) -> Result<Tenanted, NoTenant> {
         let namespace = || sender.map(Admitted::namespace).ok_or(NoTenant::Unidentified);
         let tenant = match &self.assignment {
             Assignment::Fixed(tenant) => tenant.clone(),
-            Assignment::FromNamespace => {
+            Assignment::FromClaim(claim) => {
+                let claimed = claimed.ok_or_else(|| NoTenant::Unclaimed(claim.clone()))?;
+                TenantId::new(claimed, self.ids)
+                    .map_err(|error| NoTenant::UnusableClaim { claim: claim.clone(), error })?
+            }
+            Assignment::FromNamespace(around) => {
                 let namespace = namespace()?;
-                TenantId::new(namespace).map_err(|error| NoTenant::Unusable {
-                    namespace: namespace.to_owned(),
-                    error,
+                TenantId::new(around.tenant(namespace), self.ids).map_err(|error| {
+                    NoTenant::Unusable { namespace: namespace.to_owned(), error }
                 })?
             }
-            Assignment::Map(map) => {
+            Assignment::Map { tenants, default } => {
                 let namespace = namespace()?;
-                map.get(namespace)
+                tenants
+                    .get(namespace)
+                    .or(default.as_ref())
                     .cloned()
                     .ok_or_else(|| NoTenant::Unmapped(namespace.to_owned()))?
             }
@@ -196,71 +276,100 @@ impl Tenanted {
 mod tests {
     use super::*;
 
-    fn problems(config: TenantConfig) -> Vec<String> {
-        config.compile("tenant").unwrap_err().iter().map(ToString::to_string).collect()
+    fn config(json: &str) -> TenantConfig {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn tenancy(json: &str) -> Tenancy {
+        config(json).compile("tenant").unwrap()
+    }
+
+    fn problems(json: &str) -> Vec<String> {
+        config(json).compile("tenant").unwrap_err().iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn a_tenant_that_no_backend_takes_is_refused_with_its_place() {
-        let map = BTreeMap::from([
-            ("payments".to_owned(), "a|b".to_owned()),
-            ("search".to_owned(), "ok".to_owned()),
-            ("team-blue".to_owned(), String::new()),
-        ]);
-        let found = problems(TenantConfig {
-            header: Some("not a header".into()),
-            map: Some(map),
-            ..TenantConfig::default()
-        });
-        assert_eq!(found.len(), 3);
+        let found = problems(
+            r#"{"header": "not a header", "default": "c|d",
+                "map": {"payments": "a|b", "search": "ok", "team-blue": ""}}"#,
+        );
+        assert_eq!(found.len(), 4);
         assert!(found[0].starts_with("tenant.header: "), "{found:?}");
-        assert!(found[1].starts_with("tenant.map.payments: '|'"), "{found:?}");
-        assert!(found[2].starts_with("tenant.map.team-blue: "), "{found:?}");
+        assert!(found[1].starts_with("tenant.default: '|'"), "{found:?}");
+        assert!(found[2].starts_with("tenant.map.payments: '|'"), "{found:?}");
+        assert!(found[3].starts_with("tenant.map.team-blue: "), "{found:?}");
     }
 
     #[test]
     fn none_or_two_ways_to_a_tenant_are_refused() {
-        assert_eq!(problems(TenantConfig::default()).len(), 1);
-        assert_eq!(
-            problems(TenantConfig {
-                fixed: Some("a".into()),
-                from_namespace: Some(FromNamespace {}),
-                ..TenantConfig::default()
-            }),
-            ["tenant: name exactly one of fixed, fromNamespace and map"]
-        );
-        assert_eq!(
-            problems(TenantConfig { map: Some(BTreeMap::new()), ..TenantConfig::default() }).len(),
-            1
+        let one = "tenant: name exactly one of fixed, fromNamespace, fromClaim and map";
+        assert_eq!(problems("{}"), [one]);
+        assert_eq!(problems(r#"{"fixed": "a", "fromNamespace": {}}"#), [one]);
+        assert_eq!(problems(r#"{"fromClaim": "a", "map": {"a": "b"}}"#), [one]);
+        assert_eq!(problems(r#"{"map": {}}"#).len(), 1);
+        assert_eq!(problems(r#"{"fromClaim": ""}"#), ["tenant.fromClaim: name the claim"]);
+    }
+
+    #[test]
+    fn a_default_is_for_a_map_alone() {
+        let found = problems(r#"{"fromNamespace": {}, "default": "shared"}"#);
+        assert!(found[0].starts_with("tenant.default: it is for those"), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_put_around_a_namespace_must_leave_a_tenant() {
+        for (json, path) in [
+            (r#"{"fromNamespace": {"prefix": "a/"}}"#, "tenant.fromNamespace: '/'"),
+            (r#"{"fromNamespace": {"suffix": "|b"}}"#, "tenant.fromNamespace: '|'"),
+            (
+                r#"{"ids": "account", "fromNamespace": {"prefix": "p-"}}"#,
+                "tenant.fromNamespace: \"p-1",
+            ),
+        ] {
+            let found = problems(json);
+            assert!(found[0].starts_with(path), "{found:?}");
+        }
+        assert!(
+            serde_json::from_str::<TenantConfig>(r#"{"fromNamespace": {"infix": "x"}}"#).is_err()
         );
     }
 
     #[test]
     fn without_a_sender_only_a_fixed_tenant_is_assigned() {
-        let from_namespace =
-            TenantConfig { from_namespace: Some(FromNamespace {}), ..TenantConfig::default() };
-        let tenancy = from_namespace.compile("tenant").unwrap();
-        assert_eq!(tenancy.assign(None).unwrap_err(), NoTenant::Unidentified);
-        let fixed = TenantConfig { fixed: Some("e2e".into()), ..TenantConfig::default() };
-        let tenancy = fixed.compile("tenant").unwrap();
-        assert!(tenancy.is_fixed());
-        assert_eq!(tenancy.assign(None).unwrap().tenant().as_str(), "e2e");
+        let from_namespace = tenancy(r#"{"fromNamespace": {}}"#);
+        assert_eq!(from_namespace.assign(None, None).unwrap_err(), NoTenant::Unidentified);
+        let mapped = tenancy(r#"{"map": {"a": "b"}, "default": "shared"}"#);
+        assert_eq!(mapped.assign(None, None).unwrap_err(), NoTenant::Unidentified);
+        let fixed = tenancy(r#"{"fixed": "e2e"}"#);
+        assert!(fixed.is_fixed());
+        assert_eq!(fixed.assign(None, None).unwrap().tenant().as_str(), "e2e");
+    }
+
+    #[test]
+    fn a_claim_is_checked_when_it_comes() {
+        let tenancy = tenancy(r#"{"fromClaim": "tenant_id", "ids": "account"}"#);
+        assert_eq!(tenancy.claim(), Some("tenant_id"));
+        assert_eq!(tenancy.assign(None, Some("12:3")).unwrap().tenant().account(), ("12", "3"));
+        let refused = tenancy.assign(None, Some("12|13")).unwrap_err();
+        assert!(refused.to_string().starts_with("the claim \"tenant_id\" cannot be"), "{refused}");
+        assert_eq!(
+            tenancy.assign(None, None).unwrap_err(),
+            NoTenant::Unclaimed("tenant_id".to_owned())
+        );
     }
 
     #[test]
     fn guarded_headers_go_and_one_tenant_header_stays() {
-        let config = TenantConfig {
-            fixed: Some("e2e".into()),
-            header: Some("X-Tenant".into()),
-            ..TenantConfig::default()
-        };
-        let tenanted = config.compile("tenant").unwrap().assign(None).unwrap();
-        let names = ["content-type", "x-scope-orgid", "x-tenant", "x-mimir-skip"];
+        let tenanted = tenancy(r#"{"fixed": "e2e", "header": "X-Tenant"}"#);
+        let tenanted = tenanted.assign(None, None).unwrap();
+        let names = ["content-type", "x-scope-orgid", "x-tenant", "x-mimir-skip", "accountid"];
         assert_eq!(
             tenanted.header_edits(names.into_iter()),
             [
                 HeaderEdit::remove("x-scope-orgid"),
                 HeaderEdit::remove("x-mimir-skip"),
+                HeaderEdit::remove("accountid"),
                 HeaderEdit::set("x-tenant", "e2e"),
             ]
         );
