@@ -16,6 +16,9 @@ pub struct BackendTraits {
     pub refuses: Refuses,
     /// How many resource attributes it takes as labels, if there is such a limit.
     pub labels: Option<LabelLimit>,
+    /// Whether the trace of a request's first span decides where the request goes, so that
+    /// [`Checked::first_trace`](crate::Checked::first_trace) has to be found.
+    pub asks_first_trace: bool,
 }
 
 impl BackendTraits {
@@ -25,9 +28,10 @@ impl BackendTraits {
         Self {
             name: "the backend",
             spelling: Spelling::Flattened,
-            precedence: Precedence::Scope,
+            precedence: Precedence::Any,
             refuses: Refuses::NOTHING,
             labels: None,
+            asks_first_trace: false,
         }
     }
 }
@@ -35,6 +39,8 @@ impl BackendTraits {
 /// Which attributes a backend writes over others of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precedence {
+    /// Not known: any level's may be written over any other's.
+    Any,
     /// None: the attributes of each level keep to themselves.
     None,
     /// The record's over the resource's.
@@ -57,12 +63,19 @@ pub struct Refuses {
     pub odd_ids: bool,
     /// Spans of a trace that has more bytes than this in one request.
     pub trace_over: Option<u64>,
+    /// Whether it says nothing of these and stores the rest, in place of an error.
+    pub silently: bool,
 }
 
 impl Refuses {
     /// Nothing is known of it.
-    pub const NOTHING: Self =
-        Self { delta: false, odd_metrics: false, odd_ids: false, trace_over: None };
+    pub const NOTHING: Self = Self {
+        delta: false,
+        odd_metrics: false,
+        odd_ids: false,
+        trace_over: None,
+        silently: false,
+    };
 
     /// The least scale of an exponential histogram that becomes a native histogram of Prometheus
     /// (`otlptranslator` and Mimir's `pkg/distributor/otlp`).

@@ -23,6 +23,7 @@ use crate::{
 pub struct Checked {
     verdict: Verdict,
     edits: Edits,
+    first_trace: Option<u128>,
 }
 
 /// What the rules leave of a request, and what in it broke them.
@@ -70,6 +71,13 @@ impl Checked {
         &self.verdict
     }
 
+    /// The trace of the first span whose resource and scope are not dropped, if the backend
+    /// [asks for it](crate::BackendTraits::asks_first_trace) and it has a valid id.
+    #[must_use]
+    pub const fn first_trace(&self) -> Option<u128> {
+        self.first_trace
+    }
+
     /// The verdict, and how the message must be edited for it.
     #[must_use]
     pub fn into_parts(self) -> (Verdict, Edits) {
@@ -105,7 +113,7 @@ impl RuleSet {
             (false, _, violations) => Verdict::Nothing(violations),
             (true, _, violations) => Verdict::Kept(violations),
         };
-        Ok(Checked { verdict, edits: spliced.edits })
+        Ok(Checked { verdict, edits: spliced.edits, first_trace: policy.first_trace })
     }
 }
 
@@ -131,6 +139,9 @@ struct Check<'r, 'a> {
     violations: Vec<(Broken, Violation)>,
     example: Option<String>,
     traces: Traces,
+    /// Whether the first span is still to come, and its trace is asked for.
+    awaits_trace: bool,
+    first_trace: Option<u128>,
 }
 
 /// What was broken.
@@ -163,6 +174,8 @@ impl<'r, 'a> Check<'r, 'a> {
             violations: Vec::new(),
             example: None,
             traces: Traces::Any,
+            awaits_trace: rules.asks_first_trace && request.signal == Signal::Traces,
+            first_trace: None,
         }
     }
 
@@ -187,10 +200,10 @@ impl<'r, 'a> Check<'r, 'a> {
 
     /// Whether records have to be looked at one by one for the backend's sake.
     fn looks_at_records(&self) -> bool {
-        let Refuses { delta, odd_metrics, odd_ids, trace_over } = self.refuses();
+        let Refuses { delta, odd_metrics, odd_ids, trace_over, .. } = self.refuses();
         match self.signal {
             Signal::Metrics => delta || odd_metrics,
-            Signal::Traces => odd_ids || trace_over.is_some(),
+            Signal::Traces => odd_ids || trace_over.is_some() || self.awaits_trace,
             Signal::Logs | Signal::Profiles => false,
         }
     }
@@ -281,10 +294,12 @@ impl<'r, 'a> Check<'r, 'a> {
             Broken::Unstorable(Reason::Labels) => self.rules.labels.as_ref().map(|labels| {
                 format!("{backend} takes {} labels", labels.most().saturating_add(1))
             }),
-            Broken::Unstorable(Reason::TraceTooLarge) => Some(format!(
-                "{}, and {backend} would say nothing and not store it",
-                Reason::TraceTooLarge.clause()
-            )),
+            Broken::Unstorable(reason)
+                if reason == Reason::TraceTooLarge || self.refuses().silently =>
+            {
+                let clause = reason.clause();
+                Some(format!("{clause}, and {backend} would say nothing and not store it"))
+            }
             Broken::Unstorable(reason) => Some(format!(
                 "{}, for which {backend} answers the whole batch with an error",
                 reason.clause()
@@ -440,6 +455,10 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
         if self.traces.is_weighing() {
             self.traces.weigh(record)?;
             return Ok(true);
+        }
+        if self.awaits_trace {
+            self.awaits_trace = false;
+            self.first_trace = record.trace_id()?;
         }
         if !self.at_record.is_empty() && !self.passes(record, Level::Record)? {
             return Ok(false);

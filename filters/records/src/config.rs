@@ -174,6 +174,18 @@ impl RequireConfig {
 }
 
 impl RecordsConfig {
+    /// The section that asks for nothing: what its rules find is the
+    /// [first trace](crate::Checked::first_trace), where the backend asks for it.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self {
+            require: None,
+            stamp: Vec::new(),
+            on_violation: OnViolation::Drop,
+            unstorable: Some(Unstorable::Pass),
+        }
+    }
+
     /// Checks the section. `path` is where it stands, for the problems' paths; `has_senders` says
     /// whether anybody is asked who sends, and `backend` what is known of the backend of a signal.
     ///
@@ -244,7 +256,7 @@ impl RecordsConfig {
             on_violation: require.on_violation.unwrap_or(self.on_violation),
         };
         // Where records stand over resources, a stamp is one more rule: that none stands over it.
-        let guards = backend.precedence == Precedence::Record;
+        let guards = matches!(backend.precedence, Precedence::Record | Precedence::Any);
         let stamped = self.stamp.iter().filter(|_| guards).map(|stamp| Rule {
             name: Name::new(&stamp.attribute, backend.spelling),
             level: Level::Resource,
@@ -291,6 +303,7 @@ pub(crate) mod tests {
             precedence: Precedence::None,
             refuses: Refuses::default(),
             labels: None,
+            asks_first_trace: false,
         }
     }
 

@@ -44,14 +44,15 @@ impl Rule {
     pub(crate) const fn is_overridden_by(&self, level: Level, precedence: Precedence) -> bool {
         match (self.level, level) {
             (Level::Resource | Level::Scope, Level::Record) => {
-                matches!(precedence, Precedence::Record)
+                matches!(precedence, Precedence::Record | Precedence::Any)
             }
             (Level::Record, Level::Resource) => {
-                matches!(precedence, Precedence::Resource | Precedence::Scope)
+                matches!(precedence, Precedence::Resource | Precedence::Scope | Precedence::Any)
             }
             (Level::Record | Level::Resource, Level::Scope) => {
-                matches!(precedence, Precedence::Scope)
+                matches!(precedence, Precedence::Scope | Precedence::Any)
             }
+            (Level::Scope, Level::Resource) => matches!(precedence, Precedence::Any),
             _ => false,
         }
     }
@@ -67,6 +68,7 @@ pub(crate) struct SignalRules {
     pub(crate) unstorable: Option<(Refuses, OnViolation)>,
     pub(crate) labels: Option<Labels>,
     pub(crate) backend: &'static str,
+    pub(crate) asks_first_trace: bool,
 }
 
 /// Every rule, compiled from [`RecordsConfig`](crate::RecordsConfig).
@@ -112,6 +114,7 @@ impl SignalRules {
             unstorable: unstorable.map(|on_violation| (backend.refuses, on_violation)),
             labels: backend.labels.as_ref().map(|limit| Labels::new(limit, backend.spelling)),
             backend: backend.name,
+            asks_first_trace: backend.asks_first_trace,
         }
     }
 }

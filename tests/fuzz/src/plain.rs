@@ -46,6 +46,7 @@ pub fn compiled(rules: &Rules, spelling: Spelling) -> RuleSet {
         name: "the backend",
         spelling,
         precedence: Precedence::None,
+        asks_first_trace: false,
         refuses: Refuses::default(),
         labels: None,
     };

@@ -21,8 +21,8 @@ use sluice_otlp::{
 
 use crate::config::tests::{backend, rules};
 use crate::{
-    BackendTraits, Checked, LabelLimit, Overflow, Precedence, Refuses, RuleSet, Spelling, Unfit,
-    Verdict,
+    BackendTraits, Checked, LabelLimit, Overflow, Precedence, Reason, RecordsConfig, Refuses,
+    RuleSet, Spelling, Unfit, Verdict,
 };
 
 fn text(key: &str, value: &str) -> KeyValue {
@@ -549,4 +549,97 @@ fn spans_with_an_id_that_is_none_are_dropped() {
     );
     checked.into_parts().1.apply(&mut body, 0).unwrap();
     assert_eq!(body, request(spans[7..].to_vec()).encode_to_vec());
+}
+
+#[test]
+fn a_backend_that_is_not_known_may_write_any_level_over_any_other() {
+    let unknown = BackendTraits { precedence: Precedence::Any, ..backend(Spelling::Flattened) };
+    let named = || vec![text("source.name", "a")];
+    let spoofed = || vec![text("source_name", "b")];
+    for (level, good, others) in [
+        (
+            "resource",
+            logs(named(), vec![], &[vec![]]),
+            [logs(named(), spoofed(), &[vec![]]), logs(named(), vec![], &[spoofed()])],
+        ),
+        (
+            "scope",
+            logs(vec![], named(), &[vec![]]),
+            [logs(spoofed(), named(), &[vec![]]), logs(vec![], named(), &[spoofed()])],
+        ),
+        (
+            "record",
+            logs(vec![], vec![], &[named()]),
+            [logs(spoofed(), vec![], &[named()]), logs(vec![], spoofed(), &[named()])],
+        ),
+    ] {
+        let json = format!(r#"{{"require": [{{"attribute": "source.name", "logs": "{level}"}}]}}"#);
+        let rules = rules(&json, &unknown);
+        assert_eq!(verdict(&rules, &request(vec![good])), Verdict::Kept(None), "{level}");
+        for other in others {
+            let Verdict::AllDropped(violations) = verdict(&rules, &request(vec![other])) else {
+                panic!("{level}: it could be overridden");
+            };
+            assert_eq!(violations.by_rule()[0].reason, Reason::Overridden, "{level}");
+        }
+    }
+}
+
+#[test]
+fn a_stamp_is_guarded_on_records_of_a_backend_that_is_not_known() {
+    let unknown = BackendTraits { precedence: Precedence::Any, ..backend(Spelling::Flattened) };
+    let rules = rules(r#"{"stamp": [{"attribute": "from", "value": "gate"}]}"#, &unknown);
+    let body = request(vec![logs(vec![], vec![], &[vec![], vec![text("from", "me")]])]);
+    let Verdict::Kept(Some(violations)) = verdict(&rules, &body) else { panic!("one goes") };
+    assert_eq!(violations.by_rule()[0].reason, Reason::Overridden);
+}
+
+#[test]
+fn the_first_trace_is_that_of_the_first_span_whose_resource_stays() {
+    let asking = BackendTraits { asks_first_trace: true, ..backend(Spelling::Exact) };
+    let resource = |attributes, traces: &[u8]| ResourceSpans {
+        resource: Some(Resource { attributes, ..Resource::default() }),
+        scope_spans: vec![ScopeSpans {
+            spans: traces
+                .iter()
+                .map(|byte| Span { trace_id: vec![*byte; 16], ..Span::default() })
+                .collect(),
+            ..ScopeSpans::default()
+        }],
+        ..ResourceSpans::default()
+    };
+    let spans = |resource_spans| ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+    let first =
+        |rules: &RuleSet, body: &[u8]| checked(rules, body, Signal::Traces).unwrap().first_trace();
+    let named = || vec![text("source.name", "a")];
+    let id = |byte| Some(u128::from_be_bytes([byte; 16]));
+
+    let nothing = RecordsConfig::nothing().compile("records", false, |_| Some(asking.clone()));
+    let nothing = nothing.unwrap();
+    assert_eq!(first(&nothing, &spans(vec![resource(vec![], &[7, 8])])), id(7));
+    assert_eq!(first(&nothing, &spans(vec![resource(vec![], &[])])), None);
+
+    let naming = rules(r#"{"require": [{"attribute": "source.name"}]}"#, &asking);
+    let body = spans(vec![resource(vec![], &[1]), resource(named(), &[2, 3])]);
+    assert_eq!(first(&naming, &body), id(2));
+
+    let silent = rules(r#"{"require": [{"attribute": "source.name"}]}"#, &backend(Spelling::Exact));
+    assert_eq!(first(&silent, &body), None, "nobody asks");
+}
+
+#[test]
+fn what_a_backend_loses_without_a_word_is_told_so() {
+    let silent = BackendTraits {
+        name: "victoriametrics",
+        refuses: Refuses { delta: true, silently: true, ..Refuses::default() },
+        ..backend(Spelling::Folded)
+    };
+    let rules = rules(r#"{"unstorable": "drop"}"#, &silent);
+    let sum = Sum { data_points: vec![NumberDataPoint::default()], ..Sum::default() };
+    let checked = checked(&rules, &metrics(vec![Some(Data::Sum(sum))]), Signal::Metrics).unwrap();
+    assert_eq!(
+        message(checked.verdict()),
+        "1 data point dropped: aggregation temporality is not cumulative, and victoriametrics would \
+         say nothing and not store it"
+    );
 }
