@@ -11,7 +11,7 @@ use sluice_otlp::{
 };
 use sluice_records::{Unfit, Verdict, Violations};
 use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
-use sluice_route::{Backend, Kind, Transport};
+use sluice_route::{Endpoint, Kind, TraceShare, Transport};
 use sluice_senders::Admitted;
 use sluice_tenant::HeaderEdit;
 
@@ -28,6 +28,8 @@ pub struct Held {
     transport: Transport,
     /// The encodings that the backend takes.
     taken: Encodings,
+    /// The share of traces that goes elsewhere; the head is held where there is one.
+    traces: Option<TraceShare>,
     head: Head,
 }
 
@@ -82,14 +84,14 @@ impl Held {
     pub(crate) fn new(
         sender: Option<Admitted>,
         export: Export,
-        backend: &Backend,
+        backend: Kind,
+        endpoint: &Endpoint<'_>,
         mut edits: Vec<HeaderEdit>,
         hold: bool,
     ) -> (Vec<HeaderEdit>, Self) {
-        let endpoint = backend.endpoint(export.transport());
-        let (backend, transport, taken) =
-            (backend.kind(), endpoint.transport(), endpoint.encodings());
-        let held = |head| Self { sender, export, backend, transport, taken, head };
+        let (transport, taken) = (endpoint.transport(), endpoint.encodings());
+        let traces = endpoint.trace_share();
+        let held = |head| Self { sender, export, backend, transport, taken, traces, head };
         if hold {
             return (Vec::new(), held(Head::Held(edits)));
         }
@@ -164,14 +166,17 @@ impl Gate {
         let payload = body.get(skip..).unwrap_or_default();
         let encoding = encoding.of_body(payload);
         let (message, at) = self.decoded(payload, encoding, skip)?;
-        let (verdict, edits) = match &self.rules {
+        let (verdict, edits, first_trace) = match &self.rules {
             Some(rules) => {
                 let limits = self.limits.of_reading();
                 let request = Request { message: &message, at, signal, format, limits };
                 let checked = rules.check(&request, held.sender.as_ref());
-                checked.map_err(|unfit| refusal(unfit, signal))?.into_parts()
+                let checked = checked.map_err(|unfit| refusal(unfit, signal))?;
+                let first_trace = checked.first_trace();
+                let (verdict, edits) = checked.into_parts();
+                (verdict, edits, first_trace)
             }
-            None => (Verdict::Kept(None), Edits::default()),
+            None => (Verdict::Kept(None), Edits::default(), None),
         };
         let (nothing, violations) = match verdict {
             Verdict::AllDropped(violations) => return Err(Refusal::AllDropped(violations)),
@@ -211,7 +216,8 @@ impl Gate {
             nothing,
             holds: self.hold_headers,
         };
-        let (edits, body) = checked.join(held.head, held.transport);
+        let (mut edits, body) = checked.join(held.head, held.transport);
+        edits.extend(held.traces.and_then(|share| share.header_edit(first_trace)));
         Ok(BodyStep::Forward(Forward { edits, body, counts, sent }))
     }
 

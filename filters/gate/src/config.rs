@@ -1,9 +1,9 @@
 //! The configuration: read whole, or refused whole.
 
 use serde::Deserialize;
-use sluice_otlp::limits::ReadLimits;
+use sluice_otlp::{Signal, limits::ReadLimits};
 use sluice_records::{RecordsConfig, RuleSet};
-use sluice_route::{BackendsConfig, Routes};
+use sluice_route::{BackendsConfig, Context, Routes};
 use sluice_senders::{ConfigProblem, Senders, SendersConfig};
 use sluice_tenant::{Tenancy, TenantConfig};
 
@@ -19,10 +19,24 @@ struct GateConfig {
     backends: Option<BackendsConfig>,
     #[serde(default)]
     limits: LimitsConfig,
+    /// What becomes of requests to paths that are not telemetry's.
+    #[serde(default)]
+    other_paths: OtherPaths,
     /// Whether the request's headers are held until its body has been checked. Off unless asked
     /// for: an Envoy without `allow_on_headers_stop_iteration` would wait for ever.
     #[serde(default)]
     hold_headers: bool,
+}
+
+/// What becomes of what the gate does not check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum OtherPaths {
+    /// It goes on as it came, but for the guarded headers and the tenant.
+    Pass,
+    /// It is refused.
+    #[default]
+    Refuse,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -103,6 +117,7 @@ pub struct Gate {
     pub(crate) rules: Option<RuleSet>,
     pub(crate) routes: Option<Routes>,
     pub(crate) limits: Limits,
+    pub(crate) passes_other_paths: bool,
     pub(crate) hold_headers: bool,
 }
 
@@ -175,23 +190,30 @@ impl GateConfig {
             let message = "records are checked on their way to a backend: add backends";
             problems.push(ConfigProblem::new("records", message));
         }
+        let passes_other_paths = self.other_paths == OtherPaths::Pass;
+        if passes_other_paths && self.backends.is_none() {
+            let message = "without backends every path passes: leave it out, or add backends";
+            problems.push(ConfigProblem::new("otherPaths", message));
+        }
         let limits = self.limits.compile(&mut problems);
+        let context = Context {
+            tenant_ids: self.tenant.as_ref().map(TenantConfig::ids),
+            holds_headers: self.hold_headers,
+        };
         let mut collect = Collect(&mut problems);
         let asks = self.senders.is_some();
         let senders = collect.section(self.senders.map(|c| Senders::compile(&c, "senders")));
         let tenancy = collect.section(self.tenant.map(|c| c.compile("tenant")));
-        let routes = collect.section(self.backends.map(|c| c.compile("backends")));
-        let rules = match (self.records, &routes) {
-            (Some(records), Some(routes)) => {
-                let backend = |signal| routes.pick(signal).map(|backend| backend.traits().clone());
-                collect.section(Some(records.compile("records", asks, backend)))
-            }
-            // The problems of the backends, or that there are none, have been told.
-            (Some(records), None) => {
-                collect.section(Some(records.compile("records", asks, |_| None)))
-            }
-            (None, _) => None,
+        let routes = collect.section(self.backends.map(|c| c.compile("backends", context)));
+        let backend = |signal| {
+            let backend = routes.as_ref()?.pick(signal)?;
+            Some(backend.traits().clone())
         };
+        let asks_first_trace =
+            backend(Signal::Traces).is_some_and(|traits| traits.asks_first_trace);
+        // Where there are no backends, that has been told, or their problems have.
+        let records = self.records.or_else(|| asks_first_trace.then(RecordsConfig::nothing));
+        let rules = collect.section(records.map(|r| r.compile("records", asks, backend)));
         if let (Some(tenancy), None) = (&tenancy, &senders)
             && !tenancy.is_fixed()
             && problems.is_empty()
@@ -203,7 +225,7 @@ impl GateConfig {
             return Err(problems);
         }
         let hold_headers = self.hold_headers;
-        Ok(Gate { senders, tenancy, rules, routes, limits, hold_headers })
+        Ok(Gate { senders, tenancy, rules, routes, limits, passes_other_paths, hold_headers })
     }
 }
 
@@ -267,6 +289,18 @@ mod tests {
             (r#"{"tenant": {"fixed": "a"}, "tenant": {"fixed": "b"}}"#, "tenant: duplicate field"),
             (r#"{"tenant": {"fromNamespace": {}}}"#, "tenant: the tenant follows from the sender"),
             (r#"{"records": {"require": [{"attribute": "a"}]}}"#, "records: records are checked"),
+            (r#"{"tenant": {"fixed": "a"}, "otherPaths": "pass"}"#, "otherPaths: without backends"),
+            (r#"{"tenant": {"fixed": "a"}, "otherPaths": "allow"}"#, "otherPaths: unknown variant"),
+            (
+                r#"{"backends": {"logs": {"kind": "victorialogs", "cluster": "a"}}}"#,
+                "backends.logs.kind: victorialogs has its tenant in headers",
+            ),
+            (
+                r#"{"tenant": {"fixed": "1", "ids": "account"}, "backends": {"traces": {
+                    "kind": "tempo", "cluster": "a",
+                    "canary": {"cluster": "b", "percent": 5, "by": "traceId"}}}}"#,
+                "backends.traces.canary.by: a trace is known with the body",
+            ),
             (
                 r#"{"tenant": {"fixed": "a"}, "limits": {"bodyBytes": 0}}"#,
                 "limits.bodyBytes: a limit is between",

@@ -1,10 +1,12 @@
 //! The head of a request: who sends, for which tenant, what, and where to.
 
 use log::Level;
+use percent_encoding::percent_decode;
 use sluice_otlp::Signal;
 use sluice_reply::{LocalReply, Protocol, Refusal};
+use sluice_route::foreign_header_edits;
 use sluice_senders::{Admitted, Ambiguity, Ending, Evidence, PeerEvidence};
-use sluice_tenant::HeaderEdit;
+use sluice_tenant::{HeaderEdit, Tenanted};
 
 use crate::{
     BodyStep, Certificates, Count, Gate, Headers, Held,
@@ -140,9 +142,14 @@ impl Gate {
             let taken = |name: &&str| senders.headers_taken().iter().any(|taken| taken == name);
             edits.extend(headers.names().filter(taken).map(HeaderEdit::remove));
         }
-        if let Some(tenancy) = &self.tenancy {
-            let tenanted = tenancy.assign(admitted.as_ref(), None);
-            let tenanted = tenanted.map_err(|refusal| unknown(refusal.into()))?;
+        let tenanted = match &self.tenancy {
+            Some(tenancy) => {
+                let tenanted = tenancy.assign(admitted.as_ref(), None);
+                Some(tenanted.map_err(|refusal| unknown(refusal.into()))?)
+            }
+            None => None,
+        };
+        if let Some(tenanted) = &tenanted {
             identified.tenant = Some(tenanted.tenant().as_str().to_owned());
             // These come after what was taken off: the tenant's header may be one of them.
             edits.extend(tenanted.header_edits(headers.names()));
@@ -150,6 +157,10 @@ impl Gate {
         let Some(routes) = &self.routes else {
             return Ok(HeadStep::Pass(edits));
         };
+        if self.passes_other_paths && !is_of_telemetry(headers) {
+            edits.extend(foreign_header_edits(headers.names()));
+            return Ok(HeadStep::Pass(edits));
+        }
 
         let export = Export::from_head(headers, protocol).map_err(unknown)?;
         let known = |refusal: Refusal| (Some(export.signal), refusal);
@@ -160,13 +171,23 @@ impl Gate {
         if usize::try_from(announced).unwrap_or(usize::MAX) > limit {
             return Err(known(Refusal::BodyTooLarge { limit }));
         }
-        let endpoint = backend.endpoint(export.transport());
+        let tenant = tenanted.as_ref().map(Tenanted::tenant);
+        let endpoint = backend.endpoint(export.transport(), tenant);
+        let endpoint = endpoint.map_err(|refusal| known(refusal.into()))?;
+        if !endpoint.takes(export.format) {
+            return Err(known(Refusal::Format {
+                backend: backend.kind().as_str(),
+                sent: export.format.content_type(),
+                taken: endpoint.formats().to_string(),
+            }));
+        }
         edits.extend(endpoint.header_edits(export.format, headers.names()));
         if protocol == Protocol::Grpc {
             edits.extend(timeout(headers));
         }
 
-        let (edits, held) = Held::new(admitted, export, backend, edits, self.hold_headers);
+        let (edits, held) =
+            Held::new(admitted, export, backend.kind(), &endpoint, edits, self.hold_headers);
         if head.end_of_stream {
             let mut step = self.on_body(held, Vec::new());
             if let BodyStep::Forward(forward) = &mut step {
@@ -199,3 +220,24 @@ impl Gate {
         Ok(Some(senders.admit(&mut evidence, ambiguity)?))
     }
 }
+
+/// Whether a path is one at which telemetry is taken, by the gate or by anything behind it: no
+/// setting lets what would be checked here go round the checks. A path is looked at as it reads once
+/// decoded, as whatever is behind may read it so.
+fn is_of_telemetry(headers: Headers<'_>) -> bool {
+    let target = headers.first(":path").unwrap_or_default();
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let path: Vec<u8> = percent_decode(path).collect();
+    let has = |part: &str| path.windows(part.len()).any(|window| window == part.as_bytes());
+    Signal::ALL.into_iter().any(|signal| has(signal.http_path())) || PUSHES.into_iter().any(has)
+}
+
+/// Parts of the paths at which telemetry is pushed in other ways: OTLP over gRPC, and what Loki, Mimir,
+/// Prometheus and VictoriaMetrics take besides.
+const PUSHES: [&str; 5] = [
+    "/opentelemetry.proto.collector.",
+    "/api/v1/push",
+    "/api/v1/write",
+    "/api/prom/push",
+    "/insert/",
+];

@@ -35,6 +35,16 @@ pub enum Refusal {
          application/json over HTTP, or as application/grpc"
     )]
     ContentType(String),
+    /// A format of OTLP's that the backend does not take.
+    #[error("{backend} does not take {sent} here: send OTLP as {taken}")]
+    Format {
+        /// The backend.
+        backend: &'static str,
+        /// The content type that was sent.
+        sent: &'static str,
+        /// The content types that it takes.
+        taken: String,
+    },
     /// The body is over its limit once decoded.
     #[error("the body decodes to more than {limit} bytes: send smaller batches")]
     DecodedTooLarge {
@@ -142,7 +152,9 @@ impl Refusal {
             Self::Path(_) => row(404, Code::Unimplemented, "path"),
             Self::NoBackend(_) => row(404, Code::Unimplemented, "no_backend"),
             Self::Method(_) => row(405, Code::Unimplemented, "method"),
-            Self::ContentType(_) => row(415, Code::Unimplemented, "content_type"),
+            Self::ContentType(_) | Self::Format { .. } => {
+                row(415, Code::Unimplemented, "content_type")
+            }
             Self::Encoding { .. } => row(415, Code::Unimplemented, "encoding"),
             Self::BodyTooLarge { .. } => row(413, Code::ResourceExhausted, "body_too_large"),
             Self::DecodedTooLarge { .. } => row(413, Code::ResourceExhausted, "decoded_too_large"),
@@ -257,6 +269,11 @@ mod tests {
             (Refusal::NoBackend(Signal::Logs), 404, Code::Unimplemented),
             (Refusal::Method("GET".into()), 405, Code::Unimplemented),
             (Refusal::ContentType("text/html".into()), 415, Code::Unimplemented),
+            (
+                Refusal::Format { backend: "a", sent: "b", taken: "c".into() },
+                415,
+                Code::Unimplemented,
+            ),
             (
                 Refusal::Encoding { header: EncodingHeader::Content, value: "br".into() },
                 415,

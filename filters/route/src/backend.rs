@@ -1,21 +1,32 @@
-//! What is known of each kind of backend.
+//! A backend, and where a request of one tenant goes there.
 
-use serde::Deserialize;
-use sluice_otlp::{
-    Format, Signal,
-    content::{Encoding, Encodings},
-};
+use std::fmt;
+
+use sluice_otlp::{Format, content::Encodings};
 use sluice_records::BackendTraits;
-use sluice_tenant::HeaderEdit;
+use sluice_tenant::{
+    HeaderEdit, NoTenant, TenantId,
+    headers::{ACCOUNT_ID, PROJECT_ID},
+};
+
+use crate::{Formats, Kind, kind::Naming, path::Path, share::Share, tenants::Tenants};
 
 /// The header by which Envoy finds the backend: a route's `cluster_header`, or a match in a
 /// VirtualService or an HTTPRoute. No sender's copy of it survives.
 pub const BACKEND_HEADER: &str = "x-sluice-backend";
 
-/// How headers begin that end at the gate: gRPC's own, of a call that goes on as HTTP, and those by
+/// The header by which Envoy finds the cluster that gets a copy: the `cluster_header` of a route's
+/// `request_mirror_policies`. No sender's copy of it survives.
+pub const MIRROR_HEADER: &str = "x-sluice-mirror";
+
+/// How the gate's own headers begin.
+const OWN: &str = "x-sluice-";
+
+/// How headers begin that end at the gate: its own; gRPC's, of a call that goes on as HTTP; and those by
 /// which a sender could have Envoy's router wait longer, try again, or count under another name. Envoy
 /// takes the latter off only where it holds the sender for external.
-const ENDING: [&str; 6] = [
+const ENDING: [&str; 7] = [
+    OWN,
     "grpc-",
     "x-envoy-expected-rq-",
     "x-envoy-hedge-",
@@ -23,85 +34,6 @@ const ENDING: [&str; 6] = [
     "x-envoy-retr",
     "x-envoy-upstream-",
 ];
-
-/// The kinds of backend that the gate knows the contract of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Grafana Loki, for logs.
-    Loki,
-    /// Grafana Mimir, for metrics.
-    Mimir,
-    /// Grafana Pyroscope, for profiles.
-    Pyroscope,
-    /// Grafana Tempo, for traces, by its OTLP/HTTP receiver.
-    Tempo,
-}
-
-impl Kind {
-    /// The signal that this kind of backend stores.
-    #[must_use]
-    pub const fn signal(self) -> Signal {
-        match self {
-            Self::Loki => Signal::Logs,
-            Self::Mimir => Signal::Metrics,
-            Self::Pyroscope => Signal::Profiles,
-            Self::Tempo => Signal::Traces,
-        }
-    }
-
-    /// The path of its OTLP/HTTP endpoint.
-    #[must_use]
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Loki => "/otlp/v1/logs",
-            Self::Mimir => "/otlp/v1/metrics",
-            Self::Pyroscope => "/v1development/profiles",
-            Self::Tempo => "/v1/traces",
-        }
-    }
-
-    /// Its name in configuration, messages and log lines.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Loki => "loki",
-            Self::Mimir => "mimir",
-            Self::Pyroscope => "pyroscope",
-            Self::Tempo => "tempo",
-        }
-    }
-
-    /// The content encodings that it takes over HTTP, unless its entry lists others.
-    ///
-    /// Mimir takes zstd and lz4 too, but has not for long, and answers 415 to what it does not take.
-    #[must_use]
-    pub const fn encodings(self) -> Encodings {
-        let gzip = Encodings::NONE.with(Encoding::Gzip);
-        match self {
-            Self::Loki => gzip.with(Encoding::Zstd).with(Encoding::Lz4),
-            // Pyroscope inflates gzip, and reads whatever else is announced as it is.
-            Self::Mimir | Self::Pyroscope => gzip,
-            Self::Tempo => gzip
-                .with(Encoding::Zstd)
-                .with(Encoding::Lz4)
-                .with(Encoding::Deflate)
-                .with(Encoding::SnappyRaw)
-                .with(Encoding::SnappyFramed),
-        }
-    }
-
-    /// The encodings of messages that it takes over gRPC; `None` if it does not speak OTLP/gRPC.
-    ///
-    /// What a server of grpc-go has not been given it answers UNIMPLEMENTED to, and gzip is what each has.
-    #[must_use]
-    pub const fn grpc_encodings(self) -> Option<Encodings> {
-        match self {
-            Self::Tempo => Some(Encodings::NONE.with(Encoding::Gzip)),
-            Self::Loki | Self::Mimir | Self::Pyroscope => None,
-        }
-    }
-}
 
 /// How a backend is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,23 +44,76 @@ pub enum Transport {
     Http,
 }
 
-/// Where a backend takes a signal, and how it is spoken to there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    pub(crate) transport: Transport,
-    pub(crate) cluster: String,
-    pub(crate) path: &'static str,
-    pub(crate) encodings: Encodings,
-}
-
-/// The backend that a request goes to.
+/// The backend of a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
     pub(crate) kind: Kind,
     pub(crate) traits: BackendTraits,
-    pub(crate) http: Endpoint,
+    pub(crate) path: Path,
+    pub(crate) encodings: Encodings,
+    pub(crate) formats: Formats,
+    /// The path of gRPC calls, and the encodings of their messages; both are of no use where the
+    /// clusters do not take gRPC.
+    pub(crate) grpc: (&'static str, Encodings),
+    pub(crate) clusters: Clusters,
+    /// The tenants that have clusters of their own; the first that matches counts.
+    pub(crate) cells: Vec<(Tenants, Clusters)>,
+    pub(crate) canary: Option<Canary>,
+    /// The tenants whose requests are copied, and where to; the first that matches counts.
+    pub(crate) mirrors: Vec<(Tenants, String)>,
+}
+
+/// The clusters of one place, or whatever a route matches on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Clusters {
+    pub(crate) http: String,
     /// Where it takes gRPC, if it does.
-    pub(crate) grpc: Option<Endpoint>,
+    pub(crate) grpc: Option<String>,
+}
+
+/// A share of those who have no cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Canary {
+    pub(crate) clusters: Clusters,
+    pub(crate) share: Share,
+    pub(crate) by: CanaryBy,
+}
+
+/// What a canary's share is a share of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CanaryBy {
+    Tenant,
+    TraceId,
+}
+
+/// A canary's share of traces: where a request goes is known when its first trace is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceShare {
+    share: Share,
+    cluster: String,
+}
+
+/// Where a backend takes the requests of one tenant, and how it is spoken to there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint<'b> {
+    transport: Transport,
+    cluster: &'b str,
+    path: String,
+    encodings: Encodings,
+    formats: Formats,
+    account: Option<(&'b str, &'b str)>,
+    mirror: Option<&'b str>,
+    traces: Option<(Share, &'b str)>,
+}
+
+impl Clusters {
+    /// The cluster for a request that came so, and how it is spoken to.
+    fn of(&self, from: Transport) -> (Transport, &str) {
+        match (from, &self.grpc) {
+            (Transport::Grpc, Some(grpc)) => (Transport::Grpc, grpc),
+            _ => (Transport::Http, &self.http),
+        }
+    }
 }
 
 impl Backend {
@@ -144,17 +129,70 @@ impl Backend {
         &self.traits
     }
 
-    /// Where a request goes that came over gRPC, or over HTTP.
-    #[must_use]
-    pub fn endpoint(&self, from: Transport) -> &Endpoint {
-        match (from, &self.grpc) {
-            (Transport::Grpc, Some(grpc)) => grpc,
-            _ => &self.http,
+    /// Where a request goes that came over gRPC, or over HTTP. `tenant` is `None` only where the
+    /// configuration has no `tenant`.
+    ///
+    /// # Errors
+    /// [`NoTenant`] if the backend would take the tenant for another, or cannot be told of one.
+    pub fn endpoint<'b>(
+        &'b self,
+        from: Transport,
+        tenant: Option<&'b TenantId>,
+    ) -> Result<Endpoint<'b>, NoTenant> {
+        let account = self.account(tenant)?;
+        let of_tenant = |tenants: &Tenants| tenant.is_some_and(|tenant| tenants.have(tenant));
+        let cell = self.cells.iter().find(|(tenants, _)| of_tenant(tenants));
+        let mut traces = None;
+        let clusters = match (cell, &self.canary) {
+            (Some((_, clusters)), _) => clusters,
+            (None, Some(Canary { clusters, share, by: CanaryBy::Tenant })) => {
+                let inside = tenant.is_some_and(|tenant| share.has(tenant.as_str().as_bytes()));
+                if inside { clusters } else { &self.clusters }
+            }
+            (None, Some(Canary { clusters, share, by: CanaryBy::TraceId })) => {
+                traces = Some((*share, clusters.of(from).1));
+                &self.clusters
+            }
+            (None, None) => &self.clusters,
+        };
+        let (transport, cluster) = clusters.of(from);
+        let (path, encodings) = match transport {
+            Transport::Grpc => (self.grpc.0.to_owned(), self.grpc.1),
+            Transport::Http => {
+                (self.path.of(tenant).ok_or(NoTenant::Unidentified)?, self.encodings)
+            }
+        };
+        let mirror = self.mirrors.iter().find(|(tenants, _)| of_tenant(tenants));
+        Ok(Endpoint {
+            transport,
+            cluster,
+            path,
+            encodings,
+            formats: self.formats,
+            account,
+            mirror: mirror.map(|(_, cluster)| cluster.as_str()),
+            traces,
+        })
+    }
+
+    /// The account and project that the backend is told of in headers of their own.
+    fn account<'b>(
+        &self,
+        tenant: Option<&'b TenantId>,
+    ) -> Result<Option<(&'b str, &'b str)>, NoTenant> {
+        match (self.kind.naming(), tenant) {
+            (Naming::AccountInHeaders, Some(tenant)) => Ok(Some(tenant.account())),
+            // "12:3" would be tenant 12 with metadata (grafana/dskit, `tenant`).
+            (Naming::OrgId, Some(tenant)) if tenant.as_str().contains(':') => {
+                let (tenant, backend) = (tenant.as_str().to_owned(), self.kind.as_str());
+                Err(NoTenant::Foreign { tenant, backend })
+            }
+            _ => Ok(None),
         }
     }
 }
 
-impl Endpoint {
+impl Endpoint<'_> {
     /// How the backend is spoken to.
     #[must_use]
     pub const fn transport(&self) -> Transport {
@@ -165,6 +203,25 @@ impl Endpoint {
     #[must_use]
     pub const fn encodings(&self) -> Encodings {
         self.encodings
+    }
+
+    /// The formats that it takes over HTTP.
+    #[must_use]
+    pub const fn formats(&self) -> Formats {
+        self.formats
+    }
+
+    /// Whether it takes a message in this format; over gRPC there is only one.
+    #[must_use]
+    pub fn takes(&self, format: Format) -> bool {
+        self.transport == Transport::Grpc || self.formats.contains(format)
+    }
+
+    /// The share of traces that goes elsewhere, if there is one.
+    #[must_use]
+    pub fn trace_share(&self) -> Option<TraceShare> {
+        let (share, cluster) = self.traces?;
+        Some(TraceShare { share, cluster: cluster.to_owned() })
     }
 
     /// The edits that send an OTLP request in `format`, with headers of these `names`, there. The
@@ -185,13 +242,47 @@ impl Endpoint {
             Transport::Http => (format.content_type(), HeaderEdit::remove("te")),
         };
         edits.extend([
-            HeaderEdit::set(BACKEND_HEADER, self.cluster.as_str()),
-            HeaderEdit::set(":path", self.path),
+            HeaderEdit::set(BACKEND_HEADER, self.cluster),
+            HeaderEdit::set(":path", self.path.as_str()),
             HeaderEdit::set("content-type", content_type),
             HeaderEdit::remove("accept-encoding"),
             te,
             HeaderEdit::remove("x-forwarded-client-cert"),
         ]);
+        if let Some((account, project)) = self.account {
+            edits.push(HeaderEdit::set(ACCOUNT_ID, account));
+            edits.push(HeaderEdit::set(PROJECT_ID, project));
+        }
+        edits.extend(self.mirror.map(|cluster| HeaderEdit::set(MIRROR_HEADER, cluster)));
         edits
+    }
+}
+
+impl TraceShare {
+    /// The edit that sends a request elsewhere whose first trace is this one, if it goes there. A
+    /// request without a trace stays.
+    #[must_use]
+    pub fn header_edit(&self, first_trace: Option<u128>) -> Option<HeaderEdit> {
+        let inside = self.share.has(&first_trace?.to_be_bytes());
+        inside.then(|| HeaderEdit::set(BACKEND_HEADER, self.cluster.as_str()))
+    }
+}
+
+/// The edits to a request that is none of the gate's, with headers of these `names`: the gate's own
+/// headers go, as by them it could choose a backend.
+pub fn foreign_header_edits<'n>(
+    names: impl Iterator<Item = &'n str>,
+) -> impl Iterator<Item = HeaderEdit> {
+    names.filter(|name| name.starts_with(OWN)).map(HeaderEdit::remove)
+}
+
+impl fmt::Display for Formats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [Format::Protobuf, Format::Json];
+        for (index, format) in all.into_iter().filter(|format| self.contains(*format)).enumerate() {
+            let separator = if index == 0 { "" } else { " or " };
+            write!(f, "{separator}{}", format.content_type())?;
+        }
+        Ok(())
     }
 }

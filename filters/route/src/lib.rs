@@ -1,8 +1,20 @@
-//! Where a request goes: the backend of its signal, and what that backend wants of a request.
+//! Where a request goes: the backend of its signal, its tenant's place there, and what the backend
+//! wants of a request.
 
 mod backend;
+mod config;
+mod formats;
+mod kind;
+mod path;
 mod routes;
+mod share;
+mod tenants;
 mod traits;
 
-pub use backend::{BACKEND_HEADER, Backend, Endpoint, Kind, Transport};
-pub use routes::{BackendConfig, BackendsConfig, Routes};
+pub use backend::{
+    BACKEND_HEADER, Backend, Endpoint, MIRROR_HEADER, TraceShare, Transport, foreign_header_edits,
+};
+pub use config::{BackendsConfig, Context};
+pub use formats::Formats;
+pub use kind::Kind;
+pub use routes::Routes;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use sluice_records::{BackendTraits, LabelLimit, Overflow, Precedence, Refuses, Spelling};
 use sluice_senders::ConfigProblem;
 
-use crate::{BackendConfig, Kind};
+use crate::{Kind, config::BackendConfig};
 
 /// The resource attributes that become labels in Loki unless it is told otherwise
 /// (`pkg/loghttp/push/otlp_config.go`, `DefaultOTLPConfig`), the most important first: what names
@@ -63,17 +63,72 @@ pub(crate) enum ScopeAttributes {
     Kept,
 }
 
+/// How a backend tells attribute names apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum SpellingConfig {
+    /// Byte by byte.
+    Exact,
+    /// As labels, and entries of maps by names of their own.
+    Flattened,
+    /// As labels: `source.name` is `source_name`.
+    Folded,
+}
+
+/// Which attributes a backend writes over others of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum PrecedenceConfig {
+    /// Any level's over any other's: it is not known.
+    Any,
+    /// None: each level keeps to itself.
+    None,
+    /// The record's over the resource's.
+    Record,
+    /// The resource's over the record's; the scope's are thrown away.
+    Resource,
+    /// The scope's over the resource's over the record's.
+    Scope,
+}
+
+impl From<SpellingConfig> for Spelling {
+    fn from(spelling: SpellingConfig) -> Self {
+        match spelling {
+            SpellingConfig::Exact => Self::Exact,
+            SpellingConfig::Flattened => Self::Flattened,
+            SpellingConfig::Folded => Self::Folded,
+        }
+    }
+}
+
+impl From<PrecedenceConfig> for Precedence {
+    fn from(precedence: PrecedenceConfig) -> Self {
+        match precedence {
+            PrecedenceConfig::Any => Self::Any,
+            PrecedenceConfig::None => Self::None,
+            PrecedenceConfig::Record => Self::Record,
+            PrecedenceConfig::Resource => Self::Resource,
+            PrecedenceConfig::Scope => Self::Scope,
+        }
+    }
+}
+
 impl BackendConfig {
     /// What is known of the backend; `path` is where it stands in the configuration.
     pub(crate) fn traits(&self, path: &str, problems: &mut Vec<ConfigProblem>) -> BackendTraits {
         self.check_settings(path, problems);
-        let defaults = BackendTraits {
-            name: self.kind.as_str(),
-            spelling: Spelling::Exact,
-            precedence: Precedence::None,
-            refuses: Refuses::default(),
-            labels: None,
-        };
+        let known = self.known();
+        BackendTraits {
+            spelling: self.spelling.map_or(known.spelling, Spelling::from),
+            precedence: self.precedence.map_or(known.precedence, Precedence::from),
+            ..known
+        }
+    }
+
+    /// What is known of its kind, and by its settings.
+    fn known(&self) -> BackendTraits {
+        let defaults = BackendTraits { name: self.kind.as_str(), ..BackendTraits::strictest() };
+        let delta = !self.takes_delta.unwrap_or(false);
         match self.kind {
             Kind::Loki => BackendTraits {
                 spelling: Spelling::Flattened,
@@ -85,17 +140,16 @@ impl BackendConfig {
                 ..defaults
             },
             // A data point's attribute is a label before a promoted one of its resource is
-            // (prometheus, `storage/remote/otlptranslator`, `createAttributes`).
-            Kind::Mimir => BackendTraits {
+            // (prometheus, `storage/remote/otlptranslator`, `createAttributes`). Prometheus rolls the
+            // whole batch back for a metric that it cannot translate, and answers 500.
+            Kind::Mimir | Kind::Prometheus => BackendTraits {
                 spelling: Spelling::Folded,
                 precedence: Precedence::Record,
-                refuses: Refuses {
-                    delta: !self.takes_delta.unwrap_or(false),
-                    odd_metrics: true,
-                    ..Refuses::default()
-                },
+                refuses: Refuses { delta, odd_metrics: true, ..Refuses::default() },
                 ..defaults
             },
+            // Nothing is known of it.
+            Kind::Otlp => defaults,
             // Only texts are labels: beside a number on the resource, the scope's text is
             // (`pkg/ingester/otlp/ingest_handler.go`, `appendAttributesUnique`).
             Kind::Pyroscope => BackendTraits {
@@ -103,7 +157,12 @@ impl BackendConfig {
                 precedence: Precedence::Scope,
                 ..defaults
             },
+            // Its tables keep the levels apart, its queries need not; names that differ in a dot are one
+            // where labels are made of them.
+            Kind::Signoz => BackendTraits { spelling: Spelling::Folded, ..defaults },
             Kind::Tempo => BackendTraits {
+                spelling: Spelling::Exact,
+                precedence: Precedence::None,
                 refuses: Refuses {
                     odd_ids: true,
                     trace_over: self.max_trace_bytes,
@@ -111,22 +170,38 @@ impl BackendConfig {
                 },
                 ..defaults
             },
+            // Attributes of resource and record become fields of one name, and maps fields of theirs
+            // (`app/vlinsert/opentelemetry`, `decodeKeyValue`).
+            Kind::VictoriaLogs => defaults,
+            // Every attribute becomes a label, folded if it is told to (`-opentelemetry.*` flags).
+            // Sums and histograms that are not cumulative are skipped, with a line in its own log.
+            Kind::VictoriaMetrics => BackendTraits {
+                spelling: Spelling::Folded,
+                refuses: Refuses { delta, silently: true, ..Refuses::default() },
+                ..defaults
+            },
         }
     }
 
     /// A setting that means nothing to the kind of backend is a mistake, not a wish.
     fn check_settings(&self, path: &str, problems: &mut Vec<ConfigProblem>) {
+        let metrics: &[_] = &[Kind::Mimir, Kind::Prometheus, Kind::VictoriaMetrics];
         let settings = [
-            ("labels", self.labels.is_some(), Kind::Loki),
-            ("scopeAttributes", self.scope_attributes.is_some(), Kind::Loki),
-            ("maxTraceBytes", self.max_trace_bytes.is_some(), Kind::Tempo),
-            ("takesDelta", self.takes_delta.is_some(), Kind::Mimir),
+            ("labels", self.labels.is_some(), &[Kind::Loki][..]),
+            ("scopeAttributes", self.scope_attributes.is_some(), &[Kind::Loki]),
+            ("maxTraceBytes", self.max_trace_bytes.is_some(), &[Kind::Tempo]),
+            ("takesDelta", self.takes_delta.is_some(), metrics),
         ];
-        for (name, is_set, kind) in settings {
-            if is_set && self.kind != kind {
-                let message = format!("it is a setting of {} alone", kind.as_str());
+        for (name, is_set, kinds) in settings {
+            if is_set && !kinds.contains(&self.kind) {
+                let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
+                let message = format!("it is a setting of {} alone", kinds.join(", "));
                 problems.push(ConfigProblem::new(format!("{path}.{name}"), message));
             }
+        }
+        if self.scope_attributes.is_some() && self.precedence.is_some() {
+            let message = "precedence says what comes of scopes already: write one of the two";
+            problems.push(ConfigProblem::new(format!("{path}.scopeAttributes"), message));
         }
         if self.drops_scope_attributes()
             && self

@@ -68,6 +68,14 @@ pub struct Tenanted {
 /// Why a sender that was let in has no tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NoTenant {
+    /// A backend would take the tenant for another.
+    #[error("tenant {tenant:?} cannot be named to {backend}, which would take it for another")]
+    Foreign {
+        /// The tenant.
+        tenant: String,
+        /// The backend, as messages name it.
+        backend: &'static str,
+    },
     /// The sender's token does not have the claim.
     #[error("the tenant follows from the claim {0:?} of the sender's token, and there is none")]
     Unclaimed(String),
@@ -96,6 +104,12 @@ pub enum NoTenant {
 }
 
 impl TenantConfig {
+    /// What tenants may be called.
+    #[must_use]
+    pub const fn ids(&self) -> TenantIds {
+        self.ids
+    }
+
     /// Checks the section. `path` is where it stands, for the problems' paths.
     ///
     /// # Errors
@@ -201,12 +215,6 @@ impl Tenancy {
     #[must_use]
     pub const fn is_fixed(&self) -> bool {
         matches!(self.assignment, Assignment::Fixed(_))
-    }
-
-    /// What tenants may be called.
-    #[must_use]
-    pub const fn ids(&self) -> TenantIds {
-        self.ids
     }
 
     /// The claim of the sender's token that [`assign`](Self::assign) asks for, if it asks for one.

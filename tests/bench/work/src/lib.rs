@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sluice_gate::{BodyStep, Certificates, Count, Gate, HeadStep, Headers, RequestHead};
 use sluice_otlp::{Format, Signal, limits::ReadLimits, splice::Request};
 use sluice_records::{RecordsConfig, RuleSet, Unfit, Verdict};
-use sluice_route::BackendsConfig;
+use sluice_route::{BackendsConfig, Context};
 use sluice_senders::{Ambiguity, Evidence, PeerEvidence, Senders, SendersConfig};
 use thiserror::Error;
 
@@ -134,7 +134,8 @@ impl Task {
                 let format = format.ok_or(TaskError::ContentType(content_type))?;
                 let section: RecordsConfig = serde_json::from_value(records)?;
                 let backends: BackendsConfig = serde_json::from_value(backends)?;
-                let routes = backends.compile("backends").map_err(|e| refused(&e))?;
+                let routes =
+                    backends.compile("backends", Context::default()).map_err(|e| refused(&e))?;
                 let backend = |signal| routes.pick(signal).map(|backend| backend.traits().clone());
                 let rules = section.compile("records", false, backend);
                 Ok(Work::Rules { signal, format, rules: rules.map_err(|e| refused(&e))? })

@@ -1,0 +1,339 @@
+//! The section `backends` as it is written, and its way into [`Routes`].
+
+use serde::Deserialize;
+use sluice_otlp::{
+    Signal,
+    content::{Encoding, Encodings},
+};
+use sluice_senders::ConfigProblem;
+use sluice_tenant::TenantIds;
+
+use crate::{
+    Backend, Formats, Kind, Routes,
+    backend::{Canary, CanaryBy, Clusters},
+    formats::FormatName,
+    kind::Naming,
+    path::Path,
+    share::Share,
+    tenants::Tenants,
+    traits::{LabelsConfig, PrecedenceConfig, ScopeAttributes, SpellingConfig},
+};
+
+/// The section `backends` as it is written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendsConfig {
+    pub(crate) logs: Option<BackendConfig>,
+    pub(crate) metrics: Option<BackendConfig>,
+    pub(crate) profiles: Option<BackendConfig>,
+    pub(crate) traces: Option<BackendConfig>,
+}
+
+/// What the rest of the configuration says that backends depend on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context {
+    /// What tenants may be called; `None` where requests have none.
+    pub tenant_ids: Option<TenantIds>,
+    /// Whether a request's head is held until its body is known.
+    pub holds_headers: bool,
+}
+
+/// One backend as it is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct BackendConfig {
+    /// Whose contract it keeps.
+    pub(crate) kind: Kind,
+    /// What goes into the header that Envoy routes by: a cluster's name, or whatever a route
+    /// matches on.
+    cluster: String,
+    /// The same for requests that come over gRPC, of a kind that takes them so. If left out, they go to
+    /// `cluster` over HTTP.
+    grpc_cluster: Option<String>,
+    /// Where it takes OTLP over HTTP, with `{tenant}` for the tenant; what its kind has if left out.
+    path: Option<String>,
+    /// The content encodings that it takes, by their names in `content-encoding`; what its kind
+    /// takes if left out.
+    encodings: Option<Vec<String>>,
+    /// The formats that it takes over HTTP; what its kind takes if left out.
+    formats: Option<Vec<FormatName>>,
+    /// Tenants with clusters of their own; the first entry that matches counts.
+    #[serde(default)]
+    cells: Vec<CellConfig>,
+    /// A share of what has no cell.
+    canary: Option<CanaryConfig>,
+    /// Tenants whose requests are copied to a second cluster; the first entry that matches counts.
+    #[serde(default)]
+    mirror: Vec<CellConfig>,
+    /// How it tells attribute names apart; as its kind does if left out.
+    pub(crate) spelling: Option<SpellingConfig>,
+    /// Which attributes it writes over others of the same name; as its kind does if left out.
+    pub(crate) precedence: Option<PrecedenceConfig>,
+    /// Loki: the resource attributes that become labels.
+    pub(crate) labels: Option<LabelsConfig>,
+    /// Loki: whether it keeps the attributes of scopes; it does, if left out.
+    pub(crate) scope_attributes: Option<ScopeAttributes>,
+    /// Tempo: what it takes of one trace, in bytes (its `max_bytes_per_trace`); not looked at, if left
+    /// out.
+    pub(crate) max_trace_bytes: Option<u64>,
+    /// Mimir, Prometheus, VictoriaMetrics: whether it takes delta temporality; it does not, if left
+    /// out.
+    pub(crate) takes_delta: Option<bool>,
+}
+
+/// Some tenants, and where their requests, or copies of them, go.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct CellConfig {
+    tenants: Vec<String>,
+    cluster: String,
+    grpc_cluster: Option<String>,
+}
+
+/// A share that goes elsewhere.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct CanaryConfig {
+    cluster: String,
+    grpc_cluster: Option<String>,
+    percent: u32,
+    #[serde(default)]
+    by: ByConfig,
+}
+
+/// What a canary's share is a share of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum ByConfig {
+    #[default]
+    Tenant,
+    TraceId,
+}
+
+impl BackendsConfig {
+    /// Checks the section. `path` is where it stands, for the problems' paths.
+    ///
+    /// # Errors
+    /// Every [`ConfigProblem`] there is.
+    pub fn compile(self, path: &str, context: Context) -> Result<Routes, Vec<ConfigProblem>> {
+        let mut problems = Vec::new();
+        let mut backend = |signal: Signal, config: Option<BackendConfig>| {
+            let path = format!("{path}.{}", signal.as_str());
+            let mut check = Check { signal, context, path, problems: &mut problems };
+            config.map(|config| check.backend(config))
+        };
+        let routes = Routes {
+            logs: backend(Signal::Logs, self.logs),
+            metrics: backend(Signal::Metrics, self.metrics),
+            profiles: backend(Signal::Profiles, self.profiles),
+            traces: backend(Signal::Traces, self.traces),
+        };
+        if Signal::ALL.into_iter().all(|signal| routes.pick(signal).is_none()) {
+            let message =
+                "no signal has a backend: name at least one of logs, metrics, traces and profiles";
+            problems.push(ConfigProblem::new(path, message));
+        }
+        if problems.is_empty() { Ok(routes) } else { Err(problems) }
+    }
+}
+
+/// The check of one backend.
+struct Check<'p> {
+    signal: Signal,
+    context: Context,
+    /// Where it stands.
+    path: String,
+    problems: &'p mut Vec<ConfigProblem>,
+}
+
+impl Check<'_> {
+    fn backend(&mut self, config: BackendConfig) -> Backend {
+        let kind = config.kind;
+        if !kind.stores(self.signal) {
+            let stores: Vec<_> = kind.signals().iter().map(|signal| signal.as_str()).collect();
+            let (kind, stores) = (kind.as_str(), stores.join(", "));
+            self.problem(".kind", format!("{kind} stores {stores}, not {}", self.signal.as_str()));
+        }
+        let mut traits = config.traits(&self.path, self.problems);
+        let http_path = match config.path.map(Path::parse) {
+            Some(Ok(path)) => path,
+            Some(Err(message)) => {
+                self.problem(".path", message);
+                Path::known("/")
+            }
+            None => Path::known(kind.path(self.signal)),
+        };
+        self.tenants(kind, &http_path);
+        let encodings = match config.encodings {
+            Some(names) => self.encodings(&names),
+            None => kind.encodings(),
+        };
+        let formats = match config.formats.as_deref().map(Formats::listed) {
+            Some(None) => {
+                self.problem(".formats", "an empty list takes nothing: name protobuf or json");
+                Formats::ALL
+            }
+            Some(Some(formats)) => formats,
+            None => kind.formats(),
+        };
+        let clusters = self.clusters("", kind, config.cluster, config.grpc_cluster);
+        let cells = self.cells("cells", kind, config.cells);
+        let mirrors = self.cells("mirror", kind, config.mirror).into_iter();
+        let mirrors = mirrors.map(|(tenants, clusters)| (tenants, clusters.http)).collect();
+        let canary = config.canary.map(|canary| self.canary(kind, &clusters, canary));
+        traits.asks_first_trace =
+            canary.as_ref().is_some_and(|canary| canary.by == CanaryBy::TraceId);
+        let grpc = (self.signal.grpc_path(), kind.grpc_encodings().unwrap_or(Encodings::NONE));
+        Backend {
+            kind,
+            traits,
+            path: http_path,
+            encodings,
+            formats,
+            grpc,
+            clusters,
+            cells,
+            canary,
+            mirrors,
+        }
+    }
+
+    /// What is wrong at `key` of the backend.
+    fn problem(&mut self, key: impl AsRef<str>, message: impl ToString) {
+        self.problems.push(ConfigProblem::new(format!("{}{}", self.path, key.as_ref()), message));
+    }
+
+    /// Whether the backend can be told of the tenant, and of no other.
+    fn tenants(&mut self, kind: Kind, path: &Path) {
+        let name = kind.as_str();
+        let by_number = match kind.naming() {
+            Naming::AccountInHeaders => true,
+            Naming::AccountInPath => path.names_tenant(),
+            Naming::OrgId | Naming::Free => false,
+        };
+        match (self.context.tenant_ids, kind.naming()) {
+            (None, Naming::AccountInHeaders) => {
+                let message =
+                    format!("{name} has its tenant in headers that any sender can set: add tenant");
+                self.problem(".kind", message);
+            }
+            (None, _) if path.names_tenant() => {
+                let message =
+                    "there is a tenant in it: add tenant, or write a path without {tenant}";
+                self.problem(".path", message);
+            }
+            (Some(TenantIds::OrgId | TenantIds::Text), _) if by_number => {
+                let message =
+                    format!("{name} knows its tenants by number: write tenant.ids: account");
+                self.problem(".kind", message);
+            }
+            (Some(TenantIds::Text), Naming::OrgId) => {
+                let message =
+                    format!("{name} takes some texts for others: write tenant.ids: orgId");
+                self.problem(".kind", message);
+            }
+            _ => {}
+        }
+    }
+
+    fn clusters(&mut self, at: &str, kind: Kind, http: String, grpc: Option<String>) -> Clusters {
+        if grpc.is_some() && kind.grpc_encodings().is_none() {
+            let message = format!("{} takes no OTLP over gRPC: leave it out", kind.as_str());
+            self.problem(format!("{at}.grpcCluster"), message);
+        }
+        let http = self.cluster(format!("{at}.cluster"), http);
+        let grpc = grpc.map(|grpc| self.cluster(format!("{at}.grpcCluster"), grpc));
+        Clusters { http, grpc }
+    }
+
+    /// A cluster's name, as far as a header can carry it.
+    fn cluster(&mut self, at: String, name: String) -> String {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.problem(at, format!("{name:?} cannot be a header's value: name a cluster"));
+        }
+        name
+    }
+
+    /// The set of the encodings with these names.
+    fn encodings(&mut self, names: &[String]) -> Encodings {
+        let mut listed = Encodings::NONE;
+        for (index, name) in names.iter().enumerate() {
+            match Encoding::ALL.into_iter().find(|encoding| encoding.as_str() == name) {
+                Some(encoding) => listed = listed.with(encoding),
+                None => {
+                    let known = Encoding::ALL.map(Encoding::as_str).join(", ");
+                    let message = format!("{name:?} is no encoding that is known: use {known}");
+                    self.problem(format!(".encodings[{index}]"), message);
+                }
+            }
+        }
+        listed
+    }
+
+    /// Entries under `key`: `cells`, or `mirror`, whose copies go the way that the request does.
+    fn cells(&mut self, key: &str, kind: Kind, cells: Vec<CellConfig>) -> Vec<(Tenants, Clusters)> {
+        if !cells.is_empty() && self.context.tenant_ids.is_none() {
+            self.problem(
+                format!(".{key}"),
+                "tenants are told apart, and there are none: add tenant",
+            );
+        }
+        let ids = self.context.tenant_ids.unwrap_or_default();
+        let mut compiled = Vec::new();
+        for (index, cell) in cells.into_iter().enumerate() {
+            let at = format!(".{key}[{index}]");
+            let mut grpc = cell.grpc_cluster;
+            if key == "mirror" && grpc.take().is_some() {
+                let message = "a copy is sent as the request is: name a cluster alone";
+                self.problem(format!("{at}.grpcCluster"), message);
+            }
+            let path = format!("{}{at}", self.path);
+            let tenants = Tenants::compile(cell.tenants, ids, &path, self.problems);
+            compiled.push((tenants, self.clusters(&at, kind, cell.cluster, grpc)));
+        }
+        compiled
+    }
+
+    fn canary(&mut self, kind: Kind, stable: &Clusters, canary: CanaryConfig) -> Canary {
+        let at = ".canary";
+        let clusters = self.clusters(at, kind, canary.cluster, canary.grpc_cluster);
+        if clusters.grpc.is_none() && stable.grpc.is_some() && kind.grpc_encodings().is_some() {
+            let message = "what comes over gRPC goes on so: name the canary's cluster for it too";
+            self.problem(format!("{at}.grpcCluster"), message);
+        }
+        if clusters.grpc.is_some() && stable.grpc.is_none() {
+            let message = "the backend has none beside its cluster: leave it out, or give it one";
+            self.problem(format!("{at}.grpcCluster"), message);
+        }
+        let share = Share::new(canary.percent);
+        if share.is_none() {
+            let message = format!("{} is not between 1 and 99", canary.percent);
+            self.problem(format!("{at}.percent"), message);
+        }
+        let by = match canary.by {
+            ByConfig::Tenant => CanaryBy::Tenant,
+            ByConfig::TraceId => CanaryBy::TraceId,
+        };
+        match by {
+            CanaryBy::Tenant if self.context.tenant_ids.is_none() => {
+                let message = "tenants are told apart, and there are none: add tenant";
+                self.problem(format!("{at}.by"), message);
+            }
+            CanaryBy::TraceId if self.signal != Signal::Traces => {
+                let message =
+                    format!("{} have no traces to go by: use tenant", self.signal.as_str());
+                self.problem(format!("{at}.by"), message);
+            }
+            CanaryBy::TraceId if !self.context.holds_headers => {
+                let message = "a trace is known with the body, when the head must still be there: \
+                               set holdHeaders";
+                self.problem(format!("{at}.by"), message);
+            }
+            CanaryBy::Tenant | CanaryBy::TraceId => {}
+        }
+        Canary { clusters, share: share.unwrap_or_default(), by }
+    }
+}
+
+#[cfg(test)]
+mod tests;
