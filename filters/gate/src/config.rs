@@ -119,6 +119,8 @@ pub struct Gate {
     pub(crate) limits: Limits,
     pub(crate) passes_other_paths: bool,
     pub(crate) hold_headers: bool,
+    /// What Envoy is asked for with each request: what the senders ask for, and behind that the tenant's claim.
+    pub(crate) attributes: Vec<Vec<String>>,
 }
 
 impl Gate {
@@ -164,7 +166,7 @@ impl Gate {
     /// by part.
     #[must_use]
     pub fn attributes(&self) -> &[Vec<String>] {
-        self.senders.as_ref().map(Senders::attributes).unwrap_or_default()
+        &self.attributes
     }
 
     /// What in the configuration may not be meant, at `now` in seconds since the epoch.
@@ -221,11 +223,33 @@ impl GateConfig {
             let message = "the tenant follows from the sender: add senders, or use tenant.fixed";
             problems.push(ConfigProblem::new("tenant", message));
         }
+        let mut attributes: Vec<_> =
+            senders.iter().flat_map(Senders::attributes).cloned().collect();
+        if let Some(claim) = tenancy.as_ref().and_then(Tenancy::claim) {
+            match senders.as_ref().and_then(|senders| senders.claim(claim)) {
+                Some(path) => attributes.push(path),
+                None if problems.is_empty() => {
+                    let message =
+                        "it is a claim of the sender's token: add jwt to senders.identify";
+                    problems.push(ConfigProblem::new("tenant.fromClaim", message));
+                }
+                None => {}
+            }
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
         let hold_headers = self.hold_headers;
-        Ok(Gate { senders, tenancy, rules, routes, limits, passes_other_paths, hold_headers })
+        Ok(Gate {
+            senders,
+            tenancy,
+            rules,
+            routes,
+            limits,
+            passes_other_paths,
+            hold_headers,
+            attributes,
+        })
     }
 }
 
@@ -289,6 +313,11 @@ mod tests {
             (r#"{"tenant": {"fixed": "a"}, "tenant": {"fixed": "b"}}"#, "tenant: duplicate field"),
             (r#"{"tenant": {"fromNamespace": {}}}"#, "tenant: the tenant follows from the sender"),
             (r#"{"records": {"require": [{"attribute": "a"}]}}"#, "records: records are checked"),
+            (
+                r#"{"tenant": {"fromClaim": "t"}, "senders": {"allow": [{"namespace": "a"}], "identify":
+                    [{"clientCertificate": {"names": [{"dns": "*.{namespace}"}]}}]}}"#,
+                "tenant.fromClaim: it is a claim of the sender's token",
+            ),
             (r#"{"tenant": {"fixed": "a"}, "otherPaths": "pass"}"#, "otherPaths: without backends"),
             (r#"{"tenant": {"fixed": "a"}, "otherPaths": "allow"}"#, "otherPaths: unknown variant"),
             (

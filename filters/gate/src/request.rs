@@ -5,8 +5,10 @@ use percent_encoding::percent_decode;
 use sluice_otlp::Signal;
 use sluice_reply::{LocalReply, Protocol, Refusal};
 use sluice_route::foreign_header_edits;
-use sluice_senders::{Admitted, Ambiguity, Ending, Evidence, PeerEvidence};
-use sluice_tenant::{HeaderEdit, Tenanted};
+use sluice_senders::{
+    Admitted, Ambiguity, Ending, Evidence, IdentifiedBy, PeerEvidence, only_value,
+};
+use sluice_tenant::{HeaderEdit, Tenancy, Tenanted};
 
 use crate::{
     BodyStep, Certificates, Count, Gate, Headers, Held,
@@ -144,7 +146,8 @@ impl Gate {
         }
         let tenanted = match &self.tenancy {
             Some(tenancy) => {
-                let tenanted = tenancy.assign(admitted.as_ref(), None);
+                let claimed = self.tenants_claim(tenancy, admitted.as_ref(), head);
+                let tenanted = tenancy.assign(admitted.as_ref(), claimed);
                 Some(tenanted.map_err(|refusal| unknown(refusal.into()))?)
             }
             None => None,
@@ -196,6 +199,19 @@ impl Gate {
             return Ok(HeadStep::Decided(step));
         }
         Ok(HeadStep::Body { edits, held })
+    }
+
+    /// The claim that names the tenant, of the token by which the sender was found.
+    fn tenants_claim<'h>(
+        &self,
+        tenancy: &Tenancy,
+        admitted: Option<&Admitted>,
+        head: &RequestHead<'h>,
+    ) -> Option<&'h str> {
+        tenancy.claim()?;
+        admitted.filter(|admitted| admitted.identified_by().includes(IdentifiedBy::JWT))?;
+        let last = self.attributes.len().checked_sub(1)?;
+        only_value(head.attributes.get(last)?.as_deref()?)
     }
 
     /// Lets the sender in. `None` only where the configuration does not ask who sends.

@@ -1,5 +1,15 @@
 //! The values of a claim, as Envoy hands them out.
 
+/// The one text that a claim is, out of the attribute in which Envoy has it; `None` for none, for several, and for what
+/// is no text.
+#[must_use]
+pub fn only_value(attribute: &[u8]) -> Option<&str> {
+    match values(attribute)[..] {
+        [value] => Some(value),
+        _ => None,
+    }
+}
+
 /// The texts in an attribute: one that is a text is itself, one that is a list has one or more, anything else none.
 ///
 /// A list comes as proxy-wasm writes pairs, each with an element and nothing (`serializeValue` in Envoy's

@@ -31,6 +31,7 @@ const SCOPE_ORG_ID: &str = "x-scope-orgid";
 pub(crate) struct Compile {
     found: Vec<ConfigProblem>,
     attributes: Vec<Vec<String>>,
+    payload: Option<Vec<String>>,
     taken: Vec<String>,
     has_certificate: bool,
     xfcc_sans: bool,
@@ -61,6 +62,7 @@ impl Compile {
             denies_certificates: self.denies_certificates,
             choose_by,
             attributes: self.attributes,
+            payload: self.payload,
             taken: self.taken,
             xfcc_sans: self.xfcc_sans,
             warn_before_end: self.warn_before_end,
@@ -194,6 +196,7 @@ impl Compile {
                 names.push(ClaimName { attribute, pattern });
             }
         }
+        self.payload.get_or_insert_with(|| payload.clone());
         let issuer = self.attribute(payload.into_iter().chain(["iss".to_owned()]).collect());
         Way::Jwt(Jwt { names, issuer })
     }

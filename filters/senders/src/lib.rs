@@ -34,6 +34,7 @@ mod xfcc;
 
 pub use allowlist::{Admitted, Ambiguity, Ending, NotAdmitted};
 pub use certificate::{Certificate, CertificateError, MAX_CERTIFICATE_BYTES, MAX_SANS};
+pub use claims::only_value;
 pub use config::SendersConfig;
 pub use evidence::Evidence;
 pub use listing::Listing;

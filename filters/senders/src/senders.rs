@@ -23,6 +23,8 @@ pub struct Senders {
     /// In lower case.
     pub(crate) choose_by: Option<String>,
     pub(crate) attributes: Vec<Vec<String>>,
+    /// Where a token's payload is, if tokens are read.
+    pub(crate) payload: Option<Vec<String>>,
     pub(crate) taken: Vec<String>,
     pub(crate) xfcc_sans: bool,
     /// In seconds.
@@ -52,6 +54,14 @@ impl Senders {
     #[must_use]
     pub fn attributes(&self) -> &[Vec<String>] {
         &self.attributes
+    }
+
+    /// The attribute that is a claim of the sender's token; `None` where no token is read.
+    #[must_use]
+    pub fn claim(&self, name: &str) -> Option<Vec<String>> {
+        let mut path = self.payload.clone()?;
+        path.push(name.to_owned());
+        Some(path)
     }
 
     /// The headers that are for the gate alone and end there: keys, and what says for whom somebody sends.
