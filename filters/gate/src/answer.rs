@@ -65,7 +65,17 @@ pub enum ReplyStep {
 
 /// What becomes of a reply whose body has come.
 #[derive(Debug)]
-pub struct Finished {
+#[must_use]
+pub enum Finished {
+    /// The gate answers in its place. Its head is held still.
+    Answer(Reply),
+    /// It is rewritten.
+    Rewrite(Rewritten),
+}
+
+/// What becomes of a reply that is not replaced as a whole.
+#[derive(Debug)]
+pub struct Rewritten {
     /// The edits to its head; none if that has gone already.
     pub edits: Vec<HeaderEdit>,
     /// What takes the place of its body.
@@ -134,11 +144,9 @@ impl Sent {
                 _ => ReplyStep::Answer(reading.answer(&told)),
             };
         }
-        // Over HTTP a failure's status may be another once the body has said what failed. Over gRPC
-        // it is in the trailers.
-        reading.held = reading.sent.holds
-            && reading.sent.protocol != Protocol::Grpc
-            && matches!(told, Told::Failure(_));
+        // A failure's status may be another once the body has said what failed. Over gRPC it could stand in
+        // the trailers, where some clients do not look for it: the SDK for Java before 1.67 gives up then.
+        reading.held = reading.sent.holds && matches!(told, Told::Failure(_));
         let edits = if reading.held { Vec::new() } else { edits };
         ReplyStep::Rewrite { edits, held: reading.held, reading }
     }
@@ -148,7 +156,7 @@ impl Reading {
     /// The most of a reply's body that is read, in bytes. OTLP's replies are a count and a text.
     pub const MAX_BODY: usize = 64 << 10;
 
-    /// What takes the place of the reply's body. Of one over [`Self::MAX_BODY`] nothing is read,
+    /// What takes the place of the reply. Of a body over [`Self::MAX_BODY`] nothing is read,
     /// and it may as well be given empty: its status has said what matters.
     #[must_use]
     pub fn finish(&self, body: &[u8], trailers: Headers<'_>) -> Finished {
@@ -186,11 +194,14 @@ impl Reading {
     }
 
     fn finished(&self, told: &Told) -> Finished {
-        Finished {
+        if self.held && self.sent.protocol == Protocol::Grpc {
+            return Finished::Answer(self.answer(told));
+        }
+        Finished::Rewrite(Rewritten {
             edits: if self.held { self.edits(told) } else { Vec::new() },
             written: self.sent.protocol.write(told, self.sent.signal),
             count: self.count(told),
-        }
+        })
     }
 
     fn edits(&self, told: &Told) -> Vec<HeaderEdit> {
@@ -280,8 +291,12 @@ mod tests {
         let ReplyStep::Rewrite { reading, .. } = sent.on_reply_head(&head) else {
             panic!("a body follows");
         };
-        let Finished { written: Written { trailers, .. }, count, .. } =
-            reading.finish_without_message(Headers(&[]));
+        let finished = reading.finish_without_message(Headers(&[]));
+        let Finished::Rewrite(Rewritten { written: Written { trailers, .. }, count, .. }) =
+            finished
+        else {
+            panic!("its head is not held");
+        };
         let Count::Request { outcome, .. } = count else { panic!("a reply counts a request") };
         (outcome, trailers.first().map(|(_, status)| status.clone()))
     }

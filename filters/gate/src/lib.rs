@@ -19,7 +19,7 @@ mod headers;
 mod place;
 mod request;
 
-pub use answer::{Finished, HEADER_ONLY, Reading, ReplyHead, ReplyStep, Sent};
+pub use answer::{Finished, HEADER_ONLY, Reading, ReplyHead, ReplyStep, Rewritten, Sent};
 pub use body::{BodyEdit, BodyStep, Forward, Held};
 pub use certificates::Certificates;
 pub use config::{Gate, Limits};

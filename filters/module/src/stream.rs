@@ -12,7 +12,7 @@ use proxy_wasm::{
 };
 use sluice_gate::{
     BodyEdit, BodyStep, Certificates, Count, Finished, Forward, Gate, HEADER_ONLY, HeadStep,
-    Headers, Held, Identified, Reading, Reply, ReplyHead, ReplyStep, RequestHead, Sent,
+    Headers, Held, Identified, Reading, Reply, ReplyHead, ReplyStep, RequestHead, Rewritten, Sent,
 };
 use sluice_reply::{GrpcReply, LocalReply, Written};
 use sluice_senders::PeerEvidence;
@@ -145,20 +145,28 @@ impl Stream {
         Action::Continue
     }
 
-    /// The end of a reply, from its last body callback or its trailers.
+    /// The end of a reply, from its last body callback or its trailers. The trailers that it gets; `None` if the
+    /// gate has answered in its place.
     fn write_reply(
-        &self,
+        &mut self,
         replying: &Replying,
         trailers: &[(String, Vec<u8>)],
         body_is_there: bool,
-    ) -> Vec<(&'static str, String)> {
+    ) -> Option<Vec<(&'static str, String)>> {
         let Replying { reading, buffered, cut } = replying;
         let trailers = Headers(trailers);
-        let Finished { edits, written, count } = if body_is_there {
+        let finished = if body_is_there {
             let kept = if *cut { 0 } else { *buffered };
             reading.finish(&host::read(BufferType::HttpResponseBody, kept), trailers)
         } else {
             reading.finish_without_message(trailers)
+        };
+        let Rewritten { edits, written, count } = match finished {
+            Finished::Answer(answer) => {
+                self.answer(answer);
+                return None;
+            }
+            Finished::Rewrite(rewritten) => rewritten,
         };
         let Written { body, trailers } = written;
         // None unless the head is held.
@@ -167,7 +175,7 @@ impl Stream {
             host::replace(BufferType::HttpResponseBody, *buffered, &body);
         }
         self.count([count]);
-        trailers
+        Some(trailers)
     }
 }
 
@@ -339,7 +347,9 @@ impl HttpContext for Stream {
         };
         replying.buffered = size;
         if end_of_stream {
-            let trailers = self.write_reply(&replying, &[], true);
+            let Some(trailers) = self.write_reply(&replying, &[], true) else {
+                return Action::Pause;
+            };
             host::set_trailers(MapType::HttpResponseTrailers, &trailers);
             return Action::Continue;
         }
@@ -356,7 +366,10 @@ impl HttpContext for Stream {
         match self.take_phase() {
             Phase::Reply(replying) => {
                 let came = host::headers(MapType::HttpResponseTrailers);
-                let trailers = self.write_reply(&replying, &came, replying.buffered > 0);
+                let Some(trailers) = self.write_reply(&replying, &came, replying.buffered > 0)
+                else {
+                    return Action::Pause;
+                };
                 host::edit(
                     MapType::HttpResponseTrailers,
                     &GrpcReply::HEADERS.map(HeaderEdit::remove),

@@ -4,7 +4,11 @@ use percent_encoding::percent_decode;
 use prost::Message;
 use sluice_records::Violations;
 
-use crate::{Code, ExportResponse, Status, status::DETAILS, text::one_line};
+use crate::{
+    Code, ExportResponse, Status,
+    status::{DETAILS, RETRY_INFO_HEADER},
+    text::one_line,
+};
 
 /// What a backend answered.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +42,7 @@ pub struct GrpcReply {
 
 impl GrpcReply {
     /// The headers or trailers in which it stands.
-    pub const HEADERS: [&str; 3] = ["grpc-status", "grpc-message", DETAILS];
+    pub const HEADERS: [&str; 4] = ["grpc-status", "grpc-message", DETAILS, RETRY_INFO_HEADER];
 
     /// Reads the headers or trailers in which gRPC has a status, found by their names. `None` if there is
     /// no `grpc-status` among them; one that is no number is UNKNOWN (gRPC over HTTP/2, "Responses").

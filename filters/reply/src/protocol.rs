@@ -5,7 +5,7 @@ use prost::Message;
 use sluice_otlp::{Format, Signal, grpc};
 use sluice_tenant::HeaderEdit;
 
-use crate::{Code, ExportResponse, Failure, Refusal, Status, Told, status::DETAILS};
+use crate::{Code, ExportResponse, Failure, Refusal, Status, Told};
 
 /// How the sender speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Protocol {
                     ("grpc-status", status.code.to_string()),
                     ("grpc-message", percent_encoded(&status.message)),
                 ];
-                trailers.extend(status.details_header().map(|details| (DETAILS, details)));
+                trailers.extend(status.metadata());
                 Written { body: Vec::new(), trailers }
             }
             (_, Told::Success(response)) => {
@@ -140,7 +140,7 @@ impl Protocol {
         mut headers: Vec<(&'static str, String)>,
     ) -> LocalReply {
         if self == Self::Grpc {
-            headers.extend(status.details_header().map(|details| (DETAILS, details)));
+            headers.extend(status.metadata());
             return LocalReply::Grpc { status, metadata: headers };
         }
         headers.push(("content-type", self.content_type().to_owned()));

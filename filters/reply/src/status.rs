@@ -97,6 +97,9 @@ pub struct FieldViolation {
 /// The header of gRPC's rich error model.
 pub(crate) const DETAILS: &str = "grpc-status-details-bin";
 
+/// The header of a `RetryInfo` alone.
+pub(crate) const RETRY_INFO_HEADER: &str = "google.rpc.retryinfo-bin";
+
 /// How gRPC writes binary headers: without padding, and reads them with or without (gRPC over HTTP/2,
 /// "Binary-Header").
 const BINARY: GeneralPurpose = GeneralPurpose::new(
@@ -172,6 +175,15 @@ impl Status {
     #[must_use]
     pub fn details_header(&self) -> Option<String> {
         (!self.details.is_empty()).then(|| BINARY.encode(self.encode_to_vec()))
+    }
+
+    /// What stands beside code and message over gRPC: the details, and the delay once more, where the SDK
+    /// for Python looks for it and nowhere else.
+    pub(crate) fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let retry_info =
+            self.detail(RETRY_INFO).map(|info| (RETRY_INFO_HEADER, BINARY.encode(info)));
+        let details = self.details_header().map(|details| (DETAILS, details));
+        [details, retry_info].into_iter().flatten()
     }
 
     /// The status in a value of `grpc-status-details-bin`, if it is one.

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use serde_json::Value;
 use sluice_gate::{
     BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
-    ReplyStep, RequestHead, Sent,
+    ReplyStep, RequestHead, Rewritten, Sent,
 };
 use sluice_reply::{LocalReply, Written};
 use sluice_senders::PeerEvidence;
@@ -130,7 +130,13 @@ impl Run<'_> {
                 } else {
                     reading.finish(&body, trailers)
                 };
-                let Finished { edits, written, count } = finished;
+                let Rewritten { edits, written, count } = match finished {
+                    Finished::Answer(answer) => {
+                        self.counts.extend(answer.counts);
+                        return self.local(&answer.reply);
+                    }
+                    Finished::Rewrite(rewritten) => rewritten,
+                };
                 edit(&mut headers, &edits);
                 let Written { body, trailers } = written;
                 self.counts.push(count);

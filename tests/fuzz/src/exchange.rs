@@ -3,7 +3,7 @@
 
 use sluice_gate::{
     BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
-    ReplyStep, RequestHead, Sent,
+    ReplyStep, RequestHead, Rewritten, Sent,
 };
 use sluice_reply::{LocalReply, Written};
 use sluice_senders::PeerEvidence;
@@ -213,10 +213,17 @@ fn reply(sent: Sent, exchange: &Exchange) -> Told {
         ReplyStep::Rewrite { edits, held, reading } => {
             assert!(edits.is_empty() || !held, "a head that is held was edited");
             edit(&mut head, &edits);
-            let Finished { edits, written, .. } = if exchange.asks('m') {
+            let finished = if exchange.asks('m') {
                 reading.finish_without_message(Headers(&exchange.reply_head))
             } else {
                 reading.finish(&exchange.reply_body, Headers(&exchange.reply_head))
+            };
+            let Rewritten { edits, written, .. } = match finished {
+                Finished::Answer(answer) => {
+                    assert!(held, "a head that has gone was answered in its place");
+                    return Told::Local(answer.reply);
+                }
+                Finished::Rewrite(rewritten) => rewritten,
             };
             assert!(edits.is_empty() || held, "a head that has gone was edited");
             edit(&mut head, &edits);

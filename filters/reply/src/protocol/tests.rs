@@ -102,7 +102,8 @@ fn success_over_grpc_needs_a_body_to_say_it_in() {
         panic!("a failure over gRPC is trailers-only")
     };
     let names: Vec<_> = metadata.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["grpc-status-details-bin"], "its delay, in gRPC's way");
+    // Its delay, in gRPC's way and in that of the SDK for Python.
+    assert_eq!(names, ["grpc-status-details-bin", "google.rpc.retryinfo-bin"]);
 }
 
 #[test]
