@@ -7,6 +7,8 @@ MAKEFLAGS += --no-builtin-rules
 VENV := .cache/venv
 PYTHON_REQUIREMENTS := tests/e2e/python/requirements.txt
 COLLECTOR := .cache/collector/collector
+IMAGE := .cache/image
+IMAGE_SOURCES := $(addprefix wasm-build/image/,go.mod go.sum) $(wildcard wasm-build/image/*.go)
 COLLECTOR_SOURCES := $(addprefix tests/e2e/collector/,go.mod go.sum) $(wildcard tests/e2e/collector/*.go)
 GO_SENDER := .cache/go/sender
 GO_SENDER_SOURCES := $(addprefix tests/e2e/go/,go.mod go.sum) $(wildcard tests/e2e/go/*.go)
@@ -16,10 +18,10 @@ JAVASCRIPT := .cache/javascript
 JAVASCRIPT_SOURCES := $(addprefix tests/e2e/javascript/,package.json package-lock.json send.js)
 ROTEL := .cache/rotel
 ROTEL_REQUIREMENTS := tests/e2e/rotel/requirements.txt
-GO_MODULES := tests/e2e/collector tests/e2e/go
+GO_MODULES := tests/e2e/collector tests/e2e/go wasm-build/image
 GO_BUILD := go build -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w'
 
-.PHONY: help tools wasm envoy venv collector go java javascript rotel run demo test lint deny fuzz fuzz-smoke bench fmt clean
+.PHONY: help tools wasm image envoy venv collector go java javascript rotel run demo test lint deny fuzz fuzz-smoke bench fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -29,6 +31,12 @@ tools: ## check that the tools which everything needs are there
 
 wasm: tools ## build dist/sluice.wasm, installing a wasm toolchain where there is none
 	@wasm-build/build.sh
+
+image: wasm $(IMAGE) ## pack dist/sluice.wasm as a container image, with its bill of materials and checksums
+	@$(IMAGE) -revision "$$(git rev-parse --verify --quiet HEAD || true)"
+
+$(IMAGE): $(IMAGE_SOURCES)
+	CGO_ENABLED=0 go build -C wasm-build/image -mod=readonly -buildvcs=false -trimpath -o "$(CURDIR)/$@" .
 
 envoy: tools ## fetch Envoy into .cache/envoy (or check the one that ENVOY names)
 	@envoy-local/fetch-envoy.sh >/dev/null
@@ -98,6 +106,7 @@ test: tools ## everything that must hold: format, lints, the module, unit and en
 	$(MAKE) lint
 	$(MAKE) wasm envoy venv collector go java javascript rotel
 	cargo test
+	CGO_ENABLED=0 go test -C wasm-build/image -mod=readonly ./...
 	$(MAKE) fuzz-smoke
 
 lint: tools ## clippy over every crate, the module included, and vet over what is written in Go
