@@ -18,10 +18,10 @@ JAVASCRIPT := .cache/javascript
 JAVASCRIPT_SOURCES := $(addprefix tests/e2e/javascript/,package.json package-lock.json send.js)
 ROTEL := .cache/rotel
 ROTEL_REQUIREMENTS := tests/e2e/rotel/requirements.txt
-GO_MODULES := tests/e2e/collector tests/e2e/go wasm-build/image
+GO_MODULES := tests/e2e/collector tests/e2e/go tests/manifests/istiod wasm-build/image
 GO_BUILD := go build -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w'
 
-.PHONY: help tools wasm image envoy venv collector go java javascript rotel run demo test lint deny fuzz fuzz-smoke bench fmt clean
+.PHONY: help tools wasm image manifests envoy venv collector go java javascript rotel run demo test lint deny fuzz fuzz-smoke bench fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -37,6 +37,10 @@ image: wasm $(IMAGE) ## pack dist/sluice.wasm as a container image, with its bil
 
 $(IMAGE): $(IMAGE_SOURCES)
 	CGO_ENABLED=0 go build -C wasm-build/image -mod=readonly -buildvcs=false -trimpath -o "$(CURDIR)/$@" .
+
+manifests: image ## build and check istio/ with Istio's own code, and leave what it makes in .cache/manifests
+	@rm -rf .cache/manifests
+	CGO_ENABLED=0 go test -C tests/manifests/istiod -mod=readonly -count=1 . -args -out "$(CURDIR)/.cache/manifests"
 
 envoy: tools ## fetch Envoy into .cache/envoy (or check the one that ENVOY names)
 	@envoy-local/fetch-envoy.sh >/dev/null
@@ -104,7 +108,7 @@ test: tools ## everything that must hold: format, lints, the module, unit and en
 	cargo fmt --all --check
 	@unformatted=$$(gofmt -l $(GO_MODULES)); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
 	$(MAKE) lint
-	$(MAKE) wasm envoy venv collector go java javascript rotel
+	$(MAKE) wasm envoy venv collector go java javascript rotel manifests
 	cargo test
 	CGO_ENABLED=0 go test -C wasm-build/image -mod=readonly ./...
 	$(MAKE) fuzz-smoke

@@ -7,13 +7,15 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 /// The configuration as it is for containers.
-const ENVOY_YAML: &str = include_str!("../envoy.yaml");
+pub(crate) const ENVOY_YAML: &str = include_str!("../envoy.yaml");
 
 /// The native filter that gives header-only replies a body.
 pub(crate) const HEADER_ONLY_LUA: &str = include_str!("../header-only.lua");
 
 /// What differs on this machine.
 pub(crate) struct Local<'a> {
+    /// The configuration for containers, as YAML or JSON.
+    pub(crate) envoy: &'a str,
     /// The wasm module's file.
     pub(crate) module: &'a Path,
     /// The file with [`HEADER_ONLY_LUA`].
@@ -74,7 +76,7 @@ pub enum ConfigError {
 /// # Errors
 /// When `envoy.yaml` does not have the shape that is expected here.
 pub(crate) fn envoy(local: &Local<'_>) -> Result<Value, ConfigError> {
-    let mut envoy: Value = serde_yaml_ng::from_str(ENVOY_YAML)?;
+    let mut envoy: Value = serde_yaml_ng::from_str(local.envoy)?;
     *at(&mut envoy, "/admin/address/socket_address/port_value")? = local.admin_port.into();
     for (listener, port) in [("otlp_grpc", local.grpc_port), ("otlp_http", local.http_port)] {
         let listener = named(at(&mut envoy, "/static_resources/listeners")?, listener)?;
@@ -181,6 +183,7 @@ mod tests {
     fn local<'a>() -> Local<'a> {
         let backend = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Local {
+            envoy: ENVOY_YAML,
             module: Path::new("/here/sluice.wasm"),
             header_only: Path::new("/here/header-only.lua"),
             certificates: Path::new("/here/tls"),

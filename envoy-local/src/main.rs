@@ -63,6 +63,7 @@ impl Arguments {
         let defaults = Options::default();
         Options {
             run_dir: self.run_dir.unwrap_or(run),
+            envoy: None,
             module: self.module.unwrap_or(defaults.module),
             grpc_port: self.grpc_port,
             http_port: self.http_port,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sluice_backends::{Backends, Ports};
 
-use crate::config::{HEADER_ONLY_LUA, Listener, Local};
+use crate::config::{ENVOY_YAML, HEADER_ONLY_LUA, Listener, Local};
 use crate::envoy::{Envoy, Start};
 use crate::ports::Wanted;
 use crate::{
@@ -31,6 +31,9 @@ const LAST_LINES: usize = 30;
 pub struct Options {
     /// Where certificates, configuration and log go; made if it is not there. Another run must not use it at the same time.
     pub run_dir: PathBuf,
+    /// Envoy's configuration for containers, as YAML or JSON, in place of `envoy.yaml`. It must have that file's paths, and its
+    /// names of listeners, clusters and filters.
+    pub envoy: Option<String>,
     /// The wasm module.
     pub module: PathBuf,
     /// OTLP/gRPC; 0 takes a free port, on 127.0.0.1 alone.
@@ -59,6 +62,7 @@ impl Default for Options {
         let root = workspace_root();
         Self {
             run_dir: root.join(".run").join(format!("{}-{run}", std::process::id())),
+            envoy: None,
             module: root.join("dist/sluice.wasm"),
             grpc_port: 0,
             http_port: 0,
@@ -177,6 +181,7 @@ impl Stack {
 
         let loopback: Vec<_> = ports::loopback().collect();
         let config = config::envoy(&Local {
+            envoy: options.envoy.as_deref().unwrap_or(ENVOY_YAML),
             module: &options.module,
             header_only: &files.header_only,
             certificates: &files.certificates,

@@ -1,0 +1,187 @@
+package istiod
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	clusterapi "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	coreapi "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerapi "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routeapi "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmapi "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"istio.io/istio/pilot/pkg/config/kube/extensions"
+	"istio.io/istio/pilot/pkg/model"
+	"istio.io/istio/pilot/pkg/networking/core"
+	"istio.io/istio/pilot/pkg/serviceregistry/kube"
+	"istio.io/istio/pkg/cluster"
+	"istio.io/istio/pkg/config/constants"
+	"istio.io/istio/pkg/config/schema/gvk"
+	"istio.io/istio/pkg/kube/krt"
+	"sigs.k8s.io/yaml"
+)
+
+// istioVersion is that of the gateway for which istiod's code generates.
+const istioVersion = "1.31.0"
+
+// gateway is what istiod sends to a pod of the gateway.
+type gateway struct {
+	listeners  []*listenerapi.Listener
+	routes     map[string]*routeapi.RouteConfiguration
+	clusters   []*clusterapi.Cluster
+	extensions map[string]*coreapi.TypedExtensionConfig
+	// tags are those that the pod's annotation asks to be taken out of the counters' names.
+	tags []string
+}
+
+// backend is a port of a Service in the cluster, as a chart would install it.
+type backend struct {
+	name, namespace, portName string
+	port                      int32
+	// cluster is its name in envoy-local.
+	cluster string
+}
+
+var backends = []backend{
+	{"loki-gateway", "loki", "http-metrics", 80, "loki"},
+	{"mimir-gateway", "mimir", "http-metrics", 80, "mimir"},
+	// No protocol that Istio knows.
+	{"tempo-distributor", "tempo", "otlp-http", 4318, "tempo"},
+	{"tempo-distributor", "tempo", "otlp-grpc", 4317, "tempo-grpc"},
+	{"pyroscope", "pyroscope", "http-metrics", 4040, "pyroscope"},
+}
+
+// generated has istiod's own code generate what it would send to the gateway of a kustomization.
+func generated(t *testing.T, folder string) gateway {
+	t.Helper()
+	resources := built(t, folder)
+	var istio []string
+	var deployment appsv1.Deployment
+	namespace := "istio-ingress"
+	labels := map[string]string{"istio": "ingressgateway"}
+	services := []*model.Service{}
+	ports := map[string][]corev1.ServicePort{}
+	namespaces := map[string]string{}
+	for _, backend := range backends {
+		port := corev1.ServicePort{Name: backend.portName, Port: backend.port, Protocol: corev1.ProtocolTCP}
+		ports[backend.name] = append(ports[backend.name], port)
+		namespaces[backend.name] = backend.namespace
+	}
+	for name, namespace := range namespaces {
+		services = append(services, service(corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+			Spec:       corev1.ServiceSpec{ClusterIP: "10.0.0.1", Ports: ports[name]},
+		}))
+	}
+	var own *model.Service
+	for _, resource := range resources.Resources() {
+		document, err := resource.AsYAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case strings.Contains(resource.GetApiVersion(), "istio.io/"):
+			istio = append(istio, string(document))
+		case resource.GetKind() == "Deployment":
+			must(t, yaml.UnmarshalStrict(document, &deployment))
+			namespace, labels = deployment.Namespace, deployment.Spec.Template.Labels
+		case resource.GetKind() == "Service":
+			var found corev1.Service
+			must(t, yaml.UnmarshalStrict(document, &found))
+			found.Spec.ClusterIP = "10.0.0.2"
+			own = service(found)
+			services = append(services, own)
+		}
+	}
+	var instances []*model.ServiceInstance
+	if own != nil {
+		for _, port := range own.Ports {
+			instances = append(instances, &model.ServiceInstance{
+				Service: own, ServicePort: port,
+				Endpoint: &model.IstioEndpoint{Addresses: []string{"10.1.0.1"}, EndpointPort: uint32(port.Port), ServicePortName: port.Name, Labels: labels, Namespace: namespace},
+			})
+		}
+	}
+	istiod := istiodWith(t, strings.Join(istio, "\n---\n"), services, instances)
+	annotations := deployment.Spec.Template.Annotations
+	proxy := istiod.SetupProxy(&model.Proxy{
+		Type: model.Router, ConfigNamespace: namespace, Labels: labels, IPAddresses: []string{"10.1.0.1"},
+		Metadata: &model.NodeMetadata{
+			Namespace: namespace, Labels: labels, IstioVersion: istioVersion, ClusterID: "Kubernetes",
+			ProxyConfig: &model.NodeMetaProxyConfig{}, Raw: map[string]any{},
+		},
+	})
+	made := gateway{
+		listeners: istiod.Listeners(proxy), clusters: istiod.Clusters(proxy),
+		routes: map[string]*routeapi.RouteConfiguration{}, extensions: map[string]*coreapi.TypedExtensionConfig{},
+	}
+	for _, route := range istiod.RoutesFromListeners(proxy, made.listeners) {
+		made.routes[route.Name] = route
+	}
+	for _, listener := range made.listeners {
+		for _, filter := range connectionManager(t, listener).HttpFilters {
+			if filter.GetConfigDiscovery() != nil && made.extensions[filter.Name] == nil {
+				found := istiod.ConfigGen.BuildExtensionConfiguration(proxy, istiod.PushContext(), []string{filter.Name}, nil)
+				if len(found) != 1 {
+					t.Fatalf("%s: the filter %s is discovered as %v", folder, filter.Name, found)
+				}
+				made.extensions[filter.Name] = found[0]
+			}
+		}
+	}
+	if tags := annotations["sidecar.istio.io/extraStatTags"]; tags != "" {
+		made.tags = strings.Split(tags, ",")
+	}
+	return made
+}
+
+// istiodWith is istiod's own code with these resources: what turns a WasmPlugin into a TrafficExtension included, which
+// runs beside the rest, and so is waited for.
+func istiodWith(t *testing.T, yaml string, services []*model.Service, instances []*model.ServiceInstance) *core.ConfigGenTest {
+	t.Helper()
+	var translator *extensions.Controller
+	istiod := core.NewConfigGenTest(t, core.TestOptions{
+		ConfigString: yaml, Services: services, Instances: instances, SkipRun: true,
+		CreateConfigStore: func(store model.ConfigStoreController) model.ConfigStoreController {
+			translator = extensions.NewController(store, nil, krt.GlobalDebugHandler)
+			return translator
+		},
+	})
+	istiod.Run()
+	plugins := len(istiod.Store().List(gvk.WasmPlugin, model.NamespaceAll))
+	for deadline := time.Now().Add(time.Minute); len(translator.List(gvk.TrafficExtension, model.NamespaceAll)) < plugins; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the WasmPlugin was not translated")
+		}
+	}
+	must(t, istiod.Env().InitNetworksManager(model.NewEndpointIndexUpdater(istiod.Env().EndpointIndex)))
+	istiod.PushContext().InitContext(istiod.Env(), nil, nil)
+	return istiod
+}
+
+func service(found corev1.Service) *model.Service {
+	return kube.ConvertService(found, nil, constants.DefaultClusterLocalDomain, cluster.ID("Kubernetes"), "cluster.local")
+}
+
+// connectionManager is the last network filter of the listener's only filter chain.
+func connectionManager(t *testing.T, listener *listenerapi.Listener) *hcmapi.HttpConnectionManager {
+	t.Helper()
+	if len(listener.FilterChains) != 1 {
+		t.Fatalf("%s has %d filter chains", listener.Name, len(listener.FilterChains))
+	}
+	filters := listener.FilterChains[0].Filters
+	manager := &hcmapi.HttpConnectionManager{}
+	must(t, filters[len(filters)-1].GetTypedConfig().UnmarshalTo(manager))
+	return manager
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

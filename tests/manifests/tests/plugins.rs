@@ -1,0 +1,180 @@
+//! The plugin configuration in every manifest, as `make manifests` has built them, is read by the gate itself.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::Value;
+use sluice_gate::Gate;
+
+/// What Envoy hands over: a text of JSON.
+struct Plugin {
+    /// The manifest, and the resource in it.
+    place: String,
+    configuration: Value,
+    /// Whether the resource lets the gate hold a request's head; `None` where no resource says so.
+    holds: Option<bool>,
+}
+
+fn folder() -> PathBuf {
+    envoy_local::workspace_root().join(".cache/manifests")
+}
+
+/// Every document of every manifest, with the manifest's name.
+fn documents() -> Vec<(String, Value)> {
+    let folder = folder();
+    let files = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}: run `make manifests`", folder.display()));
+    let mut documents = Vec::new();
+    for file in files {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "yaml") {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let all = serde_yaml_ng::Deserializer::from_str(&text).map(Value::deserialize);
+            documents.extend(all.map(|document| (name.clone(), document.unwrap())));
+        }
+    }
+    documents
+}
+
+/// The plugins of a document, wherever its kind keeps them.
+fn plugins(manifest: &str, document: &Value) -> Vec<Plugin> {
+    let kind = document["kind"].as_str().unwrap_or_default();
+    let plugin = |configuration: Value, holds| Plugin {
+        place: format!("{manifest}: {kind} {}", document["metadata"]["name"]),
+        configuration,
+        holds,
+    };
+    match kind {
+        "WasmPlugin" => vec![plugin(document["spec"]["pluginConfig"].clone(), None)],
+        "TrafficExtension" if document["spec"].get("wasm").is_some() => {
+            vec![plugin(document["spec"]["wasm"]["pluginConfig"].clone(), None)]
+        }
+        "EnvoyExtensionPolicy" => {
+            let wasm = document["spec"]["wasm"].as_array().into_iter().flatten();
+            wasm.map(|wasm| plugin(wasm["config"].clone(), None)).collect()
+        }
+        "EnvoyFilter" => {
+            let patches = document["spec"]["configPatches"].as_array().into_iter().flatten();
+            let configs =
+                patches.filter_map(|patch| patch.pointer("/patch/value/typed_config/config"));
+            configs
+                .map(|config| {
+                    let text = config["configuration"]["value"].as_str().unwrap();
+                    let holds = config["allow_on_headers_stop_iteration"].as_bool();
+                    plugin(serde_json::from_str(text).unwrap(), Some(holds.unwrap_or(false)))
+                })
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_gate_reads_every_plugin_configuration() {
+    let mut kinds = BTreeSet::new();
+    for (manifest, document) in documents() {
+        for plugin in plugins(&manifest, &document) {
+            kinds.insert(document["kind"].as_str().unwrap().to_owned());
+            let json = serde_json::to_vec(&plugin.configuration).unwrap();
+            let gate = Gate::from_json(&json)
+                .unwrap_or_else(|problems| panic!("{}: {problems:?}", plugin.place));
+            // Envoy holds a head only where it has been told to, and then the gate must wait for it.
+            if let Some(holds) = plugin.holds {
+                assert_eq!(gate.holds_headers(), holds, "{}", plugin.place);
+            } else if document["kind"] != "EnvoyExtensionPolicy" {
+                assert!(!gate.holds_headers(), "{}: nothing lets it hold heads", plugin.place);
+            }
+        }
+    }
+    let expected = ["EnvoyExtensionPolicy", "EnvoyFilter", "TrafficExtension", "WasmPlugin"];
+    assert_eq!(kinds, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn a_key_that_the_gate_does_not_know_is_refused() {
+    let documents = documents();
+    let plugins: Vec<_> =
+        documents.iter().flat_map(|(manifest, document)| plugins(manifest, document)).collect();
+    assert!(!plugins.is_empty());
+    for Plugin { place, mut configuration, .. } in plugins {
+        configuration["limits"]["bodyBites"] = 1.into();
+        let json = serde_json::to_vec(&configuration).unwrap();
+        assert!(Gate::from_json(&json).is_err(), "{place}");
+    }
+}
+
+/// A cluster in the plugin's configuration is the value of a header: some route must match on it.
+#[test]
+fn every_backend_of_a_plugin_has_a_route() {
+    let documents = documents();
+    let mut compared = 0;
+    for (manifest, document) in &documents {
+        let routes: BTreeSet<&str> = documents
+            .iter()
+            .filter(|(other, _)| other == manifest)
+            .flat_map(|(_, document)| matched(document))
+            .collect();
+        for plugin in plugins(manifest, document) {
+            let backends = plugin.configuration["backends"].as_object().unwrap();
+            for backend in backends.values() {
+                for key in ["cluster", "grpcCluster"] {
+                    if let Some(cluster) = backend.get(key).and_then(Value::as_str) {
+                        assert!(
+                            routes.contains(cluster),
+                            "{}: no route to {cluster}",
+                            plugin.place
+                        );
+                        compared += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(compared > 0);
+}
+
+/// The values of `x-sluice-backend` on which a VirtualService or HTTPRoute matches.
+fn matched(document: &Value) -> Vec<&str> {
+    match document["kind"].as_str() {
+        Some("VirtualService") => {
+            let routes = document["spec"]["http"].as_array().into_iter().flatten();
+            let matches = routes.flat_map(|route| route["match"].as_array().into_iter().flatten());
+            matches
+                .filter_map(|found| found["headers"]["x-sluice-backend"]["exact"].as_str())
+                .collect()
+        }
+        Some("HTTPRoute") => {
+            let rules = document["spec"]["rules"].as_array().into_iter().flatten();
+            let matches = rules.flat_map(|rule| rule["matches"].as_array().into_iter().flatten());
+            let headers =
+                matches.flat_map(|found| found["headers"].as_array().into_iter().flatten());
+            headers
+                .filter(|header| header["name"] == "x-sluice-backend")
+                .filter_map(|header| header["value"].as_str())
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Where the head is held, Envoy holds the body too, and must hold more than the gate takes.
+#[test]
+fn envoys_limit_lies_above_the_gates_where_the_head_is_held() {
+    let mut compared = 0;
+    for (manifest, document) in documents() {
+        for plugin in plugins(&manifest, &document) {
+            if plugin.holds == Some(true) {
+                let patches = document["spec"]["configPatches"].as_array().unwrap().iter();
+                let limit = patches
+                    .filter_map(|patch| patch.pointer("/patch/value/request_body_buffer_limit"))
+                    .find_map(Value::as_u64);
+                let gate = plugin.configuration["limits"]["bodyBytes"].as_u64().unwrap();
+                assert!(limit.unwrap_or(0) > gate + (64 << 10), "{}: {limit:?}", plugin.place);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 0, "no manifest holds heads");
+}
