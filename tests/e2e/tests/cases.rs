@@ -61,11 +61,21 @@ async fn every_case_without_the_head_holds_in_envoy_as_istiod_configures_a_traff
     every_case_holds(through, Some(envoy), |plan| !plan.hold).await;
 }
 
+/// As Envoy Gateway configures it: the filters are off until a route has switched them on.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_without_the_head_holds_in_envoy_as_envoy_gateway_configures_it() {
+    let through = "in Envoy, from istio/envoy-gateway";
+    every_case_holds(through, Some(ENVOY_GATEWAY.to_owned()), |plan| !plan.hold).await;
+}
+
 /// Envoy's own limit is above the gate's there too, although no route matches before the gate has decided.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_of_three_megabytes_passes_as_istiod_configures_it() {
-    for name in ["base", "overlays-hold-headers", "overlays-trafficextension"] {
-        let (reply, stored) = exchange_with(name, generated(name), 3 << 20, |_| {}).await;
+async fn a_body_of_three_megabytes_passes_in_every_manifest() {
+    let names = ["base", "overlays-hold-headers", "overlays-trafficextension"];
+    let mut configurations = names.map(|name| (name, generated(name))).to_vec();
+    configurations.push(("envoy-gateway", ENVOY_GATEWAY.to_owned()));
+    for (name, envoy) in configurations {
+        let (reply, stored) = exchange_with(name, envoy, 3 << 20, |_| {}).await;
         assert_eq!(reply.unwrap().status, 200, "{name}");
         assert_eq!(stored, 1, "{name}");
     }
@@ -73,9 +83,16 @@ async fn a_body_of_three_megabytes_passes_as_istiod_configures_it() {
 
 /// A gateway that has lost its plugin lets nothing through, whatever a sender asks for.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_gate_nothing_passes_as_istiod_configures_it() {
-    for name in ["base", "overlays-hold-headers"] {
-        let mut envoy: serde_json::Value = serde_json::from_str(&generated(name)).unwrap();
+async fn without_the_gate_nothing_passes_in_any_manifest() {
+    for (name, envoy, status) in [
+        ("base", generated("base"), 503),
+        ("overlays-hold-headers", generated("overlays-hold-headers"), 503),
+        // What Envoy Gateway answers for a route without backends.
+        ("envoy-gateway", ENVOY_GATEWAY.to_owned(), 500),
+    ] {
+        // Without what each route says of it: disabled there too.
+        let envoy = envoy.replace("                  sluice:\n", "                  gone:\n");
+        let mut envoy: serde_json::Value = serde_yaml_ng::from_str(&envoy).unwrap();
         let filters = "/filter_chains/0/filters/0/typed_config/http_filters";
         for listener in envoy["static_resources"]["listeners"].as_array_mut().unwrap() {
             let filters = listener.pointer_mut(filters).and_then(|all| all.as_array_mut()).unwrap();
@@ -89,7 +106,8 @@ async fn without_the_gate_nothing_passes_as_istiod_configures_it() {
         };
         let (reply, stored) = exchange_with(name, envoy.to_string(), 1, claim).await;
         // Envoy's own, which is no reply of OTLP.
-        assert_eq!(reply.unwrap_err().to_string(), "503 with content type None", "{name}");
+        let told = reply.unwrap_err().to_string();
+        assert_eq!(told, format!("{status} with content type None"), "{name}");
         assert_eq!(stored, 0, "{name}");
     }
 }
@@ -127,6 +145,9 @@ async fn exchange_with(
     stack.stop().await;
     (reply, stored)
 }
+
+/// What Envoy Gateway makes of its manifests: the file says how it came to be.
+const ENVOY_GATEWAY: &str = include_str!("../../manifests/envoy-gateway.yaml");
 
 /// What `make manifests` had istiod's own code generate.
 fn generated(name: &str) -> String {

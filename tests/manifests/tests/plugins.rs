@@ -92,6 +92,24 @@ fn the_gate_reads_every_plugin_configuration() {
     assert_eq!(kinds, expected.map(str::to_owned).into());
 }
 
+/// The file that stands for what Envoy Gateway makes of its manifests has their plugin configuration.
+#[test]
+fn envoy_gateways_envoy_has_the_plugin_configuration_of_its_manifest() {
+    let documents = documents();
+    let policy = documents.iter().find(|(_, found)| found["kind"] == "EnvoyExtensionPolicy");
+    let policy = &policy.expect("the policy").1["spec"]["wasm"][0]["config"];
+    let envoy: Value = serde_yaml_ng::from_str(include_str!("../envoy-gateway.yaml")).unwrap();
+    let listeners = envoy["static_resources"]["listeners"].as_array().unwrap();
+    assert_eq!(listeners.len(), 2);
+    for listener in listeners {
+        let filters = "/filter_chains/0/filters/0/typed_config/http_filters";
+        let filters = listener.pointer(filters).unwrap().as_array().unwrap();
+        assert_eq!(filters[0]["name"], "sluice");
+        let text = filters[0]["typed_config"]["config"]["configuration"]["value"].as_str().unwrap();
+        assert_eq!(&serde_json::from_str::<Value>(text).unwrap(), policy);
+    }
+}
+
 #[test]
 fn a_key_that_the_gate_does_not_know_is_refused() {
     let documents = documents();
@@ -135,7 +153,7 @@ fn every_backend_of_a_plugin_has_a_route() {
     assert!(compared > 0);
 }
 
-/// The values of `x-sluice-backend` on which a VirtualService or HTTPRoute matches.
+/// The values of `x-sluice-backend` on which a VirtualService, HTTPRoute or GRPCRoute matches.
 fn matched(document: &Value) -> Vec<&str> {
     match document["kind"].as_str() {
         Some("VirtualService") => {
@@ -145,7 +163,7 @@ fn matched(document: &Value) -> Vec<&str> {
                 .filter_map(|found| found["headers"]["x-sluice-backend"]["exact"].as_str())
                 .collect()
         }
-        Some("HTTPRoute") => {
+        Some("HTTPRoute" | "GRPCRoute") => {
             let rules = document["spec"]["rules"].as_array().into_iter().flatten();
             let matches = rules.flat_map(|rule| rule["matches"].as_array().into_iter().flatten());
             let headers =
