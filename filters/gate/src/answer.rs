@@ -158,7 +158,6 @@ impl Reading {
 
     /// What takes the place of the reply. Of a body over [`Self::MAX_BODY`] nothing is read,
     /// and it may as well be given empty: its status has said what matters.
-    #[must_use]
     pub fn finish(&self, body: &[u8], trailers: Headers<'_>) -> Finished {
         let unread = self.header_only || body.len() > Self::MAX_BODY;
         let body = if unread { &[] } else { body };
@@ -173,7 +172,6 @@ impl Reading {
 
     /// The trailers of a gRPC reply into which no message can be put any more. Over HTTP the head
     /// has said what there is to say.
-    #[must_use]
     pub fn finish_without_message(&self, trailers: Headers<'_>) -> Finished {
         let told = match self.told(&[], self.grpc(trailers).as_ref()) {
             Told::Success(_) if self.sent.protocol == Protocol::Grpc => {
