@@ -38,6 +38,19 @@ pub(crate) struct Local<'a> {
     pub(crate) gate: Option<&'a Value>,
     /// Listeners beside the two.
     pub(crate) more: &'a [Listener],
+    /// Clusters beside those of the backends.
+    pub(crate) clusters: &'a [Cluster],
+}
+
+/// A cluster beside those of `envoy.yaml`.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// The cluster of `envoy.yaml` that it is like: it speaks the same protocol.
+    pub like: String,
+    /// Where it is; where the other is, if left out.
+    pub address: Option<SocketAddr>,
 }
 
 /// A listener beside the two, with a gate of its own, for tests that need many gates and not an Envoy for each.
@@ -53,6 +66,9 @@ pub struct Listener {
     pub header_only_filter: bool,
     /// HTTP filters of Envoy's own in front of the gate.
     pub filters_before: Vec<Value>,
+    /// The cluster that takes what the gate lets pass without a backend; if left out, Envoy answers it
+    /// with 404.
+    pub other_paths: Option<String>,
 }
 
 /// Why `envoy.yaml` could not be made into a configuration for this machine.
@@ -70,6 +86,9 @@ pub enum ConfigError {
     #[error("envoy-local/envoy.yaml: the gate's configuration: {0}")]
     Gate(#[from] serde_json::Error),
 }
+
+/// Where a cluster's address stands in it.
+const ENDPOINT: &str = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
 
 /// Envoy's configuration for this machine.
 ///
@@ -99,6 +118,15 @@ pub(crate) fn envoy(local: &Local<'_>) -> Result<Value, ConfigError> {
         let holds = more.gate["holdHeaders"].as_bool().unwrap_or(false);
         *at(plugin, "/allow_on_headers_stop_iteration")? = holds.into();
         *at(plugin, "/configuration/value")? = more.gate.to_string().into();
+        if let Some(cluster) = &more.other_paths {
+            let routes =
+                "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
+            let routes = at(&mut listener, routes)?;
+            *at(routes, "/0/match")? = json!({ "prefix": "/", "headers": [{ "name": "x-sluice-backend", "present_match": true }] });
+            let rest = json!({ "match": { "prefix": "/" }, "route": { "cluster": cluster } });
+            routes.as_array_mut().into_iter().for_each(|all| all.push(rest.clone()));
+        }
+        let filters = at(&mut listener, "/filter_chains/0/filters/0/typed_config/http_filters")?;
         if !more.header_only_filter
             && let Some(filters) = filters.as_array_mut()
         {
@@ -111,8 +139,18 @@ pub(crate) fn envoy(local: &Local<'_>) -> Result<Value, ConfigError> {
     }
     for (name, address) in local.backends {
         let cluster = named(at(&mut envoy, "/static_resources/clusters")?, name)?;
-        let endpoint = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
-        *at(cluster, endpoint)? = socket_address(address.ip(), address.port());
+        *at(cluster, ENDPOINT)? = socket_address(address.ip(), address.port());
+    }
+    for more in local.clusters {
+        let clusters = at(&mut envoy, "/static_resources/clusters")?;
+        let mut cluster = named(clusters, &more.like)?.clone();
+        for name in ["/name", "/load_assignment/cluster_name"] {
+            *at(&mut cluster, name)? = more.name.as_str().into();
+        }
+        if let Some(address) = more.address {
+            *at(&mut cluster, ENDPOINT)? = socket_address(address.ip(), address.port());
+        }
+        clusters.as_array_mut().into_iter().for_each(|all| all.push(cluster.clone()));
     }
     Ok(envoy)
 }
@@ -201,6 +239,7 @@ mod tests {
             hold_headers: true,
             gate: None,
             more: &[],
+            clusters: &[],
         }
     }
 
@@ -223,6 +262,22 @@ mod tests {
         let text = envoy(&local()).unwrap().to_string();
         for left in ["/etc/sluice", "0.0.0.0", r#""loki","port_value""#, "3100", "9009", "9901"] {
             assert!(!text.contains(left), "{left} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_may_be_like_another_and_elsewhere() {
+        let cluster =
+            |name: &str, address| Cluster { name: name.into(), like: "tempo-grpc".into(), address };
+        let elsewhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
+        let clusters = [cluster("next", None), cluster("other", Some(elsewhere))];
+        let mut envoy = envoy(&Local { clusters: &clusters, ..local() }).unwrap();
+        let clusters = at(&mut envoy, "/static_resources/clusters").unwrap();
+        for (name, port) in [("next", 5), ("other", 7)] {
+            let cluster = named(clusters, name).unwrap();
+            assert_eq!(cluster["load_assignment"]["cluster_name"], name);
+            assert_eq!(*at(cluster, ENDPOINT).unwrap(), socket_address(LOOPBACK[0], port));
+            assert!(cluster["typed_extension_protocol_options"].is_object(), "HTTP/2");
         }
     }
 

@@ -12,7 +12,7 @@ mod ports;
 mod stack;
 
 pub use admin::AdminError;
-pub use config::{ConfigError, Listener};
+pub use config::{Cluster, ConfigError, Listener};
 pub use envoy::EnvoyError;
 pub use pki::{Pki, PkiError, SenderFiles, SenderName};
 pub use ports::PortsTaken;

@@ -79,6 +79,7 @@ impl Arguments {
             gate: None,
             concurrency: self.concurrency,
             listeners: Vec::new(),
+            clusters: Vec::new(),
         }
     }
 }

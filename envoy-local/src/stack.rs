@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sluice_backends::{Backends, Ports};
 
-use crate::config::{ENVOY_YAML, HEADER_ONLY_LUA, Listener, Local};
+use crate::config::{Cluster, ENVOY_YAML, HEADER_ONLY_LUA, Listener, Local};
 use crate::envoy::{Envoy, Start};
 use crate::ports::Wanted;
 use crate::{
@@ -52,6 +52,8 @@ pub struct Options {
     pub concurrency: u32,
     /// Listeners beside the two, each on a free port of 127.0.0.1.
     pub listeners: Vec<Listener>,
+    /// Clusters beside those of `envoy.yaml`.
+    pub clusters: Vec<Cluster>,
 }
 
 impl Default for Options {
@@ -72,6 +74,7 @@ impl Default for Options {
             gate: None,
             concurrency: 1,
             listeners: Vec::new(),
+            clusters: Vec::new(),
         }
     }
 }
@@ -199,6 +202,7 @@ impl Stack {
             hold_headers: options.hold_headers,
             gate: options.gate.as_ref(),
             more: &options.listeners,
+            clusters: &options.clusters,
         })?;
         write(&files.config, &format!("{config:#}"))?;
 

@@ -321,8 +321,8 @@ pub struct Expect {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Forwarded {
-    /// The cluster that the route is chosen by.
-    pub to: String,
+    /// The cluster that the route is chosen by; none if left out, for what is not the gate's.
+    pub to: Option<String>,
     /// The path.
     pub path: Option<String>,
     /// Headers, of which each must be there once with this value, or with `~` not at all.

@@ -101,7 +101,7 @@ fn forwarded(
                 .push(format!("the backend got {name} {value:?} {copies} times, not {expected:?}"));
         }
     };
-    equal("x-sluice-backend", Some(&expected.to));
+    equal("x-sluice-backend", expected.to.as_deref());
     let framed = matches!(expected.body, ForwardedBody::Framed | ForwardedBody::FramedEntries(_));
     let content_type =
         if framed { "application/grpc" } else { request.protocol.format().content_type() };

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use envoy_local::{Listener, Options, SenderFiles, SenderName, Stack};
+use envoy_local::{Cluster, Listener, Options, SenderFiles, SenderName, Stack};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{
     HeaderMap, Request, StatusCode,
@@ -21,6 +21,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
+use serde_json::Value;
 use sluice_backends::{Answer, Backend};
 use sluice_cases::{
     case::{Protocol, Sender},
@@ -169,6 +170,7 @@ async fn every_case_holds(through: &str, envoy: Option<String>, keep: fn(&Plan) 
         certificate_required: false,
         header_only_filter: gate.header_only_filter,
         filters_before: vec![token::filter()],
+        other_paths: gate.lets_pass().then(|| "loki".to_owned()),
     });
     let run_dir = tempfile::tempdir().unwrap();
     let of_istio = envoy.is_some();
@@ -176,6 +178,7 @@ async fn every_case_holds(through: &str, envoy: Option<String>, keep: fn(&Plan) 
         run_dir: run_dir.path().to_owned(),
         envoy,
         listeners: listeners.collect(),
+        clusters: clusters(&gates),
         ..Options::default()
     };
     let stack = Stack::start(options).await.unwrap();
@@ -213,10 +216,48 @@ impl Gate {
         }
     }
 
+    /// Whether it lets pass what is not telemetry.
+    fn lets_pass(&self) -> bool {
+        let configuration: Value = serde_json::from_str(&self.configuration).unwrap();
+        configuration["otherPaths"] == "pass"
+    }
+
     /// A listener's name.
     fn name(&self) -> String {
         format!("{} {}", self.configuration, self.header_only_filter)
     }
+}
+
+/// Every cluster that a configuration names for a backend, and `envoy.yaml` does not have: the
+/// signal's stand-in, by its port for HTTP or for gRPC. Those of copies are none, so that Envoy makes
+/// no copies here.
+fn clusters(gates: &BTreeSet<Gate>) -> Vec<Cluster> {
+    const STAND_INS: [(&str, &str); 4] =
+        [("logs", "loki"), ("metrics", "mimir"), ("profiles", "pyroscope"), ("traces", "tempo")];
+    let mut found = BTreeMap::new();
+    for gate in gates {
+        let configuration: Value = serde_json::from_str(&gate.configuration).unwrap();
+        for (signal, stand_in) in STAND_INS {
+            let backend = &configuration["backends"][signal];
+            let cells = backend["cells"].as_array().into_iter().flatten();
+            for place in cells.chain([backend, &backend["canary"]]) {
+                for (key, like) in [("cluster", stand_in), ("grpcCluster", "tempo-grpc")] {
+                    if let Some(name) = place[key].as_str() {
+                        let before = found.insert(name.to_owned(), like);
+                        assert!(
+                            before.is_none_or(|before| before == like),
+                            "{name} is two clusters"
+                        );
+                    }
+                }
+            }
+        }
+    }
+    let of_envoy_yaml = ["loki", "mimir", "pyroscope", "tempo", "tempo-grpc"];
+    found.retain(|name, _| !of_envoy_yaml.contains(&name.as_str()));
+    let cluster =
+        |(name, like): (String, &str)| Cluster { name, like: like.to_owned(), address: None };
+    found.into_iter().map(cluster).collect()
 }
 
 /// The files of a sender's certificate, issued when it is first asked for; `None` for a sender

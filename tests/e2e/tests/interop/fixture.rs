@@ -75,6 +75,7 @@ impl Setup {
             certificate_required: true,
             header_only_filter: true,
             filters_before: Vec::new(),
+            other_paths: None,
         }
     }
 
