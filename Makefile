@@ -21,7 +21,7 @@ ROTEL_REQUIREMENTS := tests/e2e/rotel/requirements.txt
 GO_MODULES := tests/e2e/collector tests/e2e/go tests/manifests/istiod wasm-build/image
 GO_BUILD := go build -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w'
 
-.PHONY: help tools wasm image manifests envoy venv collector go java javascript rotel run demo test lint deny fuzz fuzz-smoke bench fmt clean
+.PHONY: help tools wasm image manifests envoy venv stores collector go java javascript rotel run demo test lint deny fuzz fuzz-smoke bench fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -44,6 +44,10 @@ manifests: image ## build and check istio/ with Istio's own code, and leave what
 
 envoy: tools ## fetch Envoy into .cache/envoy (or check the one that ENVOY names)
 	@envoy-local/fetch-envoy.sh >/dev/null
+
+stores: tools ## fetch Debian's Prometheus and VictoriaMetrics into .cache/stores (or check what PROMETHEUS, VICTORIA_METRICS name)
+	@tests/e2e/stores/fetch-stores.sh prometheus >/dev/null
+	@tests/e2e/stores/fetch-stores.sh victoria-metrics >/dev/null
 
 venv: tools $(VENV)/.complete ## install the Python OpenTelemetry SDK into .cache/venv
 
@@ -108,7 +112,7 @@ test: tools ## everything that must hold: format, lints, the module, unit and en
 	cargo fmt --all --check
 	@unformatted=$$(gofmt -l $(GO_MODULES)); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
 	$(MAKE) lint
-	$(MAKE) wasm envoy venv collector go java javascript rotel manifests
+	$(MAKE) wasm envoy venv stores collector go java javascript rotel manifests
 	cargo test
 	CGO_ENABLED=0 go test -C wasm-build/image -mod=readonly ./...
 	$(MAKE) fuzz-smoke

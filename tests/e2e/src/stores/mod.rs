@@ -1,0 +1,234 @@
+//! Real stores, started for a test and ended with it: Prometheus and single-node VictoriaMetrics, from Debian's
+//! packages of these names or whatever `PROMETHEUS` and `VICTORIA_METRICS` name (`tests/e2e/stores/fetch-stores.sh`).
+
+mod query;
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::process::{Child, Command};
+
+pub use query::{QueryError, Series};
+
+/// How long a store may take until it answers; it does within a second on a machine with nothing else to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it is asked.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// How often another port is tried, should somebody else take the one that was free a moment before.
+const PORTS: usize = 3;
+
+/// Which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Prometheus, as a receiver of remote write, and of OTLP where it has that (2.47 and newer).
+    Prometheus,
+    /// VictoriaMetrics, a single node: it has no tenants. It takes OTLP from 1.92 on.
+    VictoriaMetrics,
+}
+
+impl Kind {
+    /// The name of its package and of its program.
+    #[must_use]
+    pub const fn package(self) -> &'static str {
+        match self {
+            Self::Prometheus => "prometheus",
+            Self::VictoriaMetrics => "victoria-metrics",
+        }
+    }
+
+    /// The path that answers 200 when it takes requests.
+    const fn ready(self) -> &'static str {
+        match self {
+            Self::Prometheus => "/-/ready",
+            Self::VictoriaMetrics => "/health",
+        }
+    }
+
+    /// The path at which it takes remote write.
+    #[must_use]
+    pub const fn remote_write_path(self) -> &'static str {
+        "/api/v1/write"
+    }
+
+    /// The path at which it takes OTLP metrics, where it does.
+    #[must_use]
+    pub const fn otlp_path(self) -> &'static str {
+        match self {
+            Self::Prometheus => "/api/v1/otlp/v1/metrics",
+            Self::VictoriaMetrics => "/opentelemetry/v1/metrics",
+        }
+    }
+}
+
+/// Why a store is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Its program could not be found or fetched.
+    #[error("{0}")]
+    NotFound(String),
+    /// Something of it could not be started or written.
+    #[error("cannot start {program}: {source}")]
+    Start {
+        /// Its program.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It runs, or has ended, without having been ready.
+    #[error("{program} is not ready after {} s. The last of its log:\n{last_lines}", PATIENCE.as_secs())]
+    NotReady {
+        /// Its program.
+        program: String,
+        /// The end of its log.
+        last_lines: String,
+    },
+}
+
+/// A running store, with nothing in it when it starts. Dropping it kills it.
+#[derive(Debug)]
+pub struct Store {
+    kind: Kind,
+    address: SocketAddr,
+    takes_otlp: bool,
+    client: reqwest::Client,
+    process: Child,
+}
+
+impl Store {
+    /// Starts a store on a free port of 127.0.0.1 and waits until it takes requests. What it keeps, and its log, go
+    /// below `folder`, which is the caller's to remove afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError`] says what is missing, or what the store said last.
+    pub async fn start(kind: Kind, folder: &Path) -> Result<Self, StoreError> {
+        let program = find(kind).await?;
+        let started = |source| StoreError::Start { program: program.display().to_string(), source };
+        let folder = folder.join(kind.package());
+        std::fs::create_dir_all(&folder).map_err(started)?;
+        let takes_otlp = takes_otlp(kind, &program).await.map_err(started)?;
+        let client = reqwest::Client::builder().no_proxy().build();
+        let client = client.map_err(|error| started(std::io::Error::other(error)))?;
+        for _ in 0..PORTS {
+            let address = free_address().map_err(started)?;
+            let process = spawn(kind, &program, &folder, address, takes_otlp).map_err(started)?;
+            let client = client.clone();
+            let mut store = Self { kind, address, takes_otlp, client, process };
+            if store.becomes_ready().await {
+                return Ok(store);
+            }
+        }
+        let log = std::fs::read(folder.join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = log.lines().collect();
+        let last_lines = lines[lines.len().saturating_sub(20)..].join("\n");
+        Err(StoreError::NotReady { program: program.display().to_string(), last_lines })
+    }
+
+    /// Which it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Where it listens for HTTP.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether this version of it has a receiver of OTLP. Debian 12's have none: Prometheus 2.42, VictoriaMetrics 1.79.
+    #[must_use]
+    pub const fn takes_otlp(&self) -> bool {
+        self.takes_otlp
+    }
+
+    /// Ends it and waits until it has ended.
+    pub async fn stop(mut self) {
+        // Fails only for a process that has ended.
+        let _ = self.process.kill().await;
+    }
+
+    /// False if its process ends first, or the time does.
+    async fn becomes_ready(&mut self) -> bool {
+        let url = format!("http://{}{}", self.address, self.kind.ready());
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return false;
+            }
+            let reply = self.client.get(&url).send().await;
+            if reply.is_ok_and(|reply| reply.status().is_success()) {
+                return true;
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+        false
+    }
+}
+
+/// The path of a store's program, fetched if need be.
+async fn find(kind: Kind) -> Result<PathBuf, StoreError> {
+    let script = envoy_local::workspace_root().join("tests/e2e/stores/fetch-stores.sh");
+    let output = Command::new(&script).arg(kind.package()).output().await;
+    let output = output
+        .map_err(|source| StoreError::Start { program: script.display().to_string(), source })?;
+    if output.status.success() {
+        Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()))
+    } else {
+        Err(StoreError::NotFound(String::from_utf8_lossy(&output.stderr).trim_end().to_owned()))
+    }
+}
+
+/// Whether a program knows of OTLP, by its own list of flags.
+async fn takes_otlp(kind: Kind, program: &Path) -> std::io::Result<bool> {
+    let (argument, flag) = match kind {
+        Kind::Prometheus => ("--help-long", "web.enable-otlp-receiver"),
+        Kind::VictoriaMetrics => ("--help", "-opentelemetry."),
+    };
+    let output = Command::new(program).arg(argument).output().await?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&said).contains(flag))
+}
+
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+fn spawn(
+    kind: Kind,
+    program: &Path,
+    folder: &Path,
+    address: SocketAddr,
+    takes_otlp: bool,
+) -> std::io::Result<Child> {
+    let log = File::create(folder.join("log"))?;
+    let data = folder.join("data").display().to_string();
+    let mut command = Command::new(program);
+    match kind {
+        Kind::Prometheus => {
+            let config = folder.join("prometheus.yml");
+            std::fs::write(&config, "global: {}\n")?;
+            command.arg(format!("--config.file={}", config.display()));
+            command.arg(format!("--storage.tsdb.path={data}"));
+            command.arg(format!("--web.listen-address={address}"));
+            command.arg("--web.enable-remote-write-receiver");
+            if takes_otlp {
+                command.arg("--web.enable-otlp-receiver");
+            }
+        }
+        Kind::VictoriaMetrics => {
+            command.arg(format!("-storageDataPath={data}"));
+            command.arg(format!("-httpListenAddr={address}"));
+            // What has just been written is to be read at once.
+            command.args(["-search.latencyOffset=0s", "-search.disableCache"]);
+        }
+    }
+    command.current_dir(folder);
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+    command.spawn()
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Prints the path of a store's program: fetch-stores.sh prometheus | victoria-metrics
+# It is the one that the variable PROMETHEUS or VICTORIA_METRICS names, else that of Debian's package of the same name,
+# which is fetched into .cache/stores when it is not there yet. Nothing is installed, and nobody needs to be root: apt
+# checks the package against the distribution's signed index, and it is unpacked beside its place.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly here
+readonly cache=$here/../../../.cache/stores
+readonly package=${1-}
+# Names another program in its place.
+variable=
+fail() {
+  printf 'stores: %s\n' "$*" >&2
+  exit 1
+}
+
+main() {
+  case $package in
+    prometheus) variable=PROMETHEUS ;;
+    victoria-metrics) variable=VICTORIA_METRICS ;;
+    *) fail "name one of prometheus and victoria-metrics, not '$package'" ;;
+  esac
+  local named=${!variable-}
+  if [[ -n $named ]]; then
+    type -P -- "$named" || fail "$variable=$named is not a program that can be run: correct it, or unset $variable"
+    return
+  fi
+  local program=$cache/$package/usr/bin/$package
+  [[ -x $program ]] || fetch
+  realpath -s "$program"
+}
+
+# Moved to its place whole: a run that is cut off, or a second one at the same time, does no harm.
+fetch() {
+  type -P apt-get dpkg-deb >/dev/null ||
+    fail "Debian's packages are fetched with apt-get and dpkg-deb: install them, or name the program in $variable"
+  mkdir -p "$cache"
+  local work
+  work=$(mktemp -d "$cache/$package.XXXXXX")
+  # shellcheck disable=SC2064 # the folder as it is named now
+  trap "rm -rf '$work'" EXIT
+  printf "stores: fetching Debian's %s\n" "$package" >&2
+  (cd "$work" && apt-get download --quiet -o APT::Sandbox::User=root "$package" >/dev/null) ||
+    fail "apt-get could not fetch $package: is the distribution's mirror within reach, and its index there (apt-get update)?"
+  dpkg-deb --extract "$work"/"$package"_*.deb "$work/unpacked"
+  "$work/unpacked/usr/bin/$package" --version >/dev/null 2>&1 || fail "what $package's package holds cannot be run here"
+  mv -T "$work/unpacked" "$cache/$package" 2>/dev/null || [[ -x $cache/$package/usr/bin/$package ]] ||
+    fail "cannot write to $cache"
+}
+
+main
