@@ -140,8 +140,9 @@ impl BackendConfig {
                 ..defaults
             },
             // A data point's attribute is a label before a promoted one of its resource is
-            // (prometheus, `storage/remote/otlptranslator`, `createAttributes`). Prometheus rolls the
-            // whole batch back for a metric that it cannot translate, and answers 500.
+            // (prometheus, `storage/remote/otlptranslator`, `createAttributes`). For a metric that it cannot
+            // translate Prometheus rolls the whole batch back and answers 500; up to 3.5 it answered
+            // 200 and left that metric out.
             Kind::Mimir | Kind::Prometheus => BackendTraits {
                 spelling: Spelling::Folded,
                 precedence: Precedence::Record,

@@ -1,6 +1,14 @@
-//! Real stores: that they start, are empty, and end.
+//! Real stores behind the gate: what went in by OTLP is read back from them.
 
-use sluice_e2e::stores::{Kind, Store};
+use std::time::Duration;
+
+use envoy_local::{Cluster, Options, SenderName, Stack};
+use serde_json::{Value, json};
+use sluice_backends::{Backend, Backends, Ports};
+use sluice_e2e::{
+    ErrorStatus, Export, Protocol, Reply, Signal, Verdict, rust_sdk,
+    stores::{Kind, Store},
+};
 
 #[tokio::test]
 async fn a_store_starts_with_nothing_in_it_and_ends_with_its_test() {
@@ -13,4 +21,130 @@ async fn a_store_starts_with_nothing_in_it_and_ends_with_its_test() {
         store.stop().await;
         assert!(tokio::net::TcpStream::connect(address).await.is_err(), "{kind:?} still listens");
     }
+}
+
+/// What has a receiver of OTLP gives back what the gate let through; what has none fails for good, and
+/// the sender is told by whom. Debian 12's two have none: name others with `PROMETHEUS` and
+/// `VICTORIA_METRICS`.
+#[tokio::test(flavor = "multi_thread")]
+async fn otlp_through_the_gate_is_read_back_from_a_store_that_takes_it() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    for (kind, name) in
+        [(Kind::Prometheus, "prometheus"), (Kind::VictoriaMetrics, "victoriametrics")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::start(kind, folder.path()).await.unwrap();
+        let backend = json!({ "kind": name, "cluster": name, "path": kind.otlp_path() });
+        let cluster =
+            Cluster { name: name.into(), like: "mimir".into(), address: Some(store.address()) };
+        let stack = start(backend, vec![cluster], folder.path().join("run")).await;
+        for protocol in Protocol::ALL {
+            let mut export = export(&stack, SenderName::Payments, protocol);
+            (export.records, export.without) = (10, 3);
+            let outcome = rust_sdk::send(&export).await.unwrap();
+            if store.takes_otlp() {
+                assert_eq!(outcome.result, Verdict::Success, "{kind:?}, {protocol}: {outcome:?}");
+                assert_eq!(outcome.partial_success.map(|partial| partial.rejected), Some(3));
+                let read = read_back(&store, &export.run_id).await;
+                assert_eq!(read, 7, "{kind:?}, {protocol}: points with source.name are there");
+            } else {
+                assert_eq!((outcome.result, outcome.attempts), (Verdict::Failure, 1), "{kind:?}");
+                assert!(
+                    said(&outcome.reply).contains(&format!("{name} answered 4")),
+                    "{outcome:?}"
+                );
+                assert_eq!(read_back(&store, &export.run_id).await, 0, "{kind:?}, {protocol}");
+            }
+        }
+        println!("{kind:?} takes OTLP: {}", store.takes_otlp());
+        stack.stop().await;
+        store.stop().await;
+    }
+}
+
+/// Envoy's own mirroring, by the header that the gate sets: of one tenant's requests a second store gets
+/// what the first gets, and of nobody else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_tenants_requests_are_copied_as_they_go_on() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let copies = Backends::start(Ports::default()).await.unwrap();
+    let cluster = || Cluster {
+        name: "mimir-copy".into(),
+        like: "mimir".into(),
+        address: Some(copies.mimir()),
+    };
+    for hold_headers in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = json!([{ "tenants": ["payments"], "cluster": "mimir-copy" }]);
+        let gate = json!({ "backends": { "metrics": { "mirror": mirror } } });
+        let options = Options { hold_headers, gate: Some(gate), ..options(folder.path().into()) };
+        let stack = Stack::start(Options { clusters: vec![cluster()], ..options }).await.unwrap();
+        let sent = |sender, without| {
+            let mut export = export(&stack, sender, Protocol::Http);
+            export.without = without;
+            async move { rust_sdk::send(&export).await.unwrap().result }
+        };
+        copies.store().clear();
+        assert_eq!(sent(SenderName::TeamBlue, 0).await, Verdict::Success);
+        assert_eq!(sent(SenderName::Payments, 10).await, Verdict::Failure, "nothing of it stays");
+        assert_eq!(sent(SenderName::Payments, 3).await, Verdict::Success);
+        let store = stack.backends().store();
+        assert_eq!(store.data_points("payments").len(), 7);
+        assert_eq!(store.data_points("team-blue").len(), 10);
+        let copied = || copies.store().tenants(Backend::Mimir);
+        // Nobody waits for a copy.
+        for _ in 0..200 {
+            if copied().contains_key("payments") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        assert_eq!(copied(), [("payments".to_owned(), 7)].into(), "holdHeaders {hold_headers}");
+        stack.stop().await;
+    }
+    copies.stop().await;
+}
+
+fn options(run_dir: std::path::PathBuf) -> Options {
+    Options { run_dir, ..Options::default() }
+}
+
+async fn start(metrics: Value, clusters: Vec<Cluster>, run_dir: std::path::PathBuf) -> Stack {
+    let gate = Some(json!({ "backends": { "metrics": metrics } }));
+    Stack::start(Options { gate, clusters, ..options(run_dir) }).await.unwrap()
+}
+
+/// Ten data points, with a run id that no other export has.
+fn export(stack: &Stack, sender: SenderName, protocol: Protocol) -> Export {
+    let files = stack.pki().sender(sender);
+    let identity = [stack.pki().ca_pem().to_owned(), files.cert.clone(), files.key.clone()];
+    let address = match protocol {
+        Protocol::Grpc => stack.grpc_addr(),
+        Protocol::Http => stack.http_addr(),
+    };
+    let run_id = format!("{protocol}-{}", address.port());
+    Export::new(protocol, Signal::Metrics, address.to_string(), identity, run_id)
+}
+
+/// What a reply says of its failure.
+fn said(reply: &Reply) -> &str {
+    match reply {
+        Reply::Grpc { message, .. }
+        | Reply::Http { error: Some(ErrorStatus { message, .. }), .. }
+        | Reply::None { message } => message,
+        Reply::Http { error: None, .. } => "",
+    }
+}
+
+/// How many series of a run a store has: Prometheus has the resource's attributes on `target_info`,
+/// VictoriaMetrics on each.
+async fn read_back(store: &Store, run_id: &str) -> usize {
+    let named = "{__name__!=\"target_info\",source_name=\"rust\"}";
+    let query = match store.kind() {
+        Kind::Prometheus => {
+            format!("{named} * on (job, instance) group_left target_info{{run_id=\"{run_id}\"}}")
+        }
+        Kind::VictoriaMetrics => format!("{{source_name=\"rust\",run_id=\"{run_id}\"}}"),
+    };
+    store.query(&query).await.unwrap().len()
 }

@@ -78,19 +78,38 @@ fn configured(index: usize, hold: bool) -> Gate {
             "metrics": {"kind": "mimir", "cluster": "mimir"},
             "traces": {"kind": "tempo", "cluster": "tempo", "grpcCluster": "tempo-grpc", "maxTraceBytes": 256},
         });
+        if hold {
+            config["backends"]["traces"]["canary"] = serde_json::json!({
+                "cluster": "tempo-next", "grpcCluster": "tempo-next-grpc", "percent": 50, "by": "traceId",
+            });
+        } else {
+            let cell = serde_json::json!({"tenants": ["pay*"], "cluster": "mimir-b"});
+            config["backends"]["metrics"]["cells"] = serde_json::json!([cell]);
+        }
     }
     Gate::from_json(config.to_string().as_bytes()).expect("the configuration is right")
 }
 
 /// Headers that change what a backend does with a request, beside the tenant and Mimir's own.
-const STEERING: [&str; 3] = ["x-scope-userid", "x-loki-backfill-shard", "x-loki-ingestion-policy"];
+const STEERING: [&str; 6] = [
+    "x-scope-userid",
+    "x-loki-backfill-shard",
+    "x-loki-ingestion-policy",
+    "accountid",
+    "projectid",
+    "x-sluice-mirror",
+];
+
+/// How names begin of headers that do so too.
+const STEERING_STARTS: [&str; 3] = ["x-mimir-", "vl-", "signoz-"];
 
 /// One tenant, a tenant of the platform's, and nothing else that steers a backend.
 fn has_one_tenant(head: &HeaderList) {
     let tenants: Vec<_> = Headers(head).all("x-scope-orgid").collect();
     assert!(matches!(tenants[..], [b"payments" | b"e2e"]), "{tenants:?}");
     for (name, _) in head {
-        let steers = STEERING.contains(&name.as_str()) || name.starts_with("x-mimir-");
+        let steers = STEERING.contains(&name.as_str())
+            || STEERING_STARTS.into_iter().any(|start| name.starts_with(start));
         assert!(!steers, "{name} was forwarded");
     }
 }
@@ -105,9 +124,11 @@ fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
     };
     let (signal, rules, spelling, path) = match only("x-sluice-backend") {
         b"loki" => (Signal::Logs, RULES[0], Spelling::Folded, &b"/otlp/v1/logs"[..]),
-        b"mimir" => (Signal::Metrics, RULES[2], Spelling::Folded, &b"/otlp/v1/metrics"[..]),
-        b"tempo" => (Signal::Traces, RULES[1], Spelling::Exact, &b"/v1/traces"[..]),
-        b"tempo-grpc" => {
+        b"mimir" | b"mimir-b" => {
+            (Signal::Metrics, RULES[2], Spelling::Folded, &b"/otlp/v1/metrics"[..])
+        }
+        b"tempo" | b"tempo-next" => (Signal::Traces, RULES[1], Spelling::Exact, &b"/v1/traces"[..]),
+        b"tempo-grpc" | b"tempo-next-grpc" => {
             (Signal::Traces, RULES[1], Spelling::Exact, Signal::Traces.grpc_path().as_bytes())
         }
         cluster => panic!("no backend is called {cluster:?}"),
@@ -116,7 +137,7 @@ fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
     if headers.first("content-length").is_some() {
         assert_eq!(only("content-length"), body.len().to_string().as_bytes());
     }
-    if only("x-sluice-backend") == b"tempo-grpc" {
+    if only("x-sluice-backend").ends_with(b"-grpc") {
         assert_eq!(
             (only("content-type"), only("te")),
             (&b"application/grpc"[..], &b"trailers"[..])
