@@ -348,6 +348,14 @@ impl<'r, 'a> Check<'r, 'a> {
         Ok(None)
     }
 
+    /// Takes down the first span's trace; once a request, so not where every record passes.
+    #[inline(never)]
+    fn find_trace(&mut self, span: &Record<'_, 'a>) -> Result<(), Unreadable> {
+        self.awaits_trace = false;
+        self.first_trace = span.trace_id()?;
+        Ok(())
+    }
+
     fn on_unstorable(&self) -> OnViolation {
         self.rules.unstorable.map_or(OnViolation::Drop, |(_, on_violation)| on_violation)
     }
@@ -457,8 +465,7 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
             return Ok(true);
         }
         if self.awaits_trace {
-            self.awaits_trace = false;
-            self.first_trace = record.trace_id()?;
+            self.find_trace(record)?;
         }
         if !self.at_record.is_empty() && !self.passes(record, Level::Record)? {
             return Ok(false);

@@ -155,14 +155,12 @@ impl Check<'_> {
             self.problem(".kind", format!("{kind} stores {stores}, not {}", self.signal.as_str()));
         }
         let mut traits = config.traits(&self.path, self.problems);
-        let http_path = match config.path.map(Path::parse) {
-            Some(Ok(path)) => path,
-            Some(Err(message)) => {
-                self.problem(".path", message);
-                Path::known("/")
-            }
-            None => Path::known(kind.path(self.signal)),
-        };
+        let known = kind.path(self.signal);
+        let http_path = Path::parse(config.path.as_deref().unwrap_or(known));
+        let http_path = http_path.unwrap_or_else(|message| {
+            self.problem(".path", message);
+            Path::default()
+        });
         self.tenants(kind, &http_path);
         let encodings = match config.encodings {
             Some(names) => self.encodings(&names),
@@ -199,8 +197,9 @@ impl Check<'_> {
     }
 
     /// What is wrong at `key` of the backend.
-    fn problem(&mut self, key: impl AsRef<str>, message: impl ToString) {
-        self.problems.push(ConfigProblem::new(format!("{}{}", self.path, key.as_ref()), message));
+    fn problem(&mut self, key: &str, message: impl Into<String>) {
+        let path = [&self.path, key].concat();
+        self.problems.push(ConfigProblem { path, message: message.into() });
     }
 
     /// Whether the backend can be told of the tenant, and of no other.
@@ -239,7 +238,7 @@ impl Check<'_> {
     fn clusters(&mut self, at: &str, kind: Kind, http: String, grpc: Option<String>) -> Clusters {
         if grpc.is_some() && kind.grpc_encodings().is_none() {
             let message = format!("{} takes no OTLP over gRPC: leave it out", kind.as_str());
-            self.problem(format!("{at}.grpcCluster"), message);
+            self.problem(&format!("{at}.grpcCluster"), message);
         }
         let http = self.cluster(format!("{at}.cluster"), http);
         let grpc = grpc.map(|grpc| self.cluster(format!("{at}.grpcCluster"), grpc));
@@ -249,7 +248,7 @@ impl Check<'_> {
     /// A cluster's name, as far as a header can carry it.
     fn cluster(&mut self, at: String, name: String) -> String {
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            self.problem(at, format!("{name:?} cannot be a header's value: name a cluster"));
+            self.problem(&at, format!("{name:?} cannot be a header's value: name a cluster"));
         }
         name
     }
@@ -263,7 +262,7 @@ impl Check<'_> {
                 None => {
                     let known = Encoding::ALL.map(Encoding::as_str).join(", ");
                     let message = format!("{name:?} is no encoding that is known: use {known}");
-                    self.problem(format!(".encodings[{index}]"), message);
+                    self.problem(&format!(".encodings[{index}]"), message);
                 }
             }
         }
@@ -274,7 +273,7 @@ impl Check<'_> {
     fn cells(&mut self, key: &str, kind: Kind, cells: Vec<CellConfig>) -> Vec<(Tenants, Clusters)> {
         if !cells.is_empty() && self.context.tenant_ids.is_none() {
             self.problem(
-                format!(".{key}"),
+                &format!(".{key}"),
                 "tenants are told apart, and there are none: add tenant",
             );
         }
@@ -285,7 +284,7 @@ impl Check<'_> {
             let mut grpc = cell.grpc_cluster;
             if key == "mirror" && grpc.take().is_some() {
                 let message = "a copy is sent as the request is: name a cluster alone";
-                self.problem(format!("{at}.grpcCluster"), message);
+                self.problem(&format!("{at}.grpcCluster"), message);
             }
             let path = format!("{}{at}", self.path);
             let tenants = Tenants::compile(cell.tenants, ids, &path, self.problems);
@@ -299,16 +298,16 @@ impl Check<'_> {
         let clusters = self.clusters(at, kind, canary.cluster, canary.grpc_cluster);
         if clusters.grpc.is_none() && stable.grpc.is_some() && kind.grpc_encodings().is_some() {
             let message = "what comes over gRPC goes on so: name the canary's cluster for it too";
-            self.problem(format!("{at}.grpcCluster"), message);
+            self.problem(&format!("{at}.grpcCluster"), message);
         }
         if clusters.grpc.is_some() && stable.grpc.is_none() {
             let message = "the backend has none beside its cluster: leave it out, or give it one";
-            self.problem(format!("{at}.grpcCluster"), message);
+            self.problem(&format!("{at}.grpcCluster"), message);
         }
         let share = Share::new(canary.percent);
         if share.is_none() {
             let message = format!("{} is not between 1 and 99", canary.percent);
-            self.problem(format!("{at}.percent"), message);
+            self.problem(&format!("{at}.percent"), message);
         }
         let by = match canary.by {
             ByConfig::Tenant => CanaryBy::Tenant,
@@ -317,17 +316,17 @@ impl Check<'_> {
         match by {
             CanaryBy::Tenant if self.context.tenant_ids.is_none() => {
                 let message = "tenants are told apart, and there are none: add tenant";
-                self.problem(format!("{at}.by"), message);
+                self.problem(&format!("{at}.by"), message);
             }
             CanaryBy::TraceId if self.signal != Signal::Traces => {
                 let message =
                     format!("{} have no traces to go by: use tenant", self.signal.as_str());
-                self.problem(format!("{at}.by"), message);
+                self.problem(&format!("{at}.by"), message);
             }
             CanaryBy::TraceId if !self.context.holds_headers => {
                 let message = "a trace is known with the body, when the head must still be there: \
                                set holdHeaders";
-                self.problem(format!("{at}.by"), message);
+                self.problem(&format!("{at}.by"), message);
             }
             CanaryBy::Tenant | CanaryBy::TraceId => {}
         }

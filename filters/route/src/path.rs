@@ -1,7 +1,5 @@
 //! The path at which a backend takes a signal.
 
-use std::borrow::Cow;
-
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sluice_tenant::TenantId;
 
@@ -27,47 +25,44 @@ const NOT_IN_A_SEGMENT: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// A path, with places for the tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Path(Cow<'static, str>);
+/// A path, with places for the tenant: what stands between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Path(Vec<String>);
 
 impl Path {
-    /// The path that a kind of backend has.
-    pub(crate) const fn known(path: &'static str) -> Self {
-        Self(Cow::Borrowed(path))
-    }
-
-    /// The path that a configuration gives.
+    /// Reads a path as it is written.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn parse(path: String) -> Result<Self, &'static str> {
-        let around = path.replace(TENANT, "");
+    pub(crate) fn parse(path: &str) -> Result<Self, &'static str> {
+        let between: Vec<_> = path.split(TENANT).map(str::to_owned).collect();
+        let all = || between.iter().flat_map(|part| part.bytes());
         if !path.starts_with('/') {
             return Err("a path begins with /");
         }
-        let is_in_path = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
-        if !around.bytes().all(is_in_path) {
+        if !all().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#')) {
             return Err("a path is visible ASCII, without ? and #");
         }
-        if around.contains(['{', '}']) {
+        if all().any(|byte| matches!(byte, b'{' | b'}')) {
             return Err("of what stands in braces only {tenant} is known");
         }
-        Ok(Self(Cow::Owned(path)))
+        Ok(Self(between))
     }
 
     /// Whether it has the tenant in it.
-    pub(crate) fn names_tenant(&self) -> bool {
-        self.0.contains(TENANT)
+    pub(crate) const fn names_tenant(&self) -> bool {
+        self.0.len() > 1
     }
 
     /// The path for a tenant; `None` if it has one in it and there is none.
     pub(crate) fn of(&self, tenant: Option<&TenantId>) -> Option<String> {
-        if !self.names_tenant() {
-            return Some(self.0.clone().into_owned());
+        let (first, others) = self.0.split_first()?;
+        let mut path = first.clone();
+        for part in others {
+            path.extend(utf8_percent_encode(tenant?.as_str(), NOT_IN_A_SEGMENT));
+            path.push_str(part);
         }
-        let tenant = utf8_percent_encode(tenant?.as_str(), NOT_IN_A_SEGMENT).to_string();
-        Some(self.0.replace(TENANT, &tenant))
+        Some(path)
     }
 }
 
@@ -79,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_tenant_is_one_segment_of_a_path_whatever_is_in_it() {
-        let path = Path::parse("/api/{tenant}/v1/{tenant}".to_owned()).unwrap();
+        let path = Path::parse("/api/{tenant}/v1/{tenant}").unwrap();
         for (tenant, expected) in [
             ("a", "/api/a/v1/a"),
             ("a!-_.*'()", "/api/a!-_.*'()/v1/a!-_.*'()"),
@@ -92,7 +87,7 @@ mod tests {
             assert_eq!(path.of(Some(&tenant)).as_deref(), Some(expected));
         }
         assert_eq!(path.of(None), None);
-        assert_eq!(Path::known("/v1/logs").of(None).as_deref(), Some("/v1/logs"));
+        assert_eq!(Path::parse("/v1/logs").unwrap().of(None).as_deref(), Some("/v1/logs"));
     }
 
     #[test]
@@ -100,7 +95,7 @@ mod tests {
         for path in
             ["", "v1/logs", "{tenant}", "/a?b=c", "/a#b", "/a b", "/\u{e9}", "/{org}/x", "/}"]
         {
-            assert!(Path::parse(path.to_owned()).is_err(), "{path}");
+            assert!(Path::parse(path).is_err(), "{path}");
         }
     }
 }
