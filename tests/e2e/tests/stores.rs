@@ -6,7 +6,7 @@ use envoy_local::{Cluster, Options, SenderName, Stack};
 use serde_json::{Value, json};
 use sluice_backends::{Backend, Backends, Ports};
 use sluice_e2e::{
-    ErrorStatus, Export, Protocol, Reply, Signal, Verdict, rust_sdk,
+    ErrorStatus, Export, Protocol, Reply, Sdk, Signal, Verdict,
     stores::{Kind, Store},
 };
 
@@ -41,7 +41,7 @@ async fn otlp_through_the_gate_is_read_back_from_a_store_that_takes_it() {
         for protocol in Protocol::ALL {
             let mut export = export(&stack, SenderName::Payments, protocol);
             (export.records, export.without) = (10, 3);
-            let outcome = rust_sdk::send(&export).await.unwrap();
+            let outcome = Sdk::Rust.send(&export).await.unwrap();
             if store.takes_otlp() {
                 assert_eq!(outcome.result, Verdict::Success, "{kind:?}, {protocol}: {outcome:?}");
                 assert_eq!(outcome.partial_success.map(|partial| partial.rejected), Some(3));
@@ -82,7 +82,7 @@ async fn one_tenants_requests_are_copied_as_they_go_on() {
         let sent = |sender, without| {
             let mut export = export(&stack, sender, Protocol::Http);
             export.without = without;
-            async move { rust_sdk::send(&export).await.unwrap().result }
+            async move { Sdk::Rust.send(&export).await.unwrap().result }
         };
         copies.store().clear();
         assert_eq!(sent(SenderName::TeamBlue, 0).await, Verdict::Success);
