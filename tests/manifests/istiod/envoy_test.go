@@ -240,7 +240,7 @@ func TestIstiodMakesOfEveryOverlayAGatewayThatTheGateGuards(t *testing.T) {
 					}
 				}
 			}
-			if !slices.Equal(made.tags, []string{"signal", "reason", "outcome"}) && folder != "overlays/existing-gateway" {
+			if !slices.Equal(made.tags, []string{"sender", "signal", "reason", "outcome"}) && folder != "overlays/existing-gateway" {
 				t.Errorf("tags: %v", made.tags)
 			}
 			bootstrap := made.bootstrap(t)
