@@ -166,7 +166,7 @@ async fn every_case_holds(through: &str, envoy: Option<String>, keep: fn(&Plan) 
     let gates: BTreeSet<_> = plans.iter().map(Gate::of).collect();
     let listeners = gates.iter().map(|gate| Listener {
         name: gate.name(),
-        gate: serde_json::from_str(&gate.configuration).unwrap(),
+        gate: gate.parsed(),
         certificate_required: false,
         header_only_filter: gate.header_only_filter,
         filters_before: vec![token::filter()],
@@ -216,10 +216,13 @@ impl Gate {
         }
     }
 
+    fn parsed(&self) -> Value {
+        serde_json::from_str(&self.configuration).expect("a case's configuration is JSON")
+    }
+
     /// Whether it lets pass what is not telemetry.
     fn lets_pass(&self) -> bool {
-        let configuration: Value = serde_json::from_str(&self.configuration).unwrap();
-        configuration["otherPaths"] == "pass"
+        self.parsed()["otherPaths"] == "pass"
     }
 
     /// A listener's name.
@@ -236,7 +239,7 @@ fn clusters(gates: &BTreeSet<Gate>) -> Vec<Cluster> {
         [("logs", "loki"), ("metrics", "mimir"), ("profiles", "pyroscope"), ("traces", "tempo")];
     let mut found = BTreeMap::new();
     for gate in gates {
-        let configuration: Value = serde_json::from_str(&gate.configuration).unwrap();
+        let configuration = gate.parsed();
         for (signal, stand_in) in STAND_INS {
             let backend = &configuration["backends"][signal];
             let cells = backend["cells"].as_array().into_iter().flatten();
