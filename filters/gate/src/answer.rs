@@ -220,6 +220,7 @@ impl Reading {
             content_type: &self.content_type,
             retry_after: self.retry_after,
             body,
+            protocol: self.sent.protocol,
             status_has_gone: !self.held && self.sent.protocol != Protocol::Grpc,
         };
         told(&reply, self.sent.violations.as_ref(), self.sent.nothing)

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use sluice_otlp::{
     Signal,
-    content::{Encoding, EncodingHeader, Encodings, decode, wrap},
+    content::{Encoding, EncodingHeader, Encodings, decode, encode_block, wrap},
     edits::Edits,
     grpc,
     splice::Request,
 };
 use sluice_records::{Unfit, Verdict, Violations};
+use sluice_remote_write::WriteRequest;
 use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
 use sluice_route::{Endpoint, Kind, TraceShare, Transport};
 use sluice_senders::Admitted;
@@ -161,16 +162,25 @@ impl Gate {
         let Export { signal, protocol, format, encoding } = held.export;
         let (skip, encoding) = match protocol {
             Protocol::Grpc => (grpc::HEADER, message_encoding(&body, encoding)?),
-            Protocol::HttpJson | Protocol::HttpProtobuf => (0, encoding),
+            _ => (0, encoding),
         };
         let payload = body.get(skip..).unwrap_or_default();
-        let encoding = encoding.of_body(payload);
+        let encoding = match protocol {
+            // Its snappy is one block, whatever it begins with.
+            Protocol::RemoteWrite => encoding,
+            _ => encoding.of_body(payload),
+        };
         let (message, at) = self.decoded(payload, encoding, skip)?;
         let (verdict, edits, first_trace) = match &self.rules {
             Some(rules) => {
                 let limits = self.limits.of_reading();
-                let request = Request { message: &message, at, signal, format, limits };
-                let checked = rules.check(&request, held.sender.as_ref());
+                let (message, sender) = (&message, held.sender.as_ref());
+                let checked = match protocol {
+                    Protocol::RemoteWrite => {
+                        rules.check_series(&WriteRequest { message, limits }, sender)
+                    }
+                    _ => rules.check(&Request { message, at, signal, format, limits }, sender),
+                };
                 let checked = checked.map_err(|unfit| refusal(unfit, signal))?;
                 let first_trace = checked.first_trace();
                 let (verdict, edits) = checked.into_parts();
@@ -201,10 +211,15 @@ impl Gate {
             };
             // The edits count from where the message began, frame included.
             edits.apply(&mut buffer, at).map_err(|_| Refusal::NoMemory)?;
+            let mut encoding = Encoding::Identity;
             if held.transport == Transport::Grpc {
                 buffer = grpc::write(&buffer).ok_or(Refusal::NoMemory)?;
             }
-            Outgoing { body: BodyEdit::Replace(buffer), encoding: Encoding::Identity }
+            if protocol == Protocol::RemoteWrite {
+                buffer = encode_block(&buffer).map_err(|_| Refusal::NoMemory)?;
+                encoding = Encoding::SnappyRaw;
+            }
+            Outgoing { body: BodyEdit::Replace(buffer), encoding }
         };
         let counts = violations.iter().flat_map(Count::of_violations).collect();
         let sent = Sent {

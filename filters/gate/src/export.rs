@@ -5,13 +5,14 @@ use sluice_otlp::{
     content::{Encoding, EncodingHeader},
     grpc,
 };
+use sluice_remote_write::{is_content_type, is_encoding, is_path};
 use sluice_reply::{Protocol, Refusal};
-use sluice_route::Transport;
-use sluice_tenant::HeaderEdit;
+use sluice_route::{Backend, Endpoint, Transport};
+use sluice_tenant::{HeaderEdit, TenantId};
 
 use crate::Headers;
 
-/// An OTLP export whose body has not been read.
+/// An OTLP export, or a write request of Prometheus, whose body has not been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Export {
     pub(crate) signal: Signal,
@@ -31,6 +32,7 @@ pub(crate) fn protocol(headers: Headers<'_>) -> Protocol {
     let content_type = headers.first("content-type").unwrap_or_default();
     match content_type.strip_prefix(GRPC) {
         Some([] | [b'+', ..]) => Protocol::Grpc,
+        _ if is_path(path(headers)) => Protocol::RemoteWrite,
         _ => match Format::from_content_type(content_type) {
             Some(Format::Json) => Protocol::HttpJson,
             Some(Format::Protobuf) | None => Protocol::HttpProtobuf,
@@ -38,17 +40,23 @@ pub(crate) fn protocol(headers: Headers<'_>) -> Protocol {
     }
 }
 
+/// The path of a request, without a query.
+fn path(headers: Headers<'_>) -> &[u8] {
+    let target = headers.first(":path").unwrap_or_default();
+    target.split(|byte| *byte == b'?').next().unwrap_or_default()
+}
+
 impl Export {
     /// Reads the head of an export in `protocol`.
     ///
     /// # Errors
-    /// The [`Refusal`] of a request that is not an OTLP export that the gate can check.
+    /// The [`Refusal`] of a request that is not an export that the gate can check.
     pub(crate) fn from_head(headers: Headers<'_>, protocol: Protocol) -> Result<Self, Refusal> {
-        let target = headers.first(":path").unwrap_or_default();
-        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let path = path(headers);
         let signal = match protocol {
             Protocol::Grpc => Signal::from_grpc_path(path),
             Protocol::HttpJson | Protocol::HttpProtobuf => Signal::from_http_path(path),
+            Protocol::RemoteWrite => Some(Signal::Metrics),
         };
         let signal = signal.ok_or_else(|| Refusal::Path(lossy(path)))?;
         let method = headers.first(":method").unwrap_or_default();
@@ -56,17 +64,20 @@ impl Export {
             return Err(Refusal::Method(lossy(method)));
         }
         let content_type = headers.joined("content-type");
+        if protocol == Protocol::RemoteWrite {
+            return Self::write_request(headers, &content_type);
+        }
         let format = match protocol {
             Protocol::Grpc => {
                 matches!(content_type.as_slice(), b"application/grpc" | b"application/grpc+proto")
                     .then_some(Format::Protobuf)
             }
-            Protocol::HttpJson | Protocol::HttpProtobuf => Format::from_content_type(&content_type),
+            _ => Format::from_content_type(&content_type),
         };
         let format = format.ok_or_else(|| Refusal::ContentType(lossy(&content_type)))?;
         let header = match protocol {
             Protocol::Grpc => EncodingHeader::Grpc,
-            Protocol::HttpJson | Protocol::HttpProtobuf => EncodingHeader::Content,
+            _ => EncodingHeader::Content,
         };
         let value = headers.joined(header.name());
         let encoding = header
@@ -75,12 +86,51 @@ impl Export {
         Ok(Self { signal, protocol, format, encoding })
     }
 
-    /// How it came.
-    pub(crate) const fn transport(&self) -> Transport {
-        match self.protocol {
-            Protocol::Grpc => Transport::Grpc,
-            Protocol::HttpJson | Protocol::HttpProtobuf => Transport::Http,
+    /// Reads the rest of the head of a write request.
+    fn write_request(headers: Headers<'_>, content_type: &[u8]) -> Result<Self, Refusal> {
+        if !is_content_type(content_type) {
+            return Err(Refusal::WriteContentType(lossy(content_type)));
         }
+        let encoding = headers.joined(EncodingHeader::Content.name());
+        if !is_encoding(&encoding) {
+            return Err(Refusal::WriteEncoding(lossy(&encoding)));
+        }
+        Ok(Self {
+            signal: Signal::Metrics,
+            protocol: Protocol::RemoteWrite,
+            format: Format::Protobuf,
+            encoding: Encoding::SnappyRaw,
+        })
+    }
+
+    /// Where it goes in a backend, for a tenant.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of what the backend does not take.
+    pub(crate) fn endpoint<'b>(
+        &self,
+        backend: &'b Backend,
+        tenant: Option<&'b TenantId>,
+        headers: Headers<'_>,
+    ) -> Result<Endpoint<'b>, Refusal> {
+        let endpoint = match self.protocol {
+            Protocol::Grpc => backend.endpoint(Transport::Grpc, tenant)?,
+            Protocol::HttpJson | Protocol::HttpProtobuf => {
+                backend.endpoint(Transport::Http, tenant)?
+            }
+            Protocol::RemoteWrite => {
+                let endpoint = backend.write_endpoint(tenant);
+                return Ok(endpoint.ok_or_else(|| Refusal::WritePath(lossy(path(headers))))??);
+            }
+        };
+        if !endpoint.takes(self.format) {
+            return Err(Refusal::Format {
+                backend: backend.kind().as_str(),
+                sent: self.format.content_type(),
+                taken: endpoint.formats().to_string(),
+            });
+        }
+        Ok(endpoint)
     }
 }
 

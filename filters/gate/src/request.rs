@@ -3,6 +3,7 @@
 use log::Level;
 use percent_encoding::percent_decode;
 use sluice_otlp::Signal;
+use sluice_remote_write::{VERSION, VERSION_HEADER};
 use sluice_reply::{LocalReply, Protocol, Refusal};
 use sluice_route::foreign_header_edits;
 use sluice_senders::{
@@ -175,18 +176,12 @@ impl Gate {
             return Err(known(Refusal::BodyTooLarge { limit }));
         }
         let tenant = tenanted.as_ref().map(Tenanted::tenant);
-        let endpoint = backend.endpoint(export.transport(), tenant);
-        let endpoint = endpoint.map_err(|refusal| known(refusal.into()))?;
-        if !endpoint.takes(export.format) {
-            return Err(known(Refusal::Format {
-                backend: backend.kind().as_str(),
-                sent: export.format.content_type(),
-                taken: endpoint.formats().to_string(),
-            }));
-        }
+        let endpoint = export.endpoint(backend, tenant, headers).map_err(known)?;
         edits.extend(endpoint.header_edits(export.format, headers.names()));
-        if protocol == Protocol::Grpc {
-            edits.extend(timeout(headers));
+        match protocol {
+            Protocol::Grpc => edits.extend(timeout(headers)),
+            Protocol::RemoteWrite => edits.push(HeaderEdit::set(VERSION_HEADER, VERSION)),
+            Protocol::HttpJson | Protocol::HttpProtobuf => {}
         }
 
         let (edits, held) =

@@ -6,7 +6,7 @@ use crate::{
     json::{Pair, Pairs},
     limits::{OverLimit, ReadLimits, Unreadable},
     profiles::Strings,
-    wire::{Fault, Field, Malformed, Nested, Reader, Value},
+    wire::{Fault, Malformed, Nested, Reader, Value, set_once},
 };
 
 /// The attributes of a resource, a scope or a record, or the entries of a map in one of them.
@@ -449,18 +449,4 @@ impl AnyValue<'_> {
             Self::Unset => true,
         }
     }
-}
-
-/// Sets a singular field, which must not have been set before: decoders merge or overwrite it, and
-/// the gate does not guess which one stands behind it.
-#[inline]
-pub(crate) fn set_once<T>(
-    slot: &mut Option<T>,
-    value: T,
-    field: &Field<'_>,
-) -> Result<(), Malformed> {
-    if slot.replace(value).is_some() {
-        return Err(Malformed { fault: Fault::Repeated, at: field.at });
-    }
-    Ok(())
 }

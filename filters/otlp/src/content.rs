@@ -25,6 +25,7 @@ use std::fmt;
 use thiserror::Error;
 
 pub use names::{EncodingHeader, Encodings};
+pub use snappy::encode_block;
 pub use wrap::wrap;
 
 /// How a body or a gRPC message is compressed.

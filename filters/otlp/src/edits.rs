@@ -33,7 +33,7 @@ enum With {
 
 /// Where a parent's own edit stands, while its children are still being read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
+pub struct Mark {
     list: usize,
     added: usize,
 }
@@ -46,12 +46,13 @@ impl Edits {
     }
 
     /// How many bytes are put in, lengths aside.
-    pub(crate) const fn added(&self) -> usize {
+    #[must_use]
+    pub const fn added(&self) -> usize {
         self.added.len()
     }
 
     /// Takes `start..end` out.
-    pub(crate) fn cut(&mut self, start: usize, end: usize) {
+    pub fn cut(&mut self, start: usize, end: usize) {
         match self.list.last_mut() {
             Some(last) if last.with == With::Nothing && last.end == start => last.end = end,
             _ => self.list.push(Edit { start, end, with: With::Nothing }),
@@ -59,25 +60,26 @@ impl Edits {
     }
 
     /// Puts bytes in at `at`.
-    pub(crate) fn insert(&mut self, at: usize, bytes: &[u8]) {
+    pub fn insert(&mut self, at: usize, bytes: &[u8]) {
         let with = With::Added(self.added.len(), bytes.len());
         self.added.extend_from_slice(bytes);
         self.list.push(Edit { start: at, end: at, with });
     }
 
     /// A point to which everything that is added from here on can be taken back.
-    pub(crate) const fn mark(&self) -> Mark {
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
         Mark { list: self.list.len(), added: self.added.len() }
     }
 
     /// Takes back what was added since `mark`.
-    pub(crate) fn take_back(&mut self, mark: Mark) {
+    pub fn take_back(&mut self, mark: Mark) {
         self.list.truncate(mark.list);
         self.added.truncate(mark.added);
     }
 
     /// Reserves the place for a parent's length before its children are read.
-    pub(crate) fn enter(&mut self, parent: &Nested<'_>) -> Mark {
+    pub fn enter(&mut self, parent: &Nested<'_>) -> Mark {
         let mark = self.mark();
         let with = With::Length(parent.bytes.len());
         self.list.push(Edit { start: parent.length_at, end: parent.content_at, with });
@@ -85,7 +87,7 @@ impl Edits {
     }
 
     /// The parent goes with everything in it; returns the bytes that go.
-    pub(crate) fn leave_cut(&mut self, mark: Mark, parent: &Nested<'_>) -> usize {
+    pub fn leave_cut(&mut self, mark: Mark, parent: &Nested<'_>) -> usize {
         self.take_back(mark);
         self.cut(parent.start, parent.end());
         parent.end().saturating_sub(parent.start)
@@ -93,7 +95,7 @@ impl Edits {
 
     /// The parent's content has grown by `delta` bytes, or shrunk; returns the bytes by which its
     /// field has grown, with its length.
-    pub(crate) fn leave_changed(&mut self, mark: Mark, parent: &Nested<'_>, delta: isize) -> isize {
+    pub fn leave_changed(&mut self, mark: Mark, parent: &Nested<'_>, delta: isize) -> isize {
         let length = parent.bytes.len().saturating_add_signed(delta);
         if let Some(edit) = self.list.get_mut(mark.list) {
             edit.with = With::Length(length);
@@ -105,7 +107,7 @@ impl Edits {
 
     /// Puts the edits in the order in which they lie in the buffer. Only a resource or a scope that
     /// stands behind what belongs to it has made another.
-    pub(crate) fn finish(&mut self) {
+    pub fn finish(&mut self) {
         if self.list.is_sorted_by_key(|edit| edit.start) {
             return;
         }

@@ -1,6 +1,6 @@
 //! How a request is written.
 
-use crate::{json, wire::varint_bytes};
+use crate::{json, wire::push_field};
 
 /// The two formats of OTLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +47,4 @@ impl Format {
             }
         }
     }
-}
-
-/// Writes a length-delimited field; its number is under 16.
-pub(crate) fn push_field(message: &mut Vec<u8>, number: u32, content: &[u8]) {
-    const LENGTH_DELIMITED: u32 = 2;
-    message.extend(u8::try_from(number << 3 | LENGTH_DELIMITED));
-    let (length, count) = varint_bytes(content.len());
-    message.extend(length.iter().take(count));
-    message.extend_from_slice(content);
 }

@@ -2,9 +2,8 @@
 //! (`opentelemetry/proto/profiles/v1development/profiles.proto`, `ProfilesDictionary`).
 
 use crate::{
-    attributes::set_once,
     limits::{OverLimit, ReadLimits, Unreadable},
-    wire::{Nested, Reader},
+    wire::{Nested, Reader, set_once},
 };
 
 /// `ProfilesDictionary.string_table`; in JSON, each with its escapes.

@@ -15,14 +15,13 @@ use std::rc::Rc;
 
 use crate::{
     Format, Signal,
-    attributes::{Attributes, Context, set_once},
+    attributes::{Attributes, Context},
     edits::{Edits, Mark},
-    format::push_field,
     json,
     limits::{OverLimit, ReadLimits, Unreadable},
     policy::{Below, Metric, MetricKind, Policy, Rewrite, Spliced},
     profiles::Strings,
-    wire::{Fault, Malformed, Nested, Reader, Value},
+    wire::{Fault, Malformed, Nested, Reader, Value, push_field, set_once},
 };
 
 pub(crate) mod record;

@@ -40,6 +40,9 @@ pub enum Fault {
     /// A reference to a string that is not in the dictionary of the profiles.
     #[error("reference to a string that is not in the dictionary")]
     Reference,
+    /// A field that a backend keeps for its own components, and obeys.
+    #[error("field that is not for a sender to set")]
+    Reserved,
     /// A singular field, or a member of a oneof, that is set twice: decoders merge or overwrite.
     #[error("singular field set twice")]
     Repeated,
@@ -334,6 +337,25 @@ pub(crate) fn varint_bytes(mut value: usize) -> ([u8; 10], usize) {
         *slot = low | 0x80;
     }
     (bytes, length)
+}
+
+/// Sets a singular field, which must not have been set before: decoders merge or overwrite it, and
+/// the gate does not guess which one stands behind it.
+#[inline]
+pub fn set_once<T>(slot: &mut Option<T>, value: T, field: &Field<'_>) -> Result<(), Malformed> {
+    if slot.replace(value).is_some() {
+        return Err(Malformed { fault: Fault::Repeated, at: field.at });
+    }
+    Ok(())
+}
+
+/// Writes a length-delimited field; its number is under 16.
+pub fn push_field(message: &mut Vec<u8>, number: u32, content: &[u8]) {
+    const LENGTH_DELIMITED: u32 = 2;
+    message.extend(u8::try_from(number << 3 | LENGTH_DELIMITED));
+    let (length, count) = varint_bytes(content.len());
+    message.extend(length.iter().take(count));
+    message.extend_from_slice(content);
 }
 
 #[cfg(test)]

@@ -7,15 +7,20 @@ use sluice_otlp::{
     attributes::{AnyValue, Attributed, Attributes},
     edits::Edits,
     limits::{OverLimit, Unreadable},
-    policy::{Below, Metric, MetricKind, Policy, Reads, Rewrite},
+    policy::{Below, Metric, MetricKind, Policy, Reads, Rewrite, Spliced},
     splice::{Record, Request, splice},
     wire::Malformed,
 };
+use sluice_remote_write::{self as remote_write, Series, WriteRequest};
 use sluice_senders::Admitted;
 
 use crate::{
-    Fate, Level, OnViolation, Reason, Refuses, RuleSet, Violation, Violations, asked::Asked,
-    rule::SignalRules, stamp::Stamps, traces::Traces, violation::excerpt,
+    Fate, Level, OnViolation, Reason, Refuses, RuleSet, Violation, Violations,
+    asked::Asked,
+    rule::SignalRules,
+    stamp::Stamps,
+    traces::Traces,
+    violation::{Example, excerpt},
 };
 
 /// Proof that a message's records were checked. Only [`RuleSet::check`] makes one.
@@ -97,23 +102,32 @@ impl RuleSet {
         sender: Option<&Admitted>,
     ) -> Result<Checked, Unfit> {
         let rules = self.of(request.signal);
-        let mut policy = Check::new(rules, request, sender);
+        let mut policy = Check::of_export(rules, request, sender);
         if let Some(max) = policy.refuses().trace_over
             && request.message.len() as u64 > max
         {
-            let mut weighing = Check::new(rules, request, sender);
+            let mut weighing = Check::of_export(rules, request, sender);
             weighing.traces = Traces::Weighing(BTreeMap::new());
             splice(request, &mut weighing)?;
             policy.traces = weighing.traces.weighed(max);
         }
         let spliced = splice(request, &mut policy)?;
-        let violations = policy.violations();
-        let verdict = match (spliced.kept, spliced.dropped, violations) {
-            (false, 1.., Some(violations)) => Verdict::AllDropped(violations),
-            (false, _, violations) => Verdict::Nothing(violations),
-            (true, _, violations) => Verdict::Kept(violations),
-        };
-        Ok(Checked { verdict, edits: spliced.edits, first_trace: policy.first_trace })
+        Ok(policy.checked(spliced))
+    }
+
+    /// Checks a write request from `sender`; `None` only where nobody is asked who sends.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_series(
+        &self,
+        request: &WriteRequest<'_>,
+        sender: Option<&Admitted>,
+    ) -> Result<Checked, Unfit> {
+        let stamps = Stamps::labels(&self.series.stamps, sender);
+        let mut policy = Check::new(&self.series, Signal::Metrics, Level::Series, stamps, sender);
+        let spliced = remote_write::splice(request, &mut policy)?;
+        Ok(policy.checked(spliced))
     }
 }
 
@@ -129,6 +143,8 @@ struct Check<'r, 'a> {
     room: usize,
     /// The resource at hand.
     resource: Option<Attributes<'a>>,
+    /// The series at hand.
+    series: Option<Series<'a>>,
     /// What of its attributes is to be put on its scopes.
     moved: Vec<Vec<u8>>,
     /// What the latest drop was for.
@@ -137,7 +153,7 @@ struct Check<'r, 'a> {
     watched_at_resource: Vec<Broken>,
     watched_at_scope: Vec<Broken>,
     violations: Vec<(Broken, Violation)>,
-    example: Option<String>,
+    example: Option<Example>,
     traces: Traces,
     /// Whether the first span is still to come, and its trace is asked for.
     awaits_trace: bool,
@@ -154,19 +170,31 @@ enum Broken {
 }
 
 impl<'r, 'a> Check<'r, 'a> {
-    fn new(rules: &'r SignalRules, request: &Request<'_>, sender: Option<&Admitted>) -> Self {
-        let asked = |level| Asked::at(level, rules, sender);
+    fn of_export(rules: &'r SignalRules, request: &Request<'_>, sender: Option<&Admitted>) -> Self {
         let stamps = Stamps::new(&rules.stamps, sender, request.format);
+        Self::new(rules, request.signal, Level::Record, stamps, sender)
+    }
+
+    /// `records` is the level of the rules that look at each record.
+    fn new(
+        rules: &'r SignalRules,
+        signal: Signal,
+        records: Level,
+        stamps: Stamps<'r>,
+        sender: Option<&Admitted>,
+    ) -> Self {
+        let asked = |level| Asked::at(level, rules, sender);
         let room = rules.labels.as_ref().map_or(0, |labels| labels.room_beside(&stamps));
         Self {
-            signal: request.signal,
+            signal,
             rules,
             at_resource: asked(Level::Resource),
             at_scope: asked(Level::Scope),
-            at_record: asked(Level::Record),
+            at_record: asked(records),
             stamps,
             room,
             resource: None,
+            series: None,
             moved: Vec::new(),
             dropped_for: None,
             watched_at_resource: Vec::new(),
@@ -174,7 +202,7 @@ impl<'r, 'a> Check<'r, 'a> {
             violations: Vec::new(),
             example: None,
             traces: Traces::Any,
-            awaits_trace: rules.asks_first_trace && request.signal == Signal::Traces,
+            awaits_trace: rules.asks_first_trace && signal == Signal::Traces,
             first_trace: None,
         }
     }
@@ -186,11 +214,20 @@ impl<'r, 'a> Check<'r, 'a> {
         (!by_rule.is_empty()).then_some(Violations { signal: self.signal, by_rule, example })
     }
 
+    fn checked(mut self, spliced: Spliced) -> Checked {
+        let verdict = match (spliced.kept, spliced.dropped, self.violations()) {
+            (false, 1.., Some(violations)) => Verdict::AllDropped(violations),
+            (false, _, violations) => Verdict::Nothing(violations),
+            (true, _, violations) => Verdict::Kept(violations),
+        };
+        Checked { verdict, edits: spliced.edits, first_trace: self.first_trace }
+    }
+
     const fn asked(&mut self, level: Level) -> &mut Asked<'r> {
         match level {
             Level::Resource => &mut self.at_resource,
             Level::Scope => &mut self.at_scope,
-            Level::Record => &mut self.at_record,
+            Level::Record | Level::Series => &mut self.at_record,
         }
     }
 
@@ -273,7 +310,7 @@ impl<'r, 'a> Check<'r, 'a> {
         let attribute = attribute.map(str::to_owned);
         let detail = self.detail(broken);
         if self.violations.is_empty() {
-            self.example = self.service_name();
+            self.example = self.example();
         }
         let violation = Violation { attribute, level, reason, fate, detail, records };
         self.violations.push((broken, violation));
@@ -285,7 +322,7 @@ impl<'r, 'a> Check<'r, 'a> {
             Broken::Rule { rule, reason: Reason::Value, at } => match at {
                 Level::Resource => self.at_resource.expected(rule),
                 Level::Scope => self.at_scope.expected(rule),
-                Level::Record => self.at_record.expected(rule),
+                Level::Record | Level::Series => self.at_record.expected(rule),
             },
             Broken::Rule { reason: Reason::Overridden, at, .. } => {
                 Some(format!("is overridden by one on the {}", at.owner(self.signal)))
@@ -307,12 +344,15 @@ impl<'r, 'a> Check<'r, 'a> {
         }
     }
 
-    /// The `service.name` of the resource, if it has one that can be read.
-    fn service_name(&self) -> Option<String> {
+    /// The `service.name` of the resource or the name of the series, if it has one that can be read.
+    fn example(&self) -> Option<Example> {
+        if let Some(series) = &self.series {
+            return Some(Example::Metric(excerpt(series.metric_name()?)));
+        }
         let mut attributes = self.resource.clone()?;
         let named = attributes.next_where(|key| key == b"service.name").ok()??;
         match named.value() {
-            Ok(AnyValue::String(name)) => Some(excerpt(&name)),
+            Ok(AnyValue::String(name)) => Some(Example::Service(excerpt(&name))),
             _ => None,
         }
     }
@@ -491,6 +531,41 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
             _ => records,
         };
         self.add(broken, Fate::Dropped, records);
+    }
+}
+
+impl<'a> remote_write::Policy<'a> for Check<'_, 'a> {
+    type Error = Unfit;
+
+    #[inline(always)]
+    fn series(&mut self, series: &Series<'a>) -> Result<bool, Unfit> {
+        self.series = Some(*series);
+        if !self.passes(series, Level::Series)? {
+            return Ok(false);
+        }
+        if !self.at_record.watched.is_empty() {
+            let samples = series.samples()?;
+            for broken in self.take_watched(Level::Series) {
+                self.add(broken, Fate::Passed, samples);
+            }
+        }
+        Ok(true)
+    }
+
+    fn dropped(&mut self, samples: u64) {
+        Policy::dropped(self, samples);
+    }
+
+    fn relabels(&self) -> bool {
+        !self.stamps.is_empty()
+    }
+
+    fn takes(&self, name: &[u8]) -> bool {
+        self.stamps.is_label(name)
+    }
+
+    fn puts(&self) -> &[(&str, Vec<u8>)] {
+        self.stamps.written()
     }
 }
 

@@ -233,7 +233,9 @@ impl RecordsConfig {
         }
         // A signal without a backend is refused before its records are looked at.
         let backend = |signal| backend(signal).unwrap_or_else(BackendTraits::strictest);
-        Ok(RuleSet::new(|signal| self.rules(signal, &values, &stamps, &backend(signal))))
+        let series = self.series_rules(&values, &stamps, backend(Signal::Metrics).name);
+        let rules = |signal| self.rules(signal, &values, &stamps, &backend(signal));
+        Ok(RuleSet::new(rules, series))
     }
 
     fn required(&self) -> &[RequireConfig] {
@@ -277,6 +279,34 @@ impl RecordsConfig {
             unstorable,
             backend,
         )
+    }
+
+    /// The rules of series: whatever level a rule has, its attribute is a label there.
+    fn series_rules(
+        &self,
+        values: &[ValueRule],
+        stamps: &[Template],
+        backend: &'static str,
+    ) -> SignalRules {
+        let rule = |(require, value): (&RequireConfig, &ValueRule)| Rule {
+            name: Name::label(&require.attribute),
+            level: Level::Series,
+            value: value.clone(),
+            on_violation: require.on_violation.unwrap_or(self.on_violation),
+        };
+        let stamp = |(stamp, value): (&StampConfig, &Template)| Stamp {
+            name: Name::label(&stamp.attribute),
+            value: value.clone(),
+        };
+        SignalRules {
+            required: self.required().iter().zip(values).map(rule).collect(),
+            stamps: self.stamp.iter().zip(stamps).map(stamp).collect(),
+            precedence: Precedence::None,
+            unstorable: None,
+            labels: None,
+            asks_first_trace: false,
+            backend,
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Level {
     Scope,
     /// On the log record, span or data point itself.
     Record,
+    /// In the labels of a series of remote write, which are all that there is.
+    Series,
 }
 
 impl Level {
@@ -26,6 +28,7 @@ impl Level {
             Self::Resource => "resource",
             Self::Scope => "scope",
             Self::Record => signal.record_name(),
+            Self::Series => "series",
         }
     }
 }
@@ -78,11 +81,14 @@ pub struct RuleSet {
     metrics: SignalRules,
     profiles: SignalRules,
     traces: SignalRules,
+    /// Of metrics that come by remote write.
+    pub(crate) series: SignalRules,
 }
 
 impl RuleSet {
-    pub(crate) fn new(rules: impl Fn(Signal) -> SignalRules) -> Self {
+    pub(crate) fn new(rules: impl Fn(Signal) -> SignalRules, series: SignalRules) -> Self {
         Self {
+            series,
             logs: rules(Signal::Logs),
             metrics: rules(Signal::Metrics),
             profiles: rules(Signal::Profiles),

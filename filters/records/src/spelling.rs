@@ -54,6 +54,16 @@ impl Name {
         Self { exact: exact.to_owned(), folded, spelling }
     }
 
+    /// The label that an attribute becomes in Prometheus (`otlptranslator`, `LabelNamer`), and what is
+    /// read as the same: `source_name` for `source.name`, `key_1st` for `1st`.
+    pub(crate) fn label(attribute: &str) -> Self {
+        let folded = Self::new(attribute, Spelling::Folded).folded;
+        let digit = folded.first().is_some_and(u8::is_ascii_digit);
+        let prefix = if digit { "key_" } else { "" };
+        let label = format!("{prefix}{}", String::from_utf8_lossy(&folded));
+        Self::new(&label, Spelling::Folded)
+    }
+
     /// The name as the configuration has it.
     pub(crate) fn as_str(&self) -> &str {
         &self.exact
@@ -207,6 +217,24 @@ mod tests {
             assert_eq!(folded().compare(key.as_bytes()), Match::None, "{key}");
         }
         assert_eq!(folded().compare(b"source.name"), Match::Exact);
+    }
+
+    #[test]
+    fn an_attribute_has_one_label() {
+        for (attribute, label) in [
+            ("source.name", "source_name"),
+            ("source_name", "source_name"),
+            ("k8s.pod/name\u{e9}", "k8s_pod_name_"),
+            ("a..b", "a_b"),
+            ("1st.x", "key_1st_x"),
+        ] {
+            let name = Name::label(attribute);
+            assert_eq!(name.as_str(), label, "{attribute}");
+            assert_eq!(name.compare(label.as_bytes()), Match::Exact);
+        }
+        // What the sender may write in its place.
+        assert_eq!(Name::label("source.name").compare(b"source.name"), Match::Alias);
+        assert_eq!(Name::label("source.name").compare(b"source_names"), Match::None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use sluice_otlp::{
     limits::Unreadable,
     policy::Rewrite,
 };
+use sluice_remote_write::label_field;
 use sluice_senders::Admitted;
 
 use crate::{spelling::Name, template::Template};
@@ -27,13 +28,48 @@ pub(crate) struct Stamps<'r> {
 }
 
 impl<'r> Stamps<'r> {
+    /// The stamps of an OTLP request in `format`.
     pub(crate) fn new(stamps: &'r [Stamp], sender: Option<&Admitted>, format: Format) -> Self {
+        Self::write(stamps, sender, |name, value| format.attribute(name, value))
+    }
+
+    /// The stamps of series, in the order of their labels' names. Of two that become one label, the
+    /// first is set.
+    pub(crate) fn labels(stamps: &'r [Stamp], sender: Option<&Admitted>) -> Self {
+        let all = Self::write(stamps, sender, label_field).written;
+        let mut written = Vec::with_capacity(all.len());
+        for (name, label) in all {
+            // Few, and a sort is several kilobytes of the module.
+            let place = written.iter().position(|(other, _)| *other >= name);
+            match place {
+                Some(place) if written.get(place).is_some_and(|(other, _)| *other == name) => {}
+                place => written.insert(place.unwrap_or(written.len()), (name, label)),
+            }
+        }
+        Self { stamps, written }
+    }
+
+    fn write(
+        stamps: &'r [Stamp],
+        sender: Option<&Admitted>,
+        write: impl Fn(&str, &str) -> Vec<u8>,
+    ) -> Self {
         let write = |stamp: &'r Stamp| {
             let value = stamp.value.fill(sender)?;
             let name = stamp.name.as_str();
-            Some((name, format.attribute(name, &value)))
+            Some((name, write(name, &value)))
         };
         Self { stamps, written: stamps.iter().filter_map(write).collect() }
+    }
+
+    /// What is set, each by its name and as it is written.
+    pub(crate) fn written(&self) -> &[(&'r str, Vec<u8>)] {
+        &self.written
+    }
+
+    /// Whether a label is a spelling of a stamp.
+    pub(crate) fn is_label(&self, name: &[u8]) -> bool {
+        self.stamps.iter().any(|stamp| stamp.name.is_label(name))
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

@@ -127,11 +127,13 @@ impl Violation {
     #[must_use]
     pub fn field(&self) -> String {
         let level = match self.level {
+            Level::Series => "series",
             Level::Resource => "resource",
             Level::Scope => "scope",
             Level::Record => "record",
         };
         match &self.attribute {
+            Some(label) if self.level == Level::Series => format!("{level}.labels[{label:?}]"),
             Some(attribute) => format!("{level}.attributes[{attribute:?}]"),
             None => level.to_owned(),
         }
@@ -156,10 +158,15 @@ impl fmt::Display for Clause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Violation { attribute, level, reason, fate, detail, records } = self.violation;
         let plural = if *records == 1 { "" } else { "s" };
-        let (counted, fate) = (reason.counts(self.signal), fate.clause());
-        write!(f, "{records} {counted}{plural} {fate}: ")?;
-        if let Some(attribute) = attribute {
-            write!(f, "{} attribute {attribute:?} ", level.owner(self.signal))?;
+        let counted = match level {
+            Level::Series => "sample",
+            _ => reason.counts(self.signal),
+        };
+        write!(f, "{records} {counted}{plural} {}: ", fate.clause())?;
+        match attribute {
+            Some(label) if *level == Level::Series => write!(f, "label {label:?} ")?,
+            Some(attribute) => write!(f, "{} attribute {attribute:?} ", level.owner(self.signal))?,
+            None => {}
         }
         f.write_str(detail.as_deref().unwrap_or_else(|| reason.clause()))
     }
@@ -170,8 +177,17 @@ impl fmt::Display for Clause<'_> {
 pub struct Violations {
     pub(crate) signal: Signal,
     pub(crate) by_rule: Vec<Violation>,
-    /// The `service.name` of the first resource that broke one.
-    pub(crate) example: Option<String>,
+    /// The first that broke one.
+    pub(crate) example: Option<Example>,
+}
+
+/// What broke a rule, by the name that its sender knows it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Example {
+    /// The `__name__` of a series.
+    Metric(String),
+    /// The `service.name` of a resource.
+    Service(String),
 }
 
 impl Violations {
@@ -206,7 +222,10 @@ impl fmt::Display for Violations {
             write!(f, "{separator}{}", violation.clause(self.signal))?;
         }
         match &self.example {
-            Some(name) => write!(f, " (first at resource service.name={name:?})"),
+            Some(Example::Service(name)) => {
+                write!(f, " (first at resource service.name={name:?})")
+            }
+            Some(Example::Metric(name)) => write!(f, " (first at series __name__={name:?})"),
             None => Ok(()),
         }
     }

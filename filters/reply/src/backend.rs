@@ -5,7 +5,7 @@ use prost::Message;
 use sluice_records::Violations;
 
 use crate::{
-    Code, ExportResponse, Status,
+    Code, ExportResponse, Protocol, Status,
     status::{DETAILS, RETRY_INFO_HEADER},
     text::one_line,
 };
@@ -25,6 +25,8 @@ pub struct BackendReply<'a> {
     pub retry_after: Option<u32>,
     /// The body, without a frame; empty where it was left out, or was too large to be read.
     pub body: &'a [u8],
+    /// How the sender speaks, and the backend to it.
+    pub protocol: Protocol,
     /// Whether the sender has the status already, so that the body cannot change it any more.
     pub status_has_gone: bool,
 }
@@ -131,19 +133,23 @@ const TENANT_PROBLEMS: [&str; 4] =
 /// it try again on 429, 502, 503, 504, UNAVAILABLE, and RESOURCE_EXHAUSTED with a delay. A backend
 /// that refuses the platform's own credentials, tenant or path says nothing about the sender: that
 /// is 500, and final.
-fn failure(status: u16, said: &str) -> (u16, Code) {
+///
+/// A sender of remote write tries again on every 5xx, and its backends know that: theirs stay what they
+/// are, and what is final is 400.
+fn failure(status: u16, said: &str, protocol: Protocol) -> (u16, Code) {
+    let is_write = protocol == Protocol::RemoteWrite;
+    let last = if is_write { (400, Code::InvalidArgument) } else { (500, Code::Internal) };
     match status {
         _ if said.contains(OVER_GRPC_LIMIT) => (413, Code::ResourceExhausted),
         400 if said.contains(OVER_BODY_LIMIT) => (413, Code::ResourceExhausted),
-        400 | 422 | 503 if TENANT_PROBLEMS.iter().any(|problem| said.starts_with(problem)) => {
-            (500, Code::Internal)
-        }
+        400 | 422 | 503 if TENANT_PROBLEMS.iter().any(|problem| said.starts_with(problem)) => last,
         400 | 422 => (400, Code::InvalidArgument),
         413 => (413, Code::ResourceExhausted),
         429 | 529 => (429, Code::ResourceExhausted),
         502..=504 => (status, Code::Unavailable),
         408 => (503, Code::Unavailable),
-        _ => (500, Code::Internal),
+        500..=599 if is_write => (status, Code::Unavailable),
+        _ => last,
     }
 }
 
@@ -179,7 +185,10 @@ impl BackendReply<'_> {
 /// The response in a reply that is a success. One that cannot be read rejects nothing: the status
 /// has already said that the records are stored.
 fn stored(reply: &BackendReply<'_>) -> ExportResponse {
-    if reply.grpc.is_some() || is_type(reply.content_type, b"application/x-protobuf") {
+    if reply.protocol == Protocol::RemoteWrite {
+        // It has no response to read.
+        ExportResponse::default()
+    } else if reply.grpc.is_some() || is_type(reply.content_type, b"application/x-protobuf") {
         ExportResponse::decode(reply.body).unwrap_or_default()
     } else if is_type(reply.content_type, b"application/json") {
         ExportResponse::from_json(reply.body).unwrap_or_default()
@@ -192,7 +201,8 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
     let BackendReply { name, grpc, .. } = reply;
     let status = reply.http_status();
     let said = message(reply);
-    let (http_status, code) = failure(status, if reply.status_has_gone { "" } else { &said });
+    let heeded = if reply.status_has_gone { "" } else { &said };
+    let (http_status, code) = failure(status, heeded, reply.protocol);
     let stored = if http_status == 400 && is_partial(name, status) {
         " and may have stored some of the records"
     } else {
@@ -257,6 +267,7 @@ mod tests {
         content_type: b"",
         retry_after: None,
         body: b"",
+        protocol: Protocol::HttpProtobuf,
         status_has_gone: false,
     };
 
@@ -300,6 +311,40 @@ mod tests {
             };
             assert_eq!(over_grpc, retries, "{status}");
         }
+    }
+
+    #[test]
+    fn a_sender_of_remote_write_tries_again_on_5xx_and_on_nothing_that_is_final() {
+        let protocol = Protocol::RemoteWrite;
+        for (status, expected, retry_after) in [
+            (302, 400, None),
+            (400, 400, None),
+            (401, 400, None),
+            (403, 400, None),
+            (404, 400, None),
+            (408, 503, None),
+            (413, 413, None),
+            (415, 400, None),
+            (422, 400, None),
+            (429, 429, Some(5)),
+            (500, 500, None),
+            (501, 501, None),
+            (503, 503, None),
+            (529, 429, Some(5)),
+        ] {
+            let failure = failure_of(&BackendReply { status, protocol, ..LOKI });
+            assert_eq!(
+                (failure.http_status, failure.retry_after),
+                (expected, retry_after),
+                "{status}"
+            );
+        }
+        let asked = BackendReply { status: 500, retry_after: Some(9), protocol, ..LOKI };
+        assert_eq!(failure_of(&asked).retry_after, Some(9));
+        let too_large = text("mimir", 503, "received message larger than max");
+        assert_eq!(failure_of(&BackendReply { protocol, ..too_large }).http_status, 413);
+        let tenant = text("mimir", 503, "no org id");
+        assert_eq!(failure_of(&BackendReply { protocol, ..tenant }).http_status, 400);
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub enum Protocol {
     HttpJson,
     /// OTLP/HTTP with protobuf, and whoever has not said that it speaks something else.
     HttpProtobuf,
+    /// Prometheus remote write, where a sender tries again on 429 and on every 5xx, and on nothing
+    /// else (specification 1.0, "Retries & Backoff").
+    RemoteWrite,
 }
 
 /// A reply that the gate makes itself, in place of any backend's.
@@ -55,6 +58,7 @@ impl Protocol {
         let headers = match refusal {
             // RFC 9110, section 15.5.6
             Refusal::Method(_) if self != Self::Grpc => vec![("allow", "POST".to_owned())],
+            Refusal::WriteEncoding(_) => vec![("accept-encoding", "snappy".to_owned())],
             Refusal::Encoding { header, .. } => {
                 let (name, accepted) = header.accepted();
                 vec![(name, accepted.to_owned())]
@@ -70,6 +74,14 @@ impl Protocol {
     pub fn answer(self, told: &Told, signal: Signal) -> Option<LocalReply> {
         match (self, told) {
             (Self::Grpc, Told::Success(_)) => None,
+            (Self::RemoteWrite, Told::Success(response)) => {
+                let body = self.encode_response(response, signal);
+                let headers = match body.is_empty() {
+                    true => Vec::new(),
+                    false => vec![("content-type", self.content_type().to_owned())],
+                };
+                Some(LocalReply::Http { status: self.success(response), headers, body })
+            }
             (_, Told::Success(response)) => Some(LocalReply::Http {
                 status: 200,
                 headers: vec![("content-type", self.content_type().to_owned())],
@@ -78,7 +90,7 @@ impl Protocol {
             (_, Told::Failure(failure)) => {
                 let headers = match self {
                     Self::Grpc => Vec::new(),
-                    Self::HttpJson | Self::HttpProtobuf => {
+                    Self::HttpJson | Self::HttpProtobuf | Self::RemoteWrite => {
                         retry_after(failure).into_iter().collect()
                     }
                 };
@@ -90,18 +102,26 @@ impl Protocol {
     /// The headers that go before [`write`](Self::write).
     #[must_use]
     pub fn reply_edits(self, told: &Told) -> Vec<HeaderEdit> {
+        let content_type = match (self, told) {
+            // It goes without a body.
+            (Self::RemoteWrite, Told::Success(response)) if self.success(response) == 200 => {
+                HeaderEdit::remove("content-type")
+            }
+            _ => HeaderEdit::set("content-type", self.content_type()),
+        };
         let mut edits = vec![
-            HeaderEdit::set("content-type", self.content_type()),
+            content_type,
             HeaderEdit::remove("content-length"),
             HeaderEdit::remove("content-encoding"),
             HeaderEdit::remove("retry-after"),
         ];
         let status = match (self, told) {
-            (Self::Grpc, _) | (_, Told::Success(_)) => 200,
+            (Self::Grpc, _) => 200,
+            (_, Told::Success(response)) => self.success(response),
             (_, Told::Failure(failure)) => failure.http_status,
         };
         edits.push(HeaderEdit::set(":status", status.to_string()));
-        if let (Self::HttpJson | Self::HttpProtobuf, Told::Failure(failure)) = (self, told) {
+        if let (false, Told::Failure(failure)) = (self == Self::Grpc, told) {
             edits.extend(retry_after(failure).map(|(name, value)| HeaderEdit::set(name, value)));
         }
         edits
@@ -147,9 +167,17 @@ impl Protocol {
         LocalReply::Http { status: http_status, headers, body: self.encode(&status) }
     }
 
+    /// The status over HTTP of a response. Remote write has a request of which anything was dropped
+    /// be a 400, though the rest is stored (specification 1.0, "Labels").
+    fn success(self, response: &ExportResponse) -> u16 {
+        let rejects = response.partial_success.as_ref().is_some_and(|partial| partial.rejected > 0);
+        if self == Self::RemoteWrite && rejects { 400 } else { 200 }
+    }
+
     fn encode(self, status: &Status) -> Vec<u8> {
         match self {
             Self::HttpJson => status.to_json(),
+            Self::RemoteWrite => status.message.clone().into_bytes(),
             Self::Grpc | Self::HttpProtobuf => status.encode_to_vec(),
         }
     }
@@ -157,6 +185,13 @@ impl Protocol {
     fn encode_response(self, response: &ExportResponse, signal: Signal) -> Vec<u8> {
         match self {
             Self::HttpJson => response.to_json(signal),
+            Self::RemoteWrite => match &response.partial_success {
+                Some(partial) if partial.rejected > 0 => {
+                    format!("only a part was stored: {}", partial.error_message).into_bytes()
+                }
+                // A success has no body; a warning has no place.
+                _ => Vec::new(),
+            },
             Self::Grpc | Self::HttpProtobuf => response.encode_to_vec(),
         }
     }
@@ -166,6 +201,7 @@ impl Protocol {
             Self::Grpc => "application/grpc",
             Self::HttpJson => Format::Json.content_type(),
             Self::HttpProtobuf => Format::Protobuf.content_type(),
+            Self::RemoteWrite => "text/plain; charset=utf-8",
         }
     }
 }

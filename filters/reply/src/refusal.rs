@@ -51,6 +51,22 @@ pub enum Refusal {
         /// `limits.decodedBytes`.
         limit: usize,
     },
+    /// A write request that is not compressed as remote write has it.
+    #[error(
+        "content-encoding {0:?} is not taken here: remote write is sent as snappy, in its block format"
+    )]
+    WriteEncoding(String),
+    /// A content type that is not remote write 1.0's.
+    #[error(
+        "content-type {0:?} is not taken here: send remote write 1.0, as application/x-protobuf \
+         with the message prometheus.WriteRequest"
+    )]
+    WriteContentType(String),
+    /// Remote write, where no backend takes it.
+    #[error(
+        "{0:?} is remote write, and this gateway has no backend for metrics that takes it: send OTLP"
+    )]
+    WritePath(String),
     /// A compression that is not known.
     #[error(
         "{} {value:?} is not taken here: send one of {}",
@@ -77,8 +93,8 @@ pub enum Refusal {
         /// What is wrong with it.
         malformed: Malformed,
     },
-    /// OTLP over HTTP is posted.
-    #[error("OTLP is sent with POST, not {0}")]
+    /// Telemetry over HTTP is posted.
+    #[error("telemetry is sent with POST, not {0}")]
     Method(String),
     /// No backend takes this signal.
     #[error("{} are not taken here: this gateway has no backend for them", .0.as_str())]
@@ -149,13 +165,15 @@ impl Refusal {
                 NotAdmitted::NotAllowed { .. } | NotAdmitted::NotForwardable { .. },
             ) => row(403, Code::PermissionDenied, "not_allowed"),
             Self::NoTenant(_) => row(403, Code::PermissionDenied, "no_tenant"),
-            Self::Path(_) => row(404, Code::Unimplemented, "path"),
+            Self::Path(_) | Self::WritePath(_) => row(404, Code::Unimplemented, "path"),
             Self::NoBackend(_) => row(404, Code::Unimplemented, "no_backend"),
             Self::Method(_) => row(405, Code::Unimplemented, "method"),
-            Self::ContentType(_) | Self::Format { .. } => {
+            Self::ContentType(_) | Self::Format { .. } | Self::WriteContentType(_) => {
                 row(415, Code::Unimplemented, "content_type")
             }
-            Self::Encoding { .. } => row(415, Code::Unimplemented, "encoding"),
+            Self::Encoding { .. } | Self::WriteEncoding(_) => {
+                row(415, Code::Unimplemented, "encoding")
+            }
             Self::BodyTooLarge { .. } => row(413, Code::ResourceExhausted, "body_too_large"),
             Self::DecodedTooLarge { .. } => row(413, Code::ResourceExhausted, "decoded_too_large"),
             Self::CompressedWithoutEncoding | Self::Frame(_) => {
@@ -279,6 +297,9 @@ mod tests {
                 415,
                 Code::Unimplemented,
             ),
+            (Refusal::WritePath("/api/v1/push".into()), 404, Code::Unimplemented),
+            (Refusal::WriteContentType("text/html".into()), 415, Code::Unimplemented),
+            (Refusal::WriteEncoding("zstd".into()), 415, Code::Unimplemented),
             (Refusal::BodyTooLarge { limit: 1 }, 413, Code::ResourceExhausted),
             (Refusal::DecodedTooLarge { limit: 1 }, 413, Code::ResourceExhausted),
             (Refusal::CompressedWithoutEncoding, 400, Code::InvalidArgument),

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use sluice_otlp::{Format, content::Encodings};
+use sluice_otlp::{
+    Format,
+    content::{Encoding, Encodings},
+};
 use sluice_records::BackendTraits;
 use sluice_tenant::{
     HeaderEdit, NoTenant, TenantId,
@@ -50,6 +53,8 @@ pub struct Backend {
     pub(crate) kind: Kind,
     pub(crate) traits: BackendTraits,
     pub(crate) path: Path,
+    /// Where it takes remote write, if it does.
+    pub(crate) write_path: Option<Path>,
     pub(crate) encodings: Encodings,
     pub(crate) formats: Formats,
     /// The path of gRPC calls, and the encodings of their messages; both are of no use where the
@@ -139,6 +144,30 @@ impl Backend {
         from: Transport,
         tenant: Option<&'b TenantId>,
     ) -> Result<Endpoint<'b>, NoTenant> {
+        self.endpoint_at(from, &self.path, self.encodings, tenant)
+    }
+
+    /// Where a write request of Prometheus goes; `None` if the backend takes none.
+    ///
+    /// # Errors
+    /// As [`endpoint`](Self::endpoint).
+    pub fn write_endpoint<'b>(
+        &'b self,
+        tenant: Option<&'b TenantId>,
+    ) -> Option<Result<Endpoint<'b>, NoTenant>> {
+        // What is not snappy no backend takes there, whatever it takes of OTLP.
+        let encodings = Encodings::NONE.with(Encoding::SnappyRaw);
+        let path = self.write_path.as_ref()?;
+        Some(self.endpoint_at(Transport::Http, path, encodings, tenant))
+    }
+
+    fn endpoint_at<'b>(
+        &'b self,
+        from: Transport,
+        http_path: &Path,
+        http_encodings: Encodings,
+        tenant: Option<&'b TenantId>,
+    ) -> Result<Endpoint<'b>, NoTenant> {
         let account = self.account(tenant)?;
         let of_tenant = |tenants: &Tenants| tenant.is_some_and(|tenant| tenants.have(tenant));
         let cell = self.cells.iter().find(|(tenants, _)| of_tenant(tenants));
@@ -159,7 +188,7 @@ impl Backend {
         let (path, encodings) = match transport {
             Transport::Grpc => (self.grpc.0.to_owned(), self.grpc.1),
             Transport::Http => {
-                (self.path.of(tenant).ok_or(NoTenant::Unidentified)?, self.encodings)
+                (http_path.of(tenant).ok_or(NoTenant::Unidentified)?, http_encodings)
             }
         };
         let mirror = self.mirrors.iter().find(|(tenants, _)| of_tenant(tenants));
@@ -224,7 +253,7 @@ impl Endpoint<'_> {
         Some(TraceShare { share, cluster: cluster.to_owned() })
     }
 
-    /// The edits that send an OTLP request in `format`, with headers of these `names`, there. The
+    /// The edits that send a request in `format`, with headers of these `names`, there. The
     /// reply is read by the gate, so it must not come compressed: `accept-encoding` goes, with
     /// everything that belongs to the sender's gRPC or to Envoy's router, and with the certificate,
     /// which concerns the gate alone and is most of the head's bytes.

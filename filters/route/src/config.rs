@@ -52,6 +52,9 @@ pub(crate) struct BackendConfig {
     grpc_cluster: Option<String>,
     /// Where it takes OTLP over HTTP, with `{tenant}` for the tenant; what its kind has if left out.
     path: Option<String>,
+    /// Where it takes Prometheus remote write, as `path`, of a kind that takes it; what its kind has if
+    /// left out.
+    remote_write_path: Option<String>,
     /// The content encodings that it takes, by their names in `content-encoding`; what its kind
     /// takes if left out.
     encodings: Option<Vec<String>>,
@@ -161,7 +164,8 @@ impl Check<'_> {
             self.problem(".path", message);
             Path::default()
         });
-        self.tenants(kind, &http_path);
+        self.tenants(kind, ".path", &http_path);
+        let write_path = self.write_path(kind, config.remote_write_path, &http_path);
         let encodings = match config.encodings {
             Some(names) => self.encodings(&names),
             None => kind.encodings(),
@@ -186,6 +190,7 @@ impl Check<'_> {
             kind,
             traits,
             path: http_path,
+            write_path,
             encodings,
             formats,
             grpc,
@@ -202,8 +207,31 @@ impl Check<'_> {
         self.problems.push(ConfigProblem { path, message: message.into() });
     }
 
-    /// Whether the backend can be told of the tenant, and of no other.
-    fn tenants(&mut self, kind: Kind, path: &Path) {
+    /// Where the backend takes remote write; `None` if it does not.
+    fn write_path(&mut self, kind: Kind, named: Option<String>, http: &Path) -> Option<Path> {
+        let own = kind.remote_write_path(http.names_tenant());
+        if own.is_none() && named.is_some() {
+            let message = format!("{} takes no remote write: leave it out", kind.as_str());
+            self.problem(".remoteWritePath", message);
+        }
+        let own = own?;
+        let is_named = named.is_some();
+        match Path::parse(named.as_deref().unwrap_or(own)) {
+            Ok(path) => {
+                if is_named && path.names_tenant() && !http.names_tenant() {
+                    self.tenants(kind, ".remoteWritePath", &path);
+                }
+                Some(path)
+            }
+            Err(message) => {
+                self.problem(".remoteWritePath", message);
+                None
+            }
+        }
+    }
+
+    /// Whether the backend can be told of the tenant, and of no other; `at` is where `path` stands.
+    fn tenants(&mut self, kind: Kind, at: &str, path: &Path) {
         let name = kind.as_str();
         let by_number = match kind.naming() {
             Naming::AccountInHeaders => true,
@@ -219,7 +247,7 @@ impl Check<'_> {
             (None, _) if path.names_tenant() => {
                 let message =
                     "there is a tenant in it: add tenant, or write a path without {tenant}";
-                self.problem(".path", message);
+                self.problem(at, message);
             }
             (Some(TenantIds::OrgId | TenantIds::Text), _) if by_number => {
                 let message =

@@ -79,6 +79,23 @@ impl Kind {
         }
     }
 
+    /// The path at which it takes Prometheus remote write; `None` if it does not. `by_tenant` says
+    /// whether its paths have the tenant in them, where they may.
+    #[must_use]
+    pub(crate) const fn remote_write_path(self, by_tenant: bool) -> Option<&'static str> {
+        match self {
+            Self::Mimir => Some("/api/v1/push"),
+            Self::VictoriaMetrics if by_tenant => Some("/insert/{tenant}/prometheus/api/v1/write"),
+            Self::Prometheus | Self::VictoriaMetrics => Some("/api/v1/write"),
+            Self::Loki
+            | Self::Otlp
+            | Self::Pyroscope
+            | Self::Signoz
+            | Self::Tempo
+            | Self::VictoriaLogs => None,
+        }
+    }
+
     /// Its name in configuration, messages and log lines.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

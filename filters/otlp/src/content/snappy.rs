@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_types, reason = "the one capped place")]
 
+use std::collections::TryReserveError;
+
 use snap::{raw, read::FrameDecoder};
 
 use super::{
@@ -38,4 +40,21 @@ pub(super) fn decode_block(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeE
     buffer.resize(size, 0);
     raw::Decoder::new().decompress(body, buffer).map_err(|_| invalid(CORRUPT))?;
     Ok(output.into_bytes())
+}
+
+/// Compresses bytes into one snappy block, for a backend that takes nothing else.
+///
+/// # Errors
+/// If there is no memory for the block, which may take a sixth more than the bytes before it is known
+/// how short it is.
+pub fn encode_block(bytes: &[u8]) -> Result<Vec<u8>, TryReserveError> {
+    let most = raw::max_compress_len(bytes.len());
+    let mut block = Vec::new();
+    block.try_reserve_exact(most)?;
+    block.resize(most, 0);
+    // It fails where the buffer is too short, which it is not, or where there are over 4 GiB; and a
+    // block of nothing is one that every backend refuses.
+    let written = raw::Encoder::new().compress(bytes, &mut block).unwrap_or_default();
+    block.truncate(written);
+    Ok(block)
 }

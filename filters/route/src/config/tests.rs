@@ -49,6 +49,55 @@ fn places_of(routes: &Routes, tenant: &str) -> [Option<String>; 2] {
     set(&endpoint, [BACKEND_HEADER, MIRROR_HEADER])
 }
 
+/// The path of write requests to the backend of metrics, if it takes them.
+fn write_path(json: &str, context: Context, tenant: &str) -> Option<String> {
+    let routes = routes(&format!(r#"{{"metrics": {json}}}"#), context);
+    let tenant = context.tenant_ids.map(|ids| id(tenant, ids));
+    let endpoint = routes.pick(Signal::Metrics).unwrap().write_endpoint(tenant.as_ref())?;
+    let [path] = set(&endpoint.unwrap(), [":path"]);
+    path
+}
+
+#[test]
+fn remote_write_has_a_path_where_the_backend_takes_it() {
+    for (backend, context, expected) in [
+        (r#"{"kind": "mimir", "cluster": "x"}"#, ORG_IDS, Some("/api/v1/push")),
+        (r#"{"kind": "prometheus", "cluster": "x"}"#, ORG_IDS, Some("/api/v1/write")),
+        (
+            r#"{"kind": "victoriametrics", "cluster": "x"}"#,
+            ACCOUNTS,
+            Some("/insert/12/prometheus/api/v1/write"),
+        ),
+        (
+            r#"{"kind": "victoriametrics", "cluster": "x", "path": "/opentelemetry/v1/metrics"}"#,
+            ORG_IDS,
+            Some("/api/v1/write"),
+        ),
+        (
+            r#"{"kind": "prometheus", "cluster": "x", "remoteWritePath": "/workspaces/{tenant}/x"}"#,
+            ORG_IDS,
+            Some("/workspaces/12/x"),
+        ),
+        (r#"{"kind": "otlp", "cluster": "x"}"#, ORG_IDS, None),
+        (r#"{"kind": "signoz", "cluster": "x"}"#, ORG_IDS, None),
+    ] {
+        assert_eq!(write_path(backend, context, "12").as_deref(), expected, "{backend}");
+    }
+}
+
+#[test]
+fn a_path_of_remote_write_that_is_of_no_use_is_a_problem() {
+    for (backend, context) in [
+        (r#"{"kind": "otlp", "cluster": "x", "remoteWritePath": "/a"}"#, ORG_IDS),
+        (r#"{"kind": "mimir", "cluster": "x", "remoteWritePath": "a"}"#, ORG_IDS),
+        (r#"{"kind": "mimir", "cluster": "x", "remoteWritePath": "/a?b"}"#, ORG_IDS),
+        (r#"{"kind": "mimir", "cluster": "x", "remoteWritePath": "/{tenant}"}"#, NO_TENANTS),
+    ] {
+        let found = places(&format!(r#"{{"metrics": {backend}}}"#), context);
+        assert_eq!(found, ["backends.metrics.remoteWritePath"], "{backend}");
+    }
+}
+
 #[test]
 fn every_problem_is_told_at_once_with_its_place() {
     let found = places(

@@ -1,0 +1,188 @@
+//! A series, and its labels as they lie in a request (`prompb/types.proto`).
+
+use sluice_otlp::{
+    attributes::{Attributed, Given},
+    limits::{OverLimit, Unreadable},
+    wire::{Malformed, Nested, Reader, push_field, set_once},
+};
+
+/// `TimeSeries.labels`.
+const LABELS: u32 = 1;
+/// `TimeSeries.samples`.
+const SAMPLES: u32 = 2;
+/// `TimeSeries.exemplars`.
+const EXEMPLARS: u32 = 3;
+/// `TimeSeries.histograms`.
+const HISTOGRAMS: u32 = 4;
+/// `Label.name`.
+const NAME: u32 = 1;
+/// `Label.value`.
+const VALUE: u32 = 2;
+
+/// The label that holds a metric's name.
+const METRIC_NAME: &[u8] = b"__name__";
+
+/// A series, unread.
+#[derive(Clone, Copy, Debug)]
+pub struct Series<'a> {
+    message: Nested<'a>,
+    most_labels: usize,
+}
+
+/// One label.
+#[derive(Clone, Copy, Debug)]
+pub struct Label<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its value. An empty one is as good as none to every backend.
+    pub value: &'a [u8],
+    /// Where it begins, with its tag.
+    pub(crate) start: usize,
+    /// Where it ends.
+    pub(crate) end: usize,
+}
+
+/// The labels of a series, in the order in which they lie.
+#[derive(Clone, Debug)]
+pub struct Labels<'a> {
+    series: Reader<'a>,
+    /// How many may still come.
+    left: usize,
+    most: usize,
+}
+
+impl<'a> Series<'a> {
+    pub(crate) const fn new(message: Nested<'a>, most_labels: usize) -> Self {
+        Self { message, most_labels }
+    }
+
+    /// Its labels.
+    #[inline]
+    #[must_use]
+    pub const fn labels(&self) -> Labels<'a> {
+        let most = self.most_labels;
+        Labels { series: Reader::nested(&self.message), left: most, most }
+    }
+
+    /// How many samples it has, native histograms among them; 1 for a series without any, so that
+    /// none goes uncounted.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is.
+    pub fn samples(&self) -> Result<u64, Malformed> {
+        let mut samples = 0_u64;
+        let mut series = Reader::nested(&self.message);
+        while let Some(field) = series.next_field()? {
+            if matches!(field.number, SAMPLES | HISTOGRAMS) {
+                samples = samples.saturating_add(1);
+            }
+        }
+        Ok(samples.max(1))
+    }
+
+    /// The name of its metric; `None` if it has none, or cannot be read.
+    #[must_use]
+    pub fn metric_name(&self) -> Option<&'a [u8]> {
+        let mut labels = self.labels();
+        while let Some(label) = labels.next_label().ok()? {
+            if label.name == METRIC_NAME {
+                return Some(label.value);
+            }
+        }
+        None
+    }
+
+    pub(crate) const fn message(&self) -> &Nested<'a> {
+        &self.message
+    }
+}
+
+impl<'a> Labels<'a> {
+    /// The next label, or `None` behind the last. Everything else in the series is read past.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the series is not strict, or has too many labels; it is not read on then.
+    #[inline(always)]
+    pub fn next_label(&mut self) -> Result<Option<Label<'a>>, Unreadable> {
+        while let Some(field) = self.series.next_field()? {
+            match field.number {
+                LABELS => {
+                    let limit = self.most;
+                    self.left = self.left.checked_sub(1).ok_or(OverLimit::Attributes { limit })?;
+                    return Ok(Some(Label::read(&field.nested()?)?));
+                }
+                SAMPLES | EXEMPLARS | HISTOGRAMS => {
+                    field.nested()?;
+                }
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<'a> Label<'a> {
+    #[inline(always)]
+    fn read(field: &Nested<'a>) -> Result<Self, Malformed> {
+        let (name, value) = match plain(field.bytes) {
+            Some(plain) => plain,
+            None => Self::read_any(field)?,
+        };
+        Ok(Self { name, value, start: field.start, end: field.end() })
+    }
+
+    /// A label of any shape: its name and its value.
+    #[inline(never)]
+    fn read_any(field: &Nested<'a>) -> Result<(&'a [u8], &'a [u8]), Malformed> {
+        let mut label = Reader::nested(field);
+        let (mut name, mut value) = (None, None);
+        while let Some(field) = label.next_field()? {
+            match field.number {
+                NAME => set_once(&mut name, field.nested()?.bytes, &field)?,
+                VALUE => set_once(&mut value, field.nested()?.bytes, &field)?,
+                _ => {}
+            }
+        }
+        Ok((name.unwrap_or_default(), value.unwrap_or_default()))
+    }
+}
+
+impl<'a> Attributed<'a> for Series<'a> {
+    #[inline(always)]
+    fn each_where(
+        &self,
+        wanted: impl Fn(&[u8]) -> bool,
+        mut show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
+    ) -> Result<(), Unreadable> {
+        let mut labels = self.labels();
+        while let Some(Label { name: key, value: text, .. }) = labels.next_label()? {
+            if wanted(key) {
+                show(Given::Text { key, text })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A label as next to every sender writes it: a short name, a short value, and nothing else. `None`
+/// for any other shape, malformed ones included.
+#[inline(always)]
+fn plain(label: &[u8]) -> Option<(&[u8], &[u8])> {
+    const NAME_TAG: u8 = (NAME as u8) << 3 | 2;
+    const VALUE_TAG: u8 = (VALUE as u8) << 3 | 2;
+    let &[NAME_TAG, length @ ..0x80, ref rest @ ..] = label else { return None };
+    let (name, rest) = rest.split_at_checked(usize::from(length))?;
+    let &[VALUE_TAG, length @ ..0x80, ref value @ ..] = rest else { return None };
+    (value.len() == usize::from(length)).then_some((name, value))
+}
+
+/// A label as it is written in a series.
+#[must_use]
+pub fn label_field(name: &str, value: &str) -> Vec<u8> {
+    let mut label = Vec::new();
+    push_field(&mut label, NAME, name.as_bytes());
+    push_field(&mut label, VALUE, value.as_bytes());
+    let mut field = Vec::new();
+    push_field(&mut field, LABELS, &label);
+    field
+}

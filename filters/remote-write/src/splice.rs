@@ -1,0 +1,154 @@
+//! Takes series out of a write request, and puts labels into those that stay.
+
+use sluice_otlp::{
+    edits::Edits,
+    limits::{OverLimit, ReadLimits, Unreadable},
+    policy::Spliced,
+    wire::{Fault, Malformed, Nested, Reader},
+};
+
+use crate::Series;
+
+#[cfg(test)]
+mod tests;
+
+/// `WriteRequest.timeseries`.
+const SERIES: u32 = 1;
+/// `WriteRequest.metadata`.
+const METADATA: u32 = 3;
+
+/// Whether a field of a request is a backend's own: Mimir and Cortex take in them the source of a
+/// request, the message of remote write 2.0, and which labels not to check
+/// (`pkg/mimirpb/mimir.proto`). The specification reserves the first.
+const fn is_reserved(field: u32) -> bool {
+    matches!(field, 2 | 4 | 5 | 1000 | 1001)
+}
+
+/// A write request, decompressed.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteRequest<'a> {
+    /// Its bytes.
+    pub message: &'a [u8],
+    /// The most that is read of them: `records` counts series, `attributes` the labels of one.
+    pub limits: ReadLimits,
+}
+
+/// Decides what stays. `'a` is the message: what is shown to the policy can be kept while it runs.
+pub trait Policy<'a> {
+    /// Why it stops reading: what cannot be read, and whatever reasons it has of its own.
+    type Error: From<Unreadable>;
+
+    /// A series: whether it stays.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is, or a reason of the policy's own.
+    fn series(&mut self, series: &Series<'a>) -> Result<bool, Self::Error>;
+
+    /// So many samples have gone because of the latest `false`.
+    fn dropped(&mut self, samples: u64);
+
+    /// Whether labels of series that stay are taken away or put in.
+    fn relabels(&self) -> bool;
+
+    /// Whether a label of this name is taken away.
+    fn takes(&self, name: &[u8]) -> bool;
+
+    /// The labels to put in, each by its name and as [`label_field`](crate::label_field) writes it,
+    /// in the order of their names.
+    fn puts(&self) -> &[(&str, Vec<u8>)];
+}
+
+/// Walks a write request. Metadata, exemplars and whatever is not known here stay.
+///
+/// # Errors
+/// [`Unreadable`] if what has to be read to decide is not strict, or is over a limit, and whatever
+/// the policy stops for.
+pub fn splice<'a, P: Policy<'a>>(
+    request: &WriteRequest<'a>,
+    policy: &mut P,
+) -> Result<Spliced, P::Error> {
+    let WriteRequest { message, limits } = *request;
+    let mut spliced = Spliced { edits: Edits::default(), dropped: 0, kept: false };
+    let mut left = limits.records;
+    let mut reader = Reader::new(message, 0);
+    while let Some(field) = reader.next_field().map_err(Unreadable::from)? {
+        match field.number {
+            SERIES => {
+                let limit = limits.records;
+                let over = OverLimit::Records { limit };
+                left = left.checked_sub(1).ok_or(over).map_err(Unreadable::from)?;
+                let nested = field.nested().map_err(Unreadable::from)?;
+                let series = Series::new(nested, limits.attributes);
+                if policy.series(&series)? {
+                    spliced.kept = true;
+                    if policy.relabels() {
+                        relabel(&series, policy, &mut spliced.edits)?;
+                        fits(message, &spliced.edits, limits)?;
+                    }
+                } else {
+                    let samples = series.samples().map_err(Unreadable::from)?;
+                    spliced.dropped = spliced.dropped.saturating_add(samples);
+                    policy.dropped(samples);
+                    spliced.edits.cut(nested.start, nested.end());
+                }
+            }
+            METADATA => {
+                field.nested().map_err(Unreadable::from)?;
+                spliced.kept = true;
+            }
+            number if is_reserved(number) => {
+                let malformed = Malformed { fault: Fault::Reserved, at: field.at };
+                return Err(Unreadable::from(malformed).into());
+            }
+            _ => {}
+        }
+    }
+    Ok(spliced)
+}
+
+/// Takes labels away from a series and puts others where the order of their names has them
+/// (specification 1.0, "Labels"). The labels of a series that came in another order stay in theirs.
+fn relabel<'a, P: Policy<'a>>(
+    series: &Series<'a>,
+    policy: &P,
+    edits: &mut Edits,
+) -> Result<(), Unreadable> {
+    let parent: &Nested<'a> = series.message();
+    let mark = edits.enter(parent);
+    let mut puts = policy.puts().iter().peekable();
+    let (mut delta, mut changed) = (0_isize, false);
+    let mut end = parent.content_at;
+    let mut labels = series.labels();
+    while let Some(label) = labels.next_label()? {
+        if policy.takes(label.name) {
+            changed = true;
+            edits.cut(label.start, label.end);
+            delta = delta.saturating_sub_unsigned(label.end.saturating_sub(label.start));
+        } else {
+            while let Some((_, field)) = puts.next_if(|(name, _)| name.as_bytes() < label.name) {
+                edits.insert(label.start, field);
+                delta = delta.saturating_add_unsigned(field.len());
+            }
+        }
+        end = label.end;
+    }
+    for (_, field) in puts {
+        edits.insert(end, field);
+        delta = delta.saturating_add_unsigned(field.len());
+    }
+    if changed || !policy.puts().is_empty() {
+        edits.leave_changed(mark, parent, delta);
+    } else {
+        edits.take_back(mark);
+    }
+    Ok(())
+}
+
+/// Whether the message may still go on with what the edits add to it.
+fn fits(message: &[u8], edits: &Edits, limits: ReadLimits) -> Result<(), Unreadable> {
+    let limit = limits.bytes;
+    if message.len().saturating_add(edits.added()) > limit {
+        return Err(OverLimit::Bytes { limit }.into());
+    }
+    Ok(())
+}
