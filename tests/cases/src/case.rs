@@ -12,7 +12,10 @@ use serde_json::Value;
 use serde_yaml_ng::with::singleton_map_recursive;
 use sluice_otlp::{Format, Signal};
 
-use crate::telemetry::{Entry, Export};
+use crate::{
+    series::Series,
+    telemetry::{Entry, Export},
+};
 
 /// One case.
 #[derive(Clone, Debug, Deserialize)]
@@ -84,6 +87,8 @@ pub enum Protocol {
     Http,
     /// OTLP/HTTP with JSON.
     Json,
+    /// Prometheus remote write 1.0.
+    Write,
 }
 
 impl Protocol {
@@ -91,7 +96,7 @@ impl Protocol {
     #[must_use]
     pub const fn format(self) -> Format {
         match self {
-            Self::Grpc | Self::Http => Format::Protobuf,
+            Self::Grpc | Self::Http | Self::Write => Format::Protobuf,
             Self::Json => Format::Json,
         }
     }
@@ -101,10 +106,10 @@ impl Protocol {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Sent once in each of these. If left out: in all of them where the body is `entries`, and in
-    /// `grpc` and `http` where it is bytes.
+    /// Sent once in each of these. If left out: in all of OTLP's where the body is `entries`, in
+    /// `write` where it is `series`, and in `grpc` and `http` where it is bytes.
     pub protocols: Option<Vec<Protocol>>,
-    /// What it carries: `logs`, `metrics`, `profiles` or `traces`.
+    /// What it carries: `logs`, `metrics`, `profiles` or `traces`; of remote write, always metrics.
     #[serde(default)]
     pub signal: SignalName,
     /// In place of `POST`.
@@ -119,8 +124,8 @@ pub struct Request {
     /// Headers added to those that the protocol has, each as `[name, value]`.
     #[serde(default)]
     pub headers: Vec<(String, Bytes)>,
-    /// How the body is compressed, as the protocol's header for it says. A name that the protocol
-    /// does not have is announced and not done.
+    /// How the body is compressed, as the protocol's header for it says; remote write is in `snappy`
+    /// if left out. A name that the protocol does not have is announced and not done.
     pub encoding: Option<String>,
     /// How the body is compressed whatever `encoding` says, by a name of `content-encoding`.
     pub encoded: Option<String>,
@@ -143,9 +148,11 @@ impl Request {
     pub fn protocols(&self) -> &[Protocol] {
         const ALL: [Protocol; 3] = [Protocol::Grpc, Protocol::Http, Protocol::Json];
         const IN_PROTOBUF: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
+        const WRITE: [Protocol; 1] = [Protocol::Write];
         match (&self.protocols, &self.body) {
             (Some(protocols), _) => protocols,
             (None, Body::Entries(_)) => &ALL,
+            (None, Body::Series(_)) => &WRITE,
             (None, Body::Raw(_) | Body::Zeros(_)) => &IN_PROTOBUF,
         }
     }
@@ -229,6 +236,8 @@ impl Bytes {
 pub enum Body {
     /// An export of these.
     Entries(Vec<Entry>),
+    /// A write request of these.
+    Series(Vec<Series>),
     /// These bytes.
     Raw(Bytes),
     /// So many zero bytes.
@@ -344,6 +353,8 @@ pub enum ForwardedBody {
     FramedEntries(Vec<Entry>),
     /// An export of these in the format of the request, decoded.
     Entries(Vec<Entry>),
+    /// A write request of these, in one block of snappy.
+    Series(Vec<Series>),
 }
 
 /// What a sender must get.

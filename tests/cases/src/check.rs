@@ -2,14 +2,15 @@
 
 use anyhow::{Context, Result, ensure};
 use sluice_otlp::{
-    content::{EncodingHeader, decode},
+    content::{Encoding, EncodingHeader, decode},
     grpc,
 };
+use sluice_prompb::{Message, WriteRequest};
 
 use crate::{
     case::{Case, Forwarded, ForwardedBody, Protocol},
     outcome::{self, Outcome},
-    telemetry,
+    series, telemetry,
     wire::WireRequest,
 };
 
@@ -38,16 +39,15 @@ fn reply(case: &Case, request: &WireRequest, outcome: &Outcome, found: &mut Vec<
     let (expected, got) = (&case.expect.reply, &outcome.reply);
     let status = match request.protocol {
         Protocol::Grpc => expected.grpc,
-        Protocol::Http | Protocol::Json => expected.http.into(),
+        _ => expected.http.into(),
     };
     if status != got.status {
         found.push(format!("status {}, not {status}: {:?}", got.status, got.message));
     }
-    if got
-        .content_type
-        .as_deref()
-        .is_some_and(|got| got != request.protocol.format().content_type())
-    {
+    if got.content_type.as_deref().is_some_and(|got| {
+        // Held where it is read.
+        request.protocol != Protocol::Write && got != request.protocol.format().content_type()
+    }) {
         found.push(format!("the reply's content type is {:?}", got.content_type));
     }
     if let Some(code) = got.code.filter(|code| *code != expected.grpc) {
@@ -58,6 +58,8 @@ fn reply(case: &Case, request: &WireRequest, outcome: &Outcome, found: &mut Vec<
         && match request.protocol {
             Protocol::Grpc => expected.grpc == 3,
             Protocol::Http | Protocol::Json => expected.http == 400,
+            // Its errors are texts.
+            Protocol::Write => false,
         };
     match &expected.fields {
         Some(fields) if *fields != got.fields => {
@@ -130,6 +132,14 @@ fn forwarded(
             let got = describe(frame.message)?;
             if got != expected {
                 found.push(format!("the backend got {got}\nnot {expected}"));
+            }
+        }
+        ForwardedBody::Series(entries) => {
+            ensure!(header("content-encoding").as_deref() == Some("snappy"), "it is not in snappy");
+            let message = decode(Encoding::SnappyRaw, &got.body, 1 << 30)?;
+            let (got, expected) = (WriteRequest::decode(&message[..])?, series::request(entries)?);
+            if got != expected {
+                found.push(format!("the backend got {got:?}\nnot {expected:?}"));
             }
         }
         ForwardedBody::Entries(entries) => {

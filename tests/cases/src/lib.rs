@@ -12,6 +12,7 @@ pub mod native;
 pub mod outcome;
 pub mod pki;
 pub mod plan;
+pub mod series;
 pub mod telemetry;
 pub mod token;
 pub mod wire;

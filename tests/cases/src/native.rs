@@ -154,7 +154,7 @@ impl Run<'_> {
         let body = reply.body.as_deref().unwrap_or_default();
         match self.request.protocol {
             Protocol::Grpc => Reply::from_grpc(body, &reply.headers),
-            Protocol::Http | Protocol::Json => Reply::from_http(reply.status, &reply.headers, body),
+            protocol => Reply::from_protocol(protocol, reply.status, &reply.headers, body),
         }
     }
 
@@ -177,7 +177,7 @@ impl Run<'_> {
                     .iter()
                     .map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes()))
                     .collect();
-                Reply::from_http(*status, &headers, body)
+                Reply::from_protocol(self.request.protocol, *status, &headers, body)
             }
         }
     }
@@ -185,9 +185,9 @@ impl Run<'_> {
     fn read(&self, headers: &HeaderList, body: &[u8], trailers: &HeaderList) -> Result<Reply> {
         match self.request.protocol {
             Protocol::Grpc => Reply::from_grpc(body, trailers),
-            Protocol::Http | Protocol::Json => {
+            protocol => {
                 let status = crate::outcome::text(headers, ":status").unwrap_or_default();
-                Reply::from_http(status.parse()?, headers, body)
+                Reply::from_protocol(protocol, status.parse()?, headers, body)
             }
         }
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use sluice_otlp::grpc;
 use sluice_reply::{ExportResponse, Status};
 
-use crate::wire::HeaderList;
+use crate::{case::Protocol, wire::HeaderList};
 
 /// What came of a request.
 #[derive(Clone, Debug)]
@@ -97,6 +97,39 @@ impl Reply {
         }
         reply.content_type = content_type;
         Ok(reply)
+    }
+
+    /// Reads a reply to a sender of remote write.
+    ///
+    /// # Errors
+    /// If it is not what remote write has a receiver answer: a success without a body, or an error
+    /// in text.
+    pub fn from_write(status: u16, headers: &HeaderList, body: &[u8]) -> Result<Self> {
+        let content_type = text(headers, "content-type");
+        let retry_after = text(headers, "retry-after").and_then(|value| value.parse().ok());
+        match (status, content_type.as_deref()) {
+            (200..=299, None) => anyhow::ensure!(body.is_empty(), "a success has a body"),
+            (400.., Some("text/plain; charset=utf-8")) => {}
+            (_, content_type) => anyhow::bail!("{status} with content type {content_type:?}"),
+        }
+        let message = str::from_utf8(body)?.to_owned();
+        Ok(Self { status: status.into(), content_type, message, retry_after, ..Self::default() })
+    }
+
+    /// Reads a reply over HTTP, as its protocol has it.
+    ///
+    /// # Errors
+    /// If it is not what the protocol has a server answer.
+    pub fn from_protocol(
+        protocol: Protocol,
+        status: u16,
+        headers: &HeaderList,
+        body: &[u8],
+    ) -> Result<Self> {
+        match protocol {
+            Protocol::Write => Self::from_write(status, headers, body),
+            _ => Self::from_http(status, headers, body),
+        }
     }
 
     /// Reads a reply over gRPC. `trailers` may be headers, where a reply is those alone; their

@@ -12,7 +12,7 @@ use sluice_reply::{Code, ExportResponse, PartialSuccess, Status};
 
 use crate::{
     case::{BackendBody, Body, Case, GrpcAnswer, Protocol},
-    compress,
+    compress, series,
 };
 
 const JSON: &str = "application/json";
@@ -61,8 +61,9 @@ pub struct WireReply {
 /// If the case asks for what cannot be sent.
 pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
     let request = &case.request;
-    let signal = Signal::from(request.signal);
+    let signal = signal(case, protocol);
     let message = match &request.body {
+        Body::Series(entries) => series::encode(entries)?,
         Body::Entries(entries) => request.export(entries).encode(protocol.format())?,
         Body::Raw(bytes) => bytes.bytes()?,
         Body::Zeros(count) => vec![0; *count],
@@ -71,8 +72,9 @@ pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
         Protocol::Grpc => (signal.grpc_path(), "application/grpc", EncodingHeader::Grpc),
         Protocol::Http => (signal.http_path(), PROTOBUF, EncodingHeader::Content),
         Protocol::Json => (signal.http_path(), JSON, EncodingHeader::Content),
+        Protocol::Write => ("/api/v1/push", PROTOBUF, EncodingHeader::Content),
     };
-    let encoding = encoding(case, encoding_header)?;
+    let encoding = encoding(case, protocol)?;
     let payload = compress::encode(encoding, message)?;
     let mut headers: HeaderList = Vec::new();
     let mut add = |name: &str, value: &[u8]| headers.push((name.to_owned(), value.to_vec()));
@@ -85,11 +87,13 @@ pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
         Some(None) => {}
         Some(Some(content_type)) => add("content-type", content_type.as_bytes()),
     }
-    if let Some(value) = &request.encoding {
+    if let Some(value) = announced(case, protocol) {
         add(encoding_header.name(), value.as_bytes());
     }
-    if protocol == Protocol::Grpc {
-        add("te", b"trailers");
+    match protocol {
+        Protocol::Grpc => add("te", b"trailers"),
+        Protocol::Write => add("x-prometheus-remote-write-version", b"0.1.0"),
+        Protocol::Http | Protocol::Json => {}
     }
     for (name, value) in &request.headers {
         add(name, &value.bytes()?);
@@ -131,17 +135,35 @@ impl WireReply {
     }
 }
 
-/// How a case compresses its body, where `header` announces it.
+/// What a case sends in `protocol` carries.
+fn signal(case: &Case, protocol: Protocol) -> Signal {
+    match protocol {
+        Protocol::Write => Signal::Metrics,
+        _ => case.request.signal.into(),
+    }
+}
+
+/// What the header says of the encoding.
+fn announced(case: &Case, protocol: Protocol) -> Option<&str> {
+    let usual = (protocol == Protocol::Write).then_some("snappy");
+    case.request.encoding.as_deref().or(usual)
+}
+
+/// How a case compresses its body.
 ///
 /// # Errors
 /// If the case names an encoding that there is not.
-pub fn encoding(case: &Case, header: EncodingHeader) -> Result<Encoding> {
+pub fn encoding(case: &Case, protocol: Protocol) -> Result<Encoding> {
+    let header = match protocol {
+        Protocol::Grpc => EncodingHeader::Grpc,
+        Protocol::Http | Protocol::Json | Protocol::Write => EncodingHeader::Content,
+    };
     let request = &case.request;
     if let Some(encoded) = &request.encoded {
         let encoding = EncodingHeader::Content.read(encoded.as_bytes());
         return encoding.with_context(|| format!("{encoded:?} is no encoding"));
     }
-    let announced = request.encoding.as_deref().unwrap_or_default();
+    let announced = announced(case, protocol).unwrap_or_default();
     Ok(header.read(announced.as_bytes()).unwrap_or(Encoding::Identity))
 }
 
@@ -164,7 +186,8 @@ fn frame(case: &Case, compressed: bool, payload: &[u8]) -> Result<Vec<u8>> {
 /// If the case asks for what cannot be sent.
 pub fn reply(case: &Case, protocol: Protocol) -> Result<WireReply> {
     let backend = &case.backend;
-    let (status, content_type, stored) = match (Signal::from(case.request.signal), protocol) {
+    let (status, content_type, stored) = match (signal(case, protocol), protocol) {
+        (_, Protocol::Write) => (200, None, None),
         (Signal::Logs, _) => (204, None, None),
         (Signal::Metrics, Protocol::Json) => (200, Some(JSON), Some(b"{}".to_vec())),
         // Pyroscope answers JSON in protobuf, too.

@@ -93,9 +93,9 @@ impl Gate {
                 let trailers = received.trailers.as_ref().map(|trailers| list(Some(trailers)));
                 Reply::from_grpc(&received.body, &trailers.unwrap_or(headers))?
             }
-            Protocol::Http | Protocol::Json => {
+            protocol => {
                 let status = received.status().context("the reply has no status")?;
-                Reply::from_http(status, &headers, &received.body)?
+                Reply::from_protocol(protocol, status, &headers, &received.body)?
             }
         };
         let mut counts = self.counts();

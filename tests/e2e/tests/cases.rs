@@ -366,7 +366,7 @@ async fn exchange(
     if grpc {
         Reply::from_grpc(&body, &trailers.unwrap_or(headers))
     } else {
-        Reply::from_http(head.status.as_u16(), &headers, &body)
+        Reply::from_protocol(request.protocol, head.status.as_u16(), &headers, &body)
     }
 }
 

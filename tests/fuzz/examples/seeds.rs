@@ -14,7 +14,7 @@ use sluice_cases::{
 use sluice_fuzz::{decode, exchange::Exchange, json, splice, x509};
 use sluice_otlp::{
     Signal,
-    content::{Encoding, EncodingHeader},
+    content::{self, Encoding},
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -79,6 +79,7 @@ fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) ->
         Protocol::Grpc => ("grpc", "0"),
         Protocol::Http => ("http", "0h"),
         Protocol::Json => ("json", "0h"),
+        Protocol::Write => ("write", "0h"),
     };
     let mut exchange = Exchange {
         options: options.to_owned(),
@@ -99,8 +100,16 @@ fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) ->
             corpus.add("grpc_frame", name, &request.body)?;
         }
         Protocol::Grpc | Protocol::Json => {}
+        Protocol::Write => {
+            let limit = 1 << 20;
+            if let Ok(message) = content::decode(Encoding::SnappyRaw, &request.payload, limit) {
+                for choice in 0..2 {
+                    corpus.add("series", name, &[&[choice], message.as_slice()].concat())?;
+                }
+            }
+        }
         Protocol::Http => {
-            let encoding = wire::encoding(case, EncodingHeader::Content)?;
+            let encoding = wire::encoding(case, protocol)?;
             if encoding != Encoding::Identity {
                 let input = [&[decode::choice(encoding)], request.payload.as_slice()].concat();
                 corpus.add("decode", name, &input)?;
