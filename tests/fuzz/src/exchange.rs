@@ -5,7 +5,8 @@ use sluice_gate::{
     BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
     ReplyStep, RequestHead, Rewritten, Sent,
 };
-use sluice_reply::{LocalReply, Written};
+use sluice_otlp::Format;
+use sluice_reply::{LocalReply, Protocol, Written};
 use sluice_senders::PeerEvidence;
 use sluice_tenant::HeaderEdit;
 
@@ -195,6 +196,22 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
                 reply: reply(sent, exchange),
             })
         }
+    }
+}
+
+/// How the sender is answered, by its request's path and content type.
+#[must_use]
+pub fn protocol(exchange: &Exchange) -> Protocol {
+    let first = |name| Headers(&exchange.head).first(name).unwrap_or_default();
+    let path = first(":path").split(|byte| *byte == b'?').next().unwrap_or_default();
+    match first("content-type") {
+        b"application/grpc" => Protocol::Grpc,
+        other if other.starts_with(b"application/grpc+") => Protocol::Grpc,
+        _ if matches!(path, b"/api/v1/push" | b"/api/v1/write") => Protocol::RemoteWrite,
+        other => match Format::from_content_type(other) {
+            Some(Format::Json) => Protocol::HttpJson,
+            Some(Format::Protobuf) | None => Protocol::HttpProtobuf,
+        },
     }
 }
 

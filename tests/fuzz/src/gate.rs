@@ -6,11 +6,12 @@ use prost::Message;
 use sluice_gate::{Gate, Headers};
 use sluice_otlp::{
     Format, Signal,
-    content::{EncodingHeader, decode},
+    content::{Encoding, EncodingHeader, decode},
     grpc::{self, Frame},
 };
+use sluice_prompb::{TimeSeries, WriteRequest};
 use sluice_records::Spelling;
-use sluice_reply::{ExportResponse, LocalReply, Status, Written};
+use sluice_reply::{ExportResponse, LocalReply, Protocol, Status, Written};
 
 use crate::{
     exchange::{self, Exchange, Forwarded, HeaderList, Outcome, Told, is_clean},
@@ -133,7 +134,8 @@ fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
         }
         cluster => panic!("no backend is called {cluster:?}"),
     };
-    assert_eq!(only(":path"), path);
+    let is_write = only(":path") == b"/api/v1/push";
+    assert!(is_write && signal == Signal::Metrics || only(":path") == path);
     if headers.first("content-length").is_some() {
         assert_eq!(only("content-length"), body.len().to_string().as_bytes());
     }
@@ -156,6 +158,17 @@ fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
     assert_eq!(only("content-type"), format.content_type().as_bytes());
     for name in ["te", "accept-encoding", "grpc-encoding", "x-forwarded-client-cert"] {
         assert_eq!(headers.first(name), None, "{name}");
+    }
+    if is_write {
+        assert_eq!((format, only("content-encoding")), (Format::Protobuf, &b"snappy"[..]));
+        let message = decode(Encoding::SnappyRaw, body, 1 << 20).expect("it is one block");
+        assert!(message.len() <= 65536);
+        if let Ok(request) = WriteRequest::decode(&message[..]) {
+            let named =
+                |series: &TimeSeries| series.label("source_name").is_some_and(|v| !v.is_empty());
+            assert!(request.timeseries.iter().all(named), "{request:?} was forwarded");
+        }
+        return;
     }
     let message = match headers.first("content-encoding") {
         None => body.clone(),
@@ -185,6 +198,20 @@ fn lets_nothing_through(signal: Signal, message: &[u8], rules: &Rules, spelling:
 /// what was dropped where the rest was stored.
 fn tells_the_sender(exchange: &Exchange, told: &Told, dropped: u64) {
     let dropped = i64::try_from(dropped).expect("the body is small");
+    if exchange::protocol(exchange) == Protocol::RemoteWrite {
+        let (status, body) = match told {
+            Told::Local(LocalReply::Http { status, body, .. }) => (u64::from(*status), &body[..]),
+            Told::Local(LocalReply::Grpc { .. }) => panic!("remote write is no gRPC"),
+            Told::Head(head) => (Headers(head).number(":status").expect("a status"), &[][..]),
+            Told::Written(head, written) => {
+                assert!(written.trailers.is_empty());
+                (Headers(head).number(":status").expect("a status"), &written.body[..])
+            }
+        };
+        assert!(status != 200 || dropped == 0, "{dropped} samples were dropped without a word");
+        is_a_text(status, body);
+        return;
+    }
     let rejected = |message: &[u8]| {
         let response = response(format_of(exchange), message);
         response.partial_success.map_or(0, |partial| partial.rejected)
@@ -247,6 +274,12 @@ fn response(format: Format, message: &[u8]) -> ExportResponse {
 /// Small, printable, and an error unless it says that there was nothing to store.
 fn is_an_answer(exchange: &Exchange, reply: &LocalReply) {
     match reply {
+        LocalReply::Http { status, headers, body }
+            if exchange::protocol(exchange) == Protocol::RemoteWrite =>
+        {
+            assert!(headers.iter().all(|(_, value)| is_clean(value.as_bytes())), "{headers:?}");
+            is_a_text(u64::from(*status), body);
+        }
         LocalReply::Grpc { status, .. } => {
             assert_ne!(status.code, 0);
             assert!(is_short(&status.message), "{status:?}");
@@ -261,6 +294,16 @@ fn is_an_answer(exchange: &Exchange, reply: &LocalReply) {
             assert_eq!(json, format_of(exchange) == Format::Json, "it is as the sender speaks");
             is_a_status(format_of(exchange), body);
         }
+    }
+}
+
+/// What a sender of remote write is told: a success without a body, or a text.
+fn is_a_text(status: u64, body: &[u8]) {
+    let text = str::from_utf8(body).expect("it is a text");
+    match status {
+        200 => assert_eq!(text, ""),
+        400..600 => assert!(!text.is_empty() && is_short(text), "{status}: {text:?}"),
+        _ => panic!("the sender is told {status}"),
     }
 }
 

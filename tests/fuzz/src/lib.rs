@@ -13,6 +13,7 @@ pub mod grpc_frame;
 pub mod json;
 pub mod pattern;
 pub mod plain;
+pub mod series;
 pub mod splice;
 pub mod x509;
 pub mod xfcc;
@@ -27,7 +28,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "certificate", run: certificate::run },
     Target { name: "configuration", run: configuration::run },
     Target { name: "decode", run: decode::run },
@@ -35,6 +36,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "grpc_frame", run: grpc_frame::run },
     Target { name: "json", run: json::run },
     Target { name: "pattern", run: pattern::run },
+    Target { name: "series", run: series::run },
     Target { name: "splice", run: splice::run },
     Target { name: "xfcc", run: xfcc::run },
 ];

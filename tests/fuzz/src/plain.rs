@@ -27,7 +27,7 @@ pub fn compiled(rules: &Rules, spelling: Spelling) -> RuleSet {
     let level = |level: Level, record: &'static str| match level {
         Level::Resource => "resource",
         Level::Scope => "scope",
-        Level::Record => record,
+        Level::Record | Level::Series => record,
     };
     let require: Vec<_> = rules
         .iter()
