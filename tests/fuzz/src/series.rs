@@ -63,7 +63,10 @@ pub fn run(data: &[u8]) {
         let of_reason = dropped.iter().filter(|(reason, _)| *reason == violation.reason);
         assert_eq!(violation.records, of_reason.map(|(_, samples)| samples).sum::<u64>());
     }
-    assert_eq!(counted.iter().map(|v| v.records).sum::<u64>(), dropped.iter().map(|d| d.1).sum());
+    assert_eq!(
+        counted.iter().map(|v| v.records).sum::<u64>(),
+        dropped.iter().map(|d| d.1).sum::<u64>()
+    );
     assert_eq!(kept, !(plain.timeseries.is_empty() && plain.metadata.is_empty()));
     if stamps {
         plain.timeseries.iter_mut().for_each(stamp);
