@@ -111,7 +111,7 @@ fn options(run_dir: std::path::PathBuf) -> Options {
 
 async fn start(metrics: Value, clusters: Vec<Cluster>, run_dir: std::path::PathBuf) -> Stack {
     let gate = Some(json!({ "backends": { "metrics": metrics } }));
-    Stack::start(Options { gate, clusters, ..options(run_dir) }).await.unwrap()
+    Stack::start(Options { gate, clusters, ..options(run_dir) }).await.expect("a gate starts")
 }
 
 /// Ten data points, with a run id that no other export has.
@@ -146,5 +146,5 @@ async fn read_back(store: &Store, run_id: &str) -> usize {
         }
         Kind::VictoriaMetrics => format!("{{source_name=\"rust\",run_id=\"{run_id}\"}}"),
     };
-    store.query(&query).await.unwrap().len()
+    store.query(&query).await.expect("a store is asked").len()
 }
