@@ -1,6 +1,7 @@
 //! Envoy's configuration for this machine: `envoy.yaml` with its paths, ports and host names replaced. What a container runs and
 //! what runs here are one file, so that what is tried here is what is deployed.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
@@ -40,6 +41,8 @@ pub(crate) struct Local<'a> {
     pub(crate) more: &'a [Listener],
     /// Clusters beside those of the backends.
     pub(crate) clusters: &'a [Cluster],
+    /// Merged over those of these names (RFC 7396), beneath their addresses.
+    pub(crate) cluster_settings: &'a BTreeMap<String, Value>,
 }
 
 /// A cluster beside those of `envoy.yaml`.
@@ -144,6 +147,9 @@ pub(crate) fn envoy(local: &Local<'_>) -> Result<Value, ConfigError> {
     for more in local.clusters {
         let clusters = at(&mut envoy, "/static_resources/clusters")?;
         let mut cluster = named(clusters, &more.like)?.clone();
+        if let Some(settings) = local.cluster_settings.get(&more.name) {
+            json_patch::merge(&mut cluster, settings);
+        }
         for name in ["/name", "/load_assignment/cluster_name"] {
             *at(&mut cluster, name)? = more.name.as_str().into();
         }
@@ -218,6 +224,8 @@ mod tests {
     const LOOPBACK: [IpAddr; 2] =
         [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)];
 
+    static NO_SETTINGS: BTreeMap<String, Value> = BTreeMap::new();
+
     fn local<'a>() -> Local<'a> {
         let backend = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Local {
@@ -240,6 +248,7 @@ mod tests {
             gate: None,
             more: &[],
             clusters: &[],
+            cluster_settings: &NO_SETTINGS,
         }
     }
 

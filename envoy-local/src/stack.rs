@@ -54,6 +54,8 @@ pub struct Options {
     pub listeners: Vec<Listener>,
     /// Clusters beside those of `envoy.yaml`.
     pub clusters: Vec<Cluster>,
+    /// Merged over those of these names (RFC 7396), beneath their addresses.
+    pub cluster_settings: BTreeMap<String, Value>,
 }
 
 impl Default for Options {
@@ -75,6 +77,7 @@ impl Default for Options {
             concurrency: 1,
             listeners: Vec::new(),
             clusters: Vec::new(),
+            cluster_settings: BTreeMap::new(),
         }
     }
 }
@@ -203,6 +206,7 @@ impl Stack {
             gate: options.gate.as_ref(),
             more: &options.listeners,
             clusters: &options.clusters,
+            cluster_settings: &options.cluster_settings,
         })?;
         write(&files.config, &format!("{config:#}"))?;
 

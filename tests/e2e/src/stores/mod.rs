@@ -1,6 +1,7 @@
 //! Real stores, started for a test and ended with it: Prometheus and single-node VictoriaMetrics, from Debian's
 //! packages of these names or whatever `PROMETHEUS` and `VICTORIA_METRICS` name (`tests/e2e/stores/fetch-stores.sh`).
 
+mod agent;
 mod query;
 
 use std::fs::File;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::process::{Child, Command};
 
+pub use agent::{Agent, Target};
 pub use query::{QueryError, Series};
 
 /// How long a store may take until it answers; it does within a second on a machine with nothing else to do.
