@@ -1,5 +1,7 @@
 //! Mimir's rules for `POST /otlp/v1/metrics` (grafana/mimir, pkg/distributor/otel.go and
-//! pkg/util/push). Nobody ran a real Mimir for these: they are what its source says.
+//! pkg/util/push), and for `POST /api/v1/push`, in `write`. Nobody ran a real Mimir for these: they are what its source says.
+
+mod write;
 
 use std::sync::Arc;
 
@@ -23,7 +25,8 @@ pub(crate) const BODY_LIMIT: usize = 100 << 20;
 
 /// Mimir's answer to a request, and what it stores of it.
 pub(crate) fn receive(push: &Push) -> Verdict {
-    if push.uri.path() != PATH {
+    let is_write = push.uri.path() == write::PATH;
+    if push.uri.path() != PATH && !is_write {
         let answer = Answer::go_error(StatusCode::NOT_FOUND, "404 page not found");
         return Verdict::refused(answer);
     }
@@ -31,6 +34,7 @@ pub(crate) fn receive(push: &Push) -> Verdict {
         return Verdict::refused(Answer::new(StatusCode::METHOD_NOT_ALLOWED));
     }
     match one_tenant(push) {
+        Ok(tenant) if is_write => write::accept(push).of(&tenant),
         Ok(tenant) => accept(push).of(&tenant),
         Err(answer) => Verdict::refused(*answer),
     }

@@ -11,6 +11,7 @@ use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::profiles::v1development::Profile;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use sluice_prompb::TimeSeries;
 
 use crate::answer::Reaction;
 use crate::push::{Body, Push, Verdict};
@@ -43,26 +44,39 @@ pub enum Telemetry {
         /// What its samples are of, out of the dictionary; empty without samples.
         sample_type: String,
     },
+    /// A series with its samples, of remote write.
+    Series(TimeSeries),
 }
 
 impl Record {
-    /// The log's body as text, the metric's name, the span's name or the profile's sample type.
+    /// The log's body as text, the metric's name, the span's name, the profile's sample type or the series'
+    /// `__name__`.
     pub fn name(&self) -> String {
         match &self.telemetry {
             Telemetry::Log(log) => log.body.as_ref().map(value::text).unwrap_or_default(),
             Telemetry::DataPoint(metric) => metric.name.clone(),
             Telemetry::Span(span) => span.name.clone(),
             Telemetry::Profile { sample_type, .. } => sample_type.clone(),
+            Telemetry::Series(series) => series.label("__name__").unwrap_or_default().to_owned(),
         }
     }
 
-    /// The attributes of the log record, data point or span; profiles only refer to theirs.
+    /// The attributes of the log record, data point or span; profiles only refer to theirs, and series have
+    /// labels.
     pub fn attributes(&self) -> &[KeyValue] {
         match &self.telemetry {
             Telemetry::Log(log) => &log.attributes,
             Telemetry::DataPoint(metric) => otlp::first_point_attributes(metric),
             Telemetry::Span(span) => &span.attributes,
-            Telemetry::Profile { .. } => &[],
+            Telemetry::Profile { .. } | Telemetry::Series(_) => &[],
+        }
+    }
+
+    /// The first label of this name, of a series.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        match &self.telemetry {
+            Telemetry::Series(series) => series.label(name),
+            _ => None,
         }
     }
 
@@ -85,9 +99,10 @@ impl Record {
     pub fn stream_labels(&self) -> BTreeMap<String, String> {
         match &self.telemetry {
             Telemetry::Log(_) => loki::labels::stream(&self.resource),
-            Telemetry::DataPoint(_) | Telemetry::Span(_) | Telemetry::Profile { .. } => {
-                BTreeMap::new()
-            }
+            Telemetry::DataPoint(_)
+            | Telemetry::Span(_)
+            | Telemetry::Profile { .. }
+            | Telemetry::Series(_) => BTreeMap::new(),
         }
     }
 
@@ -100,9 +115,10 @@ impl Record {
                     .into_iter()
                     .collect()
             }
-            Telemetry::DataPoint(_) | Telemetry::Span(_) | Telemetry::Profile { .. } => {
-                BTreeMap::new()
-            }
+            Telemetry::DataPoint(_)
+            | Telemetry::Span(_)
+            | Telemetry::Profile { .. }
+            | Telemetry::Series(_) => BTreeMap::new(),
         }
     }
 }

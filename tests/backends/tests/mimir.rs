@@ -10,6 +10,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use prost::Message;
 use serde_json::json;
 use sluice_backends::{Answer, Backend, Telemetry};
+use sluice_prompb::{Label, Sample, TimeSeries, WriteRequest};
 
 const PATH: &str = "/otlp/v1/metrics";
 
@@ -256,4 +257,58 @@ async fn http2_without_tls_is_served() {
     let backends = started().await;
     let reply = send_h2c(backends.mimir(), PATH, one_point()).await.unwrap();
     assert_eq!((reply.status, reply.version), (200, http::Version::HTTP_2));
+}
+
+/// A write request of series with these labels, in one block of snappy.
+fn series(all: &[&[(&str, &str)]]) -> Vec<u8> {
+    let label =
+        |(name, value): &(&str, &str)| Label { name: (*name).into(), value: (*value).into() };
+    let series = |labels: &&[(&str, &str)]| TimeSeries {
+        labels: labels.iter().map(label).collect(),
+        samples: vec![Sample { value: 1.0, timestamp: 1_795_000_000_000 }],
+        ..TimeSeries::default()
+    };
+    let timeseries = all.iter().map(series).collect();
+    snappy(&WriteRequest { timeseries, ..WriteRequest::default() }.encode_to_vec())
+}
+
+fn write() -> http::request::Builder {
+    http::Request::post("/api/v1/push").header("x-scope-orgid", "payments")
+}
+
+// Mimir takes Prometheus remote write too
+#[tokio::test]
+async fn a_write_request_is_stored_series_by_series_beside_those_that_are_bad() {
+    let backends = started().await;
+    let good: &[_] = &[("__name__", "up"), ("job", "node")];
+    let reply = send(backends.mimir(), write(), series(&[good, good])).await;
+    assert_eq!((reply.status, reply.text()), (200, ""));
+    let bad: &[_] = &[("__name__", "up"), ("job", "a"), ("job", "b")];
+    for bad in [bad, &[("job", "a")]] {
+        let reply = send(backends.mimir(), write(), series(&[bad, good])).await;
+        assert_eq!(reply.status, 400);
+        assert!(reply.text().contains("err-mimir-"), "{}", reply.text());
+    }
+    let stored = backends.store().records(Backend::Mimir, "payments");
+    assert_eq!(stored.len(), 4);
+    assert!(stored.iter().all(|record| record.name() == "up"));
+    assert_eq!(stored[0].label("job"), Some("node"));
+}
+
+#[tokio::test]
+async fn a_write_request_that_is_none_is_refused_in_text() {
+    let backends = started().await;
+    let version_2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+    let untenanted = http::Request::post("/api/v1/push");
+    for (request, body, status) in [
+        (untenanted, series(&[]), 401),
+        (write().header("content-type", version_2), series(&[]), 415),
+        (write().header("content-encoding", "gzip"), gzip(b""), 400),
+        (write(), snappy(b"\x0a\x05"), 400),
+    ] {
+        let reply = send(backends.mimir(), request, body).await;
+        assert_eq!(reply.status, status);
+        assert!(reply.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")));
+    }
+    assert!(backends.store().tenants(Backend::Mimir).is_empty());
 }
