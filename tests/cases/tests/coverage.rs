@@ -76,6 +76,25 @@ fn every_row_of_the_table_of_records_names_its_case_and_every_case_has_a_row() {
     assert!(unnamed.is_empty(), "no row of the README names these cases: {unnamed:?}");
 }
 
+/// Every case that the tables of remote write name is there, and every case has a row in one of them.
+#[test]
+fn every_case_of_remote_write_has_a_row_and_every_row_that_names_one_its_case() {
+    let readme = file("filters/remote-write/README.md");
+    let replies = file("filters/reply/README.md");
+    let replies = under(&replies, "## Prometheus remote write");
+    let rows = [rows(&readme), rows(replies)].concat();
+    let named: BTreeSet<_> = rows
+        .iter()
+        .flat_map(|cells| cells.last().copied().unwrap_or_default().split(", "))
+        .filter_map(code)
+        .filter(|name| name.contains('_'))
+        .collect();
+    let plans = plan::all().unwrap();
+    let cases: BTreeSet<_> =
+        plans.iter().filter_map(|plan| plan.case.name.strip_prefix("remote-write/")).collect();
+    assert_eq!(named, cases);
+}
+
 /// Names of tests that are no cases: unit tests, and those in Envoy.
 fn tests_in(folder: &str) -> io::Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();

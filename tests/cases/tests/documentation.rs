@@ -33,7 +33,7 @@ fn a_whole_configuration_in_the_documentation_is_accepted() {
 #[test]
 fn a_section_in_the_documentation_of_a_stage_is_accepted_beside_the_others() {
     let gate = configurations("filters/gate/README.md").remove(0);
-    for stage in ["senders", "tenant", "records", "route"] {
+    for stage in ["senders", "tenant", "records", "route", "remote-write"] {
         let file = format!("filters/{stage}/README.md");
         let found = configurations(&file);
         assert!(!found.is_empty(), "{file} shows no configuration");
