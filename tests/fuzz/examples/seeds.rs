@@ -104,7 +104,8 @@ fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) ->
             let limit = 1 << 20;
             if let Ok(message) = content::decode(Encoding::SnappyRaw, &request.payload, limit) {
                 for choice in 0..2 {
-                    corpus.add("series", name, &[&[choice], message.as_slice()].concat())?;
+                    let input = [&[choice], message.as_slice()].concat();
+                    corpus.add("series", &format!("{name}-{choice}"), &input)?;
                 }
             }
         }
