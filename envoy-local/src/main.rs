@@ -63,8 +63,7 @@ impl Arguments {
         let defaults = Options::default();
         Options {
             run_dir: self.run_dir.unwrap_or(run),
-            envoy: None,
-            module: self.module.unwrap_or(defaults.module),
+            module: self.module.unwrap_or(defaults.module.clone()),
             grpc_port: self.grpc_port,
             http_port: self.http_port,
             admin_port: self.admin_port,
@@ -76,10 +75,8 @@ impl Arguments {
                 pyroscope: self.pyroscope_port,
             },
             hold_headers: !self.no_hold_headers,
-            gate: None,
             concurrency: self.concurrency,
-            listeners: Vec::new(),
-            clusters: Vec::new(),
+            ..defaults
         }
     }
 }
