@@ -32,6 +32,7 @@ pub struct Held {
     /// The share of traces that goes elsewhere; the head is held where there is one.
     traces: Option<TraceShare>,
     head: Head,
+    left_to_envoy: usize,
 }
 
 /// Where the head is while the body comes.
@@ -81,6 +82,16 @@ pub enum BodyEdit {
 }
 
 impl Held {
+    /// Body bytes that are left to Envoy when the head has gone on: half of Envoy's default buffer. Beyond
+    /// that, Envoy would answer 413 over HTTP/1.1, so they move into the module.
+    const BUFFERED_BY_ENVOY: usize = 512 << 10;
+
+    /// How many bytes of the body may wait in Envoy for the rest; what comes beyond that has to move.
+    #[must_use]
+    pub const fn left_to_envoy(&self) -> usize {
+        self.left_to_envoy
+    }
+
     /// Splits the edits to a head into those to make now and those to make with the body.
     pub(crate) fn new(
         sender: Option<Admitted>,
@@ -88,14 +99,32 @@ impl Held {
         backend: Kind,
         endpoint: &Endpoint<'_>,
         mut edits: Vec<HeaderEdit>,
+        length: Option<u64>,
         hold: bool,
     ) -> (Vec<HeaderEdit>, Self) {
         let (transport, taken) = (endpoint.transport(), endpoint.encodings());
         let traces = endpoint.trace_share();
-        let held = |head| Self { sender, export, backend, transport, taken, traces, head };
+        let held = |head, left_to_envoy| Self {
+            sender,
+            export,
+            backend,
+            transport,
+            taken,
+            traces,
+            head,
+            left_to_envoy,
+        };
         if hold {
-            return (Vec::new(), held(Head::Held(edits)));
+            return (Vec::new(), held(Head::Held(edits), usize::MAX));
         }
+        let fits = length.is_some_and(|length| length <= Self::BUFFERED_BY_ENVOY as u64);
+        let left_to_envoy = match export.protocol {
+            // Over HTTP/2 no piece is longer than a frame.
+            Protocol::Grpc => Self::BUFFERED_BY_ENVOY,
+            _ if fits => Self::BUFFERED_BY_ENVOY,
+            // Over HTTP/1.1 a piece may be as long as the buffer, and there must be nothing in it yet.
+            _ => 0,
+        };
         // The body may yet become shorter, and whatever it becomes, it has the encoding that is
         // announced now. What the backend does not take goes decoded: a copy back from the module
         // either way, and gzip would add a checksum to it.
@@ -103,7 +132,7 @@ impl Held {
             if taken.contains(export.encoding) { export.encoding } else { Encoding::Identity };
         edits.push(HeaderEdit::remove("content-length"));
         edits.push(announce(transport, announced));
-        (edits, held(Head::Gone(announced)))
+        (edits, held(Head::Gone(announced), left_to_envoy))
     }
 
     /// Whether a body in this encoding may go on as it came.

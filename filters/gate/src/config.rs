@@ -140,10 +140,6 @@ impl Gate {
         config.compile()
     }
 
-    /// Body bytes that are left to Envoy when the head has gone on. Half of Envoy's default
-    /// buffer: beyond that, Envoy would answer 413 over HTTP/1.1, so they move into the module.
-    pub const BUFFERED_BY_ENVOY: usize = 512 << 10;
-
     /// The limits in force.
     #[must_use]
     pub const fn limits(&self) -> Limits {

@@ -171,7 +171,8 @@ impl Gate {
         let backend =
             routes.pick(export.signal).ok_or_else(|| known(Refusal::NoBackend(export.signal)))?;
         let limit = self.limits.body_bytes;
-        let announced = headers.number("content-length").unwrap_or(0);
+        let length = headers.number("content-length");
+        let announced = length.unwrap_or(0);
         if usize::try_from(announced).unwrap_or(usize::MAX) > limit {
             return Err(known(Refusal::BodyTooLarge { limit }));
         }
@@ -184,8 +185,15 @@ impl Gate {
             Protocol::HttpJson | Protocol::HttpProtobuf => {}
         }
 
-        let (edits, held) =
-            Held::new(admitted, export, backend.kind(), &endpoint, edits, self.hold_headers);
+        let (edits, held) = Held::new(
+            admitted,
+            export,
+            backend.kind(),
+            &endpoint,
+            edits,
+            length,
+            self.hold_headers,
+        );
         if head.end_of_stream {
             let mut step = self.on_body(held, Vec::new());
             if let BodyStep::Forward(forward) = &mut step {

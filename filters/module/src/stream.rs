@@ -268,8 +268,7 @@ impl HttpContext for Stream {
             return self.answer(gate.on_body_too_large(&receiving.held));
         }
         if !end_of_stream {
-            let drains = !gate.holds_headers()
-                && (receiving.drained.is_some() || total > Gate::BUFFERED_BY_ENVOY);
+            let drains = receiving.drained.is_some() || total > receiving.held.left_to_envoy();
             if drains {
                 let chunk = host::read(BufferType::HttpRequestBody, size);
                 receiving.drained.get_or_insert_default().extend_from_slice(&chunk);

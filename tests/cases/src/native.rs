@@ -84,7 +84,7 @@ impl Run<'_> {
             HeadStep::Body { edits, held } => {
                 edit(&mut self.headers, &edits);
                 let body = self.request.body.clone();
-                let moved = !gate.holds_headers() && body.len() > Gate::BUFFERED_BY_ENVOY;
+                let moved = body.len() > held.left_to_envoy();
                 if moved && !self.request.trailers.is_empty() {
                     BodyStep::Reply(gate.on_stray_trailers(&held))
                 } else {
