@@ -50,7 +50,7 @@ async fn soon(what: &str, mut happens: impl AsyncFnMut() -> bool) {
 async fn agent(stack: &Stack, targets: &[Target<'_>], folder: &std::path::Path) -> Agent {
     let (pki, gate) = (stack.pki(), stack.http_addr());
     let sender = pki.sender(SenderName::Payments);
-    Agent::start(gate, pki.ca_pem(), sender, targets, folder).await.unwrap()
+    Agent::start(gate, pki.ca_pem(), sender, targets, folder).await.expect("the agent starts")
 }
 
 /// What an agent scrapes is in a store if it has the label, whichever store it is; the agent is told of
@@ -143,9 +143,9 @@ const HOST: &str = "aps-workspaces.eu-central-1.amazonaws.com";
 /// stand-in has none.
 fn amazon() -> (String, Value) {
     let file = envoy_local::workspace_root().join("envoy-local/amazon-managed-prometheus.yaml");
-    let mut settings: Value =
-        serde_yaml_ng::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let shipped = settings.as_object_mut().unwrap();
+    let shipped = std::fs::read_to_string(file).expect("the file is there");
+    let mut settings: Value = serde_yaml_ng::from_str(&shipped).expect("it is YAML");
+    let shipped = settings.as_object_mut().expect("it is a cluster");
     assert!(shipped.remove("transport_socket").is_some(), "it is encrypted as it is shipped");
     let options = &mut shipped["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
     let signing = &mut options["http_filters"][0]["typed_config"];
@@ -154,7 +154,7 @@ fn amazon() -> (String, Value) {
     signing["credential_provider"] = json!({
         "inline_credential": { "access_key_id": access_key_id, "secret_access_key": secret_access_key },
     });
-    let name = shipped["name"].as_str().unwrap().to_owned();
+    let name = shipped["name"].as_str().expect("it has a name").to_owned();
     (name, settings)
 }
 
