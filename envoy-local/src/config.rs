@@ -176,9 +176,12 @@ fn certificates(listener: &mut Value, folder: &Path) -> Result<(), ConfigError> 
     for (pointer, file) in [
         ("/tls_certificates/0/certificate_chain/filename", "server.pem"),
         ("/tls_certificates/0/private_key/filename", "server.key"),
-        ("/validation_context/trusted_ca/filename", "ca.pem"),
     ] {
         *at(tls, pointer)? = path(&folder.join(file));
+    }
+    // A listener that asks for no certificate has no authority for one.
+    if tls.get("validation_context").is_some() {
+        *at(tls, "/validation_context/trusted_ca/filename")? = path(&folder.join("ca.pem"));
     }
     Ok(())
 }

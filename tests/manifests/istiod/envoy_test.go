@@ -55,8 +55,10 @@ func (g gateway) bootstrap(t *testing.T) *bootstrapapi.Bootstrap {
 			made.StaticResources.Clusters = append(made.StaticResources.Clusters, static(cluster, name))
 		}
 	}
-	if len(made.StaticResources.Clusters) != len(backends) {
-		t.Fatalf("clusters for %d of %d backends", len(made.StaticResources.Clusters), len(backends))
+	for _, backend := range backends {
+		if !slices.ContainsFunc(made.StaticResources.Clusters, func(cluster *clusterapi.Cluster) bool { return cluster.Name == backend.cluster }) {
+			t.Fatalf("no cluster for %s", backend.cluster)
+		}
 	}
 	for _, tag := range g.tags {
 		// As Istio's bootstrap writes it, tools/packaging/common/envoy_bootstrap.json.
@@ -149,23 +151,29 @@ func (g gateway) filter(t *testing.T, filter *hcmapi.HttpFilter) *hcmapi.HttpFil
 func withFiles(t *testing.T, tls *tlsapi.DownstreamTlsContext) {
 	t.Helper()
 	common := tls.CommonTlsContext
-	if len(common.TlsCertificateSdsSecretConfigs) != 1 || common.GetCombinedValidationContext().GetValidationContextSdsSecretConfig() == nil {
-		t.Fatal("the listener does not take its certificate and the senders' authority from a Secret")
+	if len(common.TlsCertificateSdsSecretConfigs) != 1 {
+		t.Fatal("the listener does not take its certificate from a Secret")
 	}
 	common.TlsCertificateSdsSecretConfigs = nil
 	common.TlsCertificates = []*tlsapi.TlsCertificate{{CertificateChain: file("/etc/sluice/tls/server.pem"), PrivateKey: file("/etc/sluice/tls/server.key")}}
+	if !tls.RequireClientCertificate.GetValue() {
+		return
+	}
+	if common.GetCombinedValidationContext().GetValidationContextSdsSecretConfig() == nil {
+		t.Fatal("the listener does not take the senders' authority from a Secret")
+	}
 	validation := common.GetCombinedValidationContext().DefaultValidationContext
 	validation.TrustedCa = file("/etc/sluice/tls/ca.pem")
 	common.ValidationContextType = &tlsapi.CommonTlsContext_ValidationContext{ValidationContext: validation}
 }
 
-// static is a cluster with an address of its own in the place of endpoints that istiod would send, and without the mesh's
-// own TLS, which the stand-ins do not speak.
+// static is a cluster with an address of its own in the place of endpoints that istiod would send, and without TLS, which the
+// stand-ins do not speak, and whose certificates come from a Secret.
 func static(cluster *clusterapi.Cluster, name string) *clusterapi.Cluster {
 	made := proto.Clone(cluster).(*clusterapi.Cluster)
 	made.Name, made.AltStatName = name, ""
 	made.ClusterDiscoveryType = &clusterapi.Cluster_Type{Type: clusterapi.Cluster_STATIC}
-	made.EdsClusterConfig, made.TransportSocketMatches, made.Filters = nil, nil, nil
+	made.EdsClusterConfig, made.TransportSocketMatches, made.Filters, made.TransportSocket = nil, nil, nil, nil
 	made.LoadAssignment = &endpointapi.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointapi.LocalityLbEndpoints{{
 		LbEndpoints: []*endpointapi.LbEndpoint{{HostIdentifier: &endpointapi.LbEndpoint_Endpoint{Endpoint: &endpointapi.Endpoint{Address: address("127.0.0.1", 1)}}}},
 	}}}
@@ -177,6 +185,11 @@ func local(cluster string) (string, bool) {
 	for _, backend := range backends {
 		if cluster == fmt.Sprintf("outbound|%d||%s.%s.svc.cluster.local", backend.port, backend.name, backend.namespace) {
 			return backend.cluster, true
+		}
+	}
+	for host, name := range external {
+		if cluster == "outbound|443||"+host {
+			return name, true
 		}
 	}
 	return "", false
@@ -223,7 +236,7 @@ func TestIstiodMakesOfEveryOverlayAGatewayThatTheGateGuards(t *testing.T) {
 			ports := map[uint32]bool{}
 			for _, listener := range made.listeners {
 				ports[listener.GetAddress().GetSocketAddress().GetPortValue()] = true
-				guarded(t, made, listener)
+				guarded(t, made, listener, folder == tokensAlone)
 			}
 			for _, port := range []uint32{443, 4317, 4318} {
 				if !ports[port] {
@@ -255,12 +268,16 @@ func closed(route *routeapi.Route) bool {
 	return strings.HasSuffix(route.GetRoute().GetCluster(), "||closed.invalid")
 }
 
-// guarded checks one listener: mutual TLS, and the filters in an order in which nothing gets around the gate.
-func guarded(t *testing.T, made gateway, listener *listenerapi.Listener) {
+// tokensAlone is the overlay whose senders show no certificate.
+const tokensAlone = "overlays/jwt"
+
+// guarded checks one listener: mutual TLS, or tokens that are verified before the gate reads them, and the filters in an order
+// in which nothing gets around the gate.
+func guarded(t *testing.T, made gateway, listener *listenerapi.Listener, tokens bool) {
 	t.Helper()
 	tls := &tlsapi.DownstreamTlsContext{}
 	must(t, listener.FilterChains[0].TransportSocket.GetTypedConfig().UnmarshalTo(tls))
-	if !tls.RequireClientCertificate.GetValue() || !tls.GetDisableStatelessSessionResumption() || !tls.DisableStatefulSessionResumption {
+	if tls.RequireClientCertificate.GetValue() == tokens || !tls.GetDisableStatelessSessionResumption() || !tls.DisableStatefulSessionResumption {
 		t.Errorf("%s: TLS: %v", listener.Name, tls)
 	}
 	manager := connectionManager(t, listener)
@@ -279,6 +296,9 @@ func guarded(t *testing.T, made gateway, listener *listenerapi.Listener) {
 	position := func(name string) int { return slices.Index(order, name) }
 	if position("closed") != 0 || position("sluice") < 0 || position("header_only") < position("sluice") {
 		t.Errorf("%s: the filters stand in the order %v", listener.Name, order)
+	}
+	if verified := position("envoy.filters.http.jwt_authn"); (verified >= 0) != tokens || verified > position("sluice") {
+		t.Errorf("%s: tokens are verified in the place %d of %v", listener.Name, verified, order)
 	}
 	if strings.Count(strings.Join(order, " "), "sluice") != 1 {
 		t.Errorf("%s: the gate is there more than once: %v", listener.Name, order)

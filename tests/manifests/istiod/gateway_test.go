@@ -1,6 +1,8 @@
 package istiod
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"istio.io/istio/pilot/pkg/serviceregistry/kube"
 	"istio.io/istio/pkg/cluster"
 	"istio.io/istio/pkg/config/constants"
+	"istio.io/istio/pkg/config/mesh"
 	"istio.io/istio/pkg/config/schema/gvk"
 	"istio.io/istio/pkg/kube/krt"
 	"sigs.k8s.io/yaml"
@@ -54,6 +57,18 @@ var backends = []backend{
 	{"tempo-distributor", "tempo", "otlp-grpc", 4317, "tempo-grpc"},
 	{"pyroscope", "pyroscope", "http-metrics", 4040, "pyroscope"},
 }
+
+// external are hosts outside of the cluster that an overlay sends to, by the name of their backend.
+var external = map[string]string{
+	"otlp.management.example":                   "management",
+	"aps-workspaces.eu-central-1.amazonaws.com": "amazon-managed-prometheus",
+}
+
+// keys are those of tests/e2e/src/token.rs, and issuerKeys is where a manifest says that they are.
+const (
+	keys       = `{"keys": [{"kty": "oct", "alg": "HS256", "k": "YSBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyBvciBtb3Jl"}]}`
+	issuerKeys = "https://keycloak.example/realms/telemetry/protocol/openid-connect/certs"
+)
 
 // generated has istiod's own code generate what it would send to the gateway of a kustomization.
 func generated(t *testing.T, folder string) gateway {
@@ -106,13 +121,22 @@ func generated(t *testing.T, folder string) gateway {
 			})
 		}
 	}
-	istiod := istiodWith(t, strings.Join(istio, "\n---\n"), services, instances)
+	// istiod fetches an issuer's keys.
+	issuer := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+		_, _ = answer.Write([]byte(keys))
+	}))
+	defer issuer.Close()
+	documents := strings.ReplaceAll(strings.Join(istio, "\n---\n"), issuerKeys, issuer.URL)
+	istiod := istiodWith(t, documents, services, instances)
 	annotations := deployment.Spec.Template.Annotations
+	// As the injector does with a pod's own.
+	settings, err := mesh.MergeProxyConfig(annotations["proxy.istio.io/config"], mesh.DefaultProxyConfig())
+	must(t, err)
 	proxy := istiod.SetupProxy(&model.Proxy{
 		Type: model.Router, ConfigNamespace: namespace, Labels: labels, IPAddresses: []string{"10.1.0.1"},
 		Metadata: &model.NodeMetadata{
 			Namespace: namespace, Labels: labels, IstioVersion: istioVersion, ClusterID: "Kubernetes",
-			ProxyConfig: &model.NodeMetaProxyConfig{}, Raw: map[string]any{},
+			ProxyConfig: (*model.NodeMetaProxyConfig)(settings), Raw: map[string]any{},
 		},
 	})
 	made := gateway{
@@ -160,6 +184,9 @@ func istiodWith(t *testing.T, yaml string, services []*model.Service, instances 
 	}
 	must(t, istiod.Env().InitNetworksManager(model.NewEndpointIndexUpdater(istiod.Env().EndpointIndex)))
 	istiod.PushContext().InitContext(istiod.Env(), nil, nil)
+	resolver := model.NewJwksResolver(model.JwtPubKeyEvictionDuration, model.JwtPubKeyRefreshInterval, model.JwtPubKeyRefreshIntervalOnFailure, time.Second)
+	t.Cleanup(resolver.Close)
+	istiod.PushContext().JwtKeyResolver = resolver
 	return istiod
 }
 
