@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use envoy_local::{Cluster, Listener, Options, SenderFiles, SenderName, Stack};
+use envoy_local::{Cluster, Listener, Options, SenderFiles, Stack};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{
     HeaderMap, Request, StatusCode,
@@ -21,7 +21,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluice_backends::{Answer, Backend};
 use sluice_cases::{
     case::{Protocol, Sender},
@@ -34,7 +34,11 @@ use sluice_e2e::{
     token,
 };
 use sluice_otlp::Signal;
-use tokio::net::TcpStream;
+use tempfile::TempDir;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,84 +75,241 @@ async fn every_case_without_the_head_holds_in_envoy_as_envoy_gateway_configures_
     every_case_holds(through, Some(ENVOY_GATEWAY.to_owned()), |plan| !plan.hold).await.unwrap();
 }
 
+/// The overlays whose senders show the certificate of a case.
+const OVERLAYS: [&str; 5] = [
+    "base",
+    "overlays-gateway-chain-management",
+    "overlays-hold-headers",
+    "overlays-remote-write",
+    "overlays-trafficextension",
+];
+
 /// Envoy's own limit is above the gate's there too, although no route matches before the gate has decided.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_body_passes_in_every_manifest() {
-    let names = ["base", "overlays-hold-headers", "overlays-trafficextension"];
-    let mut configurations = names.map(|name| (name, generated(name), 3 << 20)).to_vec();
+    let mut configurations = OVERLAYS.map(|name| (name, generated(name), 3 << 20)).to_vec();
     // Envoy Gateway has no setting for what Envoy holds of a body beside a connection's buffer, which is 1 MiB.
     configurations.push(("envoy-gateway", ENVOY_GATEWAY.to_owned(), 900 << 10));
     for (name, envoy, bytes) in configurations {
-        let (reply, stored) = exchange_with(name, envoy, bytes, |_| {}).await.unwrap();
-        let reply = reply.unwrap();
-        assert_eq!(reply.status, 200, "{name}: {}", reply.message);
-        assert_eq!(stored, 1, "{name}");
+        let folder = tempfile::tempdir().unwrap();
+        let mut gateway = Gateway::start(envoy, &folder).await.unwrap();
+        gateway.send(&Sender::default(), bytes, &[]).await.unwrap().is(Ok("payments"), name);
+        gateway.stack.stop().await;
     }
 }
 
 /// A gateway that has lost its plugin lets nothing through, whatever a sender asks for.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_gate_nothing_passes_in_any_manifest() {
-    for (name, envoy, status) in [
-        ("base", generated("base"), 503),
-        ("overlays-hold-headers", generated("overlays-hold-headers"), 503),
-        // What Envoy Gateway answers for a route without backends.
-        ("envoy-gateway", ENVOY_GATEWAY.to_owned(), 500),
-    ] {
+    let others = ["overlays-gateway-chain-worker", "overlays-jwt"];
+    let mut configurations: Vec<_> =
+        OVERLAYS.into_iter().chain(others).map(|name| (name, generated(name), 503)).collect();
+    // What Envoy Gateway answers for a route without backends.
+    configurations.push(("envoy-gateway", ENVOY_GATEWAY.to_owned(), 500));
+    for (name, envoy, status) in configurations {
         // Without what each route says of it: disabled there too.
         let envoy = envoy.replace("                  sluice:\n", "                  gone:\n");
-        let mut envoy: serde_json::Value = serde_yaml_ng::from_str(&envoy).unwrap();
+        let mut envoy: Value = serde_yaml_ng::from_str(&envoy).unwrap();
         let filters = "/filter_chains/0/filters/0/typed_config/http_filters";
         for listener in envoy["static_resources"]["listeners"].as_array_mut().unwrap() {
             let filters = listener.pointer_mut(filters).and_then(|all| all.as_array_mut()).unwrap();
             filters.iter_mut().find(|filter| filter["name"] == "sluice").unwrap()["disabled"] =
                 true.into();
         }
-        let claim = |headers: &mut HeaderList| {
-            for (name, value) in [("x-sluice-backend", "loki"), ("x-scope-orgid", "victim")] {
-                headers.push((name.to_owned(), value.as_bytes().to_vec()));
-            }
-        };
-        let (reply, stored) = exchange_with(name, envoy.to_string(), 1, claim).await.unwrap();
-        // Envoy's own, which is no reply of OTLP.
-        let told = reply.unwrap_err().to_string();
-        assert_eq!(told, format!("{status} with content type None"), "{name}");
-        assert_eq!(stored, 0, "{name}");
+        let folder = tempfile::tempdir().unwrap();
+        let mut gateway = Gateway::start(envoy.to_string(), &folder).await.unwrap();
+        for backend in ["loki", "management"] {
+            let claim = [("x-sluice-backend", backend), ("x-scope-orgid", "victim")];
+            let sent = gateway.send(&Sender::default(), 1, &claim).await.unwrap();
+            // Envoy's own, which is no reply of OTLP.
+            let told = sent.reply.unwrap_err().to_string();
+            assert_eq!(told, format!("{status} with content type None"), "{name}");
+            assert_eq!(sent.stored, 0, "{name}");
+        }
+        gateway.stack.stop().await;
     }
 }
 
-/// Sends log records that the manifest's own policy takes, at least so many bytes of them, over HTTP/1.1. Returns the reply
-/// and how many requests Loki got.
-async fn exchange_with(
-    name: &str,
-    envoy: String,
-    bytes: usize,
-    edit: impl Fn(&mut HeaderList),
-) -> Result<(Result<Reply>, usize)> {
-    let plans = plan::all()?;
-    let taken = |plan: &&Plan| {
-        let Plan { case, request, .. } = plan;
-        request.protocol == Protocol::Http
-            && request.signal == Signal::Logs
-            && case.name == "request/logs_go_to_loki"
+/// Without a certificate, by a token that Envoy has verified as Istio has it do so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_says_who_sends_in_the_overlay_for_tokens() {
+    let nobody = Sender { certificate: false, ..Sender::default() };
+    let claims = |changed: Value| {
+        let mut claims = json!({
+            "iss": "https://keycloak.example/realms/telemetry",
+            "aud": "sluice",
+            "groups": ["/payments/root/writers"],
+        });
+        for (name, value) in changed.as_object().into_iter().flatten() {
+            claims[name] = value.clone();
+        }
+        Some(claims)
     };
-    let mut request = plans.iter().find(taken).context("the case is gone")?.request.clone();
-    // Messages of protobuf one behind the other are one message with the fields of both.
-    request.body = request.body.repeat(bytes.div_ceil(request.body.len()));
-    edit(&mut request.headers);
-    let run_dir = tempfile::tempdir()?;
-    let options = Options {
-        run_dir: run_dir.path().to_owned(),
-        hold_headers: name.contains("hold-headers"),
-        envoy: Some(envoy),
-        ..Options::default()
-    };
-    let stack = Stack::start(options).await?;
-    let sender = stack.pki().sender(SenderName::Payments);
-    let reply = exchange(&stack, stack.http_addr(), Some(sender), &request).await;
-    let stored = stack.backends().store().requests(Backend::Loki).len();
-    stack.stop().await;
-    Ok((reply, stored))
+    let two = json!({ "groups": ["/payments/root/writers", "/team-a/root/writers"] });
+    let role = json!({ "groups": [], "realm_access": { "roles": ["writer:team-search"] } });
+    let reader = json!({ "groups": ["/payments/root/readers"] });
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::start(generated("overlays-jwt"), &folder).await.unwrap();
+    for (what, claims, chosen, expected) in [
+        ("a group", claims(json!({})), None, Ok("payments")),
+        ("a role", claims(role), None, Ok("team-search")),
+        ("one of two", claims(two), Some("team-a"), Ok("team-a")),
+        ("not its own", claims(json!({})), Some("team-a"), Err("403")),
+        ("a group that may not write", claims(reader), None, Err("401")),
+        ("no token", None, None, Err("401")),
+        ("another issuer's", claims(json!({ "iss": "https://idp.example" })), None, Err("401")),
+        ("another service's", claims(json!({ "aud": "grafana" })), None, Err("403")),
+        ("one that has ended", claims(json!({ "exp": 1_000_000_000 })), None, Err("401")),
+    ] {
+        let token = claims.map(|claims| format!("Bearer {}", token::signed(&claims)));
+        let token = token.iter().map(|token| ("authorization", token.as_str()));
+        let chosen = chosen.map(|namespace| ("x-scope-orgid", namespace));
+        let headers: Vec<_> = token.chain(chosen).collect();
+        gateway.send(&nobody, 1, &headers).await.unwrap().is(expected, what);
+    }
+    gateway.stack.stop().await;
+}
+
+/// A worker cluster's gate names its senders to the management cluster's, and no others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_names_the_senders_of_its_own_cluster_in_the_chain() {
+    let gate = Sender { dns: vec!["gate.worker-1.example".to_owned()], ..Sender::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let envoy = generated("overlays-gateway-chain-management");
+    let mut gateway = Gateway::start(envoy, &folder).await.unwrap();
+    for (what, sender, named, expected) in [
+        ("a gate", &gate, "payments", Ok("payments")),
+        ("a gate, of another's", &gate, "team-search", Err("403")),
+        ("no gate speaks for itself alone", &Sender::default(), "team-search", Ok("payments")),
+    ] {
+        let headers = [("x-scope-orgid", named)];
+        gateway.send(sender, 1, &headers).await.unwrap().is(expected, what);
+    }
+    gateway.stack.stop().await;
+}
+
+/// Behind a load balancer that says where a connection comes from; and whoever goes around it is not heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_overlay_for_an_api_gateway_speaks_proxy_protocol() {
+    let folder = tempfile::tempdir().unwrap();
+    let envoy = generated("overlays-api-gateway");
+    let mut gateway = Gateway::start(envoy, &folder).await.unwrap();
+    let (sender, key) = (Sender::default(), [("x-api-key", "of nobody")]);
+    let around = gateway.send(&sender, 1, &[]).await.unwrap();
+    assert!(around.reply.is_err(), "{:?}", around.reply);
+    assert_eq!(around.stored, 0);
+
+    let balancer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = std::mem::replace(&mut gateway.address, balancer.local_addr().unwrap());
+    let balancer = tokio::spawn(async move {
+        loop {
+            let (mut from, _) = balancer.accept().await.unwrap();
+            let mut to = TcpStream::connect(address).await.unwrap();
+            to.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.1 50000 4318\r\n").await.unwrap();
+            // A side that is gone is the sender's or Envoy's to tell of.
+            drop(tokio::io::copy_bidirectional(&mut from, &mut to).await);
+        }
+    });
+    gateway.send(&sender, 1, &[]).await.unwrap().is(Ok("payments"), "by its own certificate");
+    gateway.send(&sender, 1, &key).await.unwrap().is(Ok("payments"), "with a key from elsewhere");
+    let edge = Sender { dns: vec!["gateway.edge.example".to_owned()], ..Sender::default() };
+    gateway.send(&edge, 1, &key).await.unwrap().is(Err("401"), "with a key of nobody's");
+    gateway.send(&edge, 1, &[]).await.unwrap().is(Err("401"), "without a key");
+    balancer.abort();
+    gateway.stack.stop().await;
+}
+
+/// Whatever istiod's own code made of the manifests, real Envoy gets ready with it, module and all.
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_takes_every_configuration_that_istiod_makes() {
+    let folder = envoy_local::workspace_root().join(".cache/manifests");
+    let files = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}: run `make manifests`", folder.display()));
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let names: BTreeSet<_> =
+        names.filter_map(|name| name.strip_suffix(".envoy.json").map(str::to_owned)).collect();
+    assert!(OVERLAYS.iter().all(|name| names.contains(*name)), "{names:?}");
+    assert!(names.len() > OVERLAYS.len(), "{names:?}");
+    for name in names {
+        let folder = tempfile::tempdir().unwrap();
+        let gateway = Gateway::start(generated(&name), &folder).await;
+        gateway.unwrap_or_else(|error| panic!("{name}: {error}")).stack.stop().await;
+    }
+}
+
+/// What came of a request.
+struct Sent {
+    /// What the sender makes of the reply; a reply that is not OTLP's is an error that begins with its status.
+    reply: Result<Reply>,
+    /// How many requests Loki got.
+    stored: usize,
+    /// The tenants of those.
+    tenants: Vec<String>,
+}
+
+impl Sent {
+    /// Holds it against the tenant that it is stored for, or the status with which it is refused.
+    fn is(&self, expected: Result<&str, &str>, what: &str) {
+        let told = match &self.reply {
+            Ok(reply) => format!("{} {}", reply.status, reply.message),
+            Err(error) => error.to_string(),
+        };
+        assert!(told.starts_with(expected.err().unwrap_or("200")), "{what}: {told}");
+        assert_eq!(self.tenants, Vec::from_iter(expected.ok()), "{what}: {told}");
+        assert_eq!(self.stored, self.tenants.len(), "{what}: {told}");
+    }
+}
+
+/// An Envoy of a manifest's configuration.
+struct Gateway {
+    stack: Stack,
+    /// Where it is sent to.
+    address: SocketAddr,
+    senders: BTreeMap<Sender, SenderFiles>,
+    /// Log records that the manifest's own policy takes, over HTTP/1.1.
+    request: WireRequest,
+}
+
+impl Gateway {
+    async fn start(envoy: String, folder: &TempDir) -> Result<Self> {
+        let taken = |plan: &Plan| {
+            plan.request.protocol == Protocol::Http
+                && plan.request.signal == Signal::Logs
+                && plan.case.name == "request/logs_go_to_loki"
+        };
+        let request = plan::all()?.into_iter().find(taken).context("the case is gone")?.request;
+        let options = Options {
+            run_dir: folder.path().to_owned(),
+            hold_headers: envoy.contains(r#""allow_on_headers_stop_iteration": true"#),
+            envoy: Some(envoy),
+            ..Options::default()
+        };
+        let stack = Stack::start(options).await?;
+        Ok(Self { address: stack.http_addr(), stack, senders: BTreeMap::new(), request })
+    }
+
+    /// Sends at least so many bytes of the records, with more headers.
+    async fn send(
+        &mut self,
+        sender: &Sender,
+        bytes: usize,
+        headers: &[(&str, &str)],
+    ) -> Result<Sent> {
+        let mut request = self.request.clone();
+        // Messages of protobuf one behind the other are one message with the fields of both.
+        request.body = request.body.repeat(bytes.div_ceil(request.body.len()));
+        for (name, value) in headers {
+            request.headers.push(((*name).to_owned(), value.as_bytes().to_vec()));
+        }
+        let store = self.stack.backends().store();
+        store.clear();
+        let sender = identity(&self.stack, &mut self.senders, sender)?;
+        let reply = exchange(&self.stack, self.address, sender, &request).await;
+        let stored = store.requests(Backend::Loki);
+        let tenants = stored.iter().flat_map(|request| request.headers.get_all("x-scope-orgid"));
+        let tenants = tenants.map(|tenant| String::from_utf8_lossy(tenant.as_bytes()).into_owned());
+        Ok(Sent { reply, stored: stored.len(), tenants: tenants.collect() })
+    }
 }
 
 /// What Envoy Gateway makes of its manifests: the file says how it came to be.
