@@ -157,6 +157,9 @@ func withFiles(t *testing.T, tls *tlsapi.DownstreamTlsContext) {
 	common.TlsCertificateSdsSecretConfigs = nil
 	common.TlsCertificates = []*tlsapi.TlsCertificate{{CertificateChain: file("/etc/sluice/tls/server.pem"), PrivateKey: file("/etc/sluice/tls/server.key")}}
 	if !tls.RequireClientCertificate.GetValue() {
+		if common.ValidationContextType != nil {
+			t.Fatal("the listener looks at certificates, and does not ask for one")
+		}
 		return
 	}
 	if common.GetCombinedValidationContext().GetValidationContextSdsSecretConfig() == nil {
