@@ -159,7 +159,8 @@ proptest! {
 
     #[test]
     fn a_body_that_is_cut_off_is_refused(bytes in text(), at in any::<prop::sample::Index>()) {
-        for encoding in COMPRESSED {
+        // Nothing, as a framed stream, is no byte: there is none to cut off.
+        for encoding in COMPRESSED.into_iter().filter(|_| !bytes.is_empty()) {
             let body = encode(encoding, &bytes);
             let cut = &body[..at.index(body.len())];
             let decoded = decode(encoding, cut, 1 << 20);
