@@ -1,0 +1,213 @@
+//! Runs cases in one Envoy: each configuration that a case asks for has a listener of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use envoy_local::{Cluster, Listener, Options, SenderFiles, Stack};
+use hyper::{StatusCode, header::HeaderValue};
+use serde_json::Value;
+use sluice_backends::{Answer, Backend};
+use sluice_cases::{
+    case::Sender,
+    outcome::{Forwarded, Outcome, counter},
+    plan::{self, Plan, Report},
+    wire::WireReply,
+};
+use sluice_e2e::token;
+use sluice_otlp::Signal;
+
+use crate::client::{exchange, list};
+
+/// Runs the plans to `keep` through an Envoy of this configuration; `envoy.yaml` if there is none.
+pub(crate) async fn every_case_holds(
+    through: &str,
+    envoy: Option<String>,
+    keep: fn(&Plan) -> bool,
+) -> Result<()> {
+    // For the admin client, which wants one even where nothing is encrypted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut plans = plan::all()?;
+    plans.retain(keep);
+    let of_manifests = envoy.is_some();
+    if of_manifests {
+        // A cluster of one's own, or a path that is not OTLP's, needs a route that the manifests leave to whoever has it.
+        plans.retain(|plan| {
+            let gate = Gate::of(plan);
+            !gate.lets_pass() && clusters(&BTreeSet::from([gate])).is_empty()
+        });
+    }
+    let gates: BTreeSet<_> = plans.iter().map(Gate::of).collect();
+    let listeners = gates.iter().map(|gate| Listener {
+        name: gate.name(),
+        gate: gate.parsed(),
+        certificate_required: false,
+        header_only_filter: gate.header_only_filter,
+        filters_before: vec![token::filter()],
+        other_paths: gate.lets_pass().then(|| "loki".to_owned()),
+    });
+    let run_dir = tempfile::tempdir()?;
+    let options = Options {
+        run_dir: run_dir.path().to_owned(),
+        envoy,
+        listeners: listeners.collect(),
+        clusters: clusters(&gates),
+        ..Options::default()
+    };
+    let stack = Stack::start(options).await?;
+    let admin = reqwest::Client::new();
+    let mut senders = BTreeMap::new();
+    let mut report = Report::default();
+    for plan in &plans {
+        let sender = identity(&stack, &mut senders, &plan.case.sender)?;
+        let mut outcome = run(&stack, &admin, plan, sender).await;
+        if of_manifests && let Ok(Outcome { forwarded: Some(forwarded), .. }) = &mut outcome {
+            // Istio's routes have a `max_grpc_timeout`: Envoy's router tells a backend how long it waits.
+            forwarded.headers.retain(|(name, _)| name != "grpc-timeout");
+        }
+        report.add(plan, "", outcome);
+    }
+    if report.has_failed() {
+        println!("{}", stack.envoy_last_lines().await);
+    }
+    stack.stop().await;
+    report.finish(through);
+    Ok(())
+}
+
+/// What a listener is made from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Gate {
+    configuration: String,
+    header_only_filter: bool,
+}
+
+impl Gate {
+    fn of(plan: &Plan) -> Self {
+        Self {
+            configuration: plan.configuration.to_string(),
+            header_only_filter: plan.case.header_only_filter,
+        }
+    }
+
+    fn parsed(&self) -> Value {
+        serde_json::from_str(&self.configuration).expect("a case's configuration is JSON")
+    }
+
+    /// Whether it lets pass what is not telemetry.
+    fn lets_pass(&self) -> bool {
+        self.parsed()["otherPaths"] == "pass"
+    }
+
+    /// A listener's name.
+    fn name(&self) -> String {
+        format!("{} {}", self.configuration, self.header_only_filter)
+    }
+}
+
+/// Every cluster that a configuration names for a backend, and `envoy.yaml` does not have: the
+/// signal's stand-in, by its port for HTTP or for gRPC. Those of copies are none, so that Envoy makes
+/// no copies here.
+fn clusters(gates: &BTreeSet<Gate>) -> Vec<Cluster> {
+    const STAND_INS: [(&str, &str); 4] =
+        [("logs", "loki"), ("metrics", "mimir"), ("profiles", "pyroscope"), ("traces", "tempo")];
+    let mut found = BTreeMap::new();
+    for gate in gates {
+        let configuration = gate.parsed();
+        for (signal, stand_in) in STAND_INS {
+            let backend = &configuration["backends"][signal];
+            let cells = backend["cells"].as_array().into_iter().flatten();
+            for place in cells.chain([backend, &backend["canary"]]) {
+                for (key, like) in [("cluster", stand_in), ("grpcCluster", "tempo-grpc")] {
+                    if let Some(name) = place[key].as_str() {
+                        let before = found.insert(name.to_owned(), like);
+                        assert!(
+                            before.is_none_or(|before| before == like),
+                            "{name} is two clusters"
+                        );
+                    }
+                }
+            }
+        }
+    }
+    let of_envoy_yaml = ["loki", "mimir", "pyroscope", "tempo", "tempo-grpc"];
+    found.retain(|name, _| !of_envoy_yaml.contains(&name.as_str()));
+    let cluster =
+        |(name, like): (String, &str)| Cluster { name, like: like.to_owned(), address: None };
+    found.into_iter().map(cluster).collect()
+}
+
+/// The files of a sender's certificate, issued when it is first asked for; `None` for a sender
+/// without one.
+pub(crate) fn identity<'s>(
+    stack: &Stack,
+    senders: &'s mut BTreeMap<Sender, SenderFiles>,
+    sender: &Sender,
+) -> Result<Option<&'s SenderFiles>> {
+    if !sender.certificate {
+        return Ok(None);
+    }
+    if !senders.contains_key(sender) {
+        let name = format!("case-{}", senders.len());
+        let files = stack.pki().issue(&name, &sender.dns, &sender.uri)?;
+        senders.insert(sender.clone(), files);
+    }
+    Ok(senders.get(sender))
+}
+
+async fn run(
+    stack: &Stack,
+    admin: &reqwest::Client,
+    plan: &Plan,
+    sender: Option<&SenderFiles>,
+) -> Result<Outcome> {
+    let Plan { case, request, reply, .. } = plan;
+    let backend = match request.signal {
+        Signal::Logs => Backend::Loki,
+        Signal::Metrics => Backend::Mimir,
+        Signal::Profiles => Backend::Pyroscope,
+        Signal::Traces => Backend::Tempo,
+    };
+    let store = stack.backends().store();
+    store.clear();
+    if case.expect.forwarded.is_some() {
+        store.answer_next(backend, answer(reply)?);
+    }
+    let before = counters(stack, admin).await?;
+    let address = stack.listener(&Gate::of(plan).name()).context("the gate has no listener")?;
+    let reply = exchange(stack, address, sender, request).await?;
+    let mut counts = counters(stack, admin).await?;
+    for (name, count) in before {
+        *counts.entry(name).or_default() -= count;
+    }
+    counts.retain(|_, count| *count > 0);
+    let mut forwarded =
+        Backend::ALL.into_iter().flat_map(|backend| store.requests(backend)).map(|request| {
+            let mut headers = list(&request.headers);
+            headers.push((":path".to_owned(), request.path.into_bytes()));
+            headers.push((":method".to_owned(), request.method.as_str().as_bytes().to_vec()));
+            Forwarded { headers, body: request.body.unwrap_or_default().to_vec() }
+        });
+    Ok(Outcome { forwarded: forwarded.next(), reply, counts })
+}
+
+fn answer(reply: &WireReply) -> Result<Answer> {
+    let mut answer = Answer::new(StatusCode::from_u16(reply.status)?);
+    for (name, value) in &reply.headers {
+        answer = answer.header(name.parse()?, HeaderValue::from_bytes(value)?);
+    }
+    for (name, value) in &reply.trailers {
+        answer = answer.trailer(name.parse()?, HeaderValue::from_bytes(value)?);
+    }
+    Ok(answer.body(reply.body.clone().unwrap_or_default()))
+}
+
+/// The gate's counters, by name.
+async fn counters(stack: &Stack, admin: &reqwest::Client) -> Result<BTreeMap<String, u64>> {
+    let url = format!("http://{}/stats?filter=sluice_.*_total", stack.admin_addr());
+    let text = admin.get(url).send().await?.error_for_status()?.text().await?;
+    let counters = text.lines().filter_map(|line| {
+        let (stat, value) = line.rsplit_once(": ")?;
+        Some((counter(stat.strip_prefix("wasmcustom.")?)?, value.parse().ok()?))
+    });
+    Ok(counters.collect())
+}
