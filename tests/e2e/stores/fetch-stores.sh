@@ -42,12 +42,25 @@ fetch() {
   # shellcheck disable=SC2064 # the folder as it is named now
   trap "rm -rf '$work'" EXIT
   printf "stores: fetching Debian's %s\n" "$package" >&2
-  (cd "$work" && apt-get download --quiet -o APT::Sandbox::User=root "$package" >/dev/null) ||
-    fail "apt-get could not fetch $package: is the distribution's mirror within reach, and its index there (apt-get update)?"
+  (download "$work") 2>/dev/null || (download "$work" index) ||
+    fail "apt-get could not fetch $package: is the distribution's mirror within reach?"
   dpkg-deb --extract "$work"/"$package"_*.deb "$work/unpacked"
   "$work/unpacked/usr/bin/$package" --version >/dev/null 2>&1 || fail "what $package's package holds cannot be run here"
   mv -T "$work/unpacked" "$cache/$package" 2>/dev/null || [[ -x $cache/$package/usr/bin/$package ]] ||
     fail "cannot write to $cache"
+}
+
+# Into the folder that is named. With a second argument the index is fetched too, into a folder of ours: the machine's own
+# may be old or not there, and is not ours to change.
+download() {
+  local options=(--quiet -o APT::Sandbox::User=root)
+  cd "$1"
+  if [[ -n ${2-} ]]; then
+    mkdir -p apt/lists/partial apt/archives/partial
+    options+=(-o "Dir::State::lists=$1/apt/lists" -o "Dir::Cache=$1/apt" -o "Dir::Cache::archives=$1/apt/archives")
+    apt-get update "${options[@]}" >/dev/null || return
+  fi
+  apt-get download "${options[@]}" "$package" >/dev/null
 }
 
 main
