@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Encoding::Gzip`] | RFC 1952, any number of members | each member's CRC-32 and size |
 //! | [`Encoding::Deflate`] | RFC 1950 | Adler-32 |
-//! | [`Encoding::Zstd`] | RFC 8878, any number of frames, window of at most 8 MiB | the frame's size and checksum, where it has them |
+//! | [`Encoding::Zstd`] | RFC 8878, any number of frames, window of at most the cap, or 8 MiB | the frame's size and checksum, where it has them |
 //! | [`Encoding::SnappyFramed`] | snappy's framing format | each chunk's CRC-32C |
 //! | [`Encoding::SnappyRaw`] | one snappy block | its size |
 //! | [`Encoding::Lz4`] | LZ4 frame format 1.6, any number of frames | the header's, each block's and the frame's checksum, the frame's size |
@@ -127,13 +127,15 @@ const ALWAYS_ALLOWED: usize = 4 << 20;
 /// Decodes a body to at most `limit` bytes.
 ///
 /// Time and memory are bounded by `limit` and by the size of the body, not by what the body would
-/// decode to: beside the `limit` bytes at most 8 MiB of window, in as much again of slack, for zstd,
-/// and one block of 4 MiB for lz4.
+/// decode to: beside the `limit` bytes, for zstd its window (8 MiB in as much again of slack, or what
+/// has come of one of at most `limit` bytes, to the next power of two), and for lz4 one block of
+/// 4 MiB.
 ///
 /// # Errors
 /// [`DecodeError`]. An empty body is an error as in the backends' Go: in every encoding but identity
 /// and framed snappy, whose encoders write nothing for nothing.
 pub fn decode(encoding: Encoding, body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+    let most_window = limit;
     let limit = limit.min(body.len().saturating_mul(MAX_RATIO).max(ALWAYS_ALLOWED));
     match encoding {
         Encoding::Identity | Encoding::SnappyFramed if body.is_empty() => Ok(Vec::new()),
@@ -141,7 +143,7 @@ pub fn decode(encoding: Encoding, body: &[u8], limit: usize) -> Result<Vec<u8>, 
         Encoding::Identity => output::copy(body, limit),
         Encoding::Gzip => deflate::gunzip(body, limit),
         Encoding::Deflate => deflate::inflate(body, limit),
-        Encoding::Zstd => zstd::decode(body, limit),
+        Encoding::Zstd => zstd::decode(body, limit, most_window),
         Encoding::SnappyFramed => snappy::decode_frames(body, limit),
         Encoding::SnappyRaw => snappy::decode_block(body, limit),
         Encoding::Lz4 => lz4::decode(body, limit),

@@ -324,6 +324,35 @@ fn a_size_that_lies_is_refused_and_takes_no_memory() {
 }
 
 #[test]
+fn a_window_may_be_as_long_as_what_is_decoded() {
+    const MIB: usize = 1 << 20;
+    let mut state = 1_u64;
+    let mut noise = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()[0]
+    };
+    let start: Vec<_> = (0..9 * MIB).map(|_| noise()).collect();
+    // What comes again lies further back than the usual window.
+    let bytes = [&start, &start[..MIB]].concat();
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(24).unwrap();
+    encoder.long_distance_matching(true).unwrap();
+    encoder.write_all(&bytes).unwrap();
+    let frame = encoder.finish().unwrap();
+    assert!(frame.len() < 10 * MIB);
+    assert!(decode(Encoding::Zstd, &frame, 16 * MIB).as_ref() == Ok(&bytes));
+    let twice = [frame.as_slice(), &frame].concat();
+    assert!(decode(Encoding::Zstd, &twice, 20 * MIB) == Ok([bytes.as_slice(), &bytes].concat()));
+    assert_eq!(
+        decode(Encoding::Zstd, &twice, 20 * MIB - 1),
+        Err(DecodeError::TooLarge { limit: 20 * MIB - 1 })
+    );
+    assert!(decode(Encoding::Zstd, &frame, 15 * MIB).is_err_and(|error| {
+        error.to_string() == "not valid zstd: its window is over 8 MiB and over limits.decodedBytes"
+    }));
+}
+
+#[test]
 fn a_window_over_the_limit_and_a_dictionary_are_refused() {
     let window = |log: u8| {
         let mut frame = wrap(Encoding::Zstd, b"abc");
@@ -332,7 +361,7 @@ fn a_window_over_the_limit_and_a_dictionary_are_refused() {
     };
     assert_eq!(window(23), Ok(b"abc".to_vec()));
     let refused = window(24).unwrap_err().to_string();
-    assert_eq!(refused, "not valid zstd: its window is over 8 MiB");
+    assert_eq!(refused, "not valid zstd: its window is over 8 MiB and over limits.decodedBytes");
 
     // Three bytes, their size in one; a dictionary with the number 7 in another.
     let zstd = b"\x28\xb5\x2f\xfd\x21\x07\x03\x19\0\0abc";

@@ -10,22 +10,30 @@ use super::{
     output::{CORRUPT, Output},
 };
 
-/// The largest window, in bytes: what RFC 8878, section 3.1.1.1.2, asks a decoder to support, and
-/// the most that encoders use unless told to do their utmost.
-const MAX_WINDOW: u64 = 8 << 20;
+/// The window that every decoder takes, in bytes (RFC 8878, section 3.1.1.1.2), and the most that
+/// encoders use unless told to do their utmost.
+const USUAL_WINDOW: u64 = 8 << 20;
 
 /// About how many bytes are decoded at a time: that much more than its window is what a decoder
 /// holds.
 const STEP: usize = 1 << 20;
 
-pub(super) fn decode(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+/// The most that comes out of one block, in bytes (RFC 8878, section 3.1.1.2.3).
+const BLOCK: usize = 128 << 10;
+
+/// Decodes to at most `limit` bytes, with windows of at most `most_window` bytes, or 8 MiB.
+pub(super) fn decode(
+    body: &[u8],
+    limit: usize,
+    most_window: usize,
+) -> Result<Vec<u8>, DecodeError> {
     let mut output = Output::new(limit);
     let mut decoder = FrameDecoder::new();
-    decoder.set_max_window_size(MAX_WINDOW);
+    decoder.set_max_window_size(USUAL_WINDOW);
     let mut input = Input::new(body, Encoding::Zstd);
     while !input.is_empty() {
         if !input.skip_frame()? {
-            frame(&mut decoder, &mut input, &mut output)?;
+            frame(&mut decoder, &mut input, &mut output, most_window)?;
         }
     }
     Ok(output.into_bytes())
@@ -35,25 +43,39 @@ fn frame(
     decoder: &mut FrameDecoder,
     input: &mut Input<'_>,
     output: &mut Output,
+    most_window: usize,
 ) -> Result<(), DecodeError> {
     let descriptor = Descriptor(input.rest.get(4).copied().unwrap_or_default());
     if descriptor.has_reserved_bit() {
         return Err(input.invalid("its frame header has a reserved bit set"));
     }
-    decoder.reset(&mut input.rest).map_err(|error| input.invalid(reason(&error)))?;
+    let window = begin(decoder, input, most_window)?;
+    let is_usual = window == usize::try_from(USUAL_WINDOW).unwrap_or(usize::MAX);
     let (start, room) = (output.len(), output.room());
     let size = descriptor.has_content_size().then(|| decoder.content_size());
     if let Some(size) = size {
         match usize::try_from(size) {
-            Ok(size) if size <= room => output.with_capacity(size)?,
-            _ => return Err(output.too_large()),
+            Ok(size) if size > room => return Err(output.too_large()),
+            // Nothing leaves a decoder until there is more than its window.
+            Ok(size) if is_usual => output.with_capacity(size)?,
+            Ok(_) => output.with_capacity(0)?,
+            Err(_) => return Err(output.too_large()),
         };
     }
+    // One block over its window is what a decoder's buffer has room for without growing once more.
+    let most_step = if is_usual { STEP } else { BLOCK };
     // A part of what was decoded stays in the decoder as its window. These many bytes have come out
-    // at least, there and in `output`.
-    let mut decoded: usize = 0;
+    // at least, there and in `output`, and these many at most.
+    let (mut decoded, mut most_decoded) = (0_usize, 0_usize);
+    let mut asked_for = most_step.saturating_add(BLOCK);
     loop {
-        let step = room.saturating_sub(decoded).saturating_add(1).min(STEP);
+        let step = room.saturating_sub(decoded).saturating_add(1).min(most_step);
+        most_decoded = most_decoded.saturating_add(step).saturating_add(BLOCK);
+        let held = most_decoded.min(window.saturating_add(step).saturating_add(BLOCK));
+        if held > asked_for {
+            asked_for = held.checked_next_power_of_two().unwrap_or(held);
+            ask_for(asked_for)?;
+        }
         let finished = decoder
             .decode_blocks(&mut input.rest, BlockDecodingStrategy::UptoBytes(step))
             .map_err(|error| input.invalid(reason(&error)))?;
@@ -84,6 +106,37 @@ fn frame(
     Ok(())
 }
 
+/// Reads a frame's header, and returns how large its window is at most, in bytes.
+fn begin(
+    decoder: &mut FrameDecoder,
+    input: &mut Input<'_>,
+    most_window: usize,
+) -> Result<usize, DecodeError> {
+    let header = input.rest;
+    let usual = usize::try_from(USUAL_WINDOW).unwrap_or(usize::MAX);
+    match decoder.reset(&mut input.rest) {
+        Ok(()) => Ok(usual),
+        Err(FrameDecoderError::WindowSizeTooBig { requested, .. })
+            if usize::try_from(requested).is_ok_and(|window| window <= most_window) =>
+        {
+            // Not by the decoder at hand: one that is used again takes memory for the whole window
+            // at once, whatever comes, and a new one only for what does.
+            *decoder = FrameDecoder::new();
+            decoder.set_max_window_size(requested);
+            input.rest = header;
+            decoder.reset(&mut input.rest).map_err(|error| input.invalid(reason(&error)))?;
+            decoder.set_max_window_size(USUAL_WINDOW);
+            Ok(usize::try_from(requested).unwrap_or(usize::MAX))
+        }
+        Err(error) => Err(input.invalid(reason(&error))),
+    }
+}
+
+/// Whether there is memory for so many bytes: a decoder that finds none takes the worker with it.
+fn ask_for(bytes: usize) -> Result<(), DecodeError> {
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| DecodeError::NoMemory(bytes))
+}
+
 /// The descriptor of a frame header (RFC 8878, section 3.1.1.1.1).
 struct Descriptor(u8);
 
@@ -102,7 +155,9 @@ impl Descriptor {
 const fn reason(error: &FrameDecoderError) -> &'static str {
     match error {
         FrameDecoderError::DictNotProvided { .. } => "it needs a dictionary",
-        FrameDecoderError::WindowSizeTooBig { .. } => "its window is over 8 MiB",
+        FrameDecoderError::WindowSizeTooBig { .. } => {
+            "its window is over 8 MiB and over limits.decodedBytes"
+        }
         _ => "it is cut off or corrupt",
     }
 }
