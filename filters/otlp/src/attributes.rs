@@ -3,7 +3,7 @@
 use std::{borrow::Cow, mem, ops::Range, rc::Rc};
 
 use crate::{
-    json::{Pair, Pairs},
+    json::{self, Pair, Pairs},
     limits::{OverLimit, ReadLimits, Unreadable},
     profiles::Strings,
     wire::{Fault, Malformed, Nested, Reader, Value, set_once},
@@ -355,11 +355,25 @@ impl<'a> Attribute<'a> {
     /// [`Unreadable`] if it is not one `AnyValue`; two members of its oneof are an error, because
     /// decoders keep only the last.
     pub fn value(&self) -> Result<AnyValue<'a>, Unreadable> {
-        let value = match &self.written {
-            Written::Json(pair) => return pair.value(&self.context),
-            Written::Protobuf { value: Some(value), .. } => value,
-            Written::Protobuf { value: None, .. } => return Ok(AnyValue::Unset),
-        };
+        match &self.written {
+            Written::Json(pair) => pair.value(&self.context, json::any),
+            Written::Protobuf { value, .. } => self.value_in(*value),
+        }
+    }
+
+    /// Reads the value where a decision rests on what it says.
+    ///
+    /// # Errors
+    /// As [`Self::value`], and for a text in JSON that parsers read in different ways.
+    pub fn decisive_value(&self) -> Result<AnyValue<'a>, Unreadable> {
+        match &self.written {
+            Written::Json(pair) => pair.value(&self.context, json::whole),
+            Written::Protobuf { value, .. } => self.value_in(*value),
+        }
+    }
+
+    fn value_in(&self, value: Option<Nested<'a>>) -> Result<AnyValue<'a>, Unreadable> {
+        let Some(value) = &value else { return Ok(AnyValue::Unset) };
         let mut reader = Reader::nested(value);
         let mut read = None;
         while let Some(field) = reader.next_field()? {

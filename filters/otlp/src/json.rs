@@ -5,6 +5,7 @@
 
 mod attributes;
 mod check;
+mod ends;
 mod object;
 mod profiles;
 mod record;
@@ -16,8 +17,8 @@ mod walk;
 pub(crate) use attributes::{Pair, Pairs};
 pub use object::Object;
 pub(crate) use record::RecordText;
-pub(crate) use string::attribute;
 pub use string::push_string;
+pub(crate) use string::{any, attribute, whole};
 pub(crate) use walk::splice;
 
 #[cfg(test)]

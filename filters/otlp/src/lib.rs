@@ -17,6 +17,7 @@ mod profiles;
 pub mod signal;
 pub mod splice;
 pub mod wire;
+pub mod work;
 
 pub use format::Format;
 pub use signal::Signal;

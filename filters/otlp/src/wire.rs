@@ -8,6 +8,8 @@
 
 use thiserror::Error;
 
+use crate::work;
+
 /// Why bytes are not a message that every decoder reads alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{fault} at byte {at}")]
@@ -25,6 +27,13 @@ pub enum Fault {
     /// A field that OTLP has given up, and that backends may still read in the place of another.
     #[error("field that OTLP has given up")]
     Deprecated,
+    /// An `aggregationTemporality` by its name: OTLP/JSON has numbers alone (OTLP specification 1.11,
+    /// "JSON Protobuf Encoding").
+    #[error(
+        "aggregationTemporality by its name: write its number, 1 for AGGREGATION_TEMPORALITY_DELTA, \
+         2 for AGGREGATION_TEMPORALITY_CUMULATIVE"
+    )]
+    EnumName,
     /// A field number of 0 or over 2^29-1.
     #[error("invalid field number")]
     FieldNumber,
@@ -75,7 +84,8 @@ pub enum Syntax {
     /// The text is not an object.
     #[error("no JSON object")]
     NoObject,
-    /// Half a surrogate pair, which parsers replace, keep or refuse.
+    /// Half a surrogate pair, which parsers replace, keep or refuse, in a name or in a text that a
+    /// decision rests on.
     #[error("half a surrogate pair in a JSON string")]
     Surrogate,
     /// The text ends inside a value.
@@ -84,8 +94,8 @@ pub enum Syntax {
     /// A character that cannot stand there.
     #[error("unexpected character in JSON")]
     Unexpected,
-    /// Bytes that are not UTF-8.
-    #[error("JSON that is not UTF-8")]
+    /// A member's name that is not UTF-8.
+    #[error("JSON with a name that is not UTF-8")]
     Utf8,
 }
 
@@ -182,6 +192,7 @@ impl<'a> Reader<'a> {
         let Some((&tag, rest)) = self.rest.split_first() else {
             return Ok(None);
         };
+        work::done(1);
         // Nearly every field: its number under 16, its value in one byte, or its length in two.
         // Whatever does not fit, errors included, is read from its start by `any_field`.
         let at = self.position();

@@ -128,7 +128,7 @@ impl Question<'_> {
 
     #[inline(never)]
     fn value_of(&self, attribute: &Attribute<'_>) -> Result<Found, Unreadable> {
-        Ok(match attribute.value()? {
+        Ok(match attribute.decisive_value()? {
             value if value.is_empty() => Found::Empty,
             // The backend writes what is in the map under other names.
             AnyValue::KeyValues { .. } if self.name.is_flattened() => Found::Nothing,

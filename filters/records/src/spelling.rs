@@ -3,6 +3,7 @@
 use sluice_otlp::{
     attributes::{AnyValue, Attribute},
     limits::Unreadable,
+    work,
 };
 
 /// How a backend tells one attribute name from another.
@@ -146,6 +147,7 @@ impl<'n> Rest<'n> {
 
 /// How much of the folded name a key covers.
 fn covered<'n>(key: &[u8], mut rest: &'n [u8], mut fold: Fold, spelling: Spelling) -> Match<'n> {
+    work::done(key.len());
     for chunk in key.utf8_chunks() {
         // Go reads each byte that is no UTF-8 as a character of its own.
         let invalid = chunk.invalid().iter().map(|_| b'_');

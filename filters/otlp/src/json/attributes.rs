@@ -3,7 +3,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use super::{
-    string::unescaped,
+    string::{unescaped, whole},
     text::{Node, Text, wrong_type},
 };
 use crate::{
@@ -98,7 +98,7 @@ impl<'a> KeyValue<'a> {
             (None, Some(index)) => context.text(index.cast_unsigned(), at)?,
             (None, None) => &[],
         };
-        Ok((Self { key: unescaped(key), value: text.object(value)? }, end))
+        Ok((Self { key: whole(key, at)?, value: text.object(value)? }, end))
     }
 }
 
@@ -113,11 +113,15 @@ impl<'a> Pair<'a> {
         self.text.of(self.node)
     }
 
-    /// Its value.
+    /// Its value, a text in it as `read` reads what is written at an offset.
     ///
     /// # Errors
     /// As [`Attribute::value`](crate::attributes::Attribute::value).
-    pub(crate) fn value(&self, context: &Context<'a>) -> Result<AnyValue<'a>, Unreadable> {
+    pub(crate) fn value(
+        &self,
+        context: &Context<'a>,
+        read: fn(&'a [u8], usize) -> Result<Cow<'a, [u8]>, Malformed>,
+    ) -> Result<AnyValue<'a>, Unreadable> {
         const MEMBERS: [&str; 8] = [
             "stringValue",
             "boolValue",
@@ -143,7 +147,7 @@ impl<'a> Pair<'a> {
         let string = || text.string(Some(node)).map(Option::unwrap_or_default);
         let first = text.of(node).first();
         Ok(match member {
-            0 => AnyValue::String(unescaped(string()?)),
+            0 => AnyValue::String(read(string()?, node.at)?),
             1 if matches!(first, Some(b't' | b'f')) => AnyValue::Bool,
             2 => text.integer(Some(node)).map(|_| AnyValue::Int)?,
             3 if is_double(text.of(node)) => AnyValue::Double,
@@ -167,7 +171,7 @@ impl<'a> Pair<'a> {
                 let index = text.integer(Some(node))?.unwrap_or_default();
                 match context.text(index.cast_unsigned(), node.at)? {
                     [] => AnyValue::Unset,
-                    content => AnyValue::String(unescaped(content)),
+                    content => AnyValue::String(read(content, node.at)?),
                 }
             }
             _ => return Err(wrong_type(node).into()),

@@ -1,28 +1,35 @@
 //! Holds a whole text against RFC 8259, in one pass, before anything in it is believed.
 //!
 //! What goes on to a backend has been read to its last byte, whatever rests on it: parsers differ on
-//! what they forgive, and a text that none has to forgive anything is the same to all of them.
+//! what they forgive, and a text whose structure none has to forgive anything is the same to all of
+//! them. What a string says is another matter: in a value that no decision rests on, as in protobuf,
+//! it may be anything.
 
 use super::{
+    ends::{Blocks, Ends},
     scan::{plain_end, white_space_end},
-    text::{DEEP, LONG, LONG_AND_DEEP, Node},
+    string::whole,
 };
 use crate::{
     limits::{OverLimit, Unreadable},
     wire::{Fault, Malformed, Syntax},
 };
 
-/// Checks that `bytes` are one object, no deeper than `depth`, and returns where its long objects and
-/// arrays lie, in the order in which they begin.
+/// The most objects and arrays that may be open in a request, whoever reads them: the readers of the
+/// backends give up a whole request for more (json-iterator, `maxDepth`). What the gate itself
+/// follows is bounded where it follows it.
+pub(super) const MOST_OPEN: usize = 10_000;
+
+/// Checks that `bytes` are one object, no deeper than `depth` (at most [`MOST_OPEN`]), and returns
+/// where what is in it ends.
 ///
 /// # Errors
-/// [`Unreadable`] for what is not JSON, for what parsers read in different ways (a surrogate
-/// without the other half, a member without a name), and for an object that is too deep.
-pub(super) fn check(bytes: &[u8], depth: usize) -> Result<Vec<Node>, Unreadable> {
-    if let Err(error) = str::from_utf8(bytes) {
-        return Err(syntax(Syntax::Utf8, error.valid_up_to()).into());
-    }
-    let mut check = Check { bytes, at: 0, depth, open: Vec::new(), long: Vec::new() };
+/// [`Unreadable`] for what is not JSON, for names that parsers read in different ways (not UTF-8, a
+/// surrogate without the other half, nothing at all), and for an object that is too deep.
+pub(super) fn check(bytes: &[u8], depth: usize) -> Result<Ends, Unreadable> {
+    let blocks = Blocks::new(bytes.len());
+    let is_utf8 = str::from_utf8(bytes).is_ok();
+    let mut check = Check { bytes, at: 0, depth, is_utf8, open: Vec::new(), blocks };
     check.skip_white_space();
     if check.peek() != Some(b'{') {
         return Err(syntax(Syntax::NoObject, check.at).into());
@@ -32,7 +39,7 @@ pub(super) fn check(bytes: &[u8], depth: usize) -> Result<Vec<Node>, Unreadable>
     if check.at < bytes.len() {
         return Err(syntax(Syntax::Behind, check.at).into());
     }
-    Ok(check.long)
+    Ok(check.blocks.finish())
 }
 
 const fn syntax(syntax: Syntax, at: usize) -> Malformed {
@@ -44,10 +51,11 @@ struct Check<'a> {
     at: usize,
     /// The most objects and arrays that may be open.
     depth: usize,
-    /// Where in `long` those lie that are.
-    open: Vec<usize>,
-    /// The long ones, and the open ones.
-    long: Vec<Node>,
+    /// Whether every byte is of UTF-8; if not, each name is looked at.
+    is_utf8: bool,
+    /// The brackets of those that are, the outermost first.
+    open: Vec<u8>,
+    blocks: Blocks,
 }
 
 impl Check<'_> {
@@ -58,7 +66,7 @@ impl Check<'_> {
             self.skip_white_space();
             match self.peek() {
                 Some(b'{') => {
-                    self.enter()?;
+                    self.enter(b'{')?;
                     self.skip_white_space();
                     if self.peek() != Some(b'}') {
                         self.name()?;
@@ -66,13 +74,15 @@ impl Check<'_> {
                     }
                 }
                 Some(b'[') => {
-                    self.enter()?;
+                    self.enter(b'[')?;
                     self.skip_white_space();
                     if self.peek() != Some(b']') {
                         continue;
                     }
                 }
-                Some(b'"') => self.string()?,
+                Some(b'"') => {
+                    self.string()?;
+                }
                 Some(b'-' | b'0'..=b'9') => self.number()?,
                 Some(b't') => self.literal(b"true")?,
                 Some(b'f') => self.literal(b"false")?,
@@ -118,31 +128,24 @@ impl Check<'_> {
     /// The bracket of the innermost object or array that is open.
     #[inline]
     fn inside(&self) -> Option<u8> {
-        let innermost = self.long.get(*self.open.last()?)?;
-        self.bytes.get(innermost.at).copied()
+        self.open.last().copied()
     }
 
-    fn enter(&mut self) -> Result<(), OverLimit> {
+    fn enter(&mut self, bracket: u8) -> Result<(), OverLimit> {
         if self.open.len() >= self.depth {
             return Err(OverLimit::Depth { limit: self.depth });
         }
-        self.open.push(self.long.len());
-        self.long.push(Node { at: self.at, end: self.at });
+        self.open.push(bracket);
+        self.blocks.opens(self.at);
         self.step(1);
         Ok(())
     }
 
-    /// The innermost object or array ends here. If it is too short for the list, so is everything in
-    /// it, and it is the last there.
+    /// The innermost object or array ends here.
     fn leave(&mut self) {
+        self.open.pop();
+        self.blocks.closes(self.at);
         self.step(1);
-        let Some(index) = self.open.pop() else { return };
-        let Some(node) = self.long.get_mut(index) else { return };
-        node.end = self.at;
-        let long = if self.open.len() < DEEP { LONG } else { LONG_AND_DEEP };
-        if node.end.saturating_sub(node.at) < long {
-            self.long.truncate(index);
-        }
     }
 
     /// A member's name and its colon.
@@ -151,9 +154,19 @@ impl Check<'_> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected());
         }
-        self.string()?;
-        if self.at == start.saturating_add(2) {
+        let has_escapes = self.string()?;
+        let first = start.saturating_add(1);
+        let name = self.bytes.get(first..self.at.saturating_sub(1)).unwrap_or_default();
+        if name.is_empty() {
             return Err(Malformed { fault: Fault::Nameless, at: start });
+        }
+        if has_escapes {
+            whole(name, start)?;
+        }
+        if !self.is_utf8
+            && let Err(error) = str::from_utf8(name)
+        {
+            return Err(syntax(Syntax::Utf8, first.saturating_add(error.valid_up_to())));
         }
         self.skip_white_space();
         if self.peek() != Some(b':') {
@@ -163,16 +176,23 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn string(&mut self) -> Result<(), Malformed> {
+    /// A string, and whether there are escapes in it.
+    fn string(&mut self) -> Result<bool, Malformed> {
+        let start = self.at;
+        let mut has_escapes = false;
         self.step(1);
         loop {
             self.at = plain_end(self.bytes, self.at);
             match self.peek() {
                 Some(b'"') => {
                     self.step(1);
-                    return Ok(());
+                    self.blocks.string(start, self.at);
+                    return Ok(has_escapes);
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    has_escapes = true;
+                    self.escape()?;
+                }
                 Some(_) => return Err(syntax(Syntax::Control, self.at)),
                 None => return Err(syntax(Syntax::Truncated, self.at)),
             }
@@ -183,47 +203,22 @@ impl Check<'_> {
         let start = self.at;
         self.step(1);
         match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
-                self.step(1);
-                Ok(())
-            }
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {}
             Some(b'u') => {
-                let lone = syntax(Syntax::Surrogate, start);
-                match self.code_unit()? {
-                    0xd800..=0xdbff => {
-                        if self.bytes.get(self.at..).is_none_or(|rest| !rest.starts_with(b"\\u")) {
-                            return Err(lone);
-                        }
-                        self.step(1);
-                        match self.code_unit()? {
-                            0xdc00..=0xdfff => Ok(()),
-                            _ => Err(lone),
-                        }
+                for _ in 0..4 {
+                    self.step(1);
+                    match self.peek() {
+                        Some(byte) if byte.is_ascii_hexdigit() => {}
+                        Some(_) => return Err(syntax(Syntax::Escape, self.at)),
+                        None => return Err(syntax(Syntax::Truncated, self.at)),
                     }
-                    0xdc00..=0xdfff => Err(lone),
-                    _ => Ok(()),
                 }
             }
-            Some(_) => Err(syntax(Syntax::Escape, start)),
-            None => Err(syntax(Syntax::Truncated, self.at)),
-        }
-    }
-
-    /// The four digits behind the `u` that stands here.
-    fn code_unit(&mut self) -> Result<u32, Malformed> {
-        let mut unit = 0;
-        for _ in 0..4 {
-            self.step(1);
-            let Some(byte) = self.peek() else {
-                return Err(syntax(Syntax::Truncated, self.at));
-            };
-            let Some(digit) = char::from(byte).to_digit(16) else {
-                return Err(syntax(Syntax::Escape, self.at));
-            };
-            unit = unit << 4 | digit;
+            Some(_) => return Err(syntax(Syntax::Escape, start)),
+            None => return Err(syntax(Syntax::Truncated, self.at)),
         }
         self.step(1);
-        Ok(unit)
+        Ok(())
     }
 
     fn number(&mut self) -> Result<(), Malformed> {

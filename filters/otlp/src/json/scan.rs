@@ -1,9 +1,12 @@
 //! Where pieces of a text end. Nothing here checks anything: [`check`](super::check) has.
 
+use crate::work;
+
 /// The offset of the first byte at or behind `at` that is no white space.
 #[inline]
 pub(super) fn white_space_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
+        work::done(1);
         at = at.saturating_add(1);
     }
     at
@@ -28,35 +31,11 @@ pub(super) fn string_end(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// The offset just behind the object or array that begins at `at`, if that is less than `most`
-/// bytes away.
-pub(super) fn container_end(bytes: &[u8], start: usize, most: usize) -> Option<usize> {
-    let (mut at, mut depth) = (start, 0_usize);
-    let last = start.saturating_add(most);
-    while at < last {
-        match bytes.get(at)? {
-            b'"' => {
-                at = string_end(bytes, at);
-                continue;
-            }
-            b'{' | b'[' => depth = depth.saturating_add(1),
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return Some(at.saturating_add(1));
-                }
-            }
-            _ => {}
-        }
-        at = at.saturating_add(1);
-    }
-    None
-}
-
 /// The offset just behind the number or literal that begins at `at`.
 #[inline]
 pub(super) fn scalar_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'+' | b'-' | b'.') = bytes.get(at) {
+        work::done(1);
         at = at.saturating_add(1);
     }
     at
@@ -99,6 +78,7 @@ fn first(
 ) -> usize {
     let (words, rest) = bytes.get(at..).unwrap_or_default().as_chunks();
     for word in words {
+        work::done(8);
         let found = in_word(u64::from_le_bytes(*word));
         if found != 0 {
             let byte = found.trailing_zeros() >> 3;

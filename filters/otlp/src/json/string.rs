@@ -2,14 +2,50 @@
 
 use std::borrow::Cow;
 
-/// The content of a string that has been checked, without its escapes.
+use crate::{
+    wire::{Fault, Malformed, Syntax},
+    work,
+};
+
+/// The content of a string that has been checked, without its escapes. Half a surrogate pair is
+/// U+FFFD, as to the readers of the backends (json-iterator, `readEscapedChar`): what is escaped
+/// behind it is read on its own, another half too.
 #[inline]
 pub(crate) fn unescaped(content: &[u8]) -> Cow<'_, [u8]> {
-    if content.contains(&b'\\') { Cow::Owned(unescape(content)) } else { Cow::Borrowed(content) }
+    work::done(content.len());
+    if content.contains(&b'\\') { Cow::Owned(unescape(content).0) } else { Cow::Borrowed(content) }
 }
 
-fn unescape(content: &[u8]) -> Vec<u8> {
+/// The same, where [`whole`] would do as well.
+pub(crate) fn any(content: &[u8], _at: usize) -> Result<Cow<'_, [u8]>, Malformed> {
+    Ok(unescaped(content))
+}
+
+/// The same of a string that begins at `at` and that a decision rests on.
+///
+/// # Errors
+/// For half a surrogate pair, which parsers replace by one character or several, keep or refuse.
+#[inline]
+pub(crate) fn whole(content: &[u8], at: usize) -> Result<Cow<'_, [u8]>, Malformed> {
+    work::done(content.len());
+    if !content.contains(&b'\\') {
+        return Ok(Cow::Borrowed(content));
+    }
+    match unescape(content) {
+        (text, true) => Ok(Cow::Owned(text)),
+        (_, false) => Err(Malformed { fault: Fault::Json(Syntax::Surrogate), at }),
+    }
+}
+
+/// What a string says, and whether each surrogate in it has its other half.
+fn unescape(content: &[u8]) -> (Vec<u8>, bool) {
     let mut text = Vec::with_capacity(content.len());
+    let mut whole = true;
+    let mut push = |text: &mut Vec<u8>, character: Option<char>| {
+        whole &= character.is_some();
+        let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
+        text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    };
     let mut rest = content;
     while let Some((byte, behind)) = rest.split_first() {
         rest = behind;
@@ -26,25 +62,39 @@ fn unescape(content: &[u8]) -> Vec<u8> {
             b'r' => text.push(b'\r'),
             b't' => text.push(b'\t'),
             b'u' => {
-                let character = code_point(&mut rest).unwrap_or(char::REPLACEMENT_CHARACTER);
-                text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                let first = code_unit(&mut rest).unwrap_or_default();
+                let second = match first {
+                    0xd800..0xe000 => rest.strip_prefix(b"\\u").and_then(|mut behind| {
+                        let second = code_unit(&mut behind)?;
+                        rest = behind;
+                        Some(second)
+                    }),
+                    _ => None,
+                };
+                match second {
+                    None => push(&mut text, char::from_u32(first)),
+                    Some(second) => match pair(first, second) {
+                        Some(character) => push(&mut text, Some(character)),
+                        None => {
+                            push(&mut text, None);
+                            push(&mut text, char::from_u32(second));
+                        }
+                    },
+                }
             }
             other => text.push(*other),
         }
     }
-    text
+    (text, whole)
 }
 
-/// The character whose code units begin behind the `\u` in front of `rest`.
-fn code_point(rest: &mut &[u8]) -> Option<char> {
-    let first = code_unit(rest)?;
-    if !(0xd800..0xdc00).contains(&first) {
-        return char::from_u32(first);
+/// The character that two surrogates are.
+fn pair(high: u32, low: u32) -> Option<char> {
+    if !(0xd800..0xdc00).contains(&high) || !(0xdc00..0xe000).contains(&low) {
+        return None;
     }
-    *rest = rest.strip_prefix(b"\\u")?;
-    let second = code_unit(rest)?;
-    let pair = (first & 0x3ff) << 10 | second & 0x3ff;
-    char::from_u32(pair.saturating_add(0x1_0000)).filter(|_| (0xdc00..0xe000).contains(&second))
+    let pair = (high & 0x3ff) << 10 | low & 0x3ff;
+    char::from_u32(pair.saturating_add(0x1_0000))
 }
 
 fn code_unit(rest: &mut &[u8]) -> Option<u32> {

@@ -3,20 +3,14 @@
 use std::{borrow::Cow, rc::Rc};
 
 use super::{
-    scan::{container_end, scalar_end, string_end, white_space_end},
+    ends::Ends,
+    scan::{scalar_end, string_end, white_space_end},
     string::unescaped,
 };
-use crate::wire::{Fault, Malformed};
-
-/// The end of an object or array of so many bytes, no deeper than [`DEEP`], is found in a list; that
-/// of a shorter one by reading it again.
-pub(super) const LONG: usize = 256;
-
-/// The level of data points: an object, an array and so on, down from the request.
-pub(super) const DEEP: usize = 10;
-
-/// As [`LONG`], for what is deeper: a hundred levels around the same few bytes are a hundred entries.
-pub(super) const LONG_AND_DEEP: usize = 4096;
+use crate::{
+    wire::{Fault, Malformed},
+    work,
+};
 
 /// Where a value lies.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +25,12 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) struct Text<'a> {
     bytes: &'a [u8],
-    /// Its long objects and arrays, in the order in which they begin.
-    long: Rc<Vec<Node>>,
+    ends: Rc<Ends>,
 }
 
 impl<'a> Text<'a> {
-    pub(super) fn new(bytes: &'a [u8], long: Vec<Node>) -> Self {
-        Self { bytes, long: Rc::new(long) }
+    pub(super) fn new(bytes: &'a [u8], ends: Ends) -> Self {
+        Self { bytes, ends: Rc::new(ends) }
     }
 
     /// The object that the text is.
@@ -61,24 +54,10 @@ impl<'a> Text<'a> {
     fn node(&self, at: usize) -> Node {
         let end = match self.byte(at) {
             Some(b'"') => string_end(self.bytes, at),
-            Some(b'{' | b'[') => self.container_end(at),
+            Some(b'{' | b'[') => self.ends.of(self.bytes, at),
             _ => scalar_end(self.bytes, at),
         };
         Node { at, end }
-    }
-
-    #[inline]
-    fn container_end(&self, at: usize) -> usize {
-        /// What is read before the list is searched.
-        const SHORT: usize = 64;
-        container_end(self.bytes, at, SHORT).unwrap_or_else(|| self.long_end(at))
-    }
-
-    fn long_end(&self, at: usize) -> usize {
-        match self.long.binary_search_by_key(&at, |node| node.at) {
-            Ok(index) => self.long.get(index).map_or(self.bytes.len(), |node| node.end),
-            Err(_) => container_end(self.bytes, at, usize::MAX).unwrap_or(self.bytes.len()),
-        }
     }
 
     pub(super) fn is_null(&self, node: Node) -> bool {
@@ -212,6 +191,7 @@ impl<'a> Text<'a> {
                 }
                 _ => return Ok(at.saturating_add(1)),
             }
+            work::done(names.len());
             let name = Node { at, end: string_end(self.bytes, at) };
             let colon = white_space_end(self.bytes, name.end);
             let value = self.node(white_space_end(self.bytes, colon.saturating_add(1)));

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{
     attributes::Pairs,
-    check::check,
+    check::{MOST_OPEN, check},
     profiles,
     record::RecordText,
     text::{Node, Text, wrong_type},
@@ -29,8 +29,7 @@ pub(crate) fn splice<'a, P: Policy<'a>>(
     policy: &mut P,
 ) -> Result<Spliced, P::Error> {
     let Request { message, at: base, signal, limits, .. } = *request;
-    let long = check(message, limits.depth)?;
-    let text = Text::new(message, long);
+    let text = Text::new(message, check(message, MOST_OPEN)?);
     let names = Names::of(signal);
     let root = text.root();
     let (entries, strings) = if signal == Signal::Profiles {
@@ -394,12 +393,12 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         Ok(metric)
     }
 
-    /// An enum, which is an integer in OTLP/JSON: backends read a name as well, which the
-    /// specification does not allow.
+    /// An enum, which is an integer in OTLP/JSON. The specification does not allow its name, which
+    /// some readers take all the same.
     fn enumeration(&self, node: Option<Node>) -> Result<u64, Malformed> {
         let Some(node) = node else { return Ok(0) };
         if self.text.of(node).starts_with(b"\"") {
-            return Err(wrong_type(node));
+            return Err(Malformed { fault: Fault::EnumName, at: node.at });
         }
         let number = self.text.integer(Some(node))?.unwrap_or_default();
         if i32::try_from(number).is_err() {

@@ -1,31 +1,31 @@
 //! What is taken for JSON, against `serde_json`.
 
 use crate::{
-    json::check::check,
+    json::check::{MOST_OPEN, check},
     limits::{OverLimit, Unreadable},
-    wire::{Fault, Malformed},
+    wire::{Fault, Malformed, Syntax},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
-/// Whether the check passes; `None` for what it refuses and `serde_json` does not: what is not an
-/// object, and a member without a name.
+/// Whether the check passes; `None` for what it refuses and `serde_json` does not: a member without
+/// a name, or with one that parsers read in different ways.
 fn passes(bytes: &[u8]) -> Option<bool> {
     match check(bytes, 60) {
         Ok(_) => Some(true),
-        Err(Unreadable::Malformed(Malformed { fault: Fault::Nameless, .. })) => None,
+        Err(Unreadable::Malformed(Malformed {
+            fault: Fault::Nameless | Fault::Json(Syntax::Surrogate | Syntax::Utf8),
+            ..
+        })) => None,
         Err(Unreadable::OverLimit(over)) => panic!("{over}"),
         Err(Unreadable::Malformed(_)) => Some(false),
     }
 }
 
 fn agrees(bytes: &[u8]) -> Result<(), TestCaseError> {
-    let plain = serde_json::from_slice::<Value>(bytes).is_ok_and(|value| value.is_object());
-    // A number that no `f64` holds is JSON all the same.
-    let plain = plain
-        || serde_json::from_slice::<Value>(bytes)
-            .is_err_and(|error| error.to_string().contains("number out of range"))
-            && passes(bytes) == Some(true);
+    // Ignored: neither what a string says nor how large a number is makes a text JSON or not.
+    let is_json = serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
+    let plain = is_json && bytes.trim_ascii_start().first() == Some(&b'{');
     if let Some(passes) = passes(bytes) {
         prop_assert_eq!(passes, plain, "{}", String::from_utf8_lossy(bytes));
     }
@@ -163,6 +163,81 @@ fn strings_are_looked_through_at_every_offset() {
         for good in ["", " ", "\u{7f}", "\u{80}", "\u{ff}", "!#[]^", "\\\"", "\\\\"] {
             let text = format!("{{\"a\":\"{}{good}\"}}", "x".repeat(length));
             assert_eq!(passes(text.as_bytes()), Some(true), "{text}");
+        }
+    }
+}
+
+/// Where the object or array ends that begins at `start`, read from there on.
+fn plain_end(text: &[u8], start: usize) -> usize {
+    let (mut open, mut at) = (0, start);
+    loop {
+        match text[at] {
+            b'"' => {
+                at += 1;
+                while text[at] != b'"' {
+                    at += if text[at] == b'\\' { 2 } else { 1 };
+                }
+            }
+            b'{' | b'[' => open += 1,
+            b'}' | b']' => open -= 1,
+            _ => {}
+        }
+        at += 1;
+        if open == 0 {
+            return at;
+        }
+    }
+}
+
+/// The offsets of all objects and arrays.
+fn containers(text: &[u8]) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            b'"' => {
+                at += 1;
+                while text[at] != b'"' {
+                    at += if text[at] == b'\\' { 2 } else { 1 };
+                }
+            }
+            b'{' | b'[' => found.push(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+/// Texts of some thousand bytes, deep, wide, and with strings longer than what is summed up at once.
+fn long() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        (1..400_usize).prop_map(|times| format!("[{}[]]", "[],".repeat(times))),
+        (0..400_usize).prop_map(|length| format!("\"{}\"", "[\\\"}\\\\".repeat(length / 4))),
+        (0..300_usize).prop_map(|levels| "[".repeat(levels) + "1" + &"]".repeat(levels)),
+        (0..200_usize).prop_map(|length| format!("{}1{}", " ".repeat(length), " ".repeat(length))),
+        Just("{}".to_owned()),
+    ];
+    leaf.prop_recursive(5, 30, 6, |inner| {
+        let name = (0..80_usize).prop_map(|length| format!("\"n{}\"", "]".repeat(length)));
+        let member = (name, inner.clone()).prop_map(|(name, value)| format!("{name}:{value}"));
+        prop_oneof![
+            vec(inner, 0..6).prop_map(|items| format!("[{}]", items.join(","))),
+            vec(member, 0..6).prop_map(|items| format!("{{{}}}", items.join(", "))),
+        ]
+    })
+    .prop_map(|value| format!("{{\"v\":{value}}}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn every_end_is_where_a_plain_reading_finds_it(text in long()) {
+        let text = text.as_bytes();
+        let ends = check(text, MOST_OPEN).unwrap();
+        for at in containers(text) {
+            prop_assert_eq!(ends.of(text, at), plain_end(text, at), "the one at {}", at);
         }
     }
 }

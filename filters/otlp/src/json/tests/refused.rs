@@ -97,25 +97,69 @@ fn what_is_not_json_is_refused() {
         (r#"{"a":"\'"}"#, Syntax::Escape),
         (r#"{"a":"\u00g0"}"#, Syntax::Escape),
         (r#"{"a":"\U0041"}"#, Syntax::Escape),
-        (r#"{"a":"\ud800"}"#, Syntax::Surrogate),
-        (r#"{"a":"\ud800\n"}"#, Syntax::Surrogate),
-        (r#"{"a":"\ud800\ud800"}"#, Syntax::Surrogate),
-        (r#"{"a":"\ud800\u0041"}"#, Syntax::Surrogate),
-        (r#"{"a":"\udc00"}"#, Syntax::Surrogate),
+        (r#"{"a":"\ud83d\u00g0"}"#, Syntax::Escape),
+        (r#"{"a":"\ud83d\u00"#, Syntax::Truncated),
     ] {
         assert_eq!(fault(text, Signal::Logs), Fault::Json(expected), "{text}");
     }
 }
 
+/// Half a surrogate pair: readers replace it by one character or by several, keep or refuse it.
+const HALVES: [&str; 6] =
+    [r"\ud83d", r"\ud83d\n", r"\ud83d\ud83d", r"\ud83d\ud83d\ude00", r"\ud83d\u0041", r"\ude00"];
+
 #[test]
-fn what_is_not_utf_8_is_refused_wherever_it_stands() {
-    for bytes in [&b"{\"a\":\"\xff\"}"[..], b"{\"a\xc0\x80\":1}", b"{\"a\":\"\xed\xa0\x80\"}"] {
+fn half_a_surrogate_pair_is_refused_in_a_name_and_in_a_key_that_is_read() {
+    for half in HALVES {
+        for text in [
+            format!(r#"{{"x":{{"y":[{{"a{half}":1}}]}}}}"#),
+            resource_with(&format!(r#"{{"key":"a{half}"}}"#)),
+            resource_with(&format!(
+                r#"{{"key":"k","value":{{"kvlistValue":{{"values":[{{"key":"{half}"}}]}}}}}}"#
+            )),
+        ] {
+            assert_eq!(fault(&text, Signal::Logs), Fault::Json(Syntax::Surrogate), "{text}");
+        }
+    }
+}
+
+#[test]
+fn half_a_surrogate_pair_passes_in_what_no_decision_rests_on() {
+    for half in HALVES {
+        for text in [
+            format!(r#"{{"x":"{half}"}}"#),
+            value(&format!(r#"{{"stringValue":"{half}"}}"#)),
+            logs(&format!(
+                r#"{{"scopeLogs":[{{"logRecords":[{{"body":{{"stringValue":"{half}"}}}}]}}]}}"#
+            )),
+        ] {
+            passes(&text, Signal::Logs);
+        }
+    }
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_is_refused() {
+    for bytes in [&b"{\"a\xc0\x80\":1}"[..], b"{\"x\":[{\"\xed\xa0\x80\":1}]}"] {
         let request = Request { message: bytes, ..request_of("", Signal::Logs) };
         let expected = Fault::Json(Syntax::Utf8);
         assert!(matches!(
             splice(&request, &mut ReadAll),
             Err(Unreadable::Malformed(Malformed { fault, .. })) if fault == expected
         ));
+    }
+}
+
+/// As in protobuf, whatever they are in.
+#[test]
+fn bytes_that_are_not_utf_8_pass_in_strings() {
+    for bytes in [&b"\xff"[..], b"\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x98"] {
+        let (before, behind) = (r#"{"resourceLogs":[{"resource":{"attributes":[{"key":""#, r#"","#);
+        let (between, after) = (r#""value":{"stringValue":""#, r#""}}]}}],"x":"\xff"}"#);
+        let parts = [before.as_bytes(), bytes, behind.as_bytes(), between.as_bytes(), bytes];
+        let message = [&parts.concat(), after.replace("\\xff", "").as_bytes()].concat();
+        let request = Request { message: &message, ..request_of("", Signal::Logs) };
+        assert!(splice(&request, &mut ReadAll).is_ok_and(|spliced| spliced.edits.is_empty()));
     }
 }
 
@@ -268,13 +312,20 @@ fn a_known_member_of_another_type_is_refused() {
         r#""gauge":[]"#,
         r#""gauge":{"dataPoints":{}}"#,
         r#""gauge":{"dataPoints":[1]}"#,
-        r#""sum":{"aggregationTemporality":"AGGREGATION_TEMPORALITY_DELTA"}"#,
-        r#""sum":{"aggregationTemporality":"1"}"#,
         r#""sum":{"aggregationTemporality":1.5}"#,
         r#""sum":{"aggregationTemporality":4294967297}"#,
         r#""exponentialHistogram":{"dataPoints":[{"scale":"x"}]}"#,
     ] {
         assert_eq!(fault(&metric(data), Signal::Metrics), Fault::WireType, "{data}");
+    }
+}
+
+#[test]
+fn an_enum_by_its_name_is_refused_with_what_to_write() {
+    for name in [r#""AGGREGATION_TEMPORALITY_DELTA""#, r#""1""#, r#""""#] {
+        let text = metric(&format!(r#""sum":{{"aggregationTemporality":{name}}}"#));
+        assert_eq!(fault(&text, Signal::Metrics), Fault::EnumName, "{text}");
+        assert!(refusal(&text, Signal::Metrics).to_string().contains("write its number, 1 for"));
     }
 }
 
@@ -338,13 +389,24 @@ fn limited(text: &str, limits: ReadLimits) -> Option<OverLimit> {
 }
 
 #[test]
-fn what_is_too_deep_is_refused_wherever_it_lies() {
+fn maps_are_followed_as_deep_as_in_protobuf() {
+    let limits = ReadLimits { depth: 8, ..LIMITS };
+    let nested = |levels: usize| {
+        let map = r#"{"kvlistValue":{"values":[{"key":"k","value":"#;
+        value(&format!("{}{{}}{}", map.repeat(levels), "}]}}".repeat(levels)))
+    };
+    assert_eq!(limited(&nested(8), limits), None);
+    assert_eq!(limited(&nested(9), limits), Some(OverLimit::Depth { limit: 8 }));
+}
+
+#[test]
+fn what_is_not_followed_may_be_as_deep_as_readers_follow_it() {
     let limits = ReadLimits { depth: 8, ..LIMITS };
     let nested = |levels: usize| format!(r#"{{"x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
-    assert_eq!(limited(&nested(7), limits), None);
-    assert_eq!(limited(&nested(8), limits), Some(OverLimit::Depth { limit: 8 }));
+    assert_eq!(limited(&nested(9_999), limits), None);
+    assert_eq!(limited(&nested(10_000), limits), Some(OverLimit::Depth { limit: 10_000 }));
     let open = format!(r#"{{"x":{}"#, r#"{"a":["#.repeat(1_000_000));
-    assert_eq!(limited(&open, LIMITS), Some(OverLimit::Depth { limit: 100 }));
+    assert_eq!(limited(&open, LIMITS), Some(OverLimit::Depth { limit: 10_000 }));
 }
 
 #[test]
