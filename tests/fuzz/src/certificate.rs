@@ -18,6 +18,12 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// Reads the bytes both ways.
+pub fn read(data: &[u8]) {
+    let _: Result<_, _> = Certificate::from_pem(data);
+    let _: Result<_, _> = Certificate::from_der(data);
+}
+
 fn san(name: &GeneralName<'_>) -> Option<San> {
     match *name {
         GeneralName::DNSName(text) if text.is_ascii() => Some(San::Dns(text.to_owned())),

@@ -32,6 +32,11 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// Reads the configuration.
+pub fn read(data: &[u8]) {
+    let _: Result<_, _> = Gate::from_json(data);
+}
+
 /// An export of logs over HTTP and one of nothing over gRPC.
 const REQUESTS: [&[u8]; 2] = [
     b"\n:method: POST\n:path: /v1/logs\ncontent-type: application/x-protobuf\nx-scope-orgid: a\

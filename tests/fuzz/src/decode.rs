@@ -11,6 +11,13 @@ pub fn choice(encoding: Encoding) -> u8 {
     encoding as u8
 }
 
+/// Decodes the bytes.
+pub fn read(data: &[u8]) {
+    let Some((choice, body)) = data.split_first() else { return };
+    let encoding = Encoding::ALL[usize::from(*choice) % Encoding::ALL.len()];
+    let _: Result<_, _> = decode(encoding, body, LIMIT);
+}
+
 /// The first byte says in which encoding the rest is read.
 ///
 /// A limit decides whether a body is taken and never what comes out; no more memory is kept than it

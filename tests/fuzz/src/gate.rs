@@ -40,6 +40,13 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// Carries the exchange through its gate.
+pub fn read(data: &[u8]) {
+    let exchange = Exchange::read(data);
+    let gate = &CONFIGURED[exchange.configuration(GATES)][usize::from(exchange.holds_head())];
+    let _: Outcome = exchange::run(gate, &exchange);
+}
+
 /// How many configurations there are, each with the head held and not: every stage; every stage
 /// without `senders`; `senders` and `tenant` alone.
 pub const GATES: usize = 3;

@@ -1,5 +1,7 @@
 //! Taking records out of an export request in JSON, against the same request in protobuf.
 
+use std::sync::LazyLock;
+
 use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
     profiles::v1development::ExportProfilesServiceRequest, trace::v1::ExportTraceServiceRequest,
@@ -13,6 +15,9 @@ use sluice_otlp::{
     policy::{Below, Policy, Reads, Rewrite},
     splice::{Record, Request, splice},
 };
+use sluice_records::{RuleSet, Spelling};
+
+use crate::{plain, splice::RULES};
 
 const LIMITS: ReadLimits =
     ReadLimits { attributes: 128, bytes: 1 << 20, depth: 60, records: 100_000 };
@@ -30,7 +35,8 @@ const LEVELS: [Level; 3] = [Level::Resource, Level::Scope, Level::Record];
 /// The input: a byte that chooses signal and level, and the text.
 ///
 /// What is read is JSON to `serde_json` as well; what is left can be read again and loses nothing
-/// more. Where the request can be had in protobuf, that comes out the same.
+/// more. Where the request can be had in protobuf, that comes out the same; and so does the request
+/// with every text mended that no Unicode is in.
 pub fn run(data: &[u8]) {
     let Some((choice, text)) = data.split_first() else { return };
     let choice = usize::from(*choice);
@@ -41,14 +47,36 @@ pub fn run(data: &[u8]) {
     serde_json::from_slice::<IgnoredAny>(&left.message).expect("what is left is JSON");
     let again = left_of(&left.message, Format::Json, signal, level).expect("it can be read again");
     assert_eq!(again, Left { dropped: 0, ..left.clone() });
+    let mended = mended(text);
+    if mended != text {
+        let as_mended = left_of(&mended, Format::Json, signal, level).expect("it is no worse");
+        assert_eq!((left.dropped, left.kept), (as_mended.dropped, as_mended.kept));
+        assert_eq!(self::mended(&left.message), as_mended.message);
+    }
+    let text = &mended;
     if let Some(message) = protobuf(signal, text) {
         let expected = left_of(&message, Format::Protobuf, signal, level);
         let expected = expected.expect("what has just been encoded can be read");
         assert_eq!((left.dropped, left.kept), (expected.dropped, expected.kept));
-        let left = protobuf(signal, &left.message).expect("no less than before");
+        let left = protobuf(signal, &self::mended(&left.message)).expect("no less than before");
         assert_eq!(left, normal(signal, &expected.message));
     }
 }
+
+/// Reads the request, and takes records out of it.
+pub fn read(data: &[u8]) {
+    let Some((choice, text)) = data.split_first() else { return };
+    let choice = usize::from(*choice);
+    let signal = Signal::ALL[choice % Signal::ALL.len()];
+    let level = LEVELS[choice / Signal::ALL.len() % LEVELS.len()];
+    let _: Result<_, _> = left_of(text, Format::Json, signal, level);
+    let request = Request { message: text, at: 0, signal, format: Format::Json, limits: LIMITS };
+    let _: Result<_, _> = FLATTENED.check(&request, None);
+}
+
+/// Rules on each level for a backend that takes what is in a map for attributes of its own.
+pub(crate) static FLATTENED: LazyLock<RuleSet> =
+    LazyLock::new(|| plain::compiled(RULES[3], Spelling::Flattened));
 
 /// The byte that chooses a signal and the level at `level` of resource, scope and record.
 #[must_use]
@@ -90,6 +118,41 @@ fn protobuf(signal: Signal, text: &[u8]) -> Option<Vec<u8>> {
         Signal::Profiles => written!(ExportProfilesServiceRequest),
         Signal::Traces => written!(ExportTraceServiceRequest),
     })
+}
+
+/// A text with U+FFFD for each byte that is not UTF-8, and for each half of a surrogate pair.
+fn mended(text: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(text);
+    let mut mended = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((byte, behind)) = rest.split_first() {
+        let pair = unit(rest).map(|first| (first, unit(&rest[6..])));
+        let taken = match pair {
+            Some((0xd800..0xdc00, Some(0xdc00..0xe000))) => 12,
+            Some((0xd800..0xe000, second)) => {
+                mended.extend_from_slice(br"\uFFFD");
+                rest = &rest[6..];
+                // Another half behind it is read on its own, and not with what follows.
+                if let Some(0xd800..0xe000) = second {
+                    mended.extend_from_slice(br"\uFFFD");
+                    rest = &rest[6..];
+                }
+                continue;
+            }
+            Some(_) => 6,
+            None if *byte == b'\\' && !behind.is_empty() => 2,
+            None => 1,
+        };
+        mended.extend_from_slice(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    mended
+}
+
+/// The code unit that an escape in front is.
+fn unit(text: &[u8]) -> Option<u32> {
+    let digits = text.strip_prefix(br"\u")?.get(..4)?;
+    digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
 /// An export request in protobuf, decoded and encoded again.

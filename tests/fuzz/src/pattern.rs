@@ -44,6 +44,20 @@ pub fn run(data: &[u8]) {
     }
 }
 
+/// Reads the pattern, and a SAN by it.
+pub fn read(data: &[u8]) {
+    let Some((kind, pattern, san)) = input(data) else { return };
+    let config = serde_json::json!({
+        "identify": [{"clientCertificate": {"names": [{kind: pattern}]}}],
+        "allow": [{"namespace": "payments"}],
+    });
+    let config: SendersConfig = serde_json::from_value(config).expect("it has the right shape");
+    let Ok(senders) = Senders::compile(&config, "senders") else { return };
+    let tag = if kind == "dns" { x509::DNS } else { x509::URI };
+    let certificate = Certificate::from_der(&x509::certificate(&[(tag, san.as_bytes())]));
+    let _: Vec<Sender> = senders.names(&certificate.expect("it is a certificate"));
+}
+
 fn input(data: &[u8]) -> Option<(&str, &str, &str)> {
     let (pattern, san) = str::from_utf8(data).ok()?.split_once('\n')?;
     let (kind, pattern) = pattern.split_once(' ')?;

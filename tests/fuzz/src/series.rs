@@ -76,6 +76,16 @@ pub fn run(data: &[u8]) {
     assert_eq!(left.encode_to_vec(), plain.encode_to_vec());
 }
 
+/// Reads the request, and takes series out of it.
+pub fn read(data: &[u8]) {
+    let Some((choice, message)) = data.split_first() else { return };
+    let rules = &RULES[usize::from(choice % 2 == 1)];
+    let limits = ReadLimits { attributes: 10_000, bytes: 64 << 20, depth: 100, records: 1 << 20 };
+    let Ok(checked) = rules.check_series(&WriteRequest { message, limits }, None) else { return };
+    let mut left = message.to_vec();
+    checked.into_parts().1.apply(&mut left, 0).expect("there is memory");
+}
+
 /// How a series breaks the rule, if it does.
 fn broken_by(series: &TimeSeries) -> Option<Reason> {
     let mut named = series.labels.iter().filter(|label| is_spelling(&label.name, REQUIRED));

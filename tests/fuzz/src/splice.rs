@@ -5,7 +5,10 @@ use std::{array, sync::LazyLock};
 use sluice_otlp::{Format, Signal, limits::ReadLimits, splice::Request};
 use sluice_records::{Level, RuleSet, Spelling, Unfit, Verdict};
 
-use crate::plain::{self, Rules};
+use crate::{
+    json,
+    plain::{self, Rules},
+};
 
 /// What records must have, from one rule to several on each level.
 pub const RULES: [&Rules; 4] = [
@@ -42,6 +45,20 @@ pub fn run(data: &[u8]) {
     let choice = usize::from(*choice);
     let (rules, spelling, compiled) = &COMPILED[choice / 3 % COMPILED.len()];
     let _: Result<_, _> = agrees(SIGNALS[choice % 3], message, rules, *spelling, compiled);
+}
+
+/// Reads the message, and takes records out of it.
+pub fn read(data: &[u8]) {
+    let Some((choice, message)) = data.split_first() else { return };
+    let choice = usize::from(*choice);
+    let (_, _, compiled) = &COMPILED[choice / 3 % COMPILED.len()];
+    let limits = ReadLimits { attributes: 10_000, bytes: 64 << 20, depth: 100, records: 1 << 20 };
+    let (signal, format) = (SIGNALS[choice % 3], Format::Protobuf);
+    let request = Request { message, at: 0, signal, format, limits };
+    let _: Result<_, _> = json::FLATTENED.check(&request, None);
+    let Ok(checked) = compiled.check(&request, None) else { return };
+    let mut left = message.to_vec();
+    checked.into_parts().1.apply(&mut left, 0).expect("there is memory");
 }
 
 /// The byte that chooses a signal and the rules at `rules` of [`RULES`].

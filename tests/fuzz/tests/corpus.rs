@@ -2,7 +2,7 @@
 
 use std::{fs, panic, path::Path};
 
-use sluice_fuzz::TARGETS;
+use sluice_fuzz::{TARGETS, cost};
 
 /// An input over this many bytes is slow to mutate and hard to read.
 const MAX_INPUT: u64 = 64 << 10;
@@ -16,18 +16,22 @@ fn every_committed_input_holds() {
         let inputs = fs::read_dir(&folder)
             .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
             .map(|entry| entry.unwrap().path());
-        let mut read = 0;
+        let (mut read, mut worst, mut held) = (0, 0, 0);
         for path in inputs {
             let place = path.display().to_string();
             assert!(fs::metadata(&path).unwrap().len() <= MAX_INPUT, "{place} is too large");
             let input = fs::read(&path).unwrap();
             read += 1;
-            if panic::catch_unwind(|| (target.run)(&input)).is_err() {
+            if panic::catch_unwind(|| target.check(&input)).is_err() {
                 failures.push(place);
+                continue;
             }
+            let cost = cost::of(&target, &input);
+            worst = worst.max(100 * cost.steps / (input.len() as u64).max(64));
+            held = held.max(cost.memory);
         }
         assert!(read > 0, "{} is empty: write its seeds (README.md)", folder.display());
-        println!("{}: {read} inputs", target.name);
+        println!("{}: {read} inputs, {worst} steps for 100 bytes, {held} bytes held", target.name);
     }
     assert!(failures.is_empty(), "these do not hold:\n{}", failures.join("\n"));
 }

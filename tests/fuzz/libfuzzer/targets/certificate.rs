@@ -2,11 +2,10 @@
 
 #![no_main]
 
-use cap::Cap;
-use std::alloc::System;
+use std::sync::LazyLock;
 
-/// No input may make the gate take more than this.
-#[global_allocator]
-static MEMORY: Cap<System> = Cap::new(System, 8 << 20);
+use sluice_fuzz::Target;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sluice_fuzz::certificate::run(data));
+static TARGET: LazyLock<Target> = LazyLock::new(|| Target::named("certificate"));
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| TARGET.check(data));
