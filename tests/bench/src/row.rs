@@ -10,7 +10,10 @@ use serde_json::json;
 use sluice_bench_work::{Outcome, Task};
 use sluice_otlp::{Format, Signal};
 
-use crate::telemetry::{self, REQUIRED};
+use crate::{
+    hostile,
+    telemetry::{self, REQUIRED},
+};
 
 /// A row of the table.
 pub struct Row {
@@ -33,7 +36,7 @@ impl Row {
 }
 
 /// The rows in groups, with their headings.
-pub type Groups = [(&'static str, Vec<Row>); 4];
+pub type Groups = [(&'static str, Vec<Row>); 5];
 
 /// A content encoding under which a bomb is sent: its name, and how bytes are encoded.
 type Encoder = (&'static str, fn(&[u8]) -> std::io::Result<Vec<u8>>);
@@ -94,6 +97,7 @@ pub fn all(shrink: usize) -> Groups {
             sender_rows(&few),
         ),
         ("many and large: the whole gate, from the head to the cut body", large_rows(&few)),
+        ("hostile shapes: the whole gate", hostile_rows(&few)),
         ("bombs: the whole gate", ENCODERS.iter().map(|encoder| bomb(encoder, &few)).collect()),
     ]
 }
@@ -299,6 +303,79 @@ fn large_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
             move || telemetry::nested_points(nested, levels),
         ),
     ]
+}
+
+/// What costs a byte here must cost in the rows of ordinary telemetry too, but for a small factor.
+fn hostile_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
+    let (attributes, bytes) = (few(1_000), few(2 * MIB));
+    let gate = |signal, encoding| gate(signal, json!({}), encoding, 64 * MIB, None);
+    vec![
+        row(
+            format!("{} in JSON, maps 22 deep around arrays", counted(attributes, "attribute")),
+            gate_of_json(gate(Signal::Logs, None)),
+            Outcome::Kept,
+            move || hostile::maps_in_json(attributes, 22),
+        ),
+        row(
+            format!("the same in JSON, {} deep", LEVELS),
+            gate_of_json(gate(Signal::Logs, None)),
+            Outcome::Kept,
+            move || hostile::maps_in_json(attributes, LEVELS),
+        ),
+        row(
+            format!("{}, maps {LEVELS} deep around arrays", counted(attributes, "attribute")),
+            gate(Signal::Logs, None),
+            Outcome::Kept,
+            move || hostile::maps_in_protobuf(attributes, LEVELS),
+        ),
+        row(
+            format!("{} of underscores", counted(attributes, "attribute")),
+            gate(Signal::Logs, None),
+            Outcome::Kept,
+            move || hostile::underscores(attributes),
+        ),
+        row(
+            format!("{} of escapes in JSON", counted(attributes, "attribute")),
+            gate_of_json(gate(Signal::Logs, None)),
+            Outcome::Kept,
+            move || hostile::escapes_in_json(attributes),
+        ),
+        row(
+            "arrays in JSON, 9,000 deep".into(),
+            gate_of_json(gate(Signal::Logs, None)),
+            Outcome::Kept,
+            move || hostile::deep_json(bytes),
+        ),
+        row(
+            "gzip members without content".into(),
+            gate(Signal::Logs, Some("gzip")),
+            Outcome::Nothing,
+            move || hostile::empty_gzip(bytes),
+        ),
+        row(
+            "zstd frames without content".into(),
+            gate(Signal::Logs, Some("zstd")),
+            Outcome::Nothing,
+            move || hostile::empty_zstd(bytes),
+        ),
+        row(
+            "lz4 frames without content".into(),
+            gate(Signal::Logs, Some("lz4")),
+            Outcome::Nothing,
+            move || hostile::empty_lz4(bytes),
+        ),
+    ]
+}
+
+/// Levels of maps: as many as are followed.
+const LEVELS: usize = 100;
+
+/// The same gate for a body in JSON.
+fn gate_of_json(task: Task) -> Task {
+    let Task::Gate { configuration, mut headers } = task else { return task };
+    headers.retain(|(name, _)| name != "content-type");
+    headers.push(("content-type".into(), Format::Json.content_type().to_owned()));
+    Task::Gate { configuration, headers }
 }
 
 /// Zeros that decode to a mebibyte more than the gate decodes.
