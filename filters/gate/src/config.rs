@@ -47,9 +47,11 @@ struct LimitsConfig {
     records: Option<usize>,
     attributes: Option<usize>,
     depth: Option<usize>,
+    worker_bytes: Option<usize>,
+    sender_bytes: Option<usize>,
 }
 
-/// What a request may cost.
+/// What a request may cost, and all of them together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The body as it is sent, in bytes.
@@ -62,6 +64,11 @@ pub struct Limits {
     pub attributes: usize,
     /// Levels of nesting.
     pub depth: usize,
+    /// What all requests of a worker may hold at once, in bytes: while their bodies come, and the one
+    /// that is checked.
+    pub worker_bytes: usize,
+    /// What those of one sender may hold while their bodies come, in bytes.
+    pub sender_bytes: usize,
 }
 
 impl Default for Limits {
@@ -81,6 +88,8 @@ impl Default for Limits {
             // What protobuf's own decoders follow in C++ and Java (`SetRecursionLimit`), and what
             // prost does.
             depth: 100,
+            worker_bytes: Self::WORKER_BYTES,
+            sender_bytes: Self::WORKER_BYTES / Self::SENDERS,
         }
     }
 }
@@ -97,6 +106,35 @@ impl Limits {
 
     /// The deepest nesting: each level may be a call in the module, whose stack is a megabyte.
     const MAX_DEPTH: usize = 400;
+
+    /// Half of the gigabyte that Envoy lets a wasm module have. The other half is for what memory is
+    /// lost between what is in use, and for the configuration before while a new one is read.
+    const WORKER_BYTES: usize = 512 << 20;
+
+    /// The most that it may be.
+    const MAX_WORKER_BYTES: usize = 768 << 20;
+
+    /// A sender has this part of a worker.
+    const SENDERS: usize = 8;
+
+    /// What a request may hold beside its body: its head, which Envoy bounds (`max_request_headers_kb`,
+    /// 60 by default).
+    const BESIDE_A_BODY: usize = 96 << 10;
+
+    /// The least that a worker needs: half is for what waits, of which one body may take no more than is
+    /// left for others; and the body that is checked is there with what it decodes to, and with what
+    /// that becomes.
+    const fn least_worker_bytes(body_bytes: usize, decoded_bytes: usize) -> usize {
+        let waiting = body_bytes.saturating_add(Self::BESIDE_A_BODY).saturating_mul(4);
+        let checked = decoded_bytes.saturating_mul(2).saturating_add(body_bytes);
+        if waiting > checked { waiting } else { checked }
+    }
+
+    /// What all requests of a worker may hold while their bodies come, in bytes. The rest is for the one
+    /// that is checked.
+    pub(crate) const fn waiting_bytes(&self) -> usize {
+        self.worker_bytes / 2
+    }
 
     /// The part of the limits that reading a message keeps.
     pub(crate) const fn of_reading(&self) -> ReadLimits {
@@ -275,18 +313,37 @@ impl LimitsConfig {
         };
         let default = Limits::default();
         let bytes = Limits::MAX_BYTES;
-        Limits {
-            body_bytes: limit("bodyBytes", self.body_bytes, default.body_bytes, bytes),
-            decoded_bytes: limit("decodedBytes", self.decoded_bytes, default.decoded_bytes, bytes),
-            records: limit("records", self.records, default.records, Limits::MAX_RECORDS),
-            attributes: limit(
-                "attributes",
-                self.attributes,
-                default.attributes,
-                Limits::MAX_ATTRIBUTES,
-            ),
-            depth: limit("depth", self.depth, default.depth, Limits::MAX_DEPTH),
-        }
+        let body_bytes = limit("bodyBytes", self.body_bytes, default.body_bytes, bytes);
+        let decoded_bytes = limit("decodedBytes", self.decoded_bytes, default.decoded_bytes, bytes);
+        let records = limit("records", self.records, default.records, Limits::MAX_RECORDS);
+        let attributes =
+            limit("attributes", self.attributes, default.attributes, Limits::MAX_ATTRIBUTES);
+        let depth = limit("depth", self.depth, default.depth, Limits::MAX_DEPTH);
+        let mut share = |name: &str, value: Option<usize>, default: usize, least: usize, max| {
+            let value = value.unwrap_or(default.max(least));
+            if value < least || value > max {
+                let message = format!(
+                    "with these limits of a request it is between {least} and {max}: it is {value}"
+                );
+                problems.push(ConfigProblem::new(format!("limits.{name}"), message));
+            }
+            value
+        };
+        let worker_bytes = share(
+            "workerBytes",
+            self.worker_bytes,
+            default.worker_bytes,
+            Limits::least_worker_bytes(body_bytes, decoded_bytes),
+            Limits::MAX_WORKER_BYTES,
+        );
+        let sender_bytes = share(
+            "senderBytes",
+            self.sender_bytes,
+            worker_bytes / Limits::SENDERS,
+            body_bytes.saturating_add(Limits::BESIDE_A_BODY),
+            worker_bytes,
+        );
+        Limits { body_bytes, decoded_bytes, records, attributes, depth, worker_bytes, sender_bytes }
     }
 }
 

@@ -31,6 +31,12 @@ impl<'a> Headers<'a> {
         std::str::from_utf8(only).ok()?.parse().ok()
     }
 
+    /// The bytes of all names and values.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        self.0.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum()
+    }
+
     /// The names, copies included.
     pub fn names(self) -> impl Iterator<Item = &'a str> {
         self.0.iter().map(|(name, _)| name.as_str())

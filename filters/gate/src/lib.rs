@@ -11,18 +11,22 @@
 
 mod answer;
 mod body;
+mod budget;
 mod certificates;
 mod config;
 mod count;
 mod export;
 mod headers;
+mod pieces;
 mod place;
 mod request;
 
 pub use answer::{Finished, HEADER_ONLY, Reading, ReplyHead, ReplyStep, Rewritten, Sent};
 pub use body::{BodyEdit, BodyStep, Forward, Held};
+pub use budget::{Budget, Holding, NoRoom, Share};
 pub use certificates::Certificates;
 pub use config::{Gate, Limits};
 pub use count::{Count, certificate_end_stat};
 pub use headers::Headers;
+pub use pieces::Pieces;
 pub use request::{HeadStep, Identified, Reply, RequestHead};

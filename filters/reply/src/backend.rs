@@ -114,7 +114,7 @@ impl Failure {
 }
 
 /// Seconds that a throttled sender waits if its backend does not say: what Tempo asks for.
-const DEFAULT_RETRY_AFTER: u32 = 5;
+pub(crate) const DEFAULT_RETRY_AFTER: u32 = 5;
 
 /// What a backend says of a message over the limit of its own gRPC, in the words of grpc-go. Loki
 /// says it with 503, and would be sent the same again for ever.

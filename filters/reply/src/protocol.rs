@@ -55,7 +55,7 @@ impl Protocol {
     /// The reply to a refused request.
     #[must_use]
     pub fn refuse(self, refusal: &Refusal) -> LocalReply {
-        let headers = match refusal {
+        let mut headers = match refusal {
             // RFC 9110, section 15.5.6
             Refusal::Method(_) if self != Self::Grpc => vec![("allow", "POST".to_owned())],
             Refusal::WriteEncoding(_) => vec![("accept-encoding", "snappy".to_owned())],
@@ -65,6 +65,10 @@ impl Protocol {
             }
             _ => Vec::new(),
         };
+        // Over gRPC it is RetryInfo, in the status.
+        if let (Some(seconds), false) = (refusal.retry_after(), self == Self::Grpc) {
+            headers.push(("retry-after", seconds.to_string()));
+        }
         self.local_error(refusal.http_status(), refusal.status(), headers)
     }
 

@@ -12,7 +12,7 @@ use sluice_senders::NotAdmitted;
 use sluice_tenant::NoTenant;
 use thiserror::Error;
 
-use crate::{Code, FieldViolation, Status, text::one_line};
+use crate::{Code, FieldViolation, Status, backend::DEFAULT_RETRY_AFTER, text::one_line};
 
 /// Why a request is refused. Its text is what the sender reads.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -99,7 +99,8 @@ pub enum Refusal {
     /// No backend takes this signal.
     #[error("{} are not taken here: this gateway has no backend for them", .0.as_str())]
     NoBackend(Signal),
-    /// The worker has no memory for the decoded body; another moment may.
+    /// The worker has no memory for the request, or its sender has no share left of it; another
+    /// moment may.
     #[error("this gateway has no memory for the request at the moment: send it again later")]
     NoMemory,
     /// The request is over a limit that is none of its bytes.
@@ -204,6 +205,13 @@ impl Refusal {
         self.row().http
     }
 
+    /// The seconds after which it may be tried again: what waits is let in or timed out by then, of
+    /// most senders.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<u32> {
+        if matches!(self, Self::NoMemory) { Some(DEFAULT_RETRY_AFTER) } else { None }
+    }
+
     /// The refusal's name in metrics and log lines.
     #[must_use]
     pub const fn label(&self) -> &'static str {
@@ -216,6 +224,9 @@ impl Refusal {
     pub fn status(&self) -> Status {
         let message = one_line(&self.to_string());
         let status = Status::new(self.row().grpc, message.as_str());
+        if let Some(seconds) = self.retry_after() {
+            return status.with_retry_delay(seconds);
+        }
         if let Self::AllDropped(violations) | Self::Violation(violations) = self {
             let signal = violations.signal();
             return status.with_field_violations(violations.by_rule().iter().map(|violation| {
@@ -316,7 +327,7 @@ mod tests {
             assert_eq!(refusal.http_status(), http, "{refusal}");
             assert_eq!(refusal.status().code, code.number(), "{refusal}");
             // RESOURCE_EXHAUSTED without RetryInfo is what "do not send this again" looks like.
-            assert_eq!(refusal.status().retry_delay(), None, "{refusal}");
+            assert_eq!(refusal.status().retry_delay().is_some(), http == 503, "{refusal}");
             // Bad data is told with its place, and nothing else is.
             assert_eq!(refusal.status().field_violations().len(), usize::from(http == 400));
         }

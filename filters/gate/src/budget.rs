@@ -1,0 +1,197 @@
+//! What the requests of a worker hold while their bodies come, and for whom.
+//!
+//! A body that does not end costs its sender nothing and the worker its memory. So what waits is
+//! counted, in the module and in Envoy's buffers: for the worker, which keeps the other half of its
+//! budget for the one body that is checked at a time, and for each sender, which never has more than
+//! what is left for all others. What does not fit is refused; what is held already stays.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, btree_map::Entry},
+    rc::Rc,
+};
+
+use crate::{Headers, Limits};
+
+/// The budget of a worker. Clones are the same budget: it is one for all plugins in a VM, and for
+/// the configuration before while its last streams end.
+#[derive(Clone, Debug, Default)]
+pub struct Budget(Rc<RefCell<Spent>>);
+
+#[derive(Debug, Default)]
+struct Spent {
+    held: Holding,
+    senders: BTreeMap<Rc<str>, usize>,
+}
+
+/// What is held, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// In Envoy's buffers.
+    pub in_envoy: usize,
+    /// In the module.
+    pub in_module: usize,
+}
+
+/// What one request holds. It is given back when this is dropped, however the request ends.
+#[derive(Debug)]
+pub struct Share {
+    budget: Budget,
+    /// Its sender; `None` where nobody is asked who they are, and nobody can be told apart.
+    sender: Option<Rc<str>>,
+    holding: Holding,
+}
+
+/// There is no room for more, at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+impl Holding {
+    /// What Envoy and the module keep of a stream besides what it brings, in bytes.
+    const STREAM: usize = 16 << 10;
+
+    /// What a request holds whose body has not begun.
+    #[must_use]
+    pub fn of_head(headers: Headers<'_>) -> Self {
+        Self { in_envoy: Self::STREAM.saturating_add(headers.bytes()), in_module: 0 }
+    }
+
+    /// With so much of the body beside it.
+    #[must_use]
+    pub const fn with(self, in_envoy: usize, in_module: usize) -> Self {
+        Self {
+            in_envoy: self.in_envoy.saturating_add(in_envoy),
+            in_module: self.in_module.saturating_add(in_module),
+        }
+    }
+
+    const fn sum(self) -> usize {
+        self.in_envoy.saturating_add(self.in_module)
+    }
+}
+
+impl Budget {
+    /// The share of a request that holds nothing yet.
+    #[must_use]
+    pub fn share(&self, sender: Option<Rc<str>>) -> Share {
+        Share { budget: self.clone(), sender, holding: Holding::default() }
+    }
+
+    /// The bytes that the module may take for a body that is checked, beside all that waits in it.
+    #[must_use]
+    pub fn room(&self, limits: &Limits) -> usize {
+        // Nothing else borrows it while a request is decided: one that does finds no room.
+        let held = self.0.try_borrow().map_or(usize::MAX, |spent| spent.held.in_module);
+        limits.worker_bytes.saturating_sub(held)
+    }
+}
+
+impl Share {
+    /// Makes it this much, more or less than it was.
+    ///
+    /// # Errors
+    /// [`NoRoom`] if it is to be more, and its sender or the worker has no room for it. It stays as it was.
+    pub fn hold(&mut self, holding: Holding, limits: &Limits) -> Result<(), NoRoom> {
+        let mut spent = self.budget.0.try_borrow_mut().map_err(|_| NoRoom)?;
+        let Spent { held, senders } = &mut *spent;
+        let now =
+            |all: usize, mine: usize, will: usize| all.saturating_sub(mine).saturating_add(will);
+        let all = Holding {
+            in_envoy: now(held.in_envoy, self.holding.in_envoy, holding.in_envoy),
+            in_module: now(held.in_module, self.holding.in_module, holding.in_module),
+        };
+        let (was, will) = (self.holding.sum(), holding.sum());
+        let left = limits.waiting_bytes().checked_sub(all.sum());
+        if will > was && left.is_none() {
+            return Err(NoRoom);
+        }
+        if let Some(sender) = &self.sender {
+            let of_sender = now(senders.get(sender).copied().unwrap_or_default(), was, will);
+            // Never more than is left for all others: so there always is something left.
+            let most = limits.sender_bytes.min(left.unwrap_or_default());
+            if will > was && of_sender > most {
+                return Err(NoRoom);
+            }
+            match (senders.entry(Rc::clone(sender)), of_sender) {
+                (Entry::Occupied(entry), 0) => drop(entry.remove()),
+                (Entry::Occupied(mut entry), _) => *entry.get_mut() = of_sender,
+                (Entry::Vacant(_), 0) => {}
+                (Entry::Vacant(entry), _) => drop(entry.insert(of_sender)),
+            }
+        }
+        *held = all;
+        self.holding = holding;
+        Ok(())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        // Less is never refused, by any limits.
+        let _given_back = self.hold(Holding::default(), &Limits::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: fn() -> Limits =
+        || Limits { worker_bytes: 2000, sender_bytes: 400, ..Limits::default() };
+
+    fn in_envoy(bytes: usize) -> Holding {
+        Holding { in_envoy: bytes, in_module: 0 }
+    }
+
+    fn in_module(bytes: usize) -> Holding {
+        Holding { in_envoy: 0, in_module: bytes }
+    }
+
+    #[test]
+    fn a_sender_has_its_share_and_no_more() {
+        let budget = Budget::default();
+        let [mut first, mut second] = [0; 2].map(|_| budget.share(Some("a".into())));
+        assert_eq!(first.hold(in_envoy(300), &LIMITS()), Ok(()));
+        assert_eq!(second.hold(in_module(101), &LIMITS()), Err(NoRoom));
+        assert_eq!(second.hold(in_module(100), &LIMITS()), Ok(()));
+        let mut other = budget.share(Some("b".into()));
+        assert_eq!(other.hold(in_envoy(100), &LIMITS()), Ok(()), "another has its own");
+        assert_eq!(first.hold(in_envoy(299), &LIMITS()), Ok(()), "less is never refused");
+        assert_eq!(second.hold(in_module(101), &LIMITS()), Ok(()));
+    }
+
+    #[test]
+    fn senders_together_always_leave_something() {
+        let budget = Budget::default();
+        let mut shares: Vec<_> =
+            (0..9).map(|sender| budget.share(Some(sender.to_string().into()))).collect();
+        let mut taken = Vec::new();
+        for share in &mut shares {
+            let most =
+                (1..=400).rev().find(|bytes| share.hold(in_envoy(*bytes), &LIMITS()).is_ok());
+            taken.push(most.unwrap());
+        }
+        assert_eq!(taken, [400, 300, 150, 75, 37, 19, 9, 5, 2]);
+    }
+
+    #[test]
+    fn where_nobody_is_known_the_worker_is_the_limit() {
+        let budget = Budget::default();
+        let mut share = budget.share(None);
+        assert_eq!(share.hold(in_module(1001), &LIMITS()), Err(NoRoom));
+        assert_eq!(share.hold(in_module(1000), &LIMITS()), Ok(()));
+        assert_eq!(budget.share(None).hold(in_envoy(1), &LIMITS()), Err(NoRoom));
+    }
+
+    #[test]
+    fn what_is_dropped_is_given_back() {
+        let budget = Budget::default();
+        let mut share = budget.share(Some("a".into()));
+        share.hold(Holding { in_envoy: 100, in_module: 200 }, &LIMITS()).unwrap();
+        assert_eq!(budget.room(&LIMITS()), 1800, "what waits in Envoy takes none of the module's");
+        drop(share);
+        assert_eq!(budget.room(&LIMITS()), 2000);
+        let spent = budget.0.borrow();
+        assert_eq!((spent.held, spent.senders.len()), (Holding::default(), 0));
+    }
+}
