@@ -107,6 +107,37 @@ pub const HEADER_ONLY: &str = "x-sluice-header-only";
 const NO_STATUS: &str = "its reply ended without a grpc-status";
 
 impl Sent {
+    /// Decides on a reply by its head, before the request has had its verdict. A backend's is replaced as
+    /// a whole: with the answer in its place, Envoy ends the request to it.
+    pub(crate) fn on_early_reply(self, head: &ReplyHead<'_>, of_backend: bool) -> ReplyStep {
+        let headers = head.headers;
+        let speaks_grpc = [self.protocol == Protocol::Grpc, self.transport == Transport::Grpc];
+        let grpc =
+            GrpcReply::read(|name| headers.first(name)).filter(|_| speaks_grpc.contains(&true));
+        let reading = self.reading(head);
+        let told = match reading.told(&[], grpc.as_ref()) {
+            Told::Success(_) => Told::Failure(reading.hasty()),
+            Told::Failure(_) if !of_backend => return reading.sent.on_reply_head(head),
+            failure @ Told::Failure(_) => failure,
+        };
+        ReplyStep::Answer(reading.answer(&told))
+    }
+
+    /// What a reply is read with, by its head.
+    fn reading(self, head: &ReplyHead<'_>) -> Reading {
+        let headers = head.headers;
+        let header_only = headers.number(HEADER_ONLY);
+        let status = header_only.or_else(|| headers.number(":status"));
+        Reading {
+            status: status.and_then(|status| u16::try_from(status).ok()).unwrap_or(500),
+            content_type: headers.first("content-type").unwrap_or_default().to_vec(),
+            retry_after: headers.first("retry-after").and_then(|value| seconds(value, head.now)),
+            header_only: header_only.is_some(),
+            held: false,
+            sent: self,
+        }
+    }
+
     /// Decides on a reply by its head.
     pub fn on_reply_head(self, head: &ReplyHead<'_>) -> ReplyStep {
         let headers = head.headers;
@@ -116,16 +147,7 @@ impl Sent {
             let counts = vec![Count::request(Some(self.signal), "failed")];
             return ReplyStep::Pass { edits: Vec::new(), counts };
         }
-        let header_only = headers.number(HEADER_ONLY);
-        let status = header_only.or_else(|| headers.number(":status"));
-        let mut reading = Reading {
-            status: status.and_then(|status| u16::try_from(status).ok()).unwrap_or(500),
-            content_type: headers.first("content-type").unwrap_or_default().to_vec(),
-            retry_after: headers.first("retry-after").and_then(|value| seconds(value, head.now)),
-            header_only: header_only.is_some(),
-            held: false,
-            sent: self,
-        };
+        let mut reading = self.reading(head);
         // In the head it stands for the trailers, and no message comes.
         let grpc = match head.end_of_stream {
             true => reading.grpc(headers),
@@ -257,6 +279,14 @@ impl Reading {
             },
             retry_after: None,
         }
+    }
+
+    /// The backend has not waited for the records that it takes: another time it may.
+    fn hasty(&self) -> Failure {
+        let (name, status) = (self.sent.answers, self.status);
+        let message =
+            format!("{name} answered {status} before the body had come, and nothing was stored");
+        Failure { http_status: 503, code: Code::Unavailable, message, retry_after: None }
     }
 
     fn count(&self, told: &Told) -> Count {

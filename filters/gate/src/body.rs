@@ -16,7 +16,7 @@ use sluice_route::{Endpoint, Kind, TraceShare, Transport};
 use sluice_senders::Admitted;
 use sluice_tenant::HeaderEdit;
 
-use crate::{Count, Gate, Reply, Sent, export::Export};
+use crate::{Count, Gate, Reply, ReplyHead, ReplyStep, Sent, export::Export};
 
 /// A request whose head has passed. It exists only until its body has come.
 #[derive(Debug)]
@@ -145,19 +145,24 @@ impl Held {
         }
     }
 
-    /// What Envoy's own answer is read with, if it gives one before the body has come: to a
-    /// request that takes too long, or is over Envoy's own limit.
-    #[must_use]
-    pub fn interrupted(self) -> Sent {
-        Sent {
+    /// Decides on a reply that comes before the body has. Nothing was stored, whatever it says. It is a
+    /// backend's that does not wait for the body, if it is `of_backend`; else it is Envoy's own, to a request
+    /// that takes too long, say, or is over Envoy's own limit.
+    pub fn on_early_reply(self, head: &ReplyHead<'_>, of_backend: bool) -> ReplyStep {
+        let (answers, transport) = match of_backend {
+            true => (self.backend.as_str(), self.transport),
+            false => ("the gateway", Transport::Http),
+        };
+        let sent = Sent {
             protocol: self.export.protocol,
             signal: self.export.signal,
-            answers: "the gateway",
-            transport: Transport::Http,
+            answers,
+            transport,
             violations: None,
             nothing: false,
             holds: false,
-        }
+        };
+        sent.on_early_reply(head, of_backend)
     }
 }
 
@@ -166,6 +171,12 @@ impl Gate {
     pub fn on_body_too_large(&self, held: &Held) -> Reply {
         let refusal = Refusal::BodyTooLarge { limit: self.limits.body_bytes };
         Reply::refuse(held.export.protocol, Some(held.export.signal), &refusal)
+    }
+
+    /// The answer to a body that there is no room for at the moment: its sender or the worker has
+    /// too many that wait.
+    pub fn on_no_room(&self, held: &Held) -> Reply {
+        Reply::refuse(held.export.protocol, Some(held.export.signal), &Refusal::NoMemory)
     }
 
     /// The answer to trailers behind a body that Envoy does not hold any more, where a message

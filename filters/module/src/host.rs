@@ -3,12 +3,16 @@
 //! The SDK's functions panic on any status that they do not expect. Each function here says when
 //! Envoy returns no such status (`source/extensions/common/wasm/context.cc`).
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    hint,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use proxy_wasm::{
     hostcalls,
     types::{BufferType, GrpcStatusCode, MapType},
 };
+use sluice_gate::{NoRoom, Pieces};
 use sluice_reply::LocalReply;
 use sluice_tenant::HeaderEdit;
 
@@ -48,6 +52,50 @@ pub(crate) fn read(buffer: BufferType, size: usize) -> Vec<u8> {
     hostcalls::get_buffer(buffer, 0, size).ok().flatten().unwrap_or_default()
 }
 
+/// The same, of a size that a stranger chooses: there is memory for it, and it is all there. The SDK
+/// aborts where there is none, so its memory is asked for first.
+///
+/// # Errors
+/// [`NoRoom`] if not.
+pub(crate) fn read_whole(buffer: BufferType, size: usize) -> Result<Vec<u8>, NoRoom> {
+    ask_for(size)?;
+    let bytes = read(buffer, size);
+    if bytes.len() == size { Ok(bytes) } else { Err(NoRoom) }
+}
+
+/// The same, piece by piece.
+///
+/// # Errors
+/// [`NoRoom`] if there is no memory for a piece, if `take` says so, or if it is not all there.
+pub(crate) fn read_by(
+    buffer: BufferType,
+    size: usize,
+    mut take: impl FnMut(&[u8]) -> Result<(), NoRoom>,
+) -> Result<(), NoRoom> {
+    let mut at: usize = 0;
+    while at < size {
+        let next = size.saturating_sub(at).min(Pieces::MAX);
+        ask_for(next)?;
+        let piece = hostcalls::get_buffer(buffer, at, next).ok().flatten().unwrap_or_default();
+        if piece.len() != next {
+            return Err(NoRoom);
+        }
+        take(&piece)?;
+        at = at.saturating_add(next);
+    }
+    Ok(())
+}
+
+/// Whether there is memory for what is read next. It is given back at once, and found again: nothing else
+/// runs in a worker meanwhile.
+fn ask_for(bytes: usize) -> Result<(), NoRoom> {
+    let mut memory: Vec<u8> = Vec::new();
+    memory.try_reserve_exact(bytes).map_err(|_| NoRoom)?;
+    // Or the compiler sees that nothing is done with it.
+    drop(hint::black_box(memory));
+    Ok(())
+}
+
 /// Replaces the first `size` bytes of `buffer`. Safe in the callback of that body, and in that of
 /// its trailers while some of it is buffered.
 pub(crate) fn replace(buffer: BufferType, size: usize, bytes: &[u8]) {
@@ -62,6 +110,13 @@ pub(crate) fn connection(attribute: &str) -> Option<Vec<u8>> {
 /// Any attribute, part by part, where this Envoy has it.
 pub(crate) fn attribute(path: &[String]) -> Option<Vec<u8>> {
     hostcalls::get_property(path.iter().map(String::as_str).collect()).ok().flatten()
+}
+
+/// Whether the reply whose head is there is a backend's, and not Envoy's own (`ViaUpstream` in
+/// `envoy/stream_info/stream_info.h`). Safe in any callback of a stream.
+pub(crate) fn is_of_backend() -> bool {
+    let details = hostcalls::get_property(vec!["response", "code_details"]);
+    details.ok().flatten().is_some_and(|details| details == b"via_upstream")
 }
 
 /// Tells Envoy's access log and the filters behind this one: `%FILTER_STATE(wasm.NAME:PLAIN)%`. Safe in any callback of

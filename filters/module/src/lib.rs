@@ -3,6 +3,9 @@
 //! A panic takes the worker's VM with it, so every host call goes through [`host`], which knows in
 //! which phase a call is safe.
 
+// A new phase or step is thought of at every callback, and not taken for one of the rest.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod counters;
 mod host;
 mod root;

@@ -2,13 +2,29 @@
 
 use std::cell::RefCell;
 
-use sluice_gate::Certificates;
+use sluice_gate::{Budget, Certificates};
 
 use crate::counters::Counters;
 
+thread_local! {
+    /// A worker's memory is one, for all plugins in its VM.
+    static BUDGET: Budget = Budget::default();
+}
+
 /// What the streams of a worker share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shared {
+    pub(crate) budget: Budget,
     pub(crate) certificates: RefCell<Certificates>,
     pub(crate) counters: Counters,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            budget: BUDGET.with(Budget::clone),
+            certificates: RefCell::default(),
+            counters: Counters::default(),
+        }
+    }
 }

@@ -1,7 +1,19 @@
 //! One request and its reply, callback by callback.
 //!
 //! Every value that a later callback needs lives in the [`Phase`] that this callback is due in, so
-//! what comes out of order finds nothing to work with.
+//! what comes out of order finds nothing to work with. Every pair of the two is written out, and no
+//! arm takes the rest: nothing of a request goes on before its verdict, whatever comes first.
+//!
+//! | phase | head | body, trailers | the reply's head | its body, trailers |
+//! |---|---|---|---|---|
+//! | `Fresh` | decided | refused | refused | stopped |
+//! | `Passing` | stopped | pass | passes | pass |
+//! | `Body` | stopped | wait, then decided | early: nothing was stored | stopped |
+//! | `Sent` | stopped | stopped | read | stopped |
+//! | `Reply` | stopped | stopped | passes: Envoy's own | read |
+//! | `Replied` | stopped | stopped | passes: Envoy's own | pass |
+//! | `Answered` | stopped | stopped | put right | pass, or emptied |
+//! | `Broken` | stopped | stopped | refused | stopped |
 
 use std::{mem, rc::Rc};
 
@@ -11,8 +23,9 @@ use proxy_wasm::{
     types::{Action, BufferType, MapType},
 };
 use sluice_gate::{
-    BodyEdit, BodyStep, Certificates, Count, Finished, Forward, Gate, HEADER_ONLY, HeadStep,
-    Headers, Held, Identified, Reading, Reply, ReplyHead, ReplyStep, RequestHead, Rewritten, Sent,
+    BodyEdit, BodyStep, Budget, Certificates, Count, Finished, Forward, Gate, HEADER_ONLY,
+    HeadStep, Headers, Held, Holding, Identified, NoRoom, Pieces, Reading, Reply, ReplyHead,
+    ReplyStep, RequestHead, Rewritten, Sent, Share,
 };
 use sluice_reply::{GrpcReply, LocalReply, Written};
 use sluice_senders::PeerEvidence;
@@ -21,26 +34,29 @@ use sluice_tenant::HeaderEdit;
 use crate::{host, shared::Shared};
 
 pub(crate) struct Stream {
-    gate: Option<Rc<Gate>>,
     shared: Rc<Shared>,
     phase: Phase,
     /// The namespace of who sends, once that is known.
-    sender: Option<String>,
+    sender: Option<Rc<str>>,
 }
 
 enum Phase {
-    /// Nothing has come.
-    Fresh,
+    /// Nothing has come. No gate: no configuration was accepted, and what guards fails closed.
+    Fresh(Option<Rc<Gate>>),
+    /// The request is none that the gate checks, and goes its way with its reply.
+    Passing,
     /// The head has come, and the body is coming.
     Body(Receiving),
-    /// The request is with its backend.
+    /// The request is whole, and with its backend.
     Sent(Sent),
     /// The reply's head has come, and its body is coming.
     Reply(Replying),
+    /// The sender is being told, and there is no more to do.
+    Replied,
     /// The gate has answered; what Envoy makes of its answer is put right on its way out.
     Answered(Answered),
-    /// There is no more to do.
-    Done,
+    /// A callback has not come to its end.
+    Broken,
 }
 
 struct Answered {
@@ -52,11 +68,61 @@ struct Answered {
 }
 
 struct Receiving {
+    /// The gate that has seen the head: another configuration does not change it.
+    gate: Rc<Gate>,
     held: Held,
+    /// Its part of the worker's budget, given back with this.
+    share: Share,
+    /// What the head has of that.
+    head: Holding,
     /// Bytes in Envoy's buffer.
     buffered: usize,
     /// What was drained from it, once it had become too much for it.
-    drained: Option<Vec<u8>>,
+    drained: Option<Pieces>,
+}
+
+impl Receiving {
+    /// Bytes of the body so far.
+    fn len(&self) -> usize {
+        self.drained.as_ref().map_or(0, Pieces::len).saturating_add(self.buffered)
+    }
+
+    /// Keeps what has come, in Envoy or here. Whether it is here, and Envoy has nothing left.
+    fn keep(&mut self) -> Result<bool, NoRoom> {
+        let (size, limits) = (self.buffered, self.gate.limits());
+        if self.drained.is_none() && size <= self.held.left_to_envoy() {
+            self.share.hold(self.head.with(size, 0), &limits)?;
+            return Ok(false);
+        }
+        let pieces = self.drained.get_or_insert_default();
+        self.share.hold(self.head.with(0, pieces.capacity_with(size)), &limits)?;
+        host::read_by(BufferType::HttpRequestBody, size, |piece| pieces.push(piece))?;
+        host::replace(BufferType::HttpRequestBody, size, &[]);
+        self.buffered = 0;
+        Ok(true)
+    }
+
+    /// The whole body, of which nothing waits any more.
+    fn whole(&mut self, budget: &Budget) -> Result<Vec<u8>, NoRoom> {
+        let (size, limits) = (self.buffered, self.gate.limits());
+        // For a moment what was drained is there twice.
+        if self.len() > budget.room(&limits) {
+            return Err(NoRoom);
+        }
+        let body = match self.drained.take() {
+            Some(pieces) => {
+                let mut body = pieces.join(size)?;
+                host::read_by(BufferType::HttpRequestBody, size, |piece| {
+                    body.extend_from_slice(piece);
+                    Ok(())
+                })?;
+                body
+            }
+            None => host::read_whole(BufferType::HttpRequestBody, size)?,
+        };
+        self.share.hold(Holding::default(), &limits)?;
+        Ok(body)
+    }
 }
 
 struct Replying {
@@ -69,7 +135,7 @@ struct Replying {
 
 impl Stream {
     pub(crate) const fn new(gate: Option<Rc<Gate>>, shared: Rc<Shared>) -> Self {
-        Self { gate, shared, phase: Phase::Fresh, sender: None }
+        Self { shared, phase: Phase::Fresh(gate), sender: None }
     }
 
     fn count(&self, counts: impl IntoIterator<Item = Count>) {
@@ -89,7 +155,7 @@ impl Stream {
         if let (Some(sender), Some(ending)) = (&sender, ending) {
             self.shared.counters.certificate_ends(sender, ending.at);
         }
-        self.sender = sender;
+        self.sender = sender.map(Rc::from);
         self.count(counts);
         if let Some((level, line)) = log {
             log!(level, "{line}");
@@ -97,7 +163,29 @@ impl Stream {
     }
 
     fn take_phase(&mut self) -> Phase {
-        mem::replace(&mut self.phase, Phase::Done)
+        mem::replace(&mut self.phase, Phase::Broken)
+    }
+
+    /// Refuses what must not be where it is, without a word of why: there is no request to speak of.
+    fn refuse(&mut self) -> Action {
+        let reply = LocalReply::Http { status: 503, headers: Vec::new(), body: Vec::new() };
+        self.answer(Reply { reply, counts: Vec::new(), log: None })
+    }
+
+    /// Lets nothing more of the request go on.
+    fn stop_body(&mut self, phase: Phase, size: usize) -> Action {
+        host::replace(BufferType::HttpRequestBody, size, &[]);
+        self.stop(phase)
+    }
+
+    fn stop(&mut self, phase: Phase) -> Action {
+        self.phase = phase;
+        Action::Pause
+    }
+
+    fn pass(&mut self, phase: Phase) -> Action {
+        self.phase = phase;
+        Action::Continue
     }
 
     /// Answers in the backend's place; nothing of the request goes on.
@@ -110,6 +198,14 @@ impl Stream {
         }
         host::answer(&reply);
         Action::Pause
+    }
+
+    /// Decides on a request whose body has come to its end.
+    fn decide(&mut self, mut receiving: Receiving, buffer: &Buffer) -> Action {
+        match receiving.whole(&self.shared.budget) {
+            Ok(body) => self.body_step(receiving.gate.on_body(receiving.held, body), buffer),
+            Err(NoRoom) => self.answer(receiving.gate.on_no_room(&receiving.held)),
+        }
     }
 
     fn body_step(&mut self, step: BodyStep, buffer: &Buffer) -> Action {
@@ -184,7 +280,7 @@ fn own_headers(reply: &LocalReply) -> Vec<HeaderEdit> {
         LocalReply::Http { headers, body, .. } if body.is_empty() => {
             headers.iter().map(|(name, value)| HeaderEdit::set(name, value.as_str())).collect()
         }
-        _ => Vec::new(),
+        LocalReply::Http { .. } | LocalReply::Grpc { .. } => Vec::new(),
     }
 }
 
@@ -198,14 +294,26 @@ enum Buffer {
     Drained(usize),
 }
 
+/// What a reply is read with: it comes when the request has gone, or before.
+enum Due {
+    InTime(Sent),
+    Early(Held),
+}
+
 impl Context for Stream {}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        let (Phase::Fresh, Some(gate)) = (self.take_phase(), self.gate.clone()) else {
-            // No configuration was accepted: what guards fails closed.
-            let reply = LocalReply::Http { status: 503, headers: Vec::new(), body: Vec::new() };
-            return self.answer(Reply { reply, counts: Vec::new(), log: None });
+        let gate = match self.take_phase() {
+            Phase::Fresh(Some(gate)) => gate,
+            Phase::Fresh(None) => return self.refuse(),
+            phase @ (Phase::Passing
+            | Phase::Body(_)
+            | Phase::Sent(_)
+            | Phase::Reply(_)
+            | Phase::Replied
+            | Phase::Answered(_)
+            | Phase::Broken) => return self.stop(phase),
         };
         let headers = host::headers(MapType::HttpRequestHeaders);
         let attribute = |name| gate.identifies_senders().then(|| host::connection(name)).flatten();
@@ -243,91 +351,100 @@ impl HttpContext for Stream {
             HeadStep::Decided(step) => self.body_step(step, &Buffer::None),
             HeadStep::Pass(edits) => {
                 host::edit(MapType::HttpRequestHeaders, &edits);
-                Action::Continue
+                self.pass(Phase::Passing)
             }
             HeadStep::Body { edits, held } => {
+                let mut share = self.shared.budget.share(self.sender.clone());
+                let head = Holding::of_head(Headers(&headers));
+                if share.hold(head, &gate.limits()).is_err() {
+                    return self.answer(gate.on_no_room(&held));
+                }
                 host::edit(MapType::HttpRequestHeaders, &edits);
-                self.phase = Phase::Body(Receiving { held, buffered: 0, drained: None });
-                if gate.holds_headers() { Action::Pause } else { Action::Continue }
+                let holds = gate.holds_headers();
+                let (buffered, drained) = (0, None);
+                let body = Phase::Body(Receiving { gate, held, share, head, buffered, drained });
+                if holds { self.stop(body) } else { self.pass(body) }
             }
         }
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        let (mut receiving, gate) = match (self.take_phase(), self.gate.clone()) {
-            (Phase::Body(receiving), Some(gate)) => (receiving, gate),
-            (phase, _) => {
-                self.phase = phase;
-                return Action::Continue;
-            }
+        let mut receiving = match self.take_phase() {
+            Phase::Body(receiving) => receiving,
+            Phase::Passing => return self.pass(Phase::Passing),
+            Phase::Fresh(_) => return self.refuse(),
+            phase @ (Phase::Sent(_)
+            | Phase::Reply(_)
+            | Phase::Replied
+            | Phase::Answered(_)
+            | Phase::Broken) => return self.stop_body(phase, size),
         };
         receiving.buffered = size;
-        let drained = receiving.drained.as_ref().map_or(0, Vec::len);
-        let total = drained.saturating_add(size);
-        if total > gate.limits().body_bytes {
-            return self.answer(gate.on_body_too_large(&receiving.held));
+        if receiving.len() > receiving.gate.limits().body_bytes {
+            return self.answer(receiving.gate.on_body_too_large(&receiving.held));
         }
         if !end_of_stream {
-            let drains = receiving.drained.is_some() || total > receiving.held.left_to_envoy();
-            if drains {
-                let chunk = host::read(BufferType::HttpRequestBody, size);
-                receiving.drained.get_or_insert_default().extend_from_slice(&chunk);
-                host::replace(BufferType::HttpRequestBody, size, &[]);
-                receiving.buffered = 0;
-            }
-            self.phase = Phase::Body(receiving);
-            return if drains { Action::Continue } else { Action::Pause };
+            return match receiving.keep() {
+                Ok(true) => self.pass(Phase::Body(receiving)),
+                Ok(false) => self.stop(Phase::Body(receiving)),
+                Err(NoRoom) => self.answer(receiving.gate.on_no_room(&receiving.held)),
+            };
         }
-        let rest = host::read(BufferType::HttpRequestBody, size);
-        let (body, buffer) = match receiving.drained {
-            Some(mut body) => {
-                body.extend_from_slice(&rest);
-                (body, Buffer::Drained(size))
-            }
-            None => (rest, Buffer::Envoy(size)),
+        let buffer = match receiving.drained {
+            Some(_) => Buffer::Drained(size),
+            None => Buffer::Envoy(size),
         };
-        self.body_step(gate.on_body(receiving.held, body), &buffer)
+        self.decide(receiving, &buffer)
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        let (receiving, gate) = match (self.take_phase(), self.gate.clone()) {
-            (Phase::Body(receiving), Some(gate)) => (receiving, gate),
-            (phase, _) => {
-                self.phase = phase;
-                return Action::Continue;
-            }
+        let receiving = match self.take_phase() {
+            Phase::Body(receiving) => receiving,
+            Phase::Passing => return self.pass(Phase::Passing),
+            Phase::Fresh(_) => return self.refuse(),
+            phase @ (Phase::Sent(_)
+            | Phase::Reply(_)
+            | Phase::Replied
+            | Phase::Answered(_)
+            | Phase::Broken) => return self.stop(phase),
         };
         if receiving.drained.is_some() {
-            return self.answer(gate.on_stray_trailers(&receiving.held));
+            return self.answer(receiving.gate.on_stray_trailers(&receiving.held));
         }
-        let size = receiving.buffered;
-        let body = host::read(BufferType::HttpRequestBody, size);
-        let buffer = if size == 0 { Buffer::None } else { Buffer::Envoy(size) };
-        self.body_step(gate.on_body(receiving.held, body), &buffer)
+        let buffer = match receiving.buffered {
+            0 => Buffer::None,
+            size => Buffer::Envoy(size),
+        };
+        self.decide(receiving, &buffer)
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        let sent = match self.take_phase() {
-            Phase::Sent(sent) => sent,
+        let due = match self.take_phase() {
+            Phase::Sent(sent) => Due::InTime(sent),
+            Phase::Body(receiving) => Due::Early(receiving.held),
             Phase::Answered(answered) => return self.mend_answer(answered),
-            // Envoy answers before the gate has decided.
-            Phase::Body(receiving) => receiving.held.interrupted(),
-            // The gate has no say in it.
-            _ => return Action::Continue,
+            Phase::Passing => return self.pass(Phase::Passing),
+            // The reply that was coming did not come to its end, and Envoy says so itself.
+            Phase::Reply(_) | Phase::Replied => return self.pass(Phase::Replied),
+            Phase::Fresh(_) | Phase::Broken => return self.refuse(),
         };
         let headers = host::headers(MapType::HttpResponseHeaders);
         let head = ReplyHead { headers: Headers(&headers), end_of_stream, now: host::now() };
-        match sent.on_reply_head(&head) {
+        let step = match due {
+            Due::InTime(sent) => sent.on_reply_head(&head),
+            Due::Early(held) => held.on_early_reply(&head, host::is_of_backend()),
+        };
+        match step {
             ReplyStep::Answer(reply) => self.answer(reply),
             ReplyStep::Pass { edits, counts } => {
                 host::edit(MapType::HttpResponseHeaders, &edits);
                 self.count(counts);
-                Action::Continue
+                self.pass(Phase::Replied)
             }
             ReplyStep::Rewrite { edits, held, reading } => {
                 host::edit(MapType::HttpResponseHeaders, &edits);
-                self.phase = Phase::Reply(Replying { reading, buffered: 0, cut: false });
-                if held { Action::Pause } else { Action::Continue }
+                let reply = Phase::Reply(Replying { reading, buffered: 0, cut: false });
+                if held { self.stop(reply) } else { self.pass(reply) }
             }
         }
     }
@@ -335,13 +452,15 @@ impl HttpContext for Stream {
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         let mut replying = match self.take_phase() {
             Phase::Reply(replying) => replying,
-            Phase::Answered(Answered { padded: true, .. }) => {
-                host::replace(BufferType::HttpResponseBody, size, &[]);
-                return Action::Continue;
+            Phase::Answered(answered) => {
+                if answered.padded {
+                    host::replace(BufferType::HttpResponseBody, size, &[]);
+                }
+                return self.pass(Phase::Answered(answered));
             }
-            phase => {
-                self.phase = phase;
-                return Action::Continue;
+            phase @ (Phase::Passing | Phase::Replied) => return self.pass(phase),
+            phase @ (Phase::Fresh(_) | Phase::Body(_) | Phase::Sent(_) | Phase::Broken) => {
+                return self.stop(phase);
             }
         };
         replying.buffered = size;
@@ -350,33 +469,32 @@ impl HttpContext for Stream {
                 return Action::Pause;
             };
             host::set_trailers(MapType::HttpResponseTrailers, &trailers);
-            return Action::Continue;
+            return self.pass(Phase::Replied);
         }
         if size > Reading::MAX_BODY {
             host::replace(BufferType::HttpResponseBody, size, &[]);
             replying.buffered = 0;
             replying.cut = true;
         }
-        self.phase = Phase::Reply(replying);
-        Action::Pause
+        self.stop(Phase::Reply(replying))
     }
 
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        match self.take_phase() {
-            Phase::Reply(replying) => {
-                let came = host::headers(MapType::HttpResponseTrailers);
-                let Some(trailers) = self.write_reply(&replying, &came, replying.buffered > 0)
-                else {
-                    return Action::Pause;
-                };
-                host::edit(
-                    MapType::HttpResponseTrailers,
-                    &GrpcReply::HEADERS.map(HeaderEdit::remove),
-                );
-                host::set_trailers(MapType::HttpResponseTrailers, &trailers);
+        let replying = match self.take_phase() {
+            Phase::Reply(replying) => replying,
+            phase @ (Phase::Passing | Phase::Replied | Phase::Answered(_)) => {
+                return self.pass(phase);
             }
-            phase => self.phase = phase,
-        }
-        Action::Continue
+            phase @ (Phase::Fresh(_) | Phase::Body(_) | Phase::Sent(_) | Phase::Broken) => {
+                return self.stop(phase);
+            }
+        };
+        let came = host::headers(MapType::HttpResponseTrailers);
+        let Some(trailers) = self.write_reply(&replying, &came, replying.buffered > 0) else {
+            return Action::Pause;
+        };
+        host::edit(MapType::HttpResponseTrailers, &GrpcReply::HEADERS.map(HeaderEdit::remove));
+        host::set_trailers(MapType::HttpResponseTrailers, &trailers);
+        self.pass(Phase::Replied)
     }
 }

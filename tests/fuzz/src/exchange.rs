@@ -3,7 +3,7 @@
 
 use sluice_gate::{
     BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
-    ReplyStep, RequestHead, Rewritten, Sent,
+    ReplyStep, RequestHead, Rewritten,
 };
 use sluice_otlp::Format;
 use sluice_reply::{LocalReply, Protocol, Written};
@@ -18,8 +18,8 @@ pub type HeaderList = Vec<(String, Vec<u8>)>;
 pub struct Exchange {
     /// One letter each, in any order. `h`: the head is held. `e`: the request's head ends the
     /// stream; `r`: the reply's does. `l`: the body has grown too large for Envoy; `t`: trailers
-    /// follow a body that Envoy does not hold; `i`: Envoy answers before the body is there. `m`: no
-    /// message can be put into the reply any more. A digit chooses a configuration.
+    /// follow a body that Envoy does not hold; `i`: Envoy answers before the body is there, or with `b` the
+    /// backend does. `m`: no message can be put into the reply any more. A digit chooses a configuration.
     pub options: String,
     /// The request's head. A name that begins with `@` is an attribute of the connection:
     /// `@certificate`, `@valid`, `@presented`, `@digest`.
@@ -177,7 +177,11 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
             if exchange.asks('l') {
                 BodyStep::Reply(gate.on_body_too_large(&held))
             } else if exchange.asks('i') {
-                return Outcome::Interrupted(reply(held.interrupted(), exchange));
+                let of_backend = exchange.asks('b');
+                return Outcome::Interrupted(reply(
+                    |head| held.on_early_reply(head, of_backend),
+                    exchange,
+                ));
             } else if exchange.asks('t') {
                 BodyStep::Reply(gate.on_stray_trailers(&held))
             } else {
@@ -193,7 +197,7 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
                 head,
                 body: body.as_slice().to_vec(),
                 dropped: counts.iter().map(|count| records(*count)).sum(),
-                reply: reply(sent, exchange),
+                reply: reply(|head| sent.on_reply_head(head), exchange),
             })
         }
     }
@@ -218,10 +222,10 @@ pub fn protocol(exchange: &Exchange) -> Protocol {
 /// The time of every exchange, in seconds since the epoch: 2026-11-18.
 const NOW: u64 = 1_795_000_000;
 
-fn reply(sent: Sent, exchange: &Exchange) -> Told {
+fn reply(decide: impl FnOnce(&ReplyHead<'_>) -> ReplyStep, exchange: &Exchange) -> Told {
     let mut head = exchange.reply_head.clone();
     let reply = ReplyHead { headers: Headers(&head), end_of_stream: exchange.asks('r'), now: NOW };
-    match sent.on_reply_head(&reply) {
+    match decide(&reply) {
         ReplyStep::Answer(answer) => Told::Local(answer.reply),
         ReplyStep::Pass { edits, .. } => {
             edit(&mut head, &edits);

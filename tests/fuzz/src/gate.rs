@@ -30,7 +30,10 @@ pub fn run(data: &[u8]) {
             has_one_tenant(&head);
         }
         Outcome::Refused(reply) => is_an_answer(&exchange, &reply),
-        Outcome::Interrupted(told) => tells_the_sender(&exchange, &told, 0),
+        Outcome::Interrupted(told) => {
+            assert!(is_a_failure(&told), "nothing was stored, and the sender is told {told:?}");
+            tells_the_sender(&exchange, &told, 0);
+        }
         Outcome::Forwarded(forwarded) => {
             assert_ne!(index, PASSING, "a gate without backends has nowhere to forward to");
             has_one_tenant(&forwarded.head);
@@ -198,6 +201,22 @@ fn lets_nothing_through(signal: Signal, message: &[u8], rules: &Rules, spelling:
     assert!(message.len() <= 65536);
     if let Ok(plain) = plain::filter(signal, message, rules, spelling) {
         assert_eq!(plain.dropped, [], "these should not have been forwarded");
+    }
+}
+
+/// Whether the sender takes it for a failure.
+fn is_a_failure(told: &Told) -> bool {
+    let fails = |head: &[(String, Vec<u8>)]| match Headers(head).first("grpc-status") {
+        Some(code) => code != b"0",
+        None => Headers(head).number(":status").is_some_and(|status| status >= 400),
+    };
+    match told {
+        Told::Local(LocalReply::Http { status, .. }) => *status >= 400,
+        Told::Local(LocalReply::Grpc { status, .. }) => status.code != 0,
+        Told::Head(head) => fails(head),
+        Told::Written(head, Written { trailers, .. }) => {
+            fails(head) || trailers.iter().any(|(name, code)| *name == "grpc-status" && code != "0")
+        }
     }
 }
 
