@@ -30,6 +30,7 @@ enum List<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Context<'a> {
     most_attributes: usize,
+    most_bytes: usize,
     most_depth: usize,
     /// How many more levels of maps may be read.
     depth: usize,
@@ -39,17 +40,20 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(crate) const fn new(limits: ReadLimits, strings: Option<Rc<Strings<'a>>>) -> Self {
-        let ReadLimits { attributes: most_attributes, depth: most_depth, .. } = limits;
-        Self { most_attributes, most_depth, depth: most_depth, strings }
+        let ReadLimits { attributes, bytes: most_bytes, depth, .. } = limits;
+        Self { most_attributes: attributes, most_bytes, most_depth: depth, depth, strings }
     }
 
     /// The text that a reference at offset `at` stands for; none in any signal but profiles.
     ///
     /// # Errors
-    /// If there is no such text: what a backend makes of that is anybody's guess.
-    pub(crate) fn text(&self, index: u64, at: usize) -> Result<&'a [u8], Malformed> {
+    /// If there is no such text (what a backend makes of that is anybody's guess), or if texts have
+    /// been referred to too often.
+    pub(crate) fn text(&self, index: u64, at: usize) -> Result<&'a [u8], Unreadable> {
         let Some(strings) = &self.strings else { return Ok(&[]) };
-        strings.get(index).ok_or(Malformed { fault: Fault::Reference, at })
+        let text = strings.get(index).ok_or(Malformed { fault: Fault::Reference, at })?;
+        strings.refer_to(text, self.most_bytes)?;
+        Ok(text)
     }
 
     /// Whether attributes may refer to texts.
@@ -265,7 +269,7 @@ struct KeyValue<'a> {
 }
 
 impl<'a> KeyValue<'a> {
-    fn read(pair: &Nested<'a>, context: &Context<'a>) -> Result<Self, Malformed> {
+    fn read(pair: &Nested<'a>, context: &Context<'a>) -> Result<Self, Unreadable> {
         let mut reader = Reader::nested(pair);
         let (mut key, mut value, mut index) = (None, None, None);
         while let Some(field) = reader.next_field()? {
@@ -278,7 +282,7 @@ impl<'a> KeyValue<'a> {
                     set_once(&mut index, at, &field)?;
                 }
                 (3, _) if context.strings.is_some() => {
-                    return Err(Malformed { fault: Fault::WireType, at: field.at });
+                    return Err(Malformed { fault: Fault::WireType, at: field.at }.into());
                 }
                 _ => {}
             }
@@ -286,7 +290,9 @@ impl<'a> KeyValue<'a> {
         // An empty key is none to a decoder, and so is the reference 0.
         let key = key.filter(|key: &Nested<'_>| !key.bytes.is_empty());
         let key = match (key, index.filter(|index| *index != 0)) {
-            (Some(_), Some(_)) => return Err(Malformed { fault: Fault::Repeated, at: pair.start }),
+            (Some(_), Some(_)) => {
+                return Err(Malformed { fault: Fault::Repeated, at: pair.start }.into());
+            }
             (Some(key), None) => key.bytes,
             (None, Some(index)) => context.text(index, pair.start)?,
             (None, None) => &[],

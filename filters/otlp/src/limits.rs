@@ -40,6 +40,12 @@ pub enum OverLimit {
         /// The most that are followed.
         limit: usize,
     },
+    /// Too many references to long texts.
+    #[error("the texts that the request refers to come to more than {limit} bytes, written out")]
+    References {
+        /// The most that are read, in bytes.
+        limit: usize,
+    },
     /// Too many records.
     #[error("more than {limit} records, resources, scopes and metrics in one request")]
     Records {

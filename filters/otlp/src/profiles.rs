@@ -1,14 +1,17 @@
 //! The texts of a profiles export, which keys and values refer to by number
 //! (`opentelemetry/proto/profiles/v1development/profiles.proto`, `ProfilesDictionary`).
 
+use std::cell::Cell;
+
 use crate::{
     limits::{OverLimit, ReadLimits, Unreadable},
     wire::{Nested, Reader, set_once},
 };
 
-/// `ProfilesDictionary.string_table`; in JSON, each with its escapes.
+/// `ProfilesDictionary.string_table`, in JSON each with its escapes; and how many bytes of long ones
+/// have been referred to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Strings<'a>(Vec<&'a [u8]>);
+pub(crate) struct Strings<'a>(Vec<&'a [u8]>, Cell<usize>);
 
 /// `ExportProfilesServiceRequest.dictionary`.
 const DICTIONARY: u32 = 2;
@@ -17,7 +20,7 @@ const STRING_TABLE: u32 = 5;
 
 impl<'a> Strings<'a> {
     pub(crate) const fn new(strings: Vec<&'a [u8]>) -> Self {
-        Self(strings)
+        Self(strings, Cell::new(0))
     }
 
     /// Reads the table of an export request; one without a dictionary has an empty one.
@@ -45,7 +48,20 @@ impl<'a> Strings<'a> {
                 strings.push(field.nested()?.bytes);
             }
         }
-        Ok(Self(strings))
+        Ok(Self::new(strings))
+    }
+
+    /// Counts a reference to a string. A few bytes refer to any, however long it is, so what is
+    /// longer than names are is read as often as `limit` bytes hold it.
+    ///
+    /// # Errors
+    /// If that is over.
+    pub(crate) fn refer_to(&self, string: &[u8], limit: usize) -> Result<(), OverLimit> {
+        /// What a reference may read without being counted, in bytes.
+        const SHORT: usize = 256;
+        let long = string.len().saturating_sub(SHORT);
+        self.1.set(self.1.get().saturating_add(long));
+        if self.1.get() > limit { Err(OverLimit::References { limit }) } else { Ok(()) }
     }
 
     /// The string at an index, if there is one.

@@ -187,7 +187,7 @@ impl Refusal {
             Self::OverLimit(OverLimit::Attributes { .. }) => {
                 row(400, Code::InvalidArgument, "too_many_attributes")
             }
-            Self::OverLimit(OverLimit::Bytes { .. }) => {
+            Self::OverLimit(OverLimit::Bytes { .. } | OverLimit::References { .. }) => {
                 row(413, Code::ResourceExhausted, "grown_too_large")
             }
             Self::OverLimit(OverLimit::Depth { .. }) => row(400, Code::InvalidArgument, "too_deep"),
@@ -320,6 +320,7 @@ mod tests {
             (Refusal::Trailers, 400, Code::InvalidArgument),
             (Refusal::OverLimit(OverLimit::Attributes { limit: 1 }), 400, Code::InvalidArgument),
             (Refusal::OverLimit(OverLimit::Bytes { limit: 1 }), 413, Code::ResourceExhausted),
+            (Refusal::OverLimit(OverLimit::References { limit: 1 }), 413, Code::ResourceExhausted),
             (Refusal::OverLimit(OverLimit::Depth { limit: 1 }), 400, Code::InvalidArgument),
             (Refusal::OverLimit(OverLimit::Records { limit: 1 }), 413, Code::ResourceExhausted),
             (Refusal::NoMemory, 503, Code::Unavailable),

@@ -347,6 +347,15 @@ fn hostile_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
             move || hostile::deep_json(bytes),
         ),
         row(
+            "a profile that refers to one long text".into(),
+            gate(Signal::Profiles, None),
+            match attributes {
+                1_000.. => Outcome::Refused("grown_too_large"),
+                _ => Outcome::Kept,
+            },
+            move || hostile::references(attributes, 64 * bytes / 4),
+        ),
+        row(
             "gzip members without content".into(),
             gate(Signal::Logs, Some("gzip")),
             Outcome::Nothing,
@@ -449,6 +458,7 @@ fn backends() -> serde_json::Value {
     json!({
         "logs": {"kind": "loki", "cluster": "loki"},
         "metrics": {"kind": "mimir", "cluster": "mimir"},
+        "profiles": {"kind": "pyroscope", "cluster": "pyroscope"},
         "traces": {"kind": "tempo", "cluster": "tempo"},
     })
 }

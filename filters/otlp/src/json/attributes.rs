@@ -80,7 +80,11 @@ struct KeyValue<'a> {
 impl<'a> KeyValue<'a> {
     /// The pair that begins at `at`, and its end.
     #[inline]
-    fn read(text: &Text<'a>, at: usize, context: &Context<'a>) -> Result<(Self, usize), Malformed> {
+    fn read(
+        text: &Text<'a>,
+        at: usize,
+        context: &Context<'a>,
+    ) -> Result<(Self, usize), Unreadable> {
         // Receivers of logs, metrics and traces treat a reference as absent; for profiles it is the
         // key, and then there is no other.
         let (key, value, index, end) = if context.has_strings() {
@@ -93,7 +97,7 @@ impl<'a> KeyValue<'a> {
         };
         // Writers that write what is not set write an empty key.
         let key = match (text.string(key)?.filter(|key| !key.is_empty()), index) {
-            (Some(_), Some(_)) => return Err(Malformed { fault: Fault::Repeated, at }),
+            (Some(_), Some(_)) => return Err(Malformed { fault: Fault::Repeated, at }.into()),
             (Some(key), None) => key,
             (None, Some(index)) => context.text(index.cast_unsigned(), at)?,
             (None, None) => &[],
