@@ -52,15 +52,21 @@ const GUARDED: [(&str, &str); 10] = [
     ("x-sluice-*", "the gate's own: names the backend, and the copy's"),
 ];
 
-/// Whether a header of this name is taken from every sender. Names are compared without case.
+/// Whether a header of this name is taken from every sender.
 #[must_use]
 pub fn is_guarded(name: &str) -> bool {
     GUARDED.iter().any(|(guarded, _)| match guarded.strip_suffix('*') {
-        Some(start) => {
-            name.get(..start.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(start))
-        }
-        None => name.eq_ignore_ascii_case(guarded),
+        Some(start) => name.get(..start.len()).is_some_and(|begins| are_one(begins, start)),
+        None => are_one(name, guarded),
     })
+}
+
+/// Whether some backend may take the two names for one: they are compared without case (RFC 9110, section
+/// 5.1), and with `_` as `-`, because what passes headers on as variables makes one of both (RFC 3875,
+/// section 4.1.18).
+pub(crate) fn are_one(name: &str, other: &str) -> bool {
+    let folded = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.bytes().map(folded).eq(other.bytes().map(folded))
 }
 
 #[cfg(test)]
@@ -85,6 +91,9 @@ mod tests {
             "signoz-access-token",
             "x-sluice-mirror",
             "X-Sluice-Backend",
+            "x_scope_orgid",
+            "X_Scope-OrgID",
+            "x_mimir_otlp_addsuffixes",
         ] {
             assert!(is_guarded(name), "{name}");
         }
@@ -92,9 +101,16 @@ mod tests {
 
     #[test]
     fn other_headers_are_not() {
-        for name in
-            ["content-type", "x-mimir", "x-scope-orgid2", "x-request-id", "vl", "account", ""]
-        {
+        for name in [
+            "content-type",
+            "x-mimir",
+            "x-scope-orgid2",
+            "x.scope.orgid",
+            "x-request-id",
+            "vl",
+            "account",
+            "",
+        ] {
             assert!(!is_guarded(name), "{name}");
         }
     }

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     HeaderEdit, TenantId, TenantIdError, TenantIds,
-    headers::{SCOPE_ORG_ID, is_guarded},
+    headers::{SCOPE_ORG_ID, are_one, is_guarded},
 };
 
 /// The section `tenant` as it is written: one of `fixed`, `fromNamespace`, `fromClaim` and `map`.
@@ -273,8 +273,9 @@ impl Tenanted {
     /// What has to happen to headers of these `names`: the sender's own guarded ones go, and the
     /// tenant is set.
     pub fn header_edits<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<HeaderEdit> {
-        let mut edits: Vec<_> =
-            names.filter(|name| is_guarded(name)).map(HeaderEdit::remove).collect();
+        let is_taken =
+            |name: &&str| is_guarded(name) || (*name != self.header && are_one(name, &self.header));
+        let mut edits: Vec<_> = names.filter(is_taken).map(HeaderEdit::remove).collect();
         edits.push(HeaderEdit::set(&self.header, self.tenant.as_str()));
         edits
     }
@@ -371,11 +372,13 @@ mod tests {
     fn guarded_headers_go_and_one_tenant_header_stays() {
         let tenanted = tenancy(r#"{"fixed": "e2e", "header": "X-Tenant"}"#);
         let tenanted = tenanted.assign(None, None).unwrap();
-        let names = ["content-type", "x-scope-orgid", "x-tenant", "x-mimir-skip", "accountid"];
+        let names =
+            ["content-type", "x-scope-orgid", "x-tenant", "x_tenant", "x-mimir-skip", "accountid"];
         assert_eq!(
             tenanted.header_edits(names.into_iter()),
             [
                 HeaderEdit::remove("x-scope-orgid"),
+                HeaderEdit::remove("x_tenant"),
                 HeaderEdit::remove("x-mimir-skip"),
                 HeaderEdit::remove("accountid"),
                 HeaderEdit::set("x-tenant", "e2e"),

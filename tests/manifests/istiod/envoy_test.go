@@ -287,7 +287,7 @@ func guarded(t *testing.T, made gateway, listener *listenerapi.Listener, tokens 
 	if details := manager.ForwardClientCertDetails; details != hcmapi.HttpConnectionManager_SANITIZE_SET {
 		t.Errorf("%s: what a sender says of its certificate is dealt with as %v", listener.Name, details)
 	}
-	if manager.CommonHttpProtocolOptions.GetHeadersWithUnderscoresAction() != coreapi.HttpProtocolOptions_REJECT_REQUEST {
+	if manager.CommonHttpProtocolOptions.GetHeadersWithUnderscoresAction() != coreapi.HttpProtocolOptions_DROP_HEADER {
 		t.Errorf("%s: names of headers with underscores pass", listener.Name)
 	}
 	var order []string
