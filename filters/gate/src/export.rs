@@ -24,20 +24,48 @@ pub(crate) struct Export {
 }
 
 /// The protocol in which a sender is answered, whatever its request turns out to be.
-///
-/// Envoy latches by the same rule whether a request is gRPC, and makes local replies accordingly
-/// (`source/common/grpc/common.cc`, `hasGrpcContentType`).
 pub(crate) fn protocol(headers: Headers<'_>) -> Protocol {
-    const GRPC: &[u8] = b"application/grpc";
-    let content_type = headers.first("content-type").unwrap_or_default();
-    match content_type.strip_prefix(GRPC) {
-        Some([] | [b'+', ..]) => Protocol::Grpc,
-        _ if is_path(path(headers)) => Protocol::RemoteWrite,
-        _ => match Format::from_content_type(content_type) {
+    let media_type = media_type(headers).unwrap_or_default();
+    match grpc_suffix(media_type) {
+        Some(_) => Protocol::Grpc,
+        None if is_path(path(headers)) => Protocol::RemoteWrite,
+        None => match Format::from_content_type(media_type) {
             Some(Format::Json) => Protocol::HttpJson,
             Some(Format::Protobuf) | None => Protocol::HttpProtobuf,
         },
     }
+}
+
+/// Whether Envoy takes a request for gRPC, and makes a reply of gRPC's of whatever is answered to it
+/// (`source/common/grpc/common.cc`, `hasGrpcContentType`). It is stricter than servers of gRPC are: case
+/// and parameters count.
+#[must_use]
+pub fn is_envoys_grpc(headers: Headers<'_>) -> bool {
+    let content_type = headers.first("content-type").unwrap_or_default();
+    matches!(content_type.strip_prefix(GRPC), Some([] | [b'+', ..]))
+}
+
+const GRPC: &[u8; 16] = b"application/grpc";
+
+/// What the content type names, without parameters. Copies of one are one, however they came: Envoy joins
+/// them with a comma. `None` where they differ.
+fn media_type<'h>(headers: Headers<'h>) -> Option<&'h [u8]> {
+    let mut all = content_types(headers).map(|content_type| {
+        content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+    });
+    let first = all.next()?;
+    all.all(|other| other.eq_ignore_ascii_case(first)).then_some(first)
+}
+
+fn content_types<'h>(headers: Headers<'h>) -> impl Iterator<Item = &'h [u8]> {
+    headers.all("content-type").flat_map(|value| value.split(|byte| *byte == b','))
+}
+
+/// What stands behind `application/grpc`: nothing, or the name of a format with a plus sign before it
+/// (gRPC over HTTP/2, "Content-Type"). `None` for any other type, gRPC-Web's among them.
+fn grpc_suffix(media_type: &[u8]) -> Option<&[u8]> {
+    let (name, suffix) = media_type.split_first_chunk::<{ GRPC.len() }>()?;
+    (GRPC.eq_ignore_ascii_case(name) && matches!(suffix, [] | [b'+', ..])).then_some(suffix)
 }
 
 /// The path of a request, without a query.
@@ -58,23 +86,29 @@ impl Export {
             Protocol::HttpJson | Protocol::HttpProtobuf => Signal::from_http_path(path),
             Protocol::RemoteWrite => Some(Signal::Metrics),
         };
-        let signal = signal.ok_or_else(|| Refusal::Path(lossy(path)))?;
+        let content_type = || lossy(&headers.joined("content-type"));
+        let Some(signal) = signal else {
+            // OTLP's in the other protocol: what is wrong is the type.
+            let is_otlp = [Signal::from_grpc_path(path), Signal::from_http_path(path)];
+            return Err(match is_otlp {
+                [None, None] => Refusal::Path(lossy(path)),
+                _ => Refusal::ContentType(content_type()),
+            });
+        };
         let method = headers.first(":method").unwrap_or_default();
         if method != b"POST" {
             return Err(Refusal::Method(lossy(method)));
         }
-        let content_type = headers.joined("content-type");
         if protocol == Protocol::RemoteWrite {
-            return Self::write_request(headers, &content_type);
+            return Self::write_request(headers);
         }
-        let format = match protocol {
-            Protocol::Grpc => {
-                matches!(content_type.as_slice(), b"application/grpc" | b"application/grpc+proto")
-                    .then_some(Format::Protobuf)
-            }
-            _ => Format::from_content_type(&content_type),
+        let media_type = media_type(headers).unwrap_or_default();
+        let format = match grpc_suffix(media_type) {
+            Some(suffix) => (suffix.is_empty() || suffix.eq_ignore_ascii_case(b"+proto"))
+                .then_some(Format::Protobuf),
+            None => Format::from_content_type(media_type),
         };
-        let format = format.ok_or_else(|| Refusal::ContentType(lossy(&content_type)))?;
+        let format = format.ok_or_else(|| Refusal::ContentType(content_type()))?;
         let header = match protocol {
             Protocol::Grpc => EncodingHeader::Grpc,
             _ => EncodingHeader::Content,
@@ -87,9 +121,10 @@ impl Export {
     }
 
     /// Reads the rest of the head of a write request.
-    fn write_request(headers: Headers<'_>, content_type: &[u8]) -> Result<Self, Refusal> {
-        if !is_content_type(content_type) {
-            return Err(Refusal::WriteContentType(lossy(content_type)));
+    fn write_request(headers: Headers<'_>) -> Result<Self, Refusal> {
+        let mut content_types = content_types(headers).peekable();
+        if content_types.peek().is_none() || !content_types.all(is_content_type) {
+            return Err(Refusal::WriteContentType(lossy(&headers.joined("content-type"))));
         }
         let encoding = headers.joined(EncodingHeader::Content.name());
         if !is_encoding(&encoding) {

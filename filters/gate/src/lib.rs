@@ -27,6 +27,7 @@ pub use budget::{Budget, Holding, NoRoom, Share};
 pub use certificates::Certificates;
 pub use config::{Gate, Limits};
 pub use count::{Count, certificate_end_stat};
+pub use export::is_envoys_grpc;
 pub use headers::Headers;
 pub use pieces::Pieces;
 pub use request::{HeadStep, Identified, Reply, RequestHead};

@@ -25,7 +25,7 @@ use proxy_wasm::{
 use sluice_gate::{
     BodyEdit, BodyStep, Budget, Certificates, Count, Finished, Forward, Gate, HEADER_ONLY,
     HeadStep, Headers, Held, Holding, Identified, NoRoom, Pieces, Reading, Reply, ReplyHead,
-    ReplyStep, RequestHead, Rewritten, Sent, Share,
+    ReplyStep, RequestHead, Rewritten, Sent, Share, is_envoys_grpc,
 };
 use sluice_reply::{GrpcReply, LocalReply, Written};
 use sluice_senders::PeerEvidence;
@@ -38,6 +38,8 @@ pub(crate) struct Stream {
     phase: Phase,
     /// The namespace of who sends, once that is known.
     sender: Option<Rc<str>>,
+    /// Envoy takes the request for gRPC.
+    is_envoys_grpc: bool,
 }
 
 enum Phase {
@@ -135,7 +137,7 @@ struct Replying {
 
 impl Stream {
     pub(crate) const fn new(gate: Option<Rc<Gate>>, shared: Rc<Shared>) -> Self {
-        Self { shared, phase: Phase::Fresh(gate), sender: None }
+        Self { shared, phase: Phase::Fresh(gate), sender: None, is_envoys_grpc: false }
     }
 
     fn count(&self, counts: impl IntoIterator<Item = Count>) {
@@ -191,6 +193,7 @@ impl Stream {
     /// Answers in the backend's place; nothing of the request goes on.
     fn answer(&mut self, answer: Reply) -> Action {
         let Reply { reply, counts, log } = answer;
+        let reply = if self.is_envoys_grpc { reply } else { reply.spelled_out() };
         self.phase = Phase::Answered(Answered { headers: own_headers(&reply), padded: false });
         self.count(counts);
         if let Some((level, line)) = log {
@@ -316,6 +319,7 @@ impl HttpContext for Stream {
             | Phase::Broken) => return self.stop(phase),
         };
         let headers = host::headers(MapType::HttpRequestHeaders);
+        self.is_envoys_grpc = is_envoys_grpc(Headers(&headers));
         let attribute = |name| gate.identifies_senders().then(|| host::connection(name)).flatten();
         let certificate = attribute("peer_certificate");
         let valid = attribute("peer_certificate_valid");

@@ -51,6 +51,22 @@ pub struct Written {
     pub trailers: Vec<(&'static str, String)>,
 }
 
+impl LocalReply {
+    /// The same answer to a request that Envoy does not take for gRPC's, though it is: of such an answer
+    /// Envoy makes no reply of gRPC's, so it is one already.
+    #[must_use]
+    pub fn spelled_out(self) -> Self {
+        let Self::Grpc { status, metadata } = self else { return self };
+        let mut headers = vec![
+            ("content-type", Protocol::Grpc.content_type().to_owned()),
+            ("grpc-status", status.code.to_string()),
+            ("grpc-message", percent_encoded(&status.message)),
+        ];
+        headers.extend(metadata);
+        Self::Http { status: 200, headers, body: Vec::new() }
+    }
+}
+
 impl Protocol {
     /// The reply to a refused request.
     #[must_use]

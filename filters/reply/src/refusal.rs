@@ -31,8 +31,9 @@ pub enum Refusal {
     CompressedWithoutEncoding,
     /// A content type that is not OTLP's.
     #[error(
-        "content-type {0:?} is not taken here: send OTLP as application/x-protobuf or \
-         application/json over HTTP, or as application/grpc"
+        "content-type {0:?} is not taken here: send OTLP as application/x-protobuf or application/json to \
+         /v1/logs, /v1/metrics, /v1/traces or /v1development/profiles, or as application/grpc to the \
+         Export method of OTLP's gRPC services"
     )]
     ContentType(String),
     /// A format of OTLP's that the backend does not take.
