@@ -84,7 +84,7 @@ pub enum BodyEdit {
 impl Held {
     /// Body bytes that are left to Envoy when the head has gone on: half of Envoy's default buffer. Beyond
     /// that, Envoy would answer 413 over HTTP/1.1, so they move into the module.
-    const BUFFERED_BY_ENVOY: usize = 512 << 10;
+    pub const BUFFERED_BY_ENVOY: usize = 512 << 10;
 
     /// How many bytes of the body may wait in Envoy for the rest; what comes beyond that has to move.
     #[must_use]
@@ -119,6 +119,8 @@ impl Held {
         }
         let fits = length.is_some_and(|length| length <= Self::BUFFERED_BY_ENVOY as u64);
         let left_to_envoy = match export.protocol {
+            // It may go on decoded, which is longer than it came.
+            _ if export.encoding != Encoding::Identity => 0,
             // Over HTTP/2 no piece is longer than a frame.
             Protocol::Grpc => Self::BUFFERED_BY_ENVOY,
             _ if fits => Self::BUFFERED_BY_ENVOY,
@@ -133,6 +135,15 @@ impl Held {
         edits.push(HeaderEdit::remove("content-length"));
         edits.push(announce(transport, announced));
         (edits, held(Head::Gone(announced), left_to_envoy))
+    }
+
+    /// The same for a body that may come out longer than it came in. It would not fit where it waited: Envoy
+    /// would answer 413 in the backend's place, and nothing would be stored.
+    pub(crate) fn lengthened(mut self) -> Self {
+        if let Head::Gone(_) = self.head {
+            self.left_to_envoy = 0;
+        }
+        self
     }
 
     /// Whether a body in this encoding may go on as it came.

@@ -1,7 +1,7 @@
 //! The configuration: read whole, or refused whole.
 
 use serde::Deserialize;
-use sluice_otlp::{Signal, limits::ReadLimits};
+use sluice_otlp::{Signal, content::longest_block, limits::ReadLimits};
 use sluice_records::{RecordsConfig, RuleSet};
 use sluice_route::{BackendsConfig, Context, Routes};
 use sluice_senders::{ConfigProblem, Senders, SendersConfig};
@@ -182,6 +182,15 @@ impl Gate {
     #[must_use]
     pub const fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// The longest body that goes on to a backend, in bytes: what a request decodes to at most, and what
+    /// its encoding for the backend adds where nothing can be compressed. Envoy must be able to hold as much
+    /// of a request whose head is held: its `request_body_buffer_limit`.
+    #[must_use]
+    pub const fn longest_forwarded(&self) -> usize {
+        // A block of snappy adds the most of all that the gate writes for a head that it holds.
+        longest_block(self.limits.decoded_bytes)
     }
 
     /// Whether the head of a request is held until its body has been checked.

@@ -194,6 +194,8 @@ impl Gate {
             length,
             self.hold_headers,
         );
+        let stamps = self.rules.as_ref().is_some_and(|rules| rules.stamps(export.signal));
+        let held = if stamps { held.lengthened() } else { held };
         if head.end_of_stream {
             let mut step = self.on_body(held, Vec::new());
             if let BodyStep::Forward(forward) = &mut step {

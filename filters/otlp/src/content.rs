@@ -25,7 +25,7 @@ use std::fmt;
 use thiserror::Error;
 
 pub use names::{EncodingHeader, Encodings};
-pub use snappy::encode_block;
+pub use snappy::{encode_block, longest_block};
 pub use wrap::wrap;
 
 /// How a body or a gRPC message is compressed.

@@ -96,6 +96,14 @@ impl RuleSet {
         }
     }
 
+    /// Whether something is put into every export of `signal`, so that it may come out much longer than it
+    /// went in. Of attributes that are moved to the scopes there are too few for that, unless a sender
+    /// has made them up.
+    #[must_use]
+    pub const fn stamps(&self, signal: Signal) -> bool {
+        !self.of(signal).stamps.is_empty()
+    }
+
     pub(crate) const fn of(&self, signal: Signal) -> &SignalRules {
         match signal {
             Signal::Logs => &self.logs,

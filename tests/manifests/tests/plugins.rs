@@ -177,9 +177,10 @@ fn matched(document: &Value) -> Vec<&str> {
     }
 }
 
-/// Envoy holds the body, or the first of it, and must hold more than the gate takes.
+/// Envoy holds the body, or the first of it, and must hold more than the gate takes and lets go on. What Envoy is
+/// told in the end is held against the gate in `limits.rs`.
 #[test]
-fn istios_envoy_holds_more_of_a_body_than_the_gate_takes() {
+fn istios_envoy_holds_more_of_a_body_than_the_gate_lets_go_on() {
     let documents = documents();
     let mut compared = 0;
     for (manifest, document) in &documents {
@@ -196,8 +197,9 @@ fn istios_envoy_holds_more_of_a_body_than_the_gate_takes() {
             let limit = patches
                 .filter_map(|patch| patch.pointer("/patch/value/request_body_buffer_limit"))
                 .find_map(Value::as_u64);
-            let gate = plugin.configuration["limits"]["bodyBytes"].as_u64().unwrap();
-            assert!(limit.unwrap_or(0) > gate + (64 << 10), "{}: {limit:?}", plugin.place);
+            let json = serde_json::to_vec(&plugin.configuration).unwrap();
+            let longest = Gate::from_json(&json).unwrap().longest_forwarded() as u64;
+            assert!(limit.unwrap_or(0) >= longest, "{}: {limit:?}, not {longest}", plugin.place);
             compared += 1;
         }
     }

@@ -42,13 +42,19 @@ pub(super) fn decode_block(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeE
     Ok(output.into_bytes())
 }
 
+/// The most that so many bytes take as a snappy block (`snap`'s `max_compress_len`, which is no `const`).
+#[must_use]
+pub const fn longest_block(bytes: usize) -> usize {
+    bytes.saturating_add(bytes / 6).saturating_add(32)
+}
+
 /// Compresses bytes into one snappy block, for a backend that takes nothing else.
 ///
 /// # Errors
 /// If there is no memory for the block, which may take a sixth more than the bytes before it is known
 /// how short it is.
 pub fn encode_block(bytes: &[u8]) -> Result<Vec<u8>, TryReserveError> {
-    let most = raw::max_compress_len(bytes.len());
+    let most = longest_block(bytes.len());
     let mut block = Vec::new();
     block.try_reserve_exact(most)?;
     block.resize(most, 0);

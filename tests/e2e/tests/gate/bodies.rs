@@ -6,7 +6,9 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prost::Message;
 use sluice_backends::Backend;
+use sluice_cases::compress::encode;
 use sluice_e2e::Signal;
+use sluice_otlp::content::{Encoding, EncodingHeader};
 
 use crate::fixture::Gate;
 use crate::http::{Call, Version};
@@ -123,6 +125,118 @@ pub(crate) async fn fifteen_megabytes_pass(gate: &Gate) {
         );
         assert_tenants(gate, Backend::Mimir, &[("payments", 13_000)]);
     }
+}
+
+/// What decodes to more than Envoy would hold by itself, by hundreds of KiB and by tens of MiB. Mimir takes
+/// up to 100 MiB; Loki and Tempo less.
+const LARGE: [usize; 5] = [2 << 20, 18 << 20, 20 << 20, 40 << 20, 63 << 20];
+
+/// Every size in every encoding, and each of them over one of the protocols.
+pub(crate) async fn a_large_body_with_one_bad_data_point_is_stored_without_it(gate: &Gate) {
+    for (nth, size) in LARGE.into_iter().enumerate() {
+        let body = large_metrics(size, 1);
+        for (number, encoding) in compressed().into_iter().enumerate() {
+            let compressed = encode(encoding, body.clone()).expect("compressing into memory");
+            gate.store().clear();
+            let what = format!("{size} bytes in {encoding}");
+            let told: ExportMetricsServiceResponse = match (nth + number) % 3 {
+                0 if EncodingHeader::Grpc.write(encoding).is_some() => {
+                    told_over_grpc(gate, encoding, &compressed, &what).await
+                }
+                1 => told_over_http(gate, Version::Http1, encoding, compressed).await,
+                _ => told_over_http(gate, Version::Http2, encoding, compressed).await,
+            };
+            let rejected = told.partial_success.map(|partial| partial.rejected_data_points);
+            assert_eq!(rejected, Some(1), "{what}");
+            assert_tenants(gate, Backend::Mimir, &[("payments", size / POINT)]);
+        }
+    }
+}
+
+/// The largest over every protocol, in the encoding that every sender has.
+pub(crate) async fn the_largest_body_with_one_bad_data_point_is_stored_over_every_protocol(
+    gate: &Gate,
+) {
+    let [.., size] = LARGE;
+    let body = encode(Encoding::Gzip, large_metrics(size, 1)).expect("compressing into memory");
+    for version in Version::ALL {
+        gate.store().clear();
+        let told = told_over_http(gate, version, Encoding::Gzip, body.clone()).await;
+        let rejected = told.partial_success.map(|partial| partial.rejected_data_points);
+        assert_eq!(rejected, Some(1), "{version:?}");
+        assert_tenants(gate, Backend::Mimir, &[("payments", size / POINT)]);
+    }
+    gate.store().clear();
+    let told = told_over_grpc(gate, Encoding::Gzip, &body, "gRPC").await;
+    assert_eq!(told.partial_success.map(|partial| partial.rejected_data_points), Some(1));
+    assert_tenants(gate, Backend::Mimir, &[("payments", size / POINT)]);
+}
+
+/// Mimir takes no deflate, so what is whole goes on decoded too.
+pub(crate) async fn a_large_body_in_an_encoding_that_the_backend_does_not_take_is_stored(
+    gate: &Gate,
+) {
+    for size in LARGE {
+        let body = encode(Encoding::Deflate, large_metrics(size, 0)).expect("into memory");
+        for version in Version::ALL {
+            gate.store().clear();
+            let told = told_over_http(gate, version, Encoding::Deflate, body.clone()).await;
+            assert_eq!(told.partial_success, None, "{size} bytes");
+            assert_tenants(gate, Backend::Mimir, &[("payments", size / POINT)]);
+        }
+    }
+}
+
+/// Bytes of a data point's attribute.
+const POINT: usize = 16 << 10;
+
+/// Data points of so many bytes together, and `unnamed` ones that are dropped. They become less than a fourth in
+/// any encoding, so that they may come at all, and more than a thousandth, so that they are no bomb.
+fn large_metrics(size: usize, unnamed: usize) -> Vec<u8> {
+    // A linear congruential generator (Knuth's MMIX), whose high bits are as good as random.
+    let mut state = 1_u64;
+    let mut letter = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'a' + u8::try_from(state >> 60).expect("four bits"))
+    };
+    let note = |_| (0..1 << 10).map(|_| letter()).collect::<String>().repeat(POINT >> 10);
+    let notes = (0..size / POINT + unnamed).map(note).collect();
+    let body = telemetry::metrics_with_notes(notes, size / POINT).encode_to_vec();
+    assert!((size..=64 << 20).contains(&body.len()), "{} of {size}", body.len());
+    body
+}
+
+fn compressed() -> Vec<Encoding> {
+    Encoding::ALL.into_iter().filter(|encoding| *encoding != Encoding::Identity).collect()
+}
+
+async fn told_over_http(
+    gate: &Gate,
+    version: Version,
+    encoding: Encoding,
+    body: Vec<u8>,
+) -> ExportMetricsServiceResponse {
+    let call = Call::export(version, Signal::Metrics, body)
+        .header("content-encoding", encoding.as_str().as_bytes());
+    call.send(gate).await.message()
+}
+
+async fn told_over_grpc(
+    gate: &Gate,
+    encoding: Encoding,
+    message: &[u8],
+    what: &str,
+) -> ExportMetricsServiceResponse {
+    let name = EncodingHeader::Grpc.write(encoding).expect("one of gRPC's");
+    let call = grpc::call(Signal::Metrics, grpc::frame(message, true))
+        .header("grpc-encoding", name.as_bytes());
+    let reply = call.send(gate).await;
+    let status = tonic::Status::from_header_map(&reply.trailers)
+        .unwrap_or_else(|| panic!("{what}: no grpc-status in trailers: {reply:?}"));
+    assert_eq!(status.code(), tonic::Code::Ok, "{what}: {status:?}");
+    let message = reply.body.get(5..).expect("a frame");
+    ExportMetricsServiceResponse::decode(message).expect("a response")
 }
 
 /// The one body that this backend was given, decoded.

@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 pub(crate) const SMALL: (usize, usize) = (65_536, 262_144);
 
 /// For one case: longer than the slowest takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A way to run the gate.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

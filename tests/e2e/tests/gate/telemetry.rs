@@ -44,8 +44,13 @@ pub(crate) fn metrics_of_size(
     unnamed: usize,
     size: usize,
 ) -> ExportMetricsServiceRequest {
-    let points = (0..named + unnamed).map(|index| {
-        let mut attributes = vec![attribute("note", padded(index, size))];
+    metrics_with_notes((0..named + unnamed).map(|index| padded(index, size)).collect(), named)
+}
+
+/// Data points of one gauge with these texts as an attribute, the first `named` of them with `source.name`.
+pub(crate) fn metrics_with_notes(notes: Vec<String>, named: usize) -> ExportMetricsServiceRequest {
+    let points = notes.into_iter().enumerate().map(|(index, note)| {
+        let mut attributes = vec![attribute("note", note)];
         if index < named {
             attributes.push(attribute("source.name", "checkout".to_owned()));
         }
