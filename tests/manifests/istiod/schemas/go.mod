@@ -10,7 +10,5 @@ require (
 	github.com/external-secrets/external-secrets v1.3.2
 	github.com/fluxcd/kustomize-controller v1.9.6
 	github.com/fluxcd/source-controller v1.9.6
-	github.com/grafana/loki/v3 v3.7.8
-	github.com/grafana/mimir v1.3.1-0.20260423142704-aced80d74930
 	github.com/prometheus-operator/prometheus-operator v0.85.0
 )
