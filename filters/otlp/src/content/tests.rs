@@ -334,7 +334,7 @@ fn a_window_may_be_as_long_as_what_is_decoded() {
     let start: Vec<_> = (0..9 * MIB).map(|_| noise()).collect();
     // What comes again lies further back than the usual window.
     let bytes = [&start, &start[..MIB]].concat();
-    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    let mut encoder = ::zstd::Encoder::new(Vec::new(), 1).unwrap();
     encoder.window_log(24).unwrap();
     encoder.long_distance_matching(true).unwrap();
     encoder.write_all(&bytes).unwrap();
