@@ -67,6 +67,9 @@ pub struct Listener {
     pub certificate_required: bool,
     /// Whether the Lua filter stands behind the gate.
     pub header_only_filter: bool,
+    /// How long Envoy waits for a backend, as protobuf's JSON has a duration; as `envoy.yaml` says if left
+    /// out.
+    pub timeout: Option<String>,
     /// HTTP filters of Envoy's own in front of the gate.
     pub filters_before: Vec<Value>,
     /// The cluster that takes what the gate lets pass without a backend; if left out, Envoy answers it
@@ -121,10 +124,12 @@ pub(crate) fn envoy(local: &Local<'_>) -> Result<Value, ConfigError> {
         let holds = more.gate["holdHeaders"].as_bool().unwrap_or(false);
         *at(plugin, "/allow_on_headers_stop_iteration")? = holds.into();
         *at(plugin, "/configuration/value")? = more.gate.to_string().into();
+        let routes = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
+        let routes = at(&mut listener, routes)?;
+        if let Some(timeout) = &more.timeout {
+            *at(routes, "/0/route/timeout")? = timeout.as_str().into();
+        }
         if let Some(cluster) = &more.other_paths {
-            let routes =
-                "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
-            let routes = at(&mut listener, routes)?;
             *at(routes, "/0/match")? = json!({ "prefix": "/", "headers": [{ "name": "x-sluice-backend", "present_match": true }] });
             let rest = json!({ "match": { "prefix": "/" }, "route": { "cluster": cluster } });
             routes.as_array_mut().into_iter().for_each(|all| all.push(rest.clone()));

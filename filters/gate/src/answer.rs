@@ -4,7 +4,8 @@ use log::Level;
 use sluice_otlp::{Signal, grpc};
 use sluice_records::Violations;
 use sluice_reply::{
-    BackendReply, Code, Failure, GrpcReply, LocalReply, Protocol, Told, Written, seconds, told,
+    BackendReply, Code, EnvoyAnswer, FAILED, Failure, GrpcReply, LocalReply, Protocol, Told,
+    Written, from_base64, seconds, told,
 };
 use sluice_route::Transport;
 use sluice_tenant::HeaderEdit;
@@ -16,8 +17,12 @@ use crate::{Count, Headers, Reply};
 pub struct Sent {
     pub(crate) protocol: Protocol,
     pub(crate) signal: Signal,
-    /// Who answers, as the sender is told: the backend, or the gateway itself.
+    /// Who answers, as the sender is told.
     pub(crate) answers: &'static str,
+    /// What Envoy's route to it was chosen by.
+    pub(crate) cluster: String,
+    /// The most bytes of one tenant's that it takes at once, if that is known.
+    pub(crate) burst: Option<u32>,
     /// How it answers.
     pub(crate) transport: Transport,
     pub(crate) violations: Option<Violations>,
@@ -28,10 +33,13 @@ pub struct Sent {
 }
 
 /// The head of a backend's reply, as Envoy hands it out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ReplyHead<'a> {
     /// The headers, pseudo headers included.
     pub headers: Headers<'a>,
+    /// Envoy's attribute `response.code_details`, which says whose reply it is. It is asked of failures
+    /// alone.
+    pub details: &'a dyn Fn() -> Option<Vec<u8>>,
     /// Whether nothing follows.
     pub end_of_stream: bool,
     /// The time, in seconds since the epoch.
@@ -50,6 +58,8 @@ pub enum ReplyStep {
         edits: Vec<HeaderEdit>,
         /// What to count.
         counts: Vec<Count>,
+        /// What to log.
+        log: Option<(Level, String)>,
     },
     /// Its body is to be replaced. Until that has come the head is held, or it goes on with these
     /// edits.
@@ -60,6 +70,8 @@ pub enum ReplyStep {
         held: bool,
         /// What the body is read with.
         reading: Reading,
+        /// What to log.
+        log: Option<(Level, String)>,
     },
 }
 
@@ -93,8 +105,14 @@ pub struct Reading {
     /// In seconds. The time itself is 64 bits wide, and would align the module's stream unlike its
     /// root, which costs 3 KiB: the SDK's methods are then in it once more.
     retry_after: Option<u32>,
+    /// What Envoy has answered in the backend's place.
+    envoy: Option<EnvoyAnswer>,
+    /// An Envoy on the way says that it is over a rate.
+    rate_limited: bool,
     /// The body is the Lua filter's stand-in for none.
     header_only: bool,
+    /// The body of a failure, if the Lua filter has waited for it.
+    said: Option<Vec<u8>>,
     /// Whether the head is held.
     held: bool,
 }
@@ -103,74 +121,117 @@ pub struct Reading {
 /// its status was. A wasm filter can add neither body nor trailers to such a reply.
 pub const HEADER_ONLY: &str = "x-sluice-header-only";
 
+/// The header in which the Lua filter behind the module hands on the body of a failure, in base64. A
+/// wasm filter sees a body only when the head has gone, unless it may hold that.
+pub const SAID: &str = "x-sluice-said";
+
 /// What is said of a reply over gRPC that ends without a status.
 const NO_STATUS: &str = "its reply ended without a grpc-status";
 
 impl Sent {
     /// Decides on a reply by its head, before the request has had its verdict. A backend's is replaced as
     /// a whole: with the answer in its place, Envoy ends the request to it.
-    pub(crate) fn on_early_reply(self, head: &ReplyHead<'_>, of_backend: bool) -> ReplyStep {
+    pub(crate) fn on_early_reply(self, head: &ReplyHead<'_>) -> ReplyStep {
         let headers = head.headers;
         let speaks_grpc = [self.protocol == Protocol::Grpc, self.transport == Transport::Grpc];
         let grpc =
             GrpcReply::read(|name| headers.first(name)).filter(|_| speaks_grpc.contains(&true));
-        let reading = self.reading(head);
-        let told = match reading.told(&[], grpc.as_ref()) {
+        let reading = self.reading(head, grpc.as_ref());
+        if reading.envoy.is_some() {
+            return reading.sent.on_reply_head(head);
+        }
+        let said = reading.said.as_deref().unwrap_or_default();
+        let told = match reading.told(said, grpc.as_ref()) {
             Told::Success(_) => Told::Failure(reading.hasty()),
-            Told::Failure(_) if !of_backend => return reading.sent.on_reply_head(head),
             failure @ Told::Failure(_) => failure,
         };
         ReplyStep::Answer(reading.answer(&told))
-    }
-
-    /// What a reply is read with, by its head.
-    fn reading(self, head: &ReplyHead<'_>) -> Reading {
-        let headers = head.headers;
-        let header_only = headers.number(HEADER_ONLY);
-        let status = header_only.or_else(|| headers.number(":status"));
-        Reading {
-            status: status.and_then(|status| u16::try_from(status).ok()).unwrap_or(500),
-            content_type: headers.first("content-type").unwrap_or_default().to_vec(),
-            retry_after: headers.first("retry-after").and_then(|value| seconds(value, head.now)),
-            header_only: header_only.is_some(),
-            held: false,
-            sent: self,
-        }
     }
 
     /// Decides on a reply by its head.
     pub fn on_reply_head(self, head: &ReplyHead<'_>) -> ReplyStep {
         let headers = head.headers;
         let grpc = GrpcReply::read(|name| headers.first(name));
-        if self.protocol == Protocol::Grpc && self.transport == Transport::Http && grpc.is_some() {
-            // The backend is spoken to over HTTP: this is Envoy's own answer, and is gRPC already.
-            let counts = vec![Count::request(Some(self.signal), "failed")];
-            return ReplyStep::Pass { edits: Vec::new(), counts };
-        }
-        let mut reading = self.reading(head);
-        // In the head it stands for the trailers, and no message comes.
-        let grpc = match head.end_of_stream {
-            true => reading.grpc(headers),
-            false => grpc.filter(|_| reading.sent.transport == Transport::Grpc),
+        let mut reading = self.reading(head, grpc.as_ref());
+        let log = reading.log(head);
+        let grpc = match (reading.envoy, head.end_of_stream) {
+            // A call that is gRPC's Envoy answers with gRPC's status, and any other never.
+            (Some(_), _) => grpc,
+            // In the head it stands for the trailers, and no message comes.
+            (None, true) => reading.grpc(headers),
+            (None, false) => grpc.filter(|_| reading.sent.transport == Transport::Grpc),
         };
-        let told = reading.told(&[], grpc.as_ref());
+        let said = reading.said.as_deref().unwrap_or_default();
+        let told = reading.told(said, grpc.as_ref());
         let edits = reading.edits(&told);
+        // What failed is known, and in a reply that is headers alone every client finds it.
+        let is_known = reading.said.is_some() && matches!(told, Told::Failure(_));
+        if is_known && reading.sent.protocol == Protocol::Grpc {
+            return ReplyStep::Answer(reading.answer(&told));
+        }
         if head.end_of_stream {
             let counts = vec![reading.count(&told)];
+            let mut edits = edits;
             return match reading.sent.protocol.write(&told, reading.sent.signal) {
                 // What is to be said fits the head. A local reply would not do: Envoy takes the
                 // content type off one without a body.
                 Written { body, trailers } if body.is_empty() && trailers.is_empty() => {
-                    ReplyStep::Pass { edits, counts }
+                    ReplyStep::Pass { edits, counts, log }
                 }
-                _ => ReplyStep::Answer(reading.answer(&told)),
+                // Envoy's own is a head that stands for trailers already.
+                Written { trailers, .. } if reading.envoy.is_some() && grpc.is_some() => {
+                    let status = GrpcReply::HEADERS.map(HeaderEdit::remove);
+                    edits.extend(status);
+                    let set =
+                        trailers.into_iter().map(|(name, value)| HeaderEdit::set(name, value));
+                    edits.extend(set);
+                    ReplyStep::Pass { edits, counts, log }
+                }
+                Written { .. } => ReplyStep::Answer(reading.answer(&told)),
             };
         }
         // A failure's status may be another once the body has said what failed. Over gRPC it could stand in
         // the trailers, where some clients do not look for it: the SDK for Java before 1.67 gives up then.
-        reading.held = reading.sent.holds && matches!(told, Told::Failure(_));
+        let open = reading.said.is_none() && reading.envoy.is_none();
+        reading.held = reading.sent.holds && open && matches!(told, Told::Failure(_));
         let edits = if reading.held { Vec::new() } else { edits };
-        ReplyStep::Rewrite { edits, held: reading.held, reading }
+        ReplyStep::Rewrite { edits, held: reading.held, reading, log }
+    }
+
+    /// What a reply is read with, by its head; `grpc` is the status over gRPC in it.
+    fn reading(self, head: &ReplyHead<'_>, grpc: Option<&GrpcReply>) -> Reading {
+        let headers = head.headers;
+        let header_only = headers.number(HEADER_ONLY);
+        let status = header_only.or_else(|| headers.number(":status"));
+        let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(500);
+        let mut reading = Reading {
+            status,
+            content_type: headers.first("content-type").unwrap_or_default().to_vec(),
+            retry_after: headers.first("retry-after").and_then(|value| seconds(value, head.now)),
+            envoy: None,
+            rate_limited: false,
+            header_only: header_only.is_some(),
+            said: None,
+            held: false,
+            sent: self,
+        };
+        if matches!(status, 200 | 202 | 204) && grpc.is_none_or(|grpc| grpc.code == 0) {
+            return reading;
+        }
+        // Without the attribute: a backend over HTTP does not answer in gRPC's way, and Envoy does.
+        let unknown = || {
+            let sent = &reading.sent;
+            let is_grpc = sent.protocol == Protocol::Grpc && sent.transport == Transport::Http;
+            (is_grpc && grpc.is_some()).then(Vec::new)
+        };
+        let details = (head.details)().or_else(unknown);
+        reading.envoy = details.and_then(|details| EnvoyAnswer::read(&details, status, grpc));
+        reading.rate_limited = headers.first("x-envoy-ratelimited").is_some();
+        if reading.envoy.is_none() {
+            let said = headers.first(SAID).and_then(from_base64);
+            reading.said = said.filter(|said| said.len() <= Reading::MAX_BODY);
+        }
+        reading
     }
 }
 
@@ -183,6 +244,7 @@ impl Reading {
     pub fn finish(&self, body: &[u8], trailers: Headers<'_>) -> Finished {
         let unread = self.header_only || body.len() > Self::MAX_BODY;
         let body = if unread { &[] } else { body };
+        let body = self.said.as_deref().unwrap_or(body);
         let grpc = self.grpc(trailers);
         let body = match grpc {
             // Compressed it is not: the backend was not told that it might be.
@@ -224,9 +286,21 @@ impl Reading {
         })
     }
 
+    /// What is logged of Envoy's own answer: which cluster it is about, and in Envoy's own words why.
+    fn log(&self, head: &ReplyHead<'_>) -> Option<(Level, String)> {
+        let envoy = self.envoy?;
+        let details = (head.details)().unwrap_or_default();
+        let details = String::from_utf8_lossy(&details);
+        let (cluster, outcome) = (&self.sent.cluster, envoy.outcome());
+        let line = format!("{} of cluster {cluster:?}: {outcome}: {details}", self.sent.answers);
+        // As of refusals, one line for each is for who looks for it. What is not configured as it
+        // should be concerns whoever has done it.
+        Some((if envoy.is_misrouted() { Level::Error } else { Level::Debug }, line))
+    }
+
     fn edits(&self, told: &Told) -> Vec<HeaderEdit> {
         let mut edits = self.sent.protocol.reply_edits(told);
-        edits.push(HeaderEdit::remove(HEADER_ONLY));
+        edits.extend([HEADER_ONLY, SAID].map(HeaderEdit::remove));
         if self.sent.transport == Transport::Grpc {
             // The gate sets its own in the trailers.
             edits.extend(GrpcReply::HEADERS.map(HeaderEdit::remove));
@@ -239,11 +313,16 @@ impl Reading {
             name: self.sent.answers,
             status: self.status,
             grpc,
+            envoy: self.envoy,
+            rate_limited: self.rate_limited,
+            burst: self.sent.burst,
             content_type: &self.content_type,
             retry_after: self.retry_after,
             body,
             protocol: self.sent.protocol,
-            status_has_gone: !self.held && self.sent.protocol != Protocol::Grpc,
+            status_has_gone: !self.held
+                && self.said.is_none()
+                && self.sent.protocol != Protocol::Grpc,
         };
         told(&reply, self.sent.violations.as_ref(), self.sent.nothing)
     }
@@ -256,7 +335,7 @@ impl Reading {
         }
         let failure = self.voiceless();
         let log = Some((Level::Error, failure.message.clone()));
-        let counts = vec![Count::request(Some(self.sent.signal), "failed")];
+        let counts = vec![Count::request(Some(self.sent.signal), FAILED)];
         let reply = LocalReply::Grpc { status: failure.status(), metadata: Vec::new() };
         Reply { reply, counts, log }
     }
@@ -266,6 +345,7 @@ impl Reading {
     fn voiceless(&self) -> Failure {
         let name = self.sent.answers;
         Failure {
+            outcome: FAILED,
             http_status: 500,
             code: Code::Internal,
             message: match self.sent.transport {
@@ -286,12 +366,18 @@ impl Reading {
         let (name, status) = (self.sent.answers, self.status);
         let message =
             format!("{name} answered {status} before the body had come, and nothing was stored");
-        Failure { http_status: 503, code: Code::Unavailable, message, retry_after: None }
+        Failure {
+            outcome: FAILED,
+            http_status: 503,
+            code: Code::Unavailable,
+            message,
+            retry_after: None,
+        }
     }
 
     fn count(&self, told: &Told) -> Count {
         let outcome = match told {
-            Told::Failure(_) => "failed",
+            Told::Failure(failure) => failure.outcome,
             Told::Success(_) if self.sent.nothing => "nothing",
             Told::Success(response) if response.partial_success.is_some() => "partial",
             Told::Success(_) => "stored",
@@ -310,13 +396,20 @@ mod tests {
             protocol,
             signal: Signal::Metrics,
             answers: "mimir",
+            cluster: String::new(),
+            burst: None,
             transport: Transport::Http,
             violations: None,
             nothing: false,
             holds: false,
         };
         let headers = [(":status".to_owned(), status.to_vec())];
-        let head = ReplyHead { headers: Headers(&headers), end_of_stream: false, now: 0 };
+        let head = ReplyHead {
+            headers: Headers(&headers),
+            details: &|| None,
+            end_of_stream: false,
+            now: 0,
+        };
         let ReplyStep::Rewrite { reading, .. } = sent.on_reply_head(&head) else {
             panic!("a body follows");
         };

@@ -27,6 +27,10 @@ pub struct Held {
     backend: Kind,
     /// How the backend is spoken to.
     transport: Transport,
+    /// What Envoy's route is chosen by.
+    cluster: String,
+    /// The most bytes of one tenant's that the backend takes at once, if that is known.
+    burst: Option<u32>,
     /// The encodings that the backend takes.
     taken: Encodings,
     /// The share of traces that goes elsewhere; the head is held where there is one.
@@ -104,11 +108,14 @@ impl Held {
     ) -> (Vec<HeaderEdit>, Self) {
         let (transport, taken) = (endpoint.transport(), endpoint.encodings());
         let traces = endpoint.trace_share();
+        let (cluster, burst) = (endpoint.cluster().to_owned(), endpoint.burst());
         let held = |head, left_to_envoy| Self {
             sender,
             export,
             backend,
             transport,
+            cluster,
+            burst,
             taken,
             traces,
             head,
@@ -157,23 +164,21 @@ impl Held {
     }
 
     /// Decides on a reply that comes before the body has. Nothing was stored, whatever it says. It is a
-    /// backend's that does not wait for the body, if it is `of_backend`; else it is Envoy's own, to a request
-    /// that takes too long, say, or is over Envoy's own limit.
-    pub fn on_early_reply(self, head: &ReplyHead<'_>, of_backend: bool) -> ReplyStep {
-        let (answers, transport) = match of_backend {
-            true => (self.backend.as_str(), self.transport),
-            false => ("the gateway", Transport::Http),
-        };
+    /// backend's that does not wait for the body, or Envoy's own, to a request that takes too long, say, or
+    /// is over Envoy's own limit.
+    pub fn on_early_reply(self, head: &ReplyHead<'_>) -> ReplyStep {
         let sent = Sent {
             protocol: self.export.protocol,
             signal: self.export.signal,
-            answers,
-            transport,
+            answers: self.backend.as_str(),
+            cluster: self.cluster,
+            burst: self.burst,
+            transport: self.transport,
             violations: None,
             nothing: false,
             holds: false,
         };
-        sent.on_early_reply(head, of_backend)
+        sent.on_early_reply(head)
     }
 }
 
@@ -273,17 +278,24 @@ impl Gate {
             Outgoing { body: BodyEdit::Replace(buffer), encoding }
         };
         let counts = violations.iter().flat_map(Count::of_violations).collect();
+        let elsewhere = held.traces.and_then(|share| share.header_edit(first_trace));
+        let cluster = match &elsewhere {
+            Some(HeaderEdit::Set(_, cluster)) => cluster.clone(),
+            Some(HeaderEdit::Remove(_)) | None => held.cluster,
+        };
         let sent = Sent {
             protocol,
             signal,
             answers: held.backend.as_str(),
+            cluster,
+            burst: held.burst,
             transport: held.transport,
             violations,
             nothing,
             holds: self.hold_headers,
         };
         let (mut edits, body) = checked.join(held.head, held.transport);
-        edits.extend(held.traces.and_then(|share| share.header_edit(first_trace)));
+        edits.extend(elsewhere);
         Ok(BodyStep::Forward(Forward { edits, body, counts, sent }))
     }
 

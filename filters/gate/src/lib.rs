@@ -21,7 +21,7 @@ mod pieces;
 mod place;
 mod request;
 
-pub use answer::{Finished, HEADER_ONLY, Reading, ReplyHead, ReplyStep, Rewritten, Sent};
+pub use answer::{Finished, HEADER_ONLY, Reading, ReplyHead, ReplyStep, Rewritten, SAID, Sent};
 pub use body::{BodyEdit, BodyStep, Forward, Held};
 pub use budget::{Budget, Holding, NoRoom, Share};
 pub use certificates::Certificates;

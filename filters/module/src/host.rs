@@ -112,11 +112,10 @@ pub(crate) fn attribute(path: &[String]) -> Option<Vec<u8>> {
     hostcalls::get_property(path.iter().map(String::as_str).collect()).ok().flatten()
 }
 
-/// Whether the reply whose head is there is a backend's, and not Envoy's own (`ViaUpstream` in
-/// `envoy/stream_info/stream_info.h`). Safe in any callback of a stream.
-pub(crate) fn is_of_backend() -> bool {
-    let details = hostcalls::get_property(vec!["response", "code_details"]);
-    details.ok().flatten().is_some_and(|details| details == b"via_upstream")
+/// Where the reply whose head is there is from: `via_upstream`, or what Envoy says of an answer of its
+/// own. Safe in any callback of a stream.
+pub(crate) fn code_details() -> Option<Vec<u8>> {
+    hostcalls::get_property(vec!["response", "code_details"]).ok().flatten()
 }
 
 /// Tells Envoy's access log and the filters behind this one: `%FILTER_STATE(wasm.NAME:PLAIN)%`. Safe in any callback of

@@ -17,7 +17,7 @@
 
 use std::{mem, rc::Rc};
 
-use log::log;
+use log::{Level, log};
 use proxy_wasm::{
     traits::{Context, HttpContext},
     types::{Action, BufferType, MapType},
@@ -159,9 +159,7 @@ impl Stream {
         }
         self.sender = sender.map(Rc::from);
         self.count(counts);
-        if let Some((level, line)) = log {
-            log!(level, "{line}");
-        }
+        log_line(log);
     }
 
     fn take_phase(&mut self) -> Phase {
@@ -196,9 +194,7 @@ impl Stream {
         let reply = if self.is_envoys_grpc { reply } else { reply.spelled_out() };
         self.phase = Phase::Answered(Answered { headers: own_headers(&reply), padded: false });
         self.count(counts);
-        if let Some((level, line)) = log {
-            log!(level, "{line}");
-        }
+        log_line(log);
         host::answer(&reply);
         Action::Pause
     }
@@ -275,6 +271,12 @@ impl Stream {
         }
         self.count([count]);
         Some(trailers)
+    }
+}
+
+fn log_line(log: Option<(Level, String)>) {
+    if let Some((level, line)) = log {
+        log!(level, "{line}");
     }
 }
 
@@ -433,20 +435,27 @@ impl HttpContext for Stream {
             Phase::Fresh(_) | Phase::Broken => return self.refuse(),
         };
         let headers = host::headers(MapType::HttpResponseHeaders);
-        let head = ReplyHead { headers: Headers(&headers), end_of_stream, now: host::now() };
+        let head = ReplyHead {
+            headers: Headers(&headers),
+            details: &host::code_details,
+            end_of_stream,
+            now: host::now(),
+        };
         let step = match due {
             Due::InTime(sent) => sent.on_reply_head(&head),
-            Due::Early(held) => held.on_early_reply(&head, host::is_of_backend()),
+            Due::Early(held) => held.on_early_reply(&head),
         };
         match step {
             ReplyStep::Answer(reply) => self.answer(reply),
-            ReplyStep::Pass { edits, counts } => {
+            ReplyStep::Pass { edits, counts, log } => {
                 host::edit(MapType::HttpResponseHeaders, &edits);
                 self.count(counts);
+                log_line(log);
                 self.pass(Phase::Replied)
             }
-            ReplyStep::Rewrite { edits, held, reading } => {
+            ReplyStep::Rewrite { edits, held, reading, log } => {
                 host::edit(MapType::HttpResponseHeaders, &edits);
+                log_line(log);
                 let reply = Phase::Reply(Replying { reading, buffered: 0, cut: false });
                 if held { self.stop(reply) } else { self.pass(reply) }
             }

@@ -5,9 +5,11 @@ use prost::Message;
 use sluice_records::Violations;
 
 use crate::{
-    Code, ExportResponse, Protocol, Status,
+    Code, EnvoyAnswer, ExportResponse, Protocol, Status,
+    envoy::{self, Answer},
     status::{DETAILS, RETRY_INFO_HEADER},
     text::one_line,
+    words::{Meaning, is_partial, meaning, over_burst},
 };
 
 /// What a backend answered.
@@ -19,6 +21,12 @@ pub struct BackendReply<'a> {
     pub status: u16,
     /// What it said over gRPC, if it did.
     pub grpc: Option<&'a GrpcReply>,
+    /// What Envoy answered in its place, if it did.
+    pub envoy: Option<EnvoyAnswer>,
+    /// Whether an Envoy on the way says that it is over a rate (`x-envoy-ratelimited`).
+    pub rate_limited: bool,
+    /// The most bytes of one tenant's that the backend takes at once, if that is known.
+    pub burst: Option<u32>,
     /// The content type, as it came.
     pub content_type: &'a [u8],
     /// The seconds that it asks the sender to wait, by [`seconds`](crate::seconds).
@@ -90,6 +98,8 @@ pub enum Told {
 /// An export that failed at the backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// What of it is counted: `failed`, or what Envoy did not do for the backend to answer.
+    pub outcome: &'static str,
     /// The status over HTTP.
     pub http_status: u16,
     /// The status over gRPC.
@@ -116,47 +126,32 @@ impl Failure {
 /// Seconds that a throttled sender waits if its backend does not say: what Tempo asks for.
 pub(crate) const DEFAULT_RETRY_AFTER: u32 = 5;
 
-/// What a backend says of a message over the limit of its own gRPC, in the words of grpc-go. Loki
-/// says it with 503, and would be sent the same again for ever.
-const OVER_GRPC_LIMIT: &str = "received message larger than max";
-
-/// What Tempo says, with 400, of a body over its limit, in the words of Go's `net/http`.
-const OVER_BODY_LIMIT: &str = "http: request body too large";
-
-/// How backends begin what they say of a tenant that is missing, or that they do not take. Tempo
-/// says the first with 503. The tenant is the platform's to set: sending again does not help.
-const TENANT_PROBLEMS: [&str; 4] =
-    ["no org id", "multiple org IDs", "tenant ID ", "too many tenant IDs"];
+/// What is counted of a backend that answers an error.
+pub const FAILED: &str = "failed";
 
 /// THE table: the status of a failure as OTLP has it, `(HTTP, gRPC)`, by the backend's status and by
-/// what it `said`. What a sender may try again stays so, and what it may not stays final; OTLP has
-/// it try again on 429, 502, 503, 504, UNAVAILABLE, and RESOURCE_EXHAUSTED with a delay. A backend
-/// that refuses the platform's own credentials, tenant or path says nothing about the sender: that
-/// is 500, and final.
+/// what it means with its words. What a sender may try again stays so, and what it may not stays final;
+/// OTLP has it try again on 429, 502, 503, 504, UNAVAILABLE, and RESOURCE_EXHAUSTED with a delay. A
+/// backend that refuses the platform's own credentials, tenant or path says nothing about the sender:
+/// that is 500, and final.
 ///
 /// A sender of remote write tries again on every 5xx, and its backends know that: theirs stay what they
 /// are, and what is final is 400.
-fn failure(status: u16, said: &str, protocol: Protocol) -> (u16, Code) {
+fn failure(status: u16, meaning: Option<Meaning>, protocol: Protocol) -> (u16, Code) {
     let is_write = protocol == Protocol::RemoteWrite;
     let last = if is_write { (400, Code::InvalidArgument) } else { (500, Code::Internal) };
-    match status {
-        _ if said.contains(OVER_GRPC_LIMIT) => (413, Code::ResourceExhausted),
-        400 if said.contains(OVER_BODY_LIMIT) => (413, Code::ResourceExhausted),
-        400 | 422 | 503 if TENANT_PROBLEMS.iter().any(|problem| said.starts_with(problem)) => last,
-        400 | 422 => (400, Code::InvalidArgument),
-        413 => (413, Code::ResourceExhausted),
-        429 | 529 => (429, Code::ResourceExhausted),
-        502..=504 => (status, Code::Unavailable),
-        408 => (503, Code::Unavailable),
-        500..=599 if is_write => (status, Code::Unavailable),
-        _ => last,
+    match (meaning, status) {
+        (Some(Meaning::TooLarge), _) => (413, Code::ResourceExhausted),
+        (Some(Meaning::Tenant), _) => last,
+        (Some(Meaning::Throttled | Meaning::Burst), _) => (429, Code::ResourceExhausted),
+        (None, 400 | 422) => (400, Code::InvalidArgument),
+        (None, 413) => (413, Code::ResourceExhausted),
+        (None, 429 | 529) => (429, Code::ResourceExhausted),
+        (None, 502..=504) => (status, Code::Unavailable),
+        (None, 408) => (503, Code::Unavailable),
+        (None, 500..=599) if is_write => (status, Code::Unavailable),
+        (None, _) => last,
     }
-}
-
-/// Whether a backend that answers so may have stored some of the records all the same: Loki and
-/// Mimir store what is good beside what they answer 400 for.
-fn is_partial(name: &str, status: u16) -> bool {
-    status == 400 && matches!(name, "loki" | "mimir")
 }
 
 /// What the sender is told of a backend's reply.
@@ -166,8 +161,12 @@ fn is_partial(name: &str, status: u16) -> bool {
 /// data points, a 400.
 #[must_use]
 pub fn told(reply: &BackendReply<'_>, violations: Option<&Violations>, nothing: bool) -> Told {
+    if let Some(envoy) = reply.envoy {
+        return Told::Failure(unanswered(reply, envoy));
+    }
     match reply.http_status() {
-        200..=299 => Told::Success(stored(reply).with_violations(violations)),
+        // Any other 2xx stores nothing: with 260 Loki blocks a tenant's ingestion.
+        200 | 202 | 204 => Told::Success(stored(reply).with_violations(violations)),
         400 | 422 if nothing => {
             Told::Success(ExportResponse::default().with_violations(violations))
         }
@@ -197,32 +196,89 @@ fn stored(reply: &BackendReply<'_>) -> ExportResponse {
     }
 }
 
+/// What is told where Envoy has answered in the backend's place.
+fn unanswered(reply: &BackendReply<'_>, envoy: EnvoyAnswer) -> Failure {
+    let (status, answered) = match reply.grpc {
+        Some(grpc) => (envoy::http_status(grpc.code), format!("gRPC {}", grpc.code)),
+        None => (reply.status, reply.status.to_string()),
+    };
+    let (name, words) = (reply.name, envoy.words());
+    let (http_status, code, message) = match envoy.answer() {
+        Answer::Is(status, code) => (status, code, format!("{name} {words}")),
+        Answer::Own => {
+            let (status, code) = match status {
+                // A filter of Envoy's has refused the sender, not the gate.
+                401 => (401, Code::Unauthenticated),
+                403 => (403, Code::PermissionDenied),
+                _ => failure(status, None, reply.protocol),
+            };
+            let said = message(reply);
+            let colon = if said.is_empty() { "" } else { ": " };
+            (status, code, format!("{name} {words}, with {answered}{colon}{said}"))
+        }
+    };
+    Failure {
+        outcome: envoy.outcome(),
+        http_status,
+        code,
+        message: one_line(&message),
+        retry_after: retry_after(http_status, code, reply.retry_after),
+    }
+}
+
+/// When to try again, where the sender may, and `asked` is how long it was asked to wait.
+const fn retry_after(http_status: u16, code: Code, asked: Option<u32>) -> Option<u32> {
+    match (code, asked) {
+        (Code::ResourceExhausted, None) if http_status == 429 => Some(DEFAULT_RETRY_AFTER),
+        (Code::ResourceExhausted, asked) if http_status == 429 => asked,
+        (Code::Unavailable, asked) => asked,
+        _ => None,
+    }
+}
+
 fn failed(reply: &BackendReply<'_>) -> Failure {
     let BackendReply { name, grpc, .. } = reply;
-    let status = reply.http_status();
+    let status = match reply.http_status() {
+        // Over gRPC without a delay, it would be final.
+        413 if reply.rate_limited => 429,
+        status => status,
+    };
     let said = message(reply);
     let heeded = if reply.status_has_gone { "" } else { &said };
-    let (http_status, code) = failure(status, heeded, reply.protocol);
-    let stored = if http_status == 400 && is_partial(name, status) {
-        " and may have stored some of the records"
-    } else {
-        ""
+    let mut meaning = meaning(name, status, heeded);
+    let mut never = String::new();
+    if meaning == Some(Meaning::Burst)
+        && let Some(burst) = over_burst(heeded, reply.burst)
+    {
+        meaning = Some(Meaning::TooLarge);
+        never = format!(
+            " (the batch is over the {burst} bytes that may come at once, and never succeeds: send \
+             smaller ones)"
+        );
+    }
+    let (http_status, code) = failure(status, meaning, reply.protocol);
+    let stored = match is_partial(name, status, meaning) && matches!(http_status, 400 | 429 | 500) {
+        true => " and may have stored some of the records",
+        false => "",
+    };
+    // Another gate's refusal, say: its sender is this one.
+    let whose = match (grpc.map(|grpc| grpc.code), status) {
+        (Some(7 | 16), _) | (None, 401 | 403) => " to this gateway, not to its sender",
+        _ => "",
     };
     let colon = if said.is_empty() { "" } else { ": " };
-    let throttled = http_status == 429;
     let (asked, answered) = match grpc {
         Some(GrpcReply { code, retry_delay, .. }) => (*retry_delay, format!("gRPC {code}")),
         None => (reply.retry_after, status.to_string()),
     };
+    let mut message = format!("{name} answered {answered}{whose}{never}{stored}{colon}");
+    message.push_str(&said);
     Failure {
+        outcome: FAILED,
         http_status,
         code,
-        message: one_line(&format!("{name} answered {answered}{stored}{colon}{said}")),
-        retry_after: match code {
-            Code::ResourceExhausted if throttled => Some(asked.unwrap_or(DEFAULT_RETRY_AFTER)),
-            Code::Unavailable => asked,
-            _ => None,
-        },
+        message: one_line(&message),
+        retry_after: retry_after(http_status, code, asked),
     }
 }
 
@@ -264,6 +320,9 @@ mod tests {
         name: "loki",
         status: 204,
         grpc: None,
+        envoy: None,
+        rate_limited: false,
+        burst: None,
         content_type: b"",
         retry_after: None,
         body: b"",

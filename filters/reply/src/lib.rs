@@ -2,16 +2,19 @@
 //! sender's own protocol (OTLP specification 1.11, "OTLP/gRPC Response" and "OTLP/HTTP Response").
 
 mod backend;
+mod envoy;
 mod export_response;
 mod protocol;
 mod refusal;
 mod retry_after;
 mod status;
 mod text;
+mod words;
 
-pub use backend::{BackendReply, Failure, GrpcReply, Told, told};
+pub use backend::{BackendReply, FAILED, Failure, GrpcReply, Told, told};
+pub use envoy::EnvoyAnswer;
 pub use export_response::{ExportResponse, PartialSuccess};
 pub use protocol::{LocalReply, Protocol, Written};
 pub use refusal::Refusal;
 pub use retry_after::seconds;
-pub use status::{Code, FieldViolation, Status};
+pub use status::{Code, FieldViolation, Status, from_base64};

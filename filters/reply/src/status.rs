@@ -112,6 +112,12 @@ const BINARY: GeneralPurpose = GeneralPurpose::new(
 const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
+/// The bytes that a header has in base64, padded or not. `None` if it is none.
+#[must_use]
+pub fn from_base64(value: &[u8]) -> Option<Vec<u8>> {
+    BINARY.decode(value).ok()
+}
+
 impl Status {
     /// A status without details.
     #[must_use]
@@ -188,7 +194,7 @@ impl Status {
 
     /// The status in a value of `grpc-status-details-bin`, if it is one.
     pub(crate) fn from_details_header(value: &[u8]) -> Option<Self> {
-        Self::decode(BINARY.decode(value).ok()?.as_slice()).ok()
+        Self::decode(from_base64(value)?.as_slice()).ok()
     }
 
     /// The status as OTLP/JSON has it, with its `RetryInfo` or its `BadRequest`; the gate never sets

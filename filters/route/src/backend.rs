@@ -57,6 +57,8 @@ pub struct Backend {
     pub(crate) write_path: Option<Path>,
     pub(crate) encodings: Encodings,
     pub(crate) formats: Formats,
+    /// The most bytes of one tenant's that it takes at once, if that is configured.
+    pub(crate) burst: Option<u32>,
     /// The path of gRPC calls, and the encodings of their messages; both are of no use where the
     /// clusters do not take gRPC.
     pub(crate) grpc: (&'static str, Encodings),
@@ -106,6 +108,7 @@ pub struct Endpoint<'b> {
     path: String,
     encodings: Encodings,
     formats: Formats,
+    burst: Option<u32>,
     account: Option<(&'b str, &'b str)>,
     mirror: Option<&'b str>,
     traces: Option<(Share, &'b str)>,
@@ -198,6 +201,7 @@ impl Backend {
             path,
             encodings,
             formats: self.formats,
+            burst: self.burst,
             account,
             mirror: mirror.map(|(_, cluster)| cluster.as_str()),
             traces,
@@ -226,6 +230,18 @@ impl Endpoint<'_> {
     #[must_use]
     pub const fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// What Envoy's route is chosen by, unless the share of traces is elsewhere.
+    #[must_use]
+    pub const fn cluster(&self) -> &str {
+        self.cluster
+    }
+
+    /// The most bytes of one tenant's that it takes at once, if that is configured.
+    #[must_use]
+    pub const fn burst(&self) -> Option<u32> {
+        self.burst
     }
 
     /// The content encodings, or the encodings of messages, that it takes.

@@ -76,6 +76,9 @@ pub(crate) struct BackendConfig {
     pub(crate) labels: Option<LabelsConfig>,
     /// Loki: whether it keeps the attributes of scopes; it does, if left out.
     pub(crate) scope_attributes: Option<ScopeAttributes>,
+    /// Loki: what it takes of one tenant at once, in bytes (its `ingestion_burst_size_mb`); what it comes
+    /// with, if left out.
+    pub(crate) burst_bytes: Option<u32>,
     /// Tempo: what it takes of one trace, in bytes (its `max_bytes_per_trace`); not looked at, if left
     /// out.
     pub(crate) max_trace_bytes: Option<u64>,
@@ -193,6 +196,7 @@ impl Check<'_> {
             write_path,
             encodings,
             formats,
+            burst: config.burst_bytes,
             grpc,
             clusters,
             cells,

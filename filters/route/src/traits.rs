@@ -190,6 +190,7 @@ impl BackendConfig {
         let settings = [
             ("labels", self.labels.is_some(), &[Kind::Loki][..]),
             ("scopeAttributes", self.scope_attributes.is_some(), &[Kind::Loki]),
+            ("burstBytes", self.burst_bytes.is_some(), &[Kind::Loki]),
             ("maxTraceBytes", self.max_trace_bytes.is_some(), &[Kind::Tempo]),
             ("takesDelta", self.takes_delta.is_some(), metrics),
         ];
@@ -216,6 +217,10 @@ impl BackendConfig {
         if self.max_trace_bytes == Some(0) {
             let message = "no trace is so small: write Tempo's max_bytes_per_trace";
             problems.push(ConfigProblem::new(format!("{path}.maxTraceBytes"), message));
+        }
+        if self.burst_bytes == Some(0) {
+            let message = "no batch is so small: write Loki's ingestion_burst_size_mb, in bytes";
+            problems.push(ConfigProblem::new(format!("{path}.burstBytes"), message));
         }
         if self.labels.as_ref().is_some_and(|labels| labels.max == Some(0)) {
             let message = "service_name is always a label: at least 1";

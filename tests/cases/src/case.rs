@@ -272,6 +272,39 @@ pub struct Backend {
     pub body: Option<BackendBody>,
     /// It answers over gRPC, in place of `status`.
     pub grpc: Option<GrpcAnswer>,
+    /// It does not answer, and Envoy does.
+    pub fails: Option<Fails>,
+}
+
+/// Why Envoy answers in a backend's place.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum Fails {
+    /// It never answers.
+    Hangs,
+    /// It closes the connection once it has the request.
+    HangsUp,
+    /// There is no such cluster: it is called [`NOWHERE`].
+    NoCluster,
+    /// It takes no connection: its cluster is called [`REFUSING`].
+    Refuses,
+}
+
+/// The name of a cluster that Envoy does not have.
+pub const NOWHERE: &str = "nowhere";
+
+/// The name of a cluster at a port that is closed.
+pub const REFUSING: &str = "refusing";
+
+impl Fails {
+    /// Whether the request gets as far as to the backend.
+    #[must_use]
+    pub const fn is_reached(self) -> bool {
+        match self {
+            Self::Hangs | Self::HangsUp => true,
+            Self::NoCluster | Self::Refuses => false,
+        }
+    }
 }
 
 /// What a backend answers over gRPC.

@@ -6,14 +6,14 @@ use anyhow::{Result, anyhow};
 use serde_json::Value;
 use sluice_gate::{
     BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
-    ReplyStep, RequestHead, Rewritten, Sent,
+    ReplyStep, RequestHead, Rewritten,
 };
 use sluice_reply::{LocalReply, Written};
 use sluice_senders::PeerEvidence;
 use sluice_tenant::HeaderEdit;
 
 use crate::{
-    case::Protocol,
+    case::{Fails, Protocol},
     outcome::{Forwarded, Outcome, Reply, counter},
     plan::Plan,
     token,
@@ -31,7 +31,9 @@ pub fn run(plan: &Plan, certificate: Option<&str>) -> Result<Outcome> {
     let Plan { configuration, request, reply, .. } = plan;
     let gate = Gate::from_json(&serde_json::to_vec(configuration)?)
         .map_err(|problems| anyhow!("{problems:?}"))?;
-    let mut run = Run { request, headers: request.headers.clone(), counts: Vec::new() };
+    let reached = plan.case.backend.fails.is_none_or(Fails::is_reached);
+    let headers = request.headers.clone();
+    let mut run = Run { request, reached, headers, counts: Vec::new() };
     let (forwarded, reply) = run.exchange(&gate, certificate, reply)?;
     let mut counts = BTreeMap::new();
     for count in run.counts {
@@ -42,6 +44,8 @@ pub fn run(plan: &Plan, certificate: Option<&str>) -> Result<Outcome> {
 
 struct Run<'a> {
     request: &'a WireRequest,
+    /// Whether what goes on gets to the backend.
+    reached: bool,
     headers: HeaderList,
     counts: Vec<Count>,
 }
@@ -83,6 +87,9 @@ impl Run<'_> {
             }
             HeadStep::Body { edits, held } => {
                 edit(&mut self.headers, &edits);
+                if reply.early && !gate.holds_headers() {
+                    return Ok((None, self.reply(|head| held.on_early_reply(head), reply)?));
+                }
                 let body = self.request.body.clone();
                 let moved = body.len() > held.left_to_envoy();
                 if moved && !self.request.trailers.is_empty() {
@@ -102,21 +109,28 @@ impl Run<'_> {
                 self.counts.extend(counts);
                 let body = body.as_slice().to_vec();
                 let forwarded = Forwarded { headers: self.headers.clone(), body };
-                Ok((Some(forwarded), self.reply(sent, reply)?))
+                let forwarded = Some(forwarded).filter(|_| self.reached);
+                Ok((forwarded, self.reply(|head| sent.on_reply_head(head), reply)?))
             }
         }
     }
 
-    fn reply(&mut self, sent: Sent, reply: &WireReply) -> Result<Reply> {
+    fn reply(
+        &mut self,
+        decide: impl FnOnce(&ReplyHead<'_>) -> ReplyStep,
+        reply: &WireReply,
+    ) -> Result<Reply> {
         let (mut headers, body) = reply.at_the_module();
         let end_of_stream = body.is_none();
-        let head = ReplyHead { headers: Headers(&headers), end_of_stream, now: NOW };
-        match sent.on_reply_head(&head) {
+        let details = || Some(reply.details.as_bytes().to_vec());
+        let head =
+            ReplyHead { headers: Headers(&headers), details: &details, end_of_stream, now: NOW };
+        match decide(&head) {
             ReplyStep::Answer(answer) => {
                 self.counts.extend(answer.counts);
                 self.local(&answer.reply)
             }
-            ReplyStep::Pass { edits, counts } => {
+            ReplyStep::Pass { edits, counts, .. } => {
                 edit(&mut headers, &edits);
                 self.counts.extend(counts);
                 self.read(&headers, &[], &headers)

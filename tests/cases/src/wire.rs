@@ -1,6 +1,7 @@
 //! A case as bytes: what the sender puts on the wire, and what the backend answers.
 
 use anyhow::{Context, Result};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use prost::Message;
 use serde_json::Value;
 use sluice_otlp::{
@@ -11,7 +12,7 @@ use sluice_otlp::{
 use sluice_reply::{Code, ExportResponse, PartialSuccess, Status};
 
 use crate::{
-    case::{BackendBody, Body, Case, GrpcAnswer, Protocol},
+    case::{BackendBody, Body, Case, Fails, GrpcAnswer, Protocol},
     compress, series,
 };
 
@@ -51,9 +52,17 @@ pub struct WireReply {
     pub body: Option<Vec<u8>>,
     /// Its trailers.
     pub trailers: HeaderList,
-    /// Whether the Lua filter gives it a body on its way back, if it has none.
-    pub padded: bool,
+    /// Whether the Lua filter is there: on its way back it gives a reply a body that has none, and hands
+    /// on the body of a failure in a header.
+    pub helped: bool,
+    /// What Envoy says of where it is from: its `response.code_details`.
+    pub details: &'static str,
+    /// Whether it comes as soon as the request's head has gone on.
+    pub early: bool,
 }
+
+/// What Envoy says of a backend's own reply.
+const VIA_UPSTREAM: &str = "via_upstream";
 
 /// What a case sends in `protocol`.
 ///
@@ -125,10 +134,18 @@ impl WireReply {
         let mut body = self.body.clone();
         // The Lua filter leaves gRPC alone.
         let is_grpc = headers.iter().any(|(_, value)| value == b"application/grpc");
-        if self.padded && !is_grpc && body.as_ref().is_none_or(Vec::is_empty) {
-            headers.push(("x-sluice-header-only".to_owned(), status.to_string().into_bytes()));
-            status = if status == 204 { 200 } else { status };
-            body = Some(vec![0]);
+        match &body {
+            _ if !self.helped || is_grpc => {}
+            Some(said) if !said.is_empty() => {
+                if !matches!(status, 200 | 202 | 204) && said.len() <= 65_536 {
+                    headers.push(("x-sluice-said".to_owned(), STANDARD.encode(said).into_bytes()));
+                }
+            }
+            _ => {
+                headers.push(("x-sluice-header-only".to_owned(), status.to_string().into_bytes()));
+                status = if status == 204 { 200 } else { status };
+                body = Some(vec![0]);
+            }
         }
         headers.insert(0, (":status".to_owned(), status.to_string().into_bytes()));
         (headers, body)
@@ -197,14 +214,19 @@ pub fn reply(case: &Case, protocol: Protocol) -> Result<WireReply> {
         }
         (Signal::Traces, _) => (200, Some(PROTOBUF), Some(vec![0x0a, 0x00])),
     };
+    let (helped, details, early) = (case.header_only_filter, VIA_UPSTREAM, false);
+    if let Some(fails) = backend.fails {
+        return Ok(envoys_reply(case, fails, protocol));
+    }
     if let Some(grpc) = &backend.grpc {
         return grpc_reply(case, grpc);
     }
     let Some(status) = backend.status.filter(|status| *status != 204) else {
         let headers = backend_headers(case, content_type)?;
         let status = backend.status.unwrap_or(status);
-        let (trailers, padded) = (HeaderList::new(), case.header_only_filter);
-        return Ok(WireReply { status, headers, body: stored, trailers, padded });
+        let trailers = HeaderList::new();
+        let body = stored;
+        return Ok(WireReply { status, headers, body, trailers, helped, details, early });
     };
     let (content_type, body) = match &backend.body {
         None => (None, None),
@@ -226,8 +248,41 @@ pub fn reply(case: &Case, protocol: Protocol) -> Result<WireReply> {
         }
     };
     let headers = backend_headers(case, content_type)?;
-    let (trailers, padded) = (HeaderList::new(), case.header_only_filter);
-    Ok(WireReply { status, headers, body, trailers, padded })
+    let trailers = HeaderList::new();
+    Ok(WireReply { status, headers, body, trailers, helped, details, early })
+}
+
+/// What Envoy answers in a backend's place, as `source/common/router/router.cc` has it.
+fn envoys_reply(case: &Case, fails: Fails, protocol: Protocol) -> WireReply {
+    let (status, details, text) = match fails {
+        Fails::Hangs => (504, "response_timeout", "upstream request timeout"),
+        Fails::HangsUp => (
+            503,
+            "upstream_reset_before_response_started{connection_termination}",
+            "upstream connect error or disconnect/reset before headers. reset reason: connection \
+             termination",
+        ),
+        Fails::NoCluster => (503, "cluster_not_found", ""),
+        Fails::Refuses => (
+            503,
+            "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:\
+             _Connection_refused}",
+            "upstream connect error or disconnect/reset before headers. reset reason: remote \
+             connection failure",
+        ),
+    };
+    let (helped, early) = (case.header_only_filter, fails == Fails::NoCluster);
+    let header = |(name, value): (&str, &str)| (name.to_owned(), value.as_bytes().to_vec());
+    let trailers = HeaderList::new();
+    if protocol == Protocol::Grpc {
+        let headers =
+            [("content-type", "application/grpc"), ("grpc-status", "14"), ("grpc-message", text)];
+        let headers = headers.map(header).to_vec();
+        return WireReply { status: 200, headers, body: None, trailers, helped, details, early };
+    }
+    let body = (!text.is_empty()).then(|| text.as_bytes().to_vec());
+    let headers = body.iter().map(|_| header(("content-type", "text/plain"))).collect();
+    WireReply { status, headers, body, trailers, helped, details, early }
 }
 
 /// A reply over gRPC: its message is the body's partial success, or an empty response for a code of 0.
@@ -266,8 +321,8 @@ fn grpc_reply(case: &Case, answer: &GrpcAnswer) -> Result<WireReply> {
         let body = message.map(|message| grpc::write(&message).unwrap_or_default());
         (Some(body.unwrap_or_default()), status)
     };
-    let padded = case.header_only_filter;
-    Ok(WireReply { status: 200, headers, body, trailers, padded })
+    let (helped, details, early) = (case.header_only_filter, VIA_UPSTREAM, false);
+    Ok(WireReply { status: 200, headers, body, trailers, helped, details, early })
 }
 
 fn backend_headers(case: &Case, content_type: Option<&str>) -> Result<HeaderList> {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use anyhow::{Context, Result};
 use envoy_harness::{Attributes, HeaderMap, Metric, Module, PluginConfig, PluginId, Stream, Vm};
 use sluice_cases::{
-    case::Protocol,
+    case::{Fails, Protocol},
     native,
     outcome::{Forwarded, Outcome, Reply, counter},
     pki::Authority,
@@ -76,14 +76,20 @@ impl Gate {
                 .with(["connection", "peer_certificate_valid"], true),
             None => Attributes::new().with(["connection", "mtls"], false),
         };
+        let attributes = attributes.with(["response", "code_details"], reply.details);
         let attributes = token::attributes(attributes, request.token.as_ref());
         let mut stream = self.vm.stream(self.plugin, attributes)?;
         stream.set_buffer_limit(BUFFER_LIMIT);
-        send(&mut stream, request, piece)?;
-        let forwarded = stream.forwarded();
-        if forwarded.complete && stream.local_reply().is_none() {
+        if reply.early && !plan.hold {
+            stream.request_headers(map(&request.headers), request.body.is_empty())?;
             answer(&mut stream, reply, piece)?;
+        } else {
+            send(&mut stream, request, piece)?;
+            if stream.forwarded().complete && stream.local_reply().is_none() {
+                answer(&mut stream, reply, piece)?;
+            }
         }
+        let forwarded = stream.forwarded();
         stream.finish()?;
         let received = stream.received();
         anyhow::ensure!(received.complete, "the sender got no whole reply");
@@ -103,7 +109,8 @@ impl Gate {
             *counts.entry(name).or_default() -= count;
         }
         counts.retain(|_, count| *count > 0);
-        let forwarded = (forwarded.complete && !stream.is_upstream_reset())
+        let is_reached = plan.case.backend.fails.is_none_or(Fails::is_reached);
+        let forwarded = (is_reached && forwarded.complete && !stream.is_upstream_reset())
             .then(|| Forwarded { headers: list(forwarded.headers.as_ref()), body: forwarded.body });
         Ok(Outcome { forwarded, reply: read, counts })
     }

@@ -1,20 +1,24 @@
 //! Runs cases in one Envoy: each configuration that a case asks for has a listener of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use anyhow::{Context, Result};
 use envoy_local::{Cluster, Listener, Options, SenderFiles, Stack};
 use hyper::{StatusCode, header::HeaderValue};
 use serde_json::Value;
-use sluice_backends::{Answer, Backend};
+use sluice_backends::{Answer, Backend, Reaction};
 use sluice_cases::{
-    case::Sender,
+    case::{Fails, NOWHERE, REFUSING, Sender},
     outcome::{Forwarded, Outcome, counter},
     plan::{self, Plan, Report},
     wire::WireReply,
 };
 use sluice_e2e::token;
 use sluice_otlp::Signal;
+use tokio::net::TcpSocket;
 
 use crate::client::{exchange, list};
 
@@ -33,12 +37,14 @@ pub(crate) async fn every_case_holds(
         // A cluster of one's own, or a path that is not OTLP's, needs a route that the manifests leave to whoever has it.
         plans.retain(|plan| {
             let gate = Gate::of(plan);
-            !gate.lets_pass() && clusters(&BTreeSet::from([gate])).is_empty()
+            let fails = plan.case.backend.fails.is_some();
+            !fails && !gate.lets_pass() && clusters(&BTreeSet::from([gate]), None).is_empty()
         });
     }
     let gates: BTreeSet<_> = plans.iter().map(Gate::of).collect();
     let listeners = gates.iter().map(|gate| Listener {
         name: gate.name(),
+        timeout: gate.is_impatient.then(|| "0.3s".to_owned()),
         gate: gate.parsed(),
         certificate_required: false,
         header_only_filter: gate.header_only_filter,
@@ -46,11 +52,15 @@ pub(crate) async fn every_case_holds(
         other_paths: gate.lets_pass().then(|| "loki".to_owned()),
     });
     let run_dir = tempfile::tempdir()?;
+    // Bound, and not listened at: nobody else gets it.
+    let refusing = TcpSocket::new_v4()?;
+    refusing.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let closed = refusing.local_addr()?;
     let options = Options {
         run_dir: run_dir.path().to_owned(),
         envoy,
         listeners: listeners.collect(),
-        clusters: clusters(&gates),
+        clusters: clusters(&gates, Some(closed)),
         ..Options::default()
     };
     let stack = Stack::start(options).await?;
@@ -79,6 +89,8 @@ pub(crate) async fn every_case_holds(
 struct Gate {
     configuration: String,
     header_only_filter: bool,
+    /// Whether Envoy does not wait long for a backend.
+    is_impatient: bool,
 }
 
 impl Gate {
@@ -86,6 +98,7 @@ impl Gate {
         Self {
             configuration: plan.configuration.to_string(),
             header_only_filter: plan.case.header_only_filter,
+            is_impatient: plan.case.backend.fails == Some(Fails::Hangs),
         }
     }
 
@@ -100,14 +113,15 @@ impl Gate {
 
     /// A listener's name.
     fn name(&self) -> String {
-        format!("{} {}", self.configuration, self.header_only_filter)
+        format!("{} {} {}", self.configuration, self.header_only_filter, self.is_impatient)
     }
 }
 
 /// Every cluster that a configuration names for a backend, and `envoy.yaml` does not have: the
 /// signal's stand-in, by its port for HTTP or for gRPC. Those of copies are none, so that Envoy makes
 /// no copies here.
-fn clusters(gates: &BTreeSet<Gate>) -> Vec<Cluster> {
+/// `closed` is where the one is that refuses connections.
+fn clusters(gates: &BTreeSet<Gate>, closed: Option<SocketAddr>) -> Vec<Cluster> {
     const STAND_INS: [(&str, &str); 4] =
         [("logs", "loki"), ("metrics", "mimir"), ("profiles", "pyroscope"), ("traces", "tempo")];
     let mut found = BTreeMap::new();
@@ -129,10 +143,12 @@ fn clusters(gates: &BTreeSet<Gate>) -> Vec<Cluster> {
             }
         }
     }
-    let of_envoy_yaml = ["loki", "mimir", "pyroscope", "tempo", "tempo-grpc"];
+    let of_envoy_yaml = ["loki", "mimir", "pyroscope", "tempo", "tempo-grpc", NOWHERE];
     found.retain(|name, _| !of_envoy_yaml.contains(&name.as_str()));
-    let cluster =
-        |(name, like): (String, &str)| Cluster { name, like: like.to_owned(), address: None };
+    let cluster = |(name, like): (String, &str)| {
+        let address = closed.filter(|_| name == REFUSING);
+        Cluster { name, like: like.to_owned(), address }
+    };
     found.into_iter().map(cluster).collect()
 }
 
@@ -169,8 +185,12 @@ async fn run(
     };
     let store = stack.backends().store();
     store.clear();
-    if case.expect.forwarded.is_some() {
-        store.answer_next(backend, answer(reply)?);
+    match case.backend.fails {
+        Some(Fails::Hangs) => store.answer_next(backend, Reaction::Hang),
+        Some(Fails::HangsUp) => store.answer_next(backend, Reaction::Close),
+        Some(Fails::NoCluster | Fails::Refuses) => {}
+        None if case.expect.forwarded.is_some() => store.answer_next(backend, answer(reply)?),
+        None => {}
     }
     let before = counters(stack, admin).await?;
     let address = stack.listener(&Gate::of(plan).name()).context("the gate has no listener")?;

@@ -70,6 +70,7 @@ impl Setup {
 
     fn listener(self) -> Listener {
         Listener {
+            timeout: None,
             name: self.listener_name(),
             gate: self.gate(),
             certificate_required: true,
