@@ -286,14 +286,14 @@ pub enum Fails {
     HangsUp,
     /// There is no such cluster: it is called [`NOWHERE`].
     NoCluster,
-    /// It takes no connection: its cluster is called [`REFUSING`].
+    /// It takes no connection: the name of its cluster begins with [`REFUSING`].
     Refuses,
 }
 
 /// The name of a cluster that Envoy does not have.
 pub const NOWHERE: &str = "nowhere";
 
-/// The name of a cluster at a port that is closed.
+/// How the names begin of clusters at a port that is closed.
 pub const REFUSING: &str = "refusing";
 
 impl Fails {
