@@ -26,7 +26,7 @@ pub struct Exchange {
     pub head: HeaderList,
     /// The request's body.
     pub body: Vec<u8>,
-    /// The head of the backend's reply.
+    /// The head of the backend's reply. `@details` is what Envoy says of where it is from.
     pub reply_head: HeaderList,
     /// The body of the backend's reply.
     pub reply_body: Vec<u8>,
@@ -177,11 +177,7 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
             if exchange.asks('l') {
                 BodyStep::Reply(gate.on_body_too_large(&held))
             } else if exchange.asks('i') {
-                let of_backend = exchange.asks('b');
-                return Outcome::Interrupted(reply(
-                    |head| held.on_early_reply(head, of_backend),
-                    exchange,
-                ));
+                return Outcome::Interrupted(reply(|head| held.on_early_reply(head), exchange));
             } else if exchange.asks('t') {
                 BodyStep::Reply(gate.on_stray_trailers(&held))
             } else {
@@ -222,16 +218,30 @@ pub fn protocol(exchange: &Exchange) -> Protocol {
 /// The time of every exchange, in seconds since the epoch: 2026-11-18.
 const NOW: u64 = 1_795_000_000;
 
+/// Envoy's attribute `response.code_details`.
+const DETAILS: &str = "@details";
+
 fn reply(decide: impl FnOnce(&ReplyHead<'_>) -> ReplyStep, exchange: &Exchange) -> Told {
     let mut head = exchange.reply_head.clone();
-    let reply = ReplyHead { headers: Headers(&head), end_of_stream: exchange.asks('r'), now: NOW };
+    head.retain(|(name, _)| name != DETAILS);
+    let of_backend = exchange.asks('b').then(|| b"via_upstream".to_vec());
+    let details = || {
+        let said = Headers(&exchange.reply_head).first(DETAILS).map(<[u8]>::to_vec);
+        said.or_else(|| of_backend.clone())
+    };
+    let reply = ReplyHead {
+        headers: Headers(&head),
+        details: &details,
+        end_of_stream: exchange.asks('r'),
+        now: NOW,
+    };
     match decide(&reply) {
         ReplyStep::Answer(answer) => Told::Local(answer.reply),
         ReplyStep::Pass { edits, .. } => {
             edit(&mut head, &edits);
             Told::Head(head)
         }
-        ReplyStep::Rewrite { edits, held, reading } => {
+        ReplyStep::Rewrite { edits, held, reading, .. } => {
             assert!(edits.is_empty() || !held, "a head that is held was edited");
             edit(&mut head, &edits);
             let finished = if exchange.asks('m') {
