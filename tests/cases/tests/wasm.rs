@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use envoy_harness::{Attributes, HeaderMap, Metric, Module, PluginConfig, PluginId, Stream, Vm};
+use envoy_harness::{Attributes, HeaderMap, Metric, Module, PluginConfig, PluginId, Progress, Stream, Vm};
 use sluice_cases::{
     case::{Fails, Protocol},
     native,
@@ -144,7 +144,10 @@ fn answer(stream: &mut Stream, reply: &WireReply, piece: usize) -> Result<()> {
         stream.response_headers(map(&headers), true)?;
         return Ok(());
     };
-    stream.response_headers(map(&headers), false)?;
+    if stream.response_headers(map(&headers), false)? == Progress::Replied {
+        // Envoy ends the upstream's stream.
+        return Ok(());
+    }
     // Trailers that a case has, or some that mean nothing.
     let some = [("x-checksum".to_owned(), b"1".to_vec())].into();
     let trailers = if reply.trailers.is_empty() { &some } else { &reply.trailers };
