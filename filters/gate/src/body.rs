@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use sluice_otlp::{
     Signal,
-    content::{Encoding, EncodingHeader, Encodings, decode, encode_block, wrap},
+    content::{Encoding, EncodingHeader, Encodings, decode_within, encode_block, wrap},
     edits::Edits,
     grpc,
+    memory::{NoMemory, Room},
     splice::Request,
 };
 use sluice_records::{Unfit, Verdict, Violations};
@@ -202,15 +203,20 @@ impl Gate {
     }
 
     /// Decides on a request by its whole body.
-    pub fn on_body(&self, held: Held, body: Vec<u8>) -> BodyStep {
+    ///
+    /// `room` is how many bytes of memory may be taken for it beside the body: decoded, for the edits
+    /// and for what goes on. What needs more is refused with [`Refusal::NoMemory`], to be sent again;
+    /// what is over a limit is over it in any room. [`Limits`](crate::Limits) says how much a request
+    /// can need at all.
+    pub fn on_body(&self, held: Held, body: Vec<u8>, room: usize) -> BodyStep {
         let Export { protocol, signal, .. } = held.export;
-        match self.decide_body(held, body) {
+        match self.decide_body(held, body, Room::of(room)) {
             Ok(step) => step,
             Err(refusal) => BodyStep::Reply(Reply::refuse(protocol, Some(signal), &refusal)),
         }
     }
 
-    fn decide_body(&self, held: Held, body: Vec<u8>) -> Result<BodyStep, Refusal> {
+    fn decide_body(&self, held: Held, body: Vec<u8>, mut room: Room) -> Result<BodyStep, Refusal> {
         let limit = self.limits.body_bytes;
         if body.len() > limit {
             return Err(Refusal::BodyTooLarge { limit });
@@ -226,10 +232,10 @@ impl Gate {
             Protocol::RemoteWrite => encoding,
             _ => encoding.of_body(payload),
         };
-        let (message, at) = self.decoded(payload, encoding, skip)?;
+        let (message, at) = self.decoded(payload, encoding, skip, &mut room)?;
         let (verdict, edits, first_trace) = match &self.rules {
             Some(rules) => {
-                let limits = self.limits.of_reading();
+                let limits = self.limits.of_reading(room);
                 let (message, sender) = (&message, held.sender.as_ref());
                 let checked = match protocol {
                     Protocol::RemoteWrite => {
@@ -262,17 +268,27 @@ impl Gate {
             Outgoing { body: BodyEdit::Keep { body, skip }, encoding }
         } else {
             let mut buffer = match message {
-                Cow::Owned(decoded) => decoded,
+                Cow::Owned(decoded) => {
+                    // What goes on is made of the decoded message alone.
+                    room.give_back(body.capacity());
+                    drop(body);
+                    decoded
+                }
                 Cow::Borrowed(_) => body,
             };
             // The edits count from where the message began, frame included.
-            edits.apply(&mut buffer, at).map_err(|_| Refusal::NoMemory)?;
+            room.take(edits.memory())?;
+            let before = buffer.capacity();
+            edits.apply_within(&mut buffer, at, room)?;
+            room.give_back(edits.memory().saturating_add(before));
+            drop(edits);
+            room.take(buffer.capacity())?;
             let mut encoding = Encoding::Identity;
             if held.transport == Transport::Grpc {
-                buffer = grpc::write(&buffer).ok_or(Refusal::NoMemory)?;
+                grpc::frame(&mut buffer, room)?;
             }
             if protocol == Protocol::RemoteWrite {
-                buffer = encode_block(&buffer).map_err(|_| Refusal::NoMemory)?;
+                buffer = encode_block(&buffer, room)?;
                 encoding = Encoding::SnappyRaw;
             }
             Outgoing { body: BodyEdit::Replace(buffer), encoding }
@@ -294,7 +310,7 @@ impl Gate {
             nothing,
             holds: self.hold_headers,
         };
-        let (mut edits, body) = checked.join(held.head, held.transport);
+        let (mut edits, body) = checked.join(held.head, held.transport, room)?;
         edits.extend(elsewhere);
         Ok(BodyStep::Forward(Forward { edits, body, counts, sent }))
     }
@@ -305,12 +321,13 @@ impl Gate {
         payload: &'b [u8],
         encoding: Encoding,
         skip: usize,
+        room: &mut Room,
     ) -> Result<(Cow<'b, [u8]>, usize), Refusal> {
         let limit = self.limits.decoded_bytes;
         match encoding {
             Encoding::Identity if payload.len() > limit => Err(Refusal::DecodedTooLarge { limit }),
             Encoding::Identity => Ok((Cow::Borrowed(payload), skip)),
-            encoding => Ok((Cow::Owned(decode(encoding, payload, limit)?), 0)),
+            encoding => Ok((Cow::Owned(decode_within(encoding, payload, limit, room)?), 0)),
         }
     }
 }
@@ -351,8 +368,13 @@ struct Outgoing {
 impl Outgoing {
     /// Brings body and head together: a head that is still here says what the body is, and a body
     /// whose head has gone becomes what that said.
-    fn join(self, head: Head, transport: Transport) -> (Vec<HeaderEdit>, BodyEdit) {
-        match head {
+    fn join(
+        self,
+        head: Head,
+        transport: Transport,
+        room: Room,
+    ) -> Result<(Vec<HeaderEdit>, BodyEdit), NoMemory> {
+        Ok(match head {
             Head::Held(mut edits) => {
                 edits.push(announce(transport, self.encoding));
                 edits.push(HeaderEdit::set("content-length", self.body.len().to_string()));
@@ -364,9 +386,9 @@ impl Outgoing {
             // Decoded by a cut, because the message was not flagged, or because framed snappy came as
             // snappy.
             Head::Gone(announced) => {
-                (Vec::new(), BodyEdit::Replace(wrap(announced, self.body.as_slice())))
+                (Vec::new(), BodyEdit::Replace(wrap(announced, self.body.as_slice(), room)?))
             }
-        }
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The configuration: read whole, or refused whole.
 
 use serde::Deserialize;
-use sluice_otlp::{Signal, content::longest_block, limits::ReadLimits};
+use sluice_otlp::{Signal, content::longest_block, limits::ReadLimits, memory::Room};
 use sluice_records::{RecordsConfig, RuleSet};
 use sluice_route::{BackendsConfig, Context, Routes};
 use sluice_senders::{ConfigProblem, Senders, SendersConfig};
@@ -52,6 +52,17 @@ struct LimitsConfig {
 }
 
 /// What a request may cost, and all of them together.
+///
+/// While a request is decided on, the gate holds its body and at most this much beside it, in bytes:
+///
+/// ```text
+/// 3 * decoded_bytes + 192 * records + 256 * attributes + decoder
+/// ```
+///
+/// with half of the second and third term where an address has 32 bits, as in the module. `decoder` is
+/// 256 KiB, but 4 MiB for LZ4 and 30 MiB for zstd; a zstd window over 8 MiB takes up to three times
+/// itself, in place of two of the three `decoded_bytes`. `tests/memory.rs` holds it for requests of any
+/// shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The body as it is sent, in bytes.
@@ -80,7 +91,7 @@ impl Default for Limits {
             // What the OTLP specification 1.11 recommends for a request.
             decoded_bytes: 64 << 20,
             // A decoded body of the default limit, full of records of 128 bytes, which is less than
-            // telemetry has in practice. What is to be changed takes up to 32 bytes for each.
+            // telemetry has in practice. What is to be changed takes up to 40 bytes for each.
             records: 512 << 10,
             // Eight times what SDKs keep of one span or log record (OpenTelemetry specification,
             // "Attribute Limits").
@@ -137,12 +148,13 @@ impl Limits {
     }
 
     /// The part of the limits that reading a message keeps.
-    pub(crate) const fn of_reading(&self) -> ReadLimits {
+    pub(crate) const fn of_reading(&self, room: Room) -> ReadLimits {
         ReadLimits {
             attributes: self.attributes,
             bytes: self.decoded_bytes,
             depth: self.depth,
             records: self.records as u64,
+            room: room.bytes(),
         }
     }
 }

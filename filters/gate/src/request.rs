@@ -197,7 +197,7 @@ impl Gate {
         let stamps = self.rules.as_ref().is_some_and(|rules| rules.stamps(export.signal));
         let held = if stamps { held.lengthened() } else { held };
         if head.end_of_stream {
-            let mut step = self.on_body(held, Vec::new());
+            let mut step = self.on_body(held, Vec::new(), usize::MAX);
             if let BodyStep::Forward(forward) = &mut step {
                 forward.edits.splice(..0, edits);
             }

@@ -202,7 +202,12 @@ impl Stream {
     /// Decides on a request whose body has come to its end.
     fn decide(&mut self, mut receiving: Receiving, buffer: &Buffer) -> Action {
         match receiving.whole(&self.shared.budget) {
-            Ok(body) => self.body_step(receiving.gate.on_body(receiving.held, body), buffer),
+            Ok(body) => {
+                // It does not wait any more, and still is there.
+                let room = self.shared.budget.room(&receiving.gate.limits());
+                let room = room.saturating_sub(body.len());
+                self.body_step(receiving.gate.on_body(receiving.held, body, room), buffer)
+            }
             Err(NoRoom) => self.answer(receiving.gate.on_no_room(&receiving.held)),
         }
     }

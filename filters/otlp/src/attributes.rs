@@ -348,10 +348,10 @@ impl<'a> Attribute<'a> {
 
     /// The attribute as it is written, to be put somewhere else in the same request.
     #[must_use]
-    pub fn written(&self) -> Vec<u8> {
+    pub fn written(&self) -> &'a [u8] {
         match &self.written {
-            Written::Json(pair) => pair.written().to_vec(),
-            Written::Protobuf { pair, .. } => pair.bytes.to_vec(),
+            Written::Json(pair) => pair.written(),
+            Written::Protobuf { pair, .. } => pair.bytes,
         }
     }
 

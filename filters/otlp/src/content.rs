@@ -24,6 +24,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::memory::{NoMemory, Room};
+
 pub use names::{EncodingHeader, Encodings};
 pub use snappy::{encode_block, longest_block};
 pub use wrap::wrap;
@@ -104,8 +106,8 @@ pub enum DecodeError {
         reason: &'static str,
     },
     /// This worker has no memory left for it; another moment may.
-    #[error("no memory for a decoded body of {0} bytes")]
-    NoMemory(usize),
+    #[error(transparent)]
+    NoMemory(#[from] NoMemory),
     /// More than the cap comes out.
     #[error("decodes to more than {limit} bytes")]
     TooLarge {
@@ -124,29 +126,44 @@ const MAX_RATIO: usize = 1032;
 /// [`MAX_RATIO`].
 const ALWAYS_ALLOWED: usize = 4 << 20;
 
-/// Decodes a body to at most `limit` bytes.
+/// Decodes a body to at most `limit` bytes, as [`decode_within`] does in as much memory as there is.
+///
+/// # Errors
+/// As [`decode_within`].
+pub fn decode(encoding: Encoding, body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+    let mut room = Room::ANY;
+    decode_within(encoding, body, limit, &mut room)
+}
+
+/// Decodes a body to at most `limit` bytes, in no more memory than there is room; what is decoded is
+/// taken from that.
 ///
 /// Time and memory are bounded by `limit` and by the size of the body, not by what the body would
-/// decode to: beside the `limit` bytes, for zstd its window (8 MiB in as much again of slack, or what
-/// has come of one of at most `limit` bytes, to the next power of two), and for lz4 one block of
-/// 4 MiB.
+/// decode to: beside the decoded bytes, which are there twice while their buffer grows, at most
+/// 29 MiB for zstd with a window of 8 MiB or less (a buffer that doubles) and three times the window
+/// with a larger one, which is at most `limit`; one block of 4 MiB for lz4; 256 KiB for any other.
 ///
 /// # Errors
 /// [`DecodeError`]. An empty body is an error as in the backends' Go: in every encoding but identity
 /// and framed snappy, whose encoders write nothing for nothing.
-pub fn decode(encoding: Encoding, body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+pub fn decode_within(
+    encoding: Encoding,
+    body: &[u8],
+    limit: usize,
+    room: &mut Room,
+) -> Result<Vec<u8>, DecodeError> {
     let most_window = limit;
     let limit = limit.min(body.len().saturating_mul(MAX_RATIO).max(ALWAYS_ALLOWED));
     match encoding {
         Encoding::Identity | Encoding::SnappyFramed if body.is_empty() => Ok(Vec::new()),
         _ if body.is_empty() => Err(DecodeError::Invalid { encoding, reason: "it is empty" }),
-        Encoding::Identity => output::copy(body, limit),
-        Encoding::Gzip => deflate::gunzip(body, limit),
-        Encoding::Deflate => deflate::inflate(body, limit),
-        Encoding::Zstd => zstd::decode(body, limit, most_window),
-        Encoding::SnappyFramed => snappy::decode_frames(body, limit),
-        Encoding::SnappyRaw => snappy::decode_block(body, limit),
-        Encoding::Lz4 => lz4::decode(body, limit),
+        Encoding::Identity => output::copy(body, limit, room),
+        Encoding::Gzip => deflate::gunzip(body, limit, room),
+        Encoding::Deflate => deflate::inflate(body, limit, room),
+        Encoding::Zstd => zstd::decode(body, limit, most_window, room),
+        Encoding::SnappyFramed => snappy::decode_frames(body, limit, room),
+        Encoding::SnappyRaw => snappy::decode_block(body, limit, room),
+        Encoding::Lz4 => lz4::decode(body, limit, room),
     }
 }
 

@@ -3,6 +3,8 @@
 
 use thiserror::Error;
 
+use crate::memory::{NoMemory, Room};
+
 /// Bytes of a frame's header.
 pub const HEADER: usize = 5;
 
@@ -80,6 +82,24 @@ pub fn write(message: &[u8]) -> Option<Vec<u8>> {
     Some(framed)
 }
 
+/// Frames an uncompressed message where it is.
+///
+/// # Errors
+/// If its buffer has to grow and there is no room for another beside it, or no memory; or if it is
+/// over 4 GiB, which a frame cannot say.
+pub fn frame(message: &mut Vec<u8>, mut room: Room) -> Result<(), NoMemory> {
+    let size = message.len();
+    let framed = size.saturating_add(HEADER);
+    let length = u32::try_from(size).map_err(|_| NoMemory(framed))?;
+    room.grow(message, HEADER, framed)?;
+    message.resize(framed, 0);
+    // Cannot panic: the buffer has just been made as long.
+    message.copy_within(..size, HEADER);
+    let header = [0].into_iter().chain(length.to_be_bytes());
+    message.iter_mut().zip(header).for_each(|(slot, byte)| *slot = byte);
+    Ok(())
+}
+
 /// What a `grpc-timeout` says, in milliseconds, rounded up (gRPC over HTTP/2, "Timeout"): one to eight
 /// digits, and a unit. More than a day is a day. `None` for anything else, which is no timeout at
 /// all, as a request without one, and so is 0, which the specification does not have.
@@ -135,6 +155,9 @@ mod tests {
     fn what_was_framed_is_read_back() {
         for message in [&b""[..], b"x", &[7; 70_000]] {
             let framed = write(message).unwrap();
+            let mut in_place = message.to_vec();
+            assert_eq!(frame(&mut in_place, Room::ANY), Ok(()));
+            assert_eq!(in_place, framed);
             assert_eq!(read(&framed), Ok(Frame { compressed: false, message }));
         }
     }

@@ -12,6 +12,7 @@ mod format;
 pub mod grpc;
 pub mod json;
 pub mod limits;
+pub mod memory;
 pub mod policy;
 mod profiles;
 pub mod signal;

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::wire::Malformed;
+use crate::{memory::NoMemory, wire::Malformed};
 
 /// The most that is read of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,20 @@ pub struct ReadLimits {
     /// Records, and the resources, scopes and metrics around them, as far as they are read. For
     /// profiles, the strings of their dictionary too.
     pub records: u64,
+    /// Bytes of memory that may be taken beside the message, for what is read of it and for the
+    /// edits.
+    pub room: usize,
+}
+
+impl ReadLimits {
+    /// The most changes to one message: about two for each entry and record that may be in it (its
+    /// length, and something that goes or comes), and one for each attribute of one place.
+    #[must_use]
+    pub const fn most_changes(&self) -> usize {
+        // On wasm, more than an address can be is more than fits its memory.
+        let records = if self.records > u32::MAX as u64 { u32::MAX } else { self.records as u32 };
+        (records as usize).saturating_mul(2).saturating_add(self.attributes)
+    }
 }
 
 /// A request that asks for more than [`ReadLimits`] allows.
@@ -32,6 +46,12 @@ pub enum OverLimit {
     #[error("the request is over {limit} bytes with what this gateway adds to it")]
     Bytes {
         /// The most that go on.
+        limit: usize,
+    },
+    /// Too much would have to be changed in the message.
+    #[error("more than {limit} changes to one request would be needed")]
+    Changes {
+        /// The most that are made.
         limit: usize,
     },
     /// Values in values, too deep.
@@ -63,4 +83,7 @@ pub enum Unreadable {
     /// It asks for too much.
     #[error(transparent)]
     OverLimit(#[from] OverLimit),
+    /// It needs memory that is not there, or that it may not take at the moment.
+    #[error(transparent)]
+    NoMemory(#[from] NoMemory),
 }

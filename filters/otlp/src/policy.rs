@@ -1,12 +1,13 @@
 //! What decides over a request's records, and what it is shown of them. The same for protobuf and
 //! for JSON: a policy does not know how a request is written.
 
-use std::ops::Range;
+use std::{ops::Range, rc::Rc};
 
 use crate::{
     attributes::{Attribute, Attributes},
     edits::Edits,
     limits::Unreadable,
+    memory::{NoMemory, push},
     splice::Record,
 };
 
@@ -27,7 +28,7 @@ pub trait Policy<'a> {
     fn resource(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite,
+        rewrite: &mut Rewrite<'a>,
     ) -> Result<Below, Self::Error>;
 
     /// Everything beneath a resource has been decided on, and this many records stay; where
@@ -43,7 +44,7 @@ pub trait Policy<'a> {
     fn scope(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite,
+        rewrite: &mut Rewrite<'a>,
     ) -> Result<Below, Self::Error>;
 
     /// As [`Self::left_resource`], for a scope.
@@ -130,24 +131,47 @@ impl MetricKind {
     }
 }
 
-/// What is to change in the attributes of one resource or scope.
+/// What is to change in the attributes of one resource or scope. It holds no copy of what the sender
+/// wrote.
 #[derive(Clone, Debug, Default)]
-pub struct Rewrite {
+pub struct Rewrite<'a> {
     pub(crate) taken: Vec<Range<usize>>,
-    pub(crate) put: Vec<Vec<u8>>,
+    pub(crate) put: Vec<Put<'a>>,
 }
 
-impl Rewrite {
+/// An attribute to be put somewhere, in the request's own format.
+#[derive(Clone, Debug)]
+pub enum Put<'a> {
+    /// As [`Format::attribute`](crate::Format::attribute) has written it.
+    Made(Rc<[u8]>),
+    /// As it is [written](Attribute::written) in the request.
+    Moved(&'a [u8]),
+}
+
+impl Put<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Made(bytes) => bytes,
+            Self::Moved(bytes) => bytes,
+        }
+    }
+}
+
+impl<'a> Rewrite<'a> {
     /// Takes an attribute away, if that has not been done yet.
-    pub fn take(&mut self, attribute: &Attribute<'_>) {
-        self.taken.push(attribute.span());
+    ///
+    /// # Errors
+    /// If there is no memory to note it.
+    pub fn take(&mut self, attribute: &Attribute<'_>) -> Result<(), NoMemory> {
+        push(&mut self.taken, attribute.span())
     }
 
-    /// Puts an attribute behind the others: one that
-    /// [`Format::attribute`](crate::Format::attribute) has written, or [`Attribute::written`] has
-    /// given, in the request's own format.
-    pub fn put(&mut self, attribute: Vec<u8>) {
-        self.put.push(attribute);
+    /// Puts an attribute behind the others.
+    ///
+    /// # Errors
+    /// If there is no memory to note it.
+    pub fn put(&mut self, attribute: Put<'a>) -> Result<(), NoMemory> {
+        push(&mut self.put, attribute)
     }
 
     /// Whether nothing is to change.

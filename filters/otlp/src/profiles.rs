@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 use crate::{
     limits::{OverLimit, ReadLimits, Unreadable},
+    memory::Room,
     wire::{Nested, Reader, set_once},
 };
 
@@ -19,15 +20,34 @@ const DICTIONARY: u32 = 2;
 const STRING_TABLE: u32 = 5;
 
 impl<'a> Strings<'a> {
-    pub(crate) const fn new(strings: Vec<&'a [u8]>) -> Self {
-        Self(strings, Cell::new(0))
+    /// Adds one behind the others, of which there are at most `limit`.
+    ///
+    /// # Errors
+    /// If that is too many, or there is no room for it.
+    pub(crate) fn push(
+        &mut self,
+        string: &'a [u8],
+        limit: u64,
+        room: &mut Room,
+    ) -> Result<(), Unreadable> {
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        if self.0.len() >= most {
+            return Err(OverLimit::Records { limit }.into());
+        }
+        room.grow(&mut self.0, 1, most)?;
+        self.0.push(string);
+        Ok(())
     }
 
     /// Reads the table of an export request; one without a dictionary has an empty one.
     ///
     /// # Errors
     /// [`Unreadable`] for two dictionaries, or for more strings than records are allowed.
-    pub(crate) fn read(request: &Nested<'a>, limits: ReadLimits) -> Result<Self, Unreadable> {
+    pub(crate) fn read(
+        request: &Nested<'a>,
+        limits: ReadLimits,
+        room: &mut Room,
+    ) -> Result<Self, Unreadable> {
         let mut reader = Reader::nested(request);
         let mut dictionary = None;
         while let Some(field) = reader.next_field()? {
@@ -36,19 +56,14 @@ impl<'a> Strings<'a> {
             }
         }
         let Some(dictionary) = dictionary else { return Ok(Self::default()) };
-        let limit = limits.records;
-        let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut strings = Vec::new();
+        let mut strings = Self::default();
         let mut reader = Reader::nested(&dictionary);
         while let Some(field) = reader.next_field()? {
             if field.number == STRING_TABLE {
-                if strings.len() >= most {
-                    return Err(OverLimit::Records { limit }.into());
-                }
-                strings.push(field.nested()?.bytes);
+                strings.push(field.nested()?.bytes, limits.records, room)?;
             }
         }
-        Ok(Self::new(strings))
+        Ok(strings)
     }
 
     /// Counts a reference to a string. A few bytes refer to any, however long it is, so what is

@@ -19,9 +19,10 @@ use crate::{
     edits::{Edits, Mark},
     json,
     limits::{OverLimit, ReadLimits, Unreadable},
+    memory::Room,
     policy::{Below, Metric, MetricKind, Policy, Rewrite, Spliced},
     profiles::Strings,
-    wire::{Fault, Malformed, Nested, Reader, Value, push_field, set_once},
+    wire::{Fault, Malformed, Nested, Reader, Value, field_head, set_once},
 };
 
 pub(crate) mod record;
@@ -31,7 +32,13 @@ pub use record::Record;
 /// A request in protobuf with limits that no test reaches.
 #[cfg(test)]
 fn request_of(message: &[u8], at: usize, signal: Signal) -> Request<'_> {
-    let limits = ReadLimits { attributes: 1000, bytes: 1 << 20, depth: 100, records: 100_000 };
+    let limits = ReadLimits {
+        attributes: 1000,
+        bytes: 1 << 20,
+        depth: 100,
+        records: 100_000,
+        room: usize::MAX,
+    };
     Request { message, at, signal, format: Format::Protobuf, limits }
 }
 
@@ -93,10 +100,7 @@ fn splice_protobuf<'a, P: Policy<'a>>(
             tally.add(walk.resource_entry(entry)?);
         }
     }
-    let Walk { mut edits, limits, .. } = walk;
-    if request.message.len().saturating_add(edits.added()) > limits.bytes {
-        return Err(Unreadable::from(OverLimit::Bytes { limit: limits.bytes }).into());
-    }
+    let Walk { mut edits, .. } = walk;
     edits.finish();
     Ok(Spliced { edits, dropped: tally.dropped, kept: tally.kept > 0 })
 }
@@ -168,7 +172,7 @@ struct Walk<'p, 'a, P> {
     strings: Option<Rc<Strings<'a>>>,
     policy: &'p mut P,
     edits: Edits,
-    rewrite: Rewrite,
+    rewrite: Rewrite<'a>,
     /// Entries and records that may still come.
     left: u64,
 }
@@ -179,13 +183,16 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         whole: &Nested<'a>,
         policy: &'p mut P,
     ) -> Result<Self, Unreadable> {
-        let Request { signal, limits, .. } = *request;
+        let Request { signal, mut limits, .. } = *request;
+        let mut room = Room::of(limits.room);
         let strings = match signal {
-            Signal::Profiles => Some(Rc::new(Strings::read(whole, limits)?)),
+            Signal::Profiles => Some(Rc::new(Strings::read(whole, limits, &mut room)?)),
             Signal::Logs | Signal::Metrics | Signal::Traces => None,
         };
         let left = limits.records;
-        let (edits, rewrite) = (Edits::default(), Rewrite::default());
+        limits.room = room.bytes();
+        let edits = Edits::new(request.message.len(), &limits)?;
+        let rewrite = Rewrite::default();
         Ok(Self { signal, limits, strings, policy, edits, rewrite, left })
     }
 
@@ -197,10 +204,10 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         let below = self.policy.resource(attributes, &mut self.rewrite)?;
         if below == Below::Drop {
             let records = self.count_in_resource(&entry)?;
-            return Ok(self.drop_entry(&entry, records));
+            return Ok(self.drop_entry(&entry, records)?);
         }
-        let mark = self.edits.enter(&entry);
-        let mut tally = self.rewrite_owner(&entry, resource, RESOURCE, RESOURCE_ATTRIBUTES);
+        let mark = self.edits.enter(&entry)?;
+        let mut tally = self.rewrite_owner(&entry, resource, RESOURCE, RESOURCE_ATTRIBUTES)?;
         tally.add(match below {
             Below::Keep | Below::Drop => Tally::untouched(any_in_resource(self.signal, &entry)?),
             Below::Count => Tally::untouched(self.count_in_resource(&entry)?),
@@ -209,12 +216,12 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         if below != Below::Keep {
             self.policy.left_resource(tally.kept);
         }
-        Ok(self.leave(mark, &entry, tally))
+        Ok(self.leave(mark, &entry, tally)?)
     }
 
     fn scope_entry(&mut self, entry: Nested<'a>) -> Result<Tally, P::Error> {
         self.spend()?;
-        let mark = self.edits.enter(&entry);
+        let mark = self.edits.enter(&entry)?;
         let (mut tally, mut below) = (Tally::default(), Below::Look);
         if self.policy.reads().scopes {
             let scope = singular(&entry, SCOPE)?;
@@ -224,9 +231,9 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
             if below == Below::Drop {
                 self.edits.take_back(mark);
                 let records = self.count_in_scope(&entry)?;
-                return Ok(self.drop_entry(&entry, records));
+                return Ok(self.drop_entry(&entry, records)?);
             }
-            tally = self.rewrite_owner(&entry, scope, SCOPE, SCOPE_ATTRIBUTES);
+            tally = self.rewrite_owner(&entry, scope, SCOPE, SCOPE_ATTRIBUTES)?;
         }
         tally.add(match (below, self.signal) {
             (Below::Keep | Below::Drop, _) => Tally::untouched(any_in_scope(self.signal, &entry)?),
@@ -243,7 +250,7 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         if below != Below::Keep {
             self.policy.left_scope(tally.kept);
         }
-        Ok(self.leave(mark, &entry, tally))
+        Ok(self.leave(mark, &entry, tally)?)
     }
 
     fn metric(&mut self, metric: Nested<'a>) -> Result<Tally, P::Error> {
@@ -252,16 +259,16 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         if self.policy.reads().metrics && !self.policy.metric(summary_of(data.as_ref())?)? {
             let records = data.map_or(Ok(0), |(data, _)| self.count(&data, DATA_POINTS))?;
             self.policy.dropped(records);
-            return Ok(self.cut(&metric, records));
+            return Ok(self.cut(&metric, records)?);
         }
         let Some((data, kind)) = data else {
             return Ok(Tally::default());
         };
-        let mark = self.edits.enter(&metric);
-        let within = self.edits.enter(&data);
+        let mark = self.edits.enter(&metric)?;
+        let within = self.edits.enter(&data)?;
         let tally = self.records(&data, DATA_POINTS, record::Kind::DataPoint(kind))?;
-        let tally = self.leave(within, &data, tally);
-        Ok(self.leave(mark, &metric, tally))
+        let tally = self.leave(within, &data, tally)?;
+        Ok(self.leave(mark, &metric, tally)?)
     }
 
     /// Shows every record in field `number` of `parent`. Apart from [`Self::children`], because this
@@ -285,7 +292,7 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
             if self.policy.record(&Record::new(message, kind, &context))? {
                 kept = kept.saturating_add(1);
             } else {
-                tally.add(self.drop_entry(&message, 1));
+                tally.add(self.drop_entry(&message, 1)?);
             }
         }
         tally.kept = kept;
@@ -309,15 +316,20 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         Ok(tally)
     }
 
-    fn leave(&mut self, mark: Mark, parent: &Nested<'a>, mut tally: Tally) -> Tally {
+    fn leave(
+        &mut self,
+        mark: Mark,
+        parent: &Nested<'a>,
+        mut tally: Tally,
+    ) -> Result<Tally, Unreadable> {
         if tally.cut && tally.kept == 0 {
-            tally.delta = 0_isize.saturating_sub_unsigned(self.edits.leave_cut(mark, parent));
+            tally.delta = 0_isize.saturating_sub_unsigned(self.edits.leave_cut(mark, parent)?);
         } else if tally.changed {
-            tally.delta = self.edits.leave_changed(mark, parent, tally.delta);
+            tally.delta = self.edits.leave_changed(mark, parent, tally.delta)?;
         } else {
             self.edits.take_back(mark);
         }
-        tally
+        Ok(tally)
     }
 
     /// Takes attributes away from the resource or scope of an entry and puts others there, as the
@@ -328,50 +340,50 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         owner: Option<Nested<'a>>,
         number: u32,
         attributes: u32,
-    ) -> Tally {
+    ) -> Result<Tally, Unreadable> {
         if self.rewrite.is_empty() {
-            return Tally::default();
+            return Ok(Tally::default());
         }
         self.rewrite.sort();
-        let mut delta = 0_isize;
-        let mark = owner.as_ref().map(|owner| self.edits.enter(owner));
-        for taken in &self.rewrite.taken {
-            self.edits.cut(taken.start, taken.end);
+        let Self { edits, rewrite: Rewrite { taken, put }, .. } = self;
+        let field = |length: usize| length.saturating_add(field_head(attributes, length).1);
+        let sizes = put.iter().map(|put| field(put.bytes().len()));
+        let size = sizes.fold(0, usize::saturating_add);
+        let (mark, at) = match &owner {
+            Some(owner) => (Some((owner, edits.enter(owner)?)), owner.end()),
+            None => (None, entry.content_at),
+        };
+        let mut delta = 0_isize.saturating_add_unsigned(size);
+        for taken in taken {
+            edits.cut(taken.start, taken.end)?;
             delta = delta.saturating_sub_unsigned(taken.len());
         }
-        let mut put = Vec::new();
-        for attribute in &self.rewrite.put {
-            push_field(&mut put, attributes, attribute);
+        if owner.is_none() {
+            edits.insert_head(at, number, size)?;
+            delta = delta.saturating_add_unsigned(field_head(number, size).1);
         }
-        delta = match (&owner, mark) {
-            (Some(owner), Some(mark)) => {
-                self.edits.insert(owner.end(), &put);
-                delta = delta.saturating_add_unsigned(put.len());
-                self.edits.leave_changed(mark, owner, delta)
-            }
-            _ => {
-                let mut owner = Vec::new();
-                push_field(&mut owner, number, &put);
-                self.edits.insert(entry.content_at, &owner);
-                owner.len().cast_signed()
-            }
-        };
-        Tally { changed: true, delta, ..Tally::default() }
+        for put in put {
+            edits.insert_field(at, attributes, put.bytes())?;
+        }
+        if let Some((owner, mark)) = mark {
+            delta = edits.leave_changed(mark, owner, delta)?;
+        }
+        Ok(Tally { changed: true, delta, ..Tally::default() })
     }
 
-    fn drop_entry(&mut self, entry: &Nested<'a>, records: u64) -> Tally {
+    fn drop_entry(&mut self, entry: &Nested<'a>, records: u64) -> Result<Tally, Unreadable> {
         if records == 0 {
             // Nothing to refuse: it came empty, and an empty parent is left alone.
-            return Tally::default();
+            return Ok(Tally::default());
         }
         self.policy.dropped(records);
         self.cut(entry, records)
     }
 
-    fn cut(&mut self, entry: &Nested<'a>, records: u64) -> Tally {
-        self.edits.cut(entry.start, entry.end());
+    fn cut(&mut self, entry: &Nested<'a>, records: u64) -> Result<Tally, Unreadable> {
+        self.edits.cut(entry.start, entry.end())?;
         let delta = 0_isize.saturating_sub_unsigned(entry.end().saturating_sub(entry.start));
-        Tally { dropped: records, cut: true, changed: true, delta, kept: 0 }
+        Ok(Tally { dropped: records, cut: true, changed: true, delta, kept: 0 })
     }
 
     fn attributes(&self, owner: Option<Nested<'a>>, field: u32) -> Attributes<'a> {

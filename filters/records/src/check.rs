@@ -1,13 +1,13 @@
 //! Checks a request's records against the rules.
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use sluice_otlp::{
     Signal,
     attributes::{AnyValue, Attributed, Attributes},
     edits::Edits,
     limits::{OverLimit, Unreadable},
-    policy::{Below, Metric, MetricKind, Policy, Reads, Rewrite, Spliced},
+    policy::{Below, Metric, MetricKind, Policy, Put, Reads, Rewrite, Spliced},
     splice::{Record, Request, splice},
     wire::Malformed,
 };
@@ -103,15 +103,17 @@ impl RuleSet {
     ) -> Result<Checked, Unfit> {
         let rules = self.of(request.signal);
         let mut policy = Check::of_export(rules, request, sender);
+        let mut request = *request;
         if let Some(max) = policy.refuses().trace_over
             && request.message.len() as u64 > max
         {
-            let mut weighing = Check::of_export(rules, request, sender);
-            weighing.traces = Traces::Weighing(BTreeMap::new());
-            splice(request, &mut weighing)?;
-            policy.traces = weighing.traces.weighed(max);
+            let mut weighing = Check::of_export(rules, &request, sender);
+            weighing.traces = Traces::weighing(&request.limits);
+            splice(&request, &mut weighing)?;
+            (policy.traces, request.limits.room) =
+                weighing.traces.weighed(max, request.limits.room);
         }
-        let spliced = splice(request, &mut policy)?;
+        let spliced = splice(&request, &mut policy)?;
         Ok(policy.checked(spliced))
     }
 
@@ -146,7 +148,7 @@ struct Check<'r, 'a> {
     /// The series at hand.
     series: Option<Series<'a>>,
     /// What of its attributes is to be put on its scopes.
-    moved: Vec<Vec<u8>>,
+    moved: Vec<&'a [u8]>,
     /// What the latest drop was for.
     dropped_for: Option<Broken>,
     /// The watched rules that the resource and the scope at hand break.
@@ -416,7 +418,7 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
     fn resource(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite,
+        rewrite: &mut Rewrite<'a>,
     ) -> Result<Below, Unfit> {
         if self.traces.is_weighing() {
             return Ok(Below::Look);
@@ -457,7 +459,11 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
         }
     }
 
-    fn scope(&mut self, attributes: Attributes<'a>, rewrite: &mut Rewrite) -> Result<Below, Unfit> {
+    fn scope(
+        &mut self,
+        attributes: Attributes<'a>,
+        rewrite: &mut Rewrite<'a>,
+    ) -> Result<Below, Unfit> {
         if self.traces.is_weighing() {
             return Ok(Below::Look);
         }
@@ -469,7 +475,7 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
             self.stamps.clear(attributes, rewrite)?;
         }
         for attribute in &self.moved {
-            rewrite.put(attribute.clone());
+            rewrite.put(Put::Moved(attribute)).map_err(Unreadable::from)?;
         }
         let looks = !self.at_record.is_empty() || self.looks_at_records();
         let counts = !(self.watched_at_scope.is_empty() && self.watched_at_resource.is_empty());
@@ -564,7 +570,7 @@ impl<'a> remote_write::Policy<'a> for Check<'_, 'a> {
         self.stamps.is_label(name)
     }
 
-    fn puts(&self) -> &[(&str, Vec<u8>)] {
+    fn puts(&self) -> &[(&str, Rc<[u8]>)] {
         self.stamps.written()
     }
 }

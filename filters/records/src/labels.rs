@@ -1,10 +1,6 @@
 //! Keeps the resource attributes that become labels within what the backend takes.
 
-use sluice_otlp::{
-    attributes::{Attribute, Attributes},
-    limits::Unreadable,
-    policy::Rewrite,
-};
+use sluice_otlp::{attributes::Attributes, limits::Unreadable, memory::push, policy::Rewrite};
 
 use crate::{
     Spelling,
@@ -28,9 +24,9 @@ const ALWAYS_A_LABEL: &str = "service.name";
 
 /// What had to be done about a resource.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Overflown {
+pub(crate) struct Overflown<'a> {
     /// Attributes to be put on every scope of the resource, as they are written.
-    pub(crate) moved: Vec<Vec<u8>>,
+    pub(crate) moved: Vec<&'a [u8]>,
     /// How many were taken away for good.
     pub(crate) dropped: u64,
 }
@@ -63,13 +59,13 @@ impl Labels {
 
     /// Takes the attributes for which there is no `room` away from a resource, the least important
     /// first. What the stamps replace is gone already.
-    pub(crate) fn fit(
+    pub(crate) fn fit<'a>(
         &self,
-        attributes: Attributes<'_>,
+        attributes: Attributes<'a>,
         stamps: &Stamps<'_>,
         room: usize,
-        rewrite: &mut Rewrite,
-    ) -> Result<Overflown, Unreadable> {
+        rewrite: &mut Rewrite<'a>,
+    ) -> Result<Overflown<'a>, Unreadable> {
         let wanted = |key: &[u8]| self.rank(key).is_some();
         let mut count = 0_usize;
         let mut counted = attributes.clone();
@@ -82,29 +78,37 @@ impl Labels {
         self.take(attributes, stamps, room, rewrite)
     }
 
-    fn take(
+    /// Reads the attributes twice: which labels are there, and then what becomes of them.
+    fn take<'a>(
         &self,
-        mut attributes: Attributes<'_>,
+        mut attributes: Attributes<'a>,
         stamps: &Stamps<'_>,
         room: usize,
-        rewrite: &mut Rewrite,
-    ) -> Result<Overflown, Unreadable> {
-        let mut labels: Vec<(usize, Attribute<'_>)> = Vec::new();
-        while let Some(attribute) = attributes.next_where(|key| self.rank(key).is_some())? {
-            if let Some(rank) = self.rank(attribute.key())
-                && !stamps.replaces(&attribute)?
+        rewrite: &mut Rewrite<'a>,
+    ) -> Result<Overflown<'a>, Unreadable> {
+        let mut is_there = vec![false; self.names.len()];
+        let mut looked_at = attributes.clone();
+        while let Some(attribute) = looked_at.next_where(|key| self.rank(key).is_some())? {
+            if let Some(is_there) =
+                self.rank(attribute.key()).and_then(|rank| is_there.get_mut(rank))
+                && !*is_there
             {
-                labels.push((rank, attribute));
+                *is_there = !stamps.replaces(&attribute)?;
             }
         }
-        let is_there = |rank: usize| labels.iter().any(|(other, _)| *other == rank);
-        let mut ranks = (0..self.names.len()).filter(|rank| is_there(*rank));
-        let Some(first_over) = ranks.nth(room) else { return Ok(Overflown::default()) };
+        let mut ranks = is_there.iter().enumerate().filter(|(_, is_there)| **is_there);
+        let Some((first_over, _)) = ranks.nth(room) else { return Ok(Overflown::default()) };
         let mut overflown = Overflown::default();
-        for (_, attribute) in labels.iter().filter(|(rank, _)| *rank >= first_over) {
-            rewrite.take(attribute);
+        let is_over = |key: &[u8]| self.rank(key).is_some_and(|rank| rank >= first_over);
+        while let Some(attribute) = attributes.next_where(is_over)? {
+            if stamps.replaces(&attribute)? {
+                continue;
+            }
+            rewrite.take(&attribute)?;
             match self.overflow {
-                Overflow::Move => overflown.moved.push(attribute.written()),
+                Overflow::Move => {
+                    push(&mut overflown.moved, attribute.written())?;
+                }
                 Overflow::Drop => overflown.dropped = overflown.dropped.saturating_add(1),
             }
         }

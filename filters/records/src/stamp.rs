@@ -1,11 +1,13 @@
 //! Attributes that the gate sets, so that what a backend shows as the sender is what the
 //! certificate said.
 
+use std::rc::Rc;
+
 use sluice_otlp::{
     Format,
     attributes::{Attribute, Attributes},
     limits::Unreadable,
-    policy::Rewrite,
+    policy::{Put, Rewrite},
 };
 use sluice_remote_write::label_field;
 use sluice_senders::Admitted;
@@ -24,7 +26,7 @@ pub(crate) struct Stamps<'r> {
     stamps: &'r [Stamp],
     /// Their names, and the attributes as the request's format writes them. A stamp whose value the
     /// certificate does not say is not among them: then nobody has it.
-    written: Vec<(&'r str, Vec<u8>)>,
+    written: Vec<(&'r str, Rc<[u8]>)>,
 }
 
 impl<'r> Stamps<'r> {
@@ -57,13 +59,13 @@ impl<'r> Stamps<'r> {
         let write = |stamp: &'r Stamp| {
             let value = stamp.value.fill(sender)?;
             let name = stamp.name.as_str();
-            Some((name, write(name, &value)))
+            Some((name, write(name, &value).into()))
         };
         Self { stamps, written: stamps.iter().filter_map(write).collect() }
     }
 
     /// What is set, each by its name and as it is written.
-    pub(crate) fn written(&self) -> &[(&'r str, Vec<u8>)] {
+    pub(crate) fn written(&self) -> &[(&'r str, Rc<[u8]>)] {
         &self.written
     }
 
@@ -85,11 +87,11 @@ impl<'r> Stamps<'r> {
     pub(crate) fn set(
         &self,
         attributes: Attributes<'_>,
-        rewrite: &mut Rewrite,
+        rewrite: &mut Rewrite<'_>,
     ) -> Result<(), Unreadable> {
         self.clear(attributes, rewrite)?;
         for (_, written) in &self.written {
-            rewrite.put(written.clone());
+            rewrite.put(Put::Made(Rc::clone(written)))?;
         }
         Ok(())
     }
@@ -99,12 +101,12 @@ impl<'r> Stamps<'r> {
     pub(crate) fn clear(
         &self,
         mut attributes: Attributes<'_>,
-        rewrite: &mut Rewrite,
+        rewrite: &mut Rewrite<'_>,
     ) -> Result<(), Unreadable> {
         let wanted = |key: &[u8]| self.stamps.iter().any(|stamp| stamp.name.may_be(key));
         while let Some(attribute) = attributes.next_where(wanted)? {
             if self.replaces(&attribute)? {
-                rewrite.take(&attribute);
+                rewrite.take(&attribute)?;
             }
         }
         Ok(())

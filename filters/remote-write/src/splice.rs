@@ -1,5 +1,7 @@
 //! Takes series out of a write request, and puts labels into those that stay.
 
+use std::rc::Rc;
+
 use sluice_otlp::{
     edits::Edits,
     limits::{OverLimit, ReadLimits, Unreadable},
@@ -55,7 +57,7 @@ pub trait Policy<'a> {
 
     /// The labels to put in, each by its name and as [`label_field`](crate::label_field) writes it,
     /// in the order of their names.
-    fn puts(&self) -> &[(&str, Vec<u8>)];
+    fn puts(&self) -> &[(&str, Rc<[u8]>)];
 }
 
 /// Walks a write request. Metadata, exemplars and whatever is not known here stay.
@@ -68,7 +70,8 @@ pub fn splice<'a, P: Policy<'a>>(
     policy: &mut P,
 ) -> Result<Spliced, P::Error> {
     let WriteRequest { message, limits } = *request;
-    let mut spliced = Spliced { edits: Edits::default(), dropped: 0, kept: false };
+    let edits = Edits::new(message.len(), &limits).map_err(Unreadable::from)?;
+    let mut spliced = Spliced { edits, dropped: 0, kept: false };
     let mut left = limits.records;
     let mut reader = Reader::new(message, 0);
     while let Some(field) = reader.next_field().map_err(Unreadable::from)? {
@@ -83,13 +86,12 @@ pub fn splice<'a, P: Policy<'a>>(
                     spliced.kept = true;
                     if policy.relabels() {
                         relabel(&series, policy, &mut spliced.edits)?;
-                        fits(message, &spliced.edits, limits)?;
                     }
                 } else {
                     let samples = series.samples().map_err(Unreadable::from)?;
                     spliced.dropped = spliced.dropped.saturating_add(samples);
                     policy.dropped(samples);
-                    spliced.edits.cut(nested.start, nested.end());
+                    spliced.edits.cut(nested.start, nested.end())?;
                 }
             }
             METADATA => {
@@ -114,7 +116,7 @@ fn relabel<'a, P: Policy<'a>>(
     edits: &mut Edits,
 ) -> Result<(), Unreadable> {
     let parent: &Nested<'a> = series.message();
-    let mark = edits.enter(parent);
+    let mark = edits.enter(parent)?;
     let mut puts = policy.puts().iter().peekable();
     let (mut delta, mut changed) = (0_isize, false);
     let mut end = parent.content_at;
@@ -122,33 +124,24 @@ fn relabel<'a, P: Policy<'a>>(
     while let Some(label) = labels.next_label()? {
         if policy.takes(label.name) {
             changed = true;
-            edits.cut(label.start, label.end);
+            edits.cut(label.start, label.end)?;
             delta = delta.saturating_sub_unsigned(label.end.saturating_sub(label.start));
         } else {
             while let Some((_, field)) = puts.next_if(|(name, _)| name.as_bytes() < label.name) {
-                edits.insert(label.start, field);
+                edits.insert(label.start, field)?;
                 delta = delta.saturating_add_unsigned(field.len());
             }
         }
         end = label.end;
     }
     for (_, field) in puts {
-        edits.insert(end, field);
+        edits.insert(end, field)?;
         delta = delta.saturating_add_unsigned(field.len());
     }
     if changed || !policy.puts().is_empty() {
-        edits.leave_changed(mark, parent, delta);
+        edits.leave_changed(mark, parent, delta)?;
     } else {
         edits.take_back(mark);
-    }
-    Ok(())
-}
-
-/// Whether the message may still go on with what the edits add to it.
-fn fits(message: &[u8], edits: &Edits, limits: ReadLimits) -> Result<(), Unreadable> {
-    let limit = limits.bytes;
-    if message.len().saturating_add(edits.added()) > limit {
-        return Err(OverLimit::Bytes { limit }.into());
     }
     Ok(())
 }

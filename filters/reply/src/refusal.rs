@@ -5,6 +5,7 @@ use sluice_otlp::{
     content::{DecodeError, EncodingHeader},
     grpc::FrameError,
     limits::{OverLimit, Unreadable},
+    memory::NoMemory,
     wire::Malformed,
 };
 use sluice_records::Violations;
@@ -191,6 +192,9 @@ impl Refusal {
             Self::OverLimit(OverLimit::Bytes { .. } | OverLimit::References { .. }) => {
                 row(413, Code::ResourceExhausted, "grown_too_large")
             }
+            Self::OverLimit(OverLimit::Changes { .. }) => {
+                row(413, Code::ResourceExhausted, "too_many_changes")
+            }
             Self::OverLimit(OverLimit::Depth { .. }) => row(400, Code::InvalidArgument, "too_deep"),
             Self::OverLimit(OverLimit::Records { .. }) => {
                 row(413, Code::ResourceExhausted, "too_many_records")
@@ -262,6 +266,7 @@ impl Refusal {
         match unreadable {
             Unreadable::Malformed(malformed) => Self::Malformed { signal, malformed },
             Unreadable::OverLimit(over) => Self::OverLimit(over),
+            Unreadable::NoMemory(_) => Self::NoMemory,
         }
     }
 }
@@ -269,6 +274,12 @@ impl Refusal {
 impl From<FrameError> for Refusal {
     fn from(error: FrameError) -> Self {
         Self::Frame(error)
+    }
+}
+
+impl From<NoMemory> for Refusal {
+    fn from(_: NoMemory) -> Self {
+        Self::NoMemory
     }
 }
 
@@ -323,6 +334,7 @@ mod tests {
             (Refusal::OverLimit(OverLimit::Bytes { limit: 1 }), 413, Code::ResourceExhausted),
             (Refusal::OverLimit(OverLimit::References { limit: 1 }), 413, Code::ResourceExhausted),
             (Refusal::OverLimit(OverLimit::Depth { limit: 1 }), 400, Code::InvalidArgument),
+            (Refusal::OverLimit(OverLimit::Changes { limit: 1 }), 413, Code::ResourceExhausted),
             (Refusal::OverLimit(OverLimit::Records { limit: 1 }), 413, Code::ResourceExhausted),
             (Refusal::NoMemory, 503, Code::Unavailable),
         ] {

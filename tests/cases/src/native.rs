@@ -95,7 +95,7 @@ impl Run<'_> {
                 if moved && !self.request.trailers.is_empty() {
                     BodyStep::Reply(gate.on_stray_trailers(&held))
                 } else {
-                    gate.on_body(held, body)
+                    gate.on_body(held, body, usize::MAX)
                 }
             }
         };

@@ -45,6 +45,16 @@ pub struct Entry {
     /// Spans that say their ids.
     #[serde(default)]
     spans: Vec<Span>,
+    /// So many empty scopes behind the one with the records.
+    #[serde(default)]
+    empty_scopes: usize,
+    /// How often the entry is there.
+    #[serde(default = "once")]
+    times: usize,
+}
+
+const fn once() -> usize {
+    1
 }
 
 /// Attributes, as a map or, where a key occurs twice or is a reference, as pairs.
@@ -178,7 +188,7 @@ impl Export<'_> {
     /// # Errors
     /// If a value has no counterpart in OTLP.
     pub fn encode(&self, format: Format) -> Result<Vec<u8>> {
-        let each = self.entries.iter();
+        let each = self.entries.iter().flat_map(Entry::each);
         match self.signal {
             Signal::Logs => {
                 let resource_logs = each.map(Entry::logs).collect::<Result<_>>()?;
@@ -249,6 +259,18 @@ fn forget_defaults(json: &mut Json) {
 }
 
 impl Entry {
+    /// The entry, as often as it is there.
+    fn each(&self) -> impl Iterator<Item = &Self> {
+        std::iter::repeat_n(self, self.times)
+    }
+
+    /// The scope with the records, and the empty ones behind it.
+    fn scopes<S: Default + Clone>(&self, first: S) -> Vec<S> {
+        let mut scopes = vec![S::default(); self.empty_scopes.saturating_add(1)];
+        scopes[0] = first;
+        scopes
+    }
+
     fn resource(&self) -> Result<Option<Resource>> {
         let attributes = self.resource.as_ref().map(Attributes::otlp).transpose()?;
         Ok(attributes.map(|attributes| Resource { attributes, ..Resource::default() }))
@@ -269,7 +291,7 @@ impl Entry {
         let scope_logs = ScopeLogs { scope: self.scope()?, log_records, ..Default::default() };
         Ok(ResourceLogs {
             resource: self.resource()?,
-            scope_logs: vec![scope_logs],
+            scope_logs: self.scopes(scope_logs),
             ..Default::default()
         })
     }
@@ -279,7 +301,7 @@ impl Entry {
         let scope_profiles = ScopeProfiles { scope: self.scope()?, profiles, ..Default::default() };
         Ok(ResourceProfiles {
             resource: self.resource()?,
-            scope_profiles: vec![scope_profiles],
+            scope_profiles: self.scopes(scope_profiles),
             ..Default::default()
         })
     }
@@ -296,7 +318,7 @@ impl Entry {
         let scope_spans = ScopeSpans { scope: self.scope()?, spans, ..Default::default() };
         Ok(ResourceSpans {
             resource: self.resource()?,
-            scope_spans: vec![scope_spans],
+            scope_spans: self.scopes(scope_spans),
             ..Default::default()
         })
     }
@@ -306,7 +328,7 @@ impl Entry {
         let scope_metrics = ScopeMetrics { scope: self.scope()?, metrics, ..Default::default() };
         Ok(ResourceMetrics {
             resource: self.resource()?,
-            scope_metrics: vec![scope_metrics],
+            scope_metrics: self.scopes(scope_metrics),
             ..Default::default()
         })
     }

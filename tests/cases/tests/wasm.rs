@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use envoy_harness::{Attributes, HeaderMap, Metric, Module, PluginConfig, PluginId, Progress, Stream, Vm};
+use envoy_harness::{
+    Attributes, HeaderMap, Metric, Module, PluginConfig, PluginId, Progress, Stream, Vm,
+};
 use sluice_cases::{
     case::{Fails, Protocol},
     native,

@@ -1,6 +1,9 @@
 //! Decoding in every encoding, and the limit that it keeps.
 
-use sluice_otlp::content::{DecodeError, Encoding, decode, wrap};
+use sluice_otlp::{
+    content::{DecodeError, Encoding, decode, wrap},
+    memory::Room,
+};
 
 /// The most that a body may decode to here, in bytes.
 const LIMIT: usize = 64 << 10;
@@ -40,7 +43,7 @@ pub fn run(data: &[u8]) {
         Err(DecodeError::Invalid { encoding: named, .. }) => assert_eq!(*named, encoding),
         Err(DecodeError::NoMemory(bytes)) => panic!("{bytes} bytes were asked for at once"),
     }
-    let wrapped = wrap(encoding, body);
+    let wrapped = wrap(encoding, body, Room::ANY).expect("there is memory");
     assert_eq!(decode(encoding, &wrapped, body.len()).as_deref(), Ok(body));
     // A second member or frame is read as if its content stood behind the first's.
     let several = matches!(

@@ -181,7 +181,7 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
             } else if exchange.asks('t') {
                 BodyStep::Reply(gate.on_stray_trailers(&held))
             } else {
-                gate.on_body(held, exchange.body.clone())
+                gate.on_body(held, exchange.body.clone(), usize::MAX)
             }
         }
     };

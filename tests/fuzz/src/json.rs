@@ -20,7 +20,7 @@ use sluice_records::{RuleSet, Spelling};
 use crate::{plain, splice::RULES};
 
 const LIMITS: ReadLimits =
-    ReadLimits { attributes: 128, bytes: 1 << 20, depth: 60, records: 100_000 };
+    ReadLimits { attributes: 128, bytes: 1 << 20, depth: 60, records: 100_000, room: usize::MAX };
 
 /// Where a record must have its name.
 #[derive(Clone, Copy, Debug, PartialEq)]

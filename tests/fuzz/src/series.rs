@@ -31,7 +31,13 @@ pub fn run(data: &[u8]) {
     let Some((choice, message)) = data.split_first() else { return };
     let stamps = choice % 2 == 1;
     let rules = &RULES[usize::from(stamps)];
-    let limits = ReadLimits { attributes: 10_000, bytes: 64 << 20, depth: 100, records: 1 << 20 };
+    let limits = ReadLimits {
+        attributes: 10_000,
+        bytes: 64 << 20,
+        depth: 100,
+        records: 1 << 20,
+        room: usize::MAX,
+    };
     let Ok(checked) = rules.check_series(&WriteRequest { message, limits }, None) else { return };
     let (verdict, edits) = checked.into_parts();
     let mut left = message.to_vec();
@@ -80,7 +86,13 @@ pub fn run(data: &[u8]) {
 pub fn read(data: &[u8]) {
     let Some((choice, message)) = data.split_first() else { return };
     let rules = &RULES[usize::from(choice % 2 == 1)];
-    let limits = ReadLimits { attributes: 10_000, bytes: 64 << 20, depth: 100, records: 1 << 20 };
+    let limits = ReadLimits {
+        attributes: 10_000,
+        bytes: 64 << 20,
+        depth: 100,
+        records: 1 << 20,
+        room: usize::MAX,
+    };
     let Ok(checked) = rules.check_series(&WriteRequest { message, limits }, None) else { return };
     let mut left = message.to_vec();
     checked.into_parts().1.apply(&mut left, 0).expect("there is memory");

@@ -52,7 +52,13 @@ pub fn read(data: &[u8]) {
     let Some((choice, message)) = data.split_first() else { return };
     let choice = usize::from(*choice);
     let (_, _, compiled) = &COMPILED[choice / 3 % COMPILED.len()];
-    let limits = ReadLimits { attributes: 10_000, bytes: 64 << 20, depth: 100, records: 1 << 20 };
+    let limits = ReadLimits {
+        attributes: 10_000,
+        bytes: 64 << 20,
+        depth: 100,
+        records: 1 << 20,
+        room: usize::MAX,
+    };
     let (signal, format) = (SIGNALS[choice % 3], Format::Protobuf);
     let request = Request { message, at: 0, signal, format, limits };
     let _: Result<_, _> = json::FLATTENED.check(&request, None);
@@ -82,7 +88,13 @@ pub fn agrees(
     spelling: Spelling,
     compiled: &RuleSet,
 ) -> Result<(), Unfit> {
-    let limits = ReadLimits { attributes: 10_000, bytes: 64 << 20, depth: 100, records: 1 << 20 };
+    let limits = ReadLimits {
+        attributes: 10_000,
+        bytes: 64 << 20,
+        depth: 100,
+        records: 1 << 20,
+        room: usize::MAX,
+    };
     let request = Request { message, at: 0, signal, format: Format::Protobuf, limits };
     let (verdict, edits) = compiled.check(&request, None)?.into_parts();
     let mut edited = message.to_vec();

@@ -8,25 +8,32 @@ use super::{
     DecodeError, Encoding, MAX_RATIO,
     output::{CORRUPT, CUT_OFF, Output, TRAILING},
 };
+use crate::memory::Room;
 
-pub(super) fn gunzip(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+/// The most that inflating takes beside what comes out, in bytes: a window of 32 KiB, and tables.
+const INFLATER: usize = 64 << 10;
+
+pub(super) fn gunzip(body: &[u8], limit: usize, room: &mut Room) -> Result<Vec<u8>, DecodeError> {
     // The size in the last member's trailer, if deflate could have made it from so few bytes.
     let claimed = body.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size));
     let claimed = usize::try_from(claimed).unwrap_or(usize::MAX);
     let guess = claimed.min(body.len().saturating_mul(MAX_RATIO));
-    let mut output = Output::new(limit);
+    let mut output = Output::new(limit, room);
+    output.decoder_takes(INFLATER)?;
     output.read_all(MultiGzDecoder::new(body), Encoding::Gzip, guess)?;
+    output.give_back_beside(INFLATER);
     Ok(output.into_bytes())
 }
 
 /// Inflates a zlib stream (RFC 1950).
 ///
 /// Not by flate2's `ZlibDecoder`: that reads a stream which is cut off as one that has ended.
-pub(super) fn inflate(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+pub(super) fn inflate(body: &[u8], limit: usize, room: &mut Room) -> Result<Vec<u8>, DecodeError> {
     /// How well telemetry compresses, in most cases: what is decoded needs one buffer.
     const USUAL_RATIO: usize = 8;
     let invalid = |reason| DecodeError::Invalid { encoding: Encoding::Deflate, reason };
-    let mut output = Output::new(limit);
+    let mut output = Output::new(limit, room);
+    output.decoder_takes(INFLATER)?;
     let mut stream = Decompress::new(true);
     let mut rest = body;
     let mut step = body.len().saturating_mul(USUAL_RATIO);
@@ -43,7 +50,10 @@ pub(super) fn inflate(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError>
             return Err(output.too_large());
         }
         match status {
-            Status::StreamEnd if rest.is_empty() => return Ok(output.into_bytes()),
+            Status::StreamEnd if rest.is_empty() => {
+                output.give_back_beside(INFLATER);
+                return Ok(output.into_bytes());
+            }
             Status::StreamEnd => return Err(invalid(TRAILING)),
             Status::Ok | Status::BufError => {
                 if read == 0 && stream.total_out() == written_before {

@@ -11,6 +11,7 @@ use super::{
     frame::Input,
     output::{CORRUPT, Output},
 };
+use crate::memory::Room;
 
 pub(super) const MAGIC: u32 = 0x184d_2204;
 
@@ -20,8 +21,8 @@ const WINDOW: usize = 64 << 10;
 /// Set in a block's size if the block is as it is.
 pub(super) const UNCOMPRESSED: u32 = 1 << 31;
 
-pub(super) fn decode(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
-    let mut output = Output::new(limit);
+pub(super) fn decode(body: &[u8], limit: usize, room: &mut Room) -> Result<Vec<u8>, DecodeError> {
+    let mut output = Output::new(limit, room);
     let mut scratch = Vec::new();
     let mut input = Input::new(body, Encoding::Lz4);
     while !input.is_empty() {
@@ -29,13 +30,17 @@ pub(super) fn decode(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> 
             frame(&mut input, &mut output, &mut scratch)?;
         }
     }
+    output.give_back_beside(scratch.capacity());
     Ok(output.into_bytes())
 }
+
+/// The most that comes out for one byte: a match's length is written in bytes of up to 255.
+const MAX_RATIO: usize = 255;
 
 /// `scratch` has room for one block. It only grows, so that many small blocks clear it once.
 fn frame(
     input: &mut Input<'_>,
-    output: &mut Output,
+    output: &mut Output<'_>,
     scratch: &mut Vec<u8>,
 ) -> Result<(), DecodeError> {
     let header = Header::read(input)?;
@@ -62,9 +67,11 @@ fn frame(
             output.push(bytes)?;
             continue;
         }
+        let most = bytes.len().saturating_mul(MAX_RATIO).min(header.block_size);
+        output.grow_beside(scratch, most)?;
         let since = if header.linked { start } else { output.len() };
         let window = output.since(since.max(output.len().saturating_sub(WINDOW)));
-        let written = block(bytes, window, header.block_size, scratch)?;
+        let written = block(bytes, window, most, scratch)?;
         output.push(written)?;
     }
     let content = output.since(start);
@@ -77,21 +84,15 @@ fn frame(
     Ok(())
 }
 
+/// Decodes a block to at most `most` bytes, which `scratch` has.
 fn block<'s>(
     bytes: &[u8],
     window: &[u8],
-    max: usize,
-    scratch: &'s mut Vec<u8>,
+    most: usize,
+    scratch: &'s mut [u8],
 ) -> Result<&'s [u8], DecodeError> {
-    /// The most that comes out for one byte: a match's length is written in bytes of up to 255.
-    const MAX_RATIO: usize = 255;
     let invalid = DecodeError::Invalid { encoding: Encoding::Lz4, reason: CORRUPT };
-    let room = bytes.len().saturating_mul(MAX_RATIO).min(max);
-    if let Some(more) = room.checked_sub(scratch.len()) {
-        scratch.try_reserve_exact(more).map_err(|_| DecodeError::NoMemory(room))?;
-        scratch.resize(room, 0);
-    }
-    let target = scratch.get_mut(..room).unwrap_or_default();
+    let target = scratch.get_mut(..most).unwrap_or_default();
     #[expect(clippy::disallowed_methods, reason = "the one capped place")]
     let written = decompress_into_with_dict(bytes, target, window).map_err(|_| invalid.clone())?;
     target.get(..written).ok_or(invalid)

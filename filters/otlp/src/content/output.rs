@@ -3,17 +3,50 @@
 use std::io::{ErrorKind, Read};
 
 use super::{DecodeError, Encoding};
+use crate::memory::{NoMemory, Room};
 
 /// Decoded bytes that never become more than `limit`, in a buffer that never takes more than one
 /// byte over it.
-pub(super) struct Output {
+pub(super) struct Output<'r> {
     bytes: Vec<u8>,
     limit: usize,
+    room: &'r mut Room,
 }
 
-impl Output {
-    pub(super) const fn new(limit: usize) -> Self {
-        Self { bytes: Vec::new(), limit }
+impl<'r> Output<'r> {
+    pub(super) const fn new(limit: usize, room: &'r mut Room) -> Self {
+        Self { bytes: Vec::new(), limit, room }
+    }
+
+    /// Counts what a decoder takes beside this, and looks whether it is there: a decoder that finds
+    /// none takes the worker with it.
+    ///
+    /// # Errors
+    /// If there is no room for it, or no memory.
+    pub(super) fn decoder_takes(&mut self, bytes: usize) -> Result<(), NoMemory> {
+        self.room.probe(bytes)?;
+        self.room.take(bytes)
+    }
+
+    /// Makes a scratch buffer as long, beside this.
+    ///
+    /// # Errors
+    /// As [`Room::grow`].
+    pub(super) fn grow_beside(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        length: usize,
+    ) -> Result<(), NoMemory> {
+        if let Some(more) = length.checked_sub(scratch.len()) {
+            self.room.grow(scratch, more, length)?;
+            scratch.resize(length, 0);
+        }
+        Ok(())
+    }
+
+    /// Gives back what a decoder has taken beside this.
+    pub(super) const fn give_back_beside(&mut self, bytes: usize) {
+        self.room.give_back(bytes);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -37,15 +70,7 @@ impl Output {
     /// The buffer, with capacity for `more` bytes, which must be within [`room`](Self::room) or one
     /// byte over it.
     pub(super) fn with_capacity(&mut self, more: usize) -> Result<&mut Vec<u8>, DecodeError> {
-        let (len, capacity) = (self.bytes.len(), self.bytes.capacity());
-        let needed = len.saturating_add(more);
-        if needed > capacity {
-            let ceiling = self.limit.saturating_add(1);
-            let grown = capacity.saturating_mul(2).min(ceiling).max(needed);
-            self.bytes
-                .try_reserve_exact(grown.saturating_sub(len))
-                .map_err(|_| DecodeError::NoMemory(grown))?;
-        }
+        self.room.grow(&mut self.bytes, more, self.limit.saturating_add(1))?;
         Ok(&mut self.bytes)
     }
 
@@ -98,8 +123,8 @@ pub(super) const CORRUPT: &str = "it is corrupt";
 pub(super) const CUT_OFF: &str = "it is cut off";
 pub(super) const TRAILING: &str = "bytes follow its end";
 
-pub(super) fn copy(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
-    let mut output = Output::new(limit);
+pub(super) fn copy(body: &[u8], limit: usize, room: &mut Room) -> Result<Vec<u8>, DecodeError> {
+    let mut output = Output::new(limit, room);
     output.push(body)?;
     Ok(output.into_bytes())
 }

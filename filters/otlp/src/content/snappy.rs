@@ -2,37 +2,50 @@
 
 #![expect(clippy::disallowed_types, reason = "the one capped place")]
 
-use std::collections::TryReserveError;
-
 use snap::{raw, read::FrameDecoder};
 
 use super::{
     DecodeError, Encoding,
     output::{CORRUPT, Output},
 };
+use crate::memory::{NoMemory, Room};
 
 /// What a framed stream begins with (framing format, section 4.1).
 pub(super) const STREAM_IDENTIFIER: [u8; 10] = *b"\xff\x06\0\0sNaPpY";
 
+/// The most that the framing format takes beside what comes out or goes in, in bytes: two chunks of
+/// 64 KiB, one of them a sixth longer, and a table.
+pub(super) const FRAMED: usize = 256 << 10;
+
 /// The most that comes out of a block for one byte: a copy of 64 bytes takes 3.
 const MAX_RATIO: usize = 22;
 
-pub(super) fn decode_frames(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+pub(super) fn decode_frames(
+    body: &[u8],
+    limit: usize,
+    room: &mut Room,
+) -> Result<Vec<u8>, DecodeError> {
     /// How well telemetry compresses, in most cases: what is decoded needs one buffer.
     const USUAL_RATIO: usize = 4;
-    let mut output = Output::new(limit);
+    let mut output = Output::new(limit, room);
+    output.decoder_takes(FRAMED)?;
     let guess = body.len().saturating_mul(USUAL_RATIO);
     output.read_all(FrameDecoder::new(body), Encoding::SnappyFramed, guess)?;
+    output.give_back_beside(FRAMED);
     Ok(output.into_bytes())
 }
 
-pub(super) fn decode_block(body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+pub(super) fn decode_block(
+    body: &[u8],
+    limit: usize,
+    room: &mut Room,
+) -> Result<Vec<u8>, DecodeError> {
     let invalid = |reason| DecodeError::Invalid { encoding: Encoding::SnappyRaw, reason };
     let size = raw::decompress_len(body).map_err(|_| invalid(CORRUPT))?;
     if size > body.len().saturating_mul(MAX_RATIO) {
         return Err(invalid("it cannot be as long as it says"));
     }
-    let mut output = Output::new(limit);
+    let mut output = Output::new(limit, room);
     if size > output.room() {
         return Err(output.too_large());
     }
@@ -51,12 +64,15 @@ pub const fn longest_block(bytes: usize) -> usize {
 /// Compresses bytes into one snappy block, for a backend that takes nothing else.
 ///
 /// # Errors
-/// If there is no memory for the block, which may take a sixth more than the bytes before it is known
-/// how short it is.
-pub fn encode_block(bytes: &[u8]) -> Result<Vec<u8>, TryReserveError> {
+/// If there is no room for the block, which may take a sixth more than the bytes before it is known
+/// how short it is; or no memory.
+pub fn encode_block(bytes: &[u8], mut room: Room) -> Result<Vec<u8>, NoMemory> {
+    /// What the encoder looks matches up in.
+    const TABLE: usize = 64 << 10;
     let most = longest_block(bytes.len());
     let mut block = Vec::new();
-    block.try_reserve_exact(most)?;
+    room.grow(&mut block, most, most)?;
+    room.probe(TABLE)?;
     block.resize(most, 0);
     // It fails where the buffer is too short, which it is not, or where there are over 4 GiB; and a
     // block of nothing is one that every backend refuses.

@@ -117,7 +117,7 @@ proptest! {
     #[test]
     fn what_the_gate_wraps_is_read_by_others(bytes in text()) {
         for encoding in Encoding::ALL {
-            let body = wrap(encoding, &bytes);
+            let body = wrap(encoding, &bytes, Room::ANY).unwrap();
             prop_assert_eq!(&decode_otherwise(encoding, &body), &bytes, "{}", encoding);
             prop_assert_eq!(decode(encoding, &body, bytes.len()), Ok(bytes.clone()), "{}", encoding);
         }
@@ -277,7 +277,7 @@ fn a_checksum_that_does_not_match_is_refused() {
         (Encoding::Zstd, zstd(bytes, 3, true), 1),
         (Encoding::Lz4, lz4(bytes, framed), 1),
         (Encoding::Lz4, lz4(bytes, blocks), 5),
-        (Encoding::SnappyFramed, wrap(Encoding::SnappyFramed, b"ab"), 3),
+        (Encoding::SnappyFramed, wrap(Encoding::SnappyFramed, b"ab", Room::ANY).unwrap(), 3),
     ] {
         assert!(decode(encoding, &body, 100).is_ok(), "{encoding}");
         let mut broken = body;
@@ -300,7 +300,7 @@ fn a_size_that_lies_is_refused_and_takes_no_memory() {
     assert_eq!(decode(Encoding::Gzip, &gzip, 50_000), too_large);
 
     // Wrapped zstd has its size in eight bytes from the sixth on.
-    let mut zstd = wrap(Encoding::Zstd, b"abc");
+    let mut zstd = wrap(Encoding::Zstd, b"abc", Room::ANY).unwrap();
     zstd[6] = 4;
     assert!(is_invalid(&decode(Encoding::Zstd, &zstd, 100), Encoding::Zstd));
     zstd[6] = 101;
@@ -355,7 +355,7 @@ fn a_window_may_be_as_long_as_what_is_decoded() {
 #[test]
 fn a_window_over_the_limit_and_a_dictionary_are_refused() {
     let window = |log: u8| {
-        let mut frame = wrap(Encoding::Zstd, b"abc");
+        let mut frame = wrap(Encoding::Zstd, b"abc", Room::ANY).unwrap();
         frame[5] = (log - 10) << 3;
         decode(Encoding::Zstd, &frame, 100)
     };

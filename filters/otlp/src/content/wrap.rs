@@ -4,31 +4,45 @@ use std::io::Read;
 
 use snap::read::FrameEncoder;
 
-use super::{Encoding, lz4};
+use super::{Encoding, lz4, snappy::FRAMED};
+use crate::memory::{NoMemory, Room};
 
 /// Wraps bytes as a valid body of an encoding, at the least price: a copy and, where the format asks
 /// for one, a checksum.
 ///
 /// For a body whose head has already gone out with an encoding when a record was cut from it.
-#[must_use]
-pub fn wrap(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
+///
+/// # Errors
+/// If there is no room for the body, which takes a few bytes more for each 64 KiB; or no memory.
+pub fn wrap(encoding: Encoding, bytes: &[u8], mut room: Room) -> Result<Vec<u8>, NoMemory> {
+    let (block, each) = match encoding {
+        Encoding::Identity | Encoding::SnappyRaw => (usize::MAX, 0),
+        Encoding::Gzip | Encoding::Deflate => (DEFLATE_BLOCK, 5),
+        Encoding::Zstd => (ZSTD_BLOCK, 3),
+        Encoding::SnappyFramed => (SNAPPY_CHUNK, 8),
+        Encoding::Lz4 => (LZ4_BLOCK, 4),
+    };
+    let around = bytes.len().div_ceil(block).saturating_mul(each).saturating_add(AROUND);
+    let most = bytes.len().saturating_add(around);
+    let mut body = Vec::new();
+    room.grow(&mut body, most, most)?;
     match encoding {
-        Encoding::Identity => bytes.to_vec(),
-        Encoding::Gzip => gzip(bytes),
-        Encoding::Deflate => zlib(bytes),
-        Encoding::Zstd => zstd(bytes),
-        Encoding::SnappyFramed => snappy_framed(bytes),
-        Encoding::SnappyRaw => snappy_raw(bytes),
-        Encoding::Lz4 => lz4(bytes),
+        Encoding::Identity => body.extend_from_slice(bytes),
+        Encoding::Gzip => gzip(bytes, &mut body),
+        Encoding::Deflate => zlib(bytes, &mut body),
+        Encoding::Zstd => zstd(bytes, &mut body),
+        Encoding::SnappyFramed => {
+            room.probe(FRAMED)?;
+            snappy_framed(bytes, &mut body);
+        }
+        Encoding::SnappyRaw => snappy_raw(bytes, &mut body),
+        Encoding::Lz4 => lz4(bytes, &mut body),
     }
+    Ok(body)
 }
 
-/// A buffer for `bytes` in blocks of `block` bytes, with at most `each` bytes before every block and
-/// at most 32 around them all.
-fn buffer(bytes: &[u8], block: usize, each: usize) -> Vec<u8> {
-    let blocks = bytes.len().div_ceil(block).saturating_mul(each);
-    Vec::with_capacity(bytes.len().saturating_add(blocks).saturating_add(32))
-}
+/// The most bytes that an encoding puts around all of its blocks.
+const AROUND: usize = 64;
 
 /// The low 32 bits of a size: all of it, in a wasm module and under `limits.decodedBytes`.
 #[expect(clippy::cast_possible_truncation, reason = "said above")]
@@ -37,27 +51,23 @@ const fn size(bytes: &[u8]) -> u32 {
 }
 
 /// One member of stored blocks (RFC 1951, section 3.2.4).
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+fn gzip(bytes: &[u8], member: &mut Vec<u8>) {
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
-    let mut member = buffer(bytes, DEFLATE_BLOCK, 5);
     member.extend_from_slice(&HEADER);
-    deflate_blocks(bytes, &mut member);
+    deflate_blocks(bytes, member);
     let mut checksum = flate2::Crc::new();
     checksum.update(bytes);
     member.extend_from_slice(&checksum.sum().to_le_bytes());
     member.extend_from_slice(&size(bytes).to_le_bytes());
-    member
 }
 
 /// A zlib stream of stored blocks.
-fn zlib(bytes: &[u8]) -> Vec<u8> {
+fn zlib(bytes: &[u8], stream: &mut Vec<u8>) {
     /// Deflate with a window of 32 KiB, no dictionary, the fastest level; a multiple of 31.
     const HEADER: [u8; 2] = [0x78, 0x01];
-    let mut stream = buffer(bytes, DEFLATE_BLOCK, 5);
     stream.extend_from_slice(&HEADER);
-    deflate_blocks(bytes, &mut stream);
+    deflate_blocks(bytes, stream);
     stream.extend_from_slice(&adler32(bytes).to_be_bytes());
-    stream
 }
 
 const DEFLATE_BLOCK: usize = 0xffff;
@@ -91,50 +101,47 @@ fn adler32(bytes: &[u8]) -> u32 {
     b << 16 | a
 }
 
+const ZSTD_BLOCK: usize = 128 << 10;
+
 /// One frame of raw blocks (RFC 8878, section 3.1.1.2.2). Its window is one block: a decoder need
 /// not hold more.
-fn zstd(bytes: &[u8]) -> Vec<u8> {
-    const BLOCK: usize = 128 << 10;
+fn zstd(bytes: &[u8], frame: &mut Vec<u8>) {
     const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
     /// The content's size in eight bytes, a window, no checksum; 2^(10 + 7) bytes of window.
     const HEADER: [u8; 2] = [0b1100_0000, 7 << 3];
     /// The last of the blocks, raw, without bytes.
     const LAST_AND_EMPTY: [u8; 3] = [1, 0, 0];
-    let mut frame = buffer(bytes, BLOCK, 3);
     frame.extend_from_slice(&MAGIC);
     frame.extend_from_slice(&HEADER);
     frame.extend_from_slice(&u64::from(size(bytes)).to_le_bytes());
-    for block in bytes.chunks(BLOCK) {
+    for block in bytes.chunks(ZSTD_BLOCK) {
         let [low, middle, high, _] = (size(block) << 3).to_le_bytes();
         frame.extend_from_slice(&[low, middle, high]);
         frame.extend_from_slice(block);
     }
     frame.extend_from_slice(&LAST_AND_EMPTY);
-    frame
 }
 
+const LZ4_BLOCK: usize = 64 << 10;
+
 /// One frame of uncompressed blocks.
-fn lz4(bytes: &[u8]) -> Vec<u8> {
-    const BLOCK: usize = 64 << 10;
+fn lz4(bytes: &[u8], frame: &mut Vec<u8>) {
     /// Version 1, independent blocks, no checksums; 64 KiB to a block.
     const DESCRIPTOR: [u8; 2] = [0b0110_0000, 4 << 4];
-    let mut frame = buffer(bytes, BLOCK, 4);
     frame.extend_from_slice(&lz4::MAGIC.to_le_bytes());
     frame.extend_from_slice(&DESCRIPTOR);
     frame.push(lz4::header_checksum(&DESCRIPTOR));
-    for block in bytes.chunks(BLOCK) {
+    for block in bytes.chunks(LZ4_BLOCK) {
         frame.extend_from_slice(&(size(block) | lz4::UNCOMPRESSED).to_le_bytes());
         frame.extend_from_slice(block);
     }
     frame.extend_from_slice(&0_u32.to_le_bytes());
-    frame
 }
 
 /// A block of one literal.
-fn snappy_raw(bytes: &[u8]) -> Vec<u8> {
+fn snappy_raw(bytes: &[u8], block: &mut Vec<u8>) {
     /// A literal whose length follows in four bytes.
     const LITERAL: u8 = 63 << 2;
-    let mut block = buffer(bytes, usize::MAX, 0);
     let (length, count) = crate::wire::varint_bytes(bytes.len());
     block.extend(length.iter().take(count));
     if let Some(one_less) = size(bytes).checked_sub(1) {
@@ -142,14 +149,14 @@ fn snappy_raw(bytes: &[u8]) -> Vec<u8> {
         block.extend_from_slice(&one_less.to_le_bytes());
     }
     block.extend_from_slice(bytes);
-    block
 }
 
+/// The most that a chunk of the framing format holds before it is compressed (framing format, section 4.2).
+const SNAPPY_CHUNK: usize = 64 << 10;
+
 /// Compressed after all: a chunk needs a CRC-32C, which snap has and does not show, and its encoder
-/// costs little more than that.
-fn snappy_framed(bytes: &[u8]) -> Vec<u8> {
-    let mut stream = Vec::new();
+/// costs little more than that. What does not become shorter it leaves as it is.
+fn snappy_framed(bytes: &[u8], stream: &mut Vec<u8>) {
     // Reading from memory does not fail. If it did, what came of it is no stream, and is refused.
-    let _read = FrameEncoder::new(bytes).read_to_end(&mut stream);
-    stream
+    let _read = FrameEncoder::new(bytes).read_to_end(stream);
 }

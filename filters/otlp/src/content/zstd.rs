@@ -9,41 +9,53 @@ use super::{
     frame::Input,
     output::{CORRUPT, Output},
 };
+use crate::memory::Room;
 
 /// The window that every decoder takes, in bytes (RFC 8878, section 3.1.1.1.2), and the most that
 /// encoders use unless told to do their utmost.
 const USUAL_WINDOW: u64 = 8 << 20;
 
 /// About how many bytes are decoded at a time: that much more than its window is what a decoder
-/// holds.
-const STEP: usize = 1 << 20;
+/// holds, and one block. Its buffer has a slack of 256 KiB for them, beyond which it doubles.
+const STEP: usize = 64 << 10;
 
-/// The most that comes out of one block, in bytes (RFC 8878, section 3.1.1.2.3).
-const BLOCK: usize = 128 << 10;
+/// The same for a window that is not usual, of which little is known to have come.
+const LONG_STEP: usize = 1 << 20;
+
+/// The most that a decoder takes of one block before it sees that it is too long, in bytes.
+const BLOCK: usize = 3 << 19;
 
 /// Decodes to at most `limit` bytes, with windows of at most `most_window` bytes, or 8 MiB.
 pub(super) fn decode(
     body: &[u8],
     limit: usize,
     most_window: usize,
+    room: &mut Room,
 ) -> Result<Vec<u8>, DecodeError> {
-    let mut output = Output::new(limit);
+    let mut output = Output::new(limit, room);
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(USUAL_WINDOW);
     let mut input = Input::new(body, Encoding::Zstd);
+    let mut memory = Memory { taken: 0 };
     while !input.is_empty() {
         if !input.skip_frame()? {
-            frame(&mut decoder, &mut input, &mut output, most_window)?;
+            if memory.taken > 0 {
+                // One that is used again takes memory for the whole window at once.
+                memory.hold(usize::try_from(USUAL_WINDOW).unwrap_or(usize::MAX), &mut output)?;
+            }
+            frame(&mut decoder, &mut input, &mut output, most_window, &mut memory)?;
         }
     }
+    output.give_back_beside(memory.taken);
     Ok(output.into_bytes())
 }
 
 fn frame(
     decoder: &mut FrameDecoder,
     input: &mut Input<'_>,
-    output: &mut Output,
+    output: &mut Output<'_>,
     most_window: usize,
+    memory: &mut Memory,
 ) -> Result<(), DecodeError> {
     let descriptor = Descriptor(input.rest.get(4).copied().unwrap_or_default());
     if descriptor.has_reserved_bit() {
@@ -62,20 +74,15 @@ fn frame(
             Err(_) => return Err(output.too_large()),
         };
     }
-    // One block over its window is what a decoder's buffer has room for without growing once more.
-    let most_step = if is_usual { STEP } else { BLOCK };
+    let most_step = if is_usual { STEP } else { LONG_STEP };
     // A part of what was decoded stays in the decoder as its window. These many bytes have come out
     // at least, there and in `output`, and these many at most.
     let (mut decoded, mut most_decoded) = (0_usize, 0_usize);
-    let mut asked_for = most_step.saturating_add(BLOCK);
     loop {
         let step = room.saturating_sub(decoded).saturating_add(1).min(most_step);
         most_decoded = most_decoded.saturating_add(step).saturating_add(BLOCK);
         let held = most_decoded.min(window.saturating_add(step).saturating_add(BLOCK));
-        if held > asked_for {
-            asked_for = held.checked_next_power_of_two().unwrap_or(held);
-            ask_for(asked_for)?;
-        }
+        memory.hold(held, output)?;
         let finished = decoder
             .decode_blocks(&mut input.rest, BlockDecodingStrategy::UptoBytes(step))
             .map_err(|error| input.invalid(reason(&error)))?;
@@ -132,9 +139,27 @@ fn begin(
     }
 }
 
-/// Whether there is memory for so many bytes: a decoder that finds none takes the worker with it.
-fn ask_for(bytes: usize) -> Result<(), DecodeError> {
-    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| DecodeError::NoMemory(bytes))
+/// What a decoder has of memory. It does not ask for it: one that finds none takes the worker with it.
+struct Memory {
+    taken: usize,
+}
+
+impl Memory {
+    /// Takes what a decoder needs to hold so many bytes: a buffer that has a power of two of them and
+    /// its slack, and half of that once more while it doubles; and the literals, the sequences and the
+    /// tables of a block.
+    fn hold(&mut self, bytes: usize, output: &mut Output<'_>) -> Result<(), DecodeError> {
+        const SLACK: usize = 257 << 10;
+        const OF_A_BLOCK: usize = 4 << 20;
+        let power = bytes.checked_next_power_of_two().unwrap_or(usize::MAX);
+        let buffer = power.saturating_add(SLACK);
+        let needed = buffer.saturating_add(buffer / 2).saturating_add(OF_A_BLOCK);
+        if let Some(more @ 1..) = needed.checked_sub(self.taken) {
+            output.decoder_takes(more)?;
+            self.taken = needed;
+        }
+        Ok(())
+    }
 }
 
 /// The descriptor of a frame header (RFC 8878, section 3.1.1.1.1).

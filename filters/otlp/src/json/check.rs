@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     limits::{OverLimit, Unreadable},
+    memory::Room,
     wire::{Fault, Malformed, Syntax},
 };
 
@@ -27,9 +28,23 @@ pub(super) const MOST_OPEN: usize = 10_000;
 /// [`Unreadable`] for what is not JSON, for names that parsers read in different ways (not UTF-8, a
 /// surrogate without the other half, nothing at all), and for an object that is too deep.
 pub(super) fn check(bytes: &[u8], depth: usize) -> Result<Ends, Unreadable> {
-    let blocks = Blocks::new(bytes.len());
+    let mut room = Room::ANY;
+    check_within(bytes, depth, &mut room)
+}
+
+/// The same, in no more memory than there is room. What is kept is taken from that, and what strings
+/// with escapes may be read into.
+///
+/// # Errors
+/// As [`check`], and for a text that needs more.
+pub(super) fn check_within(
+    bytes: &[u8],
+    depth: usize,
+    room: &mut Room,
+) -> Result<Ends, Unreadable> {
+    let blocks = Blocks::new(bytes.len(), room)?;
     let is_utf8 = str::from_utf8(bytes).is_ok();
-    let mut check = Check { bytes, at: 0, depth, is_utf8, open: Vec::new(), blocks };
+    let mut check = Check { bytes, at: 0, depth, is_utf8, open: Vec::new(), blocks, escaped: 0 };
     check.skip_white_space();
     if check.peek() != Some(b'{') {
         return Err(syntax(Syntax::NoObject, check.at).into());
@@ -39,6 +54,9 @@ pub(super) fn check(bytes: &[u8], depth: usize) -> Result<Ends, Unreadable> {
     if check.at < bytes.len() {
         return Err(syntax(Syntax::Behind, check.at).into());
     }
+    // Few are, and none is kept; but nobody says how long it is.
+    room.probe(check.escaped)?;
+    room.take(check.escaped)?;
     Ok(check.blocks.finish())
 }
 
@@ -56,6 +74,8 @@ struct Check<'a> {
     /// The brackets of those that are, the outermost first.
     open: Vec<u8>,
     blocks: Blocks,
+    /// Bytes of strings with escapes, all together.
+    escaped: usize,
 }
 
 impl Check<'_> {
@@ -187,6 +207,9 @@ impl Check<'_> {
                 Some(b'"') => {
                     self.step(1);
                     self.blocks.string(start, self.at);
+                    if has_escapes {
+                        self.escaped = self.escaped.saturating_add(self.at.saturating_sub(start));
+                    }
                     return Ok(has_escapes);
                 }
                 Some(b'\\') => {

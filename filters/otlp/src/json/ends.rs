@@ -8,7 +8,10 @@
 //! whatever is in it.
 
 use super::scan::string_end;
-use crate::work;
+use crate::{
+    memory::{NoMemory, Room},
+    work,
+};
 
 /// Bytes of text that are summed up in one entry.
 const BLOCK: usize = 64;
@@ -130,10 +133,19 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// For a text of so many bytes.
-    pub(super) fn new(bytes: usize) -> Self {
-        let blocks = Vec::with_capacity((bytes / BLOCK).saturating_add(1));
-        Self { blocks, next: 0, open: 0 }
+    /// For a text of so many bytes; its blocks and the rows over them are taken from the room.
+    ///
+    /// # Errors
+    /// If there is not enough.
+    pub(super) fn new(bytes: usize, room: &mut Room) -> Result<Self, NoMemory> {
+        let count = (bytes / BLOCK).saturating_add(1);
+        let mut blocks = Vec::new();
+        room.grow(&mut blocks, count, count)?;
+        // Two bytes for sixteen blocks, and a fifteenth of that for all the rows above.
+        let rows = (count / 4).saturating_add(64);
+        room.probe(rows)?;
+        room.take(rows)?;
+        Ok(Self { blocks, next: 0, open: 0 })
     }
 
     /// A string has been read that begins and ends at these offsets.

@@ -2,7 +2,8 @@
 
 use super::text::{Node, Text, wrong_type};
 use crate::{
-    limits::{OverLimit, ReadLimits, Unreadable},
+    limits::{ReadLimits, Unreadable},
+    memory::Room,
     profiles::Strings,
 };
 
@@ -15,17 +16,14 @@ pub(super) fn strings<'a>(
     text: &Text<'a>,
     dictionary: Option<Node>,
     limits: ReadLimits,
+    room: &mut Room,
 ) -> Result<Strings<'a>, Unreadable> {
     let Some(dictionary) = text.object(dictionary)? else { return Ok(Strings::default()) };
     let [table] = text.members(dictionary, &["stringTable"])?;
-    let limit = limits.records;
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut strings = Vec::new();
+    let mut strings = Strings::default();
     for element in text.elements(text.array(table)?) {
-        if strings.len() >= most {
-            return Err(OverLimit::Records { limit }.into());
-        }
-        strings.push(text.string(Some(element))?.ok_or(wrong_type(element))?);
+        let string = text.string(Some(element))?.ok_or(wrong_type(element))?;
+        strings.push(string, limits.records, room)?;
     }
-    Ok(Strings::new(strings))
+    Ok(strings)
 }

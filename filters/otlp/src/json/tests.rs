@@ -15,7 +15,7 @@ use crate::{
 };
 
 const LIMITS: ReadLimits =
-    ReadLimits { attributes: 1000, bytes: 1 << 20, depth: 100, records: 100_000 };
+    ReadLimits { attributes: 1000, bytes: 1 << 20, depth: 100, records: 100_000, room: usize::MAX };
 
 /// A request in JSON with limits that few tests reach.
 fn request_of(text: &str, signal: Signal) -> Request<'_> {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{
     attributes::Pairs,
-    check::{MOST_OPEN, check},
+    check::{MOST_OPEN, check_within},
     profiles,
     record::RecordText,
     text::{Node, Text, wrong_type},
@@ -14,6 +14,7 @@ use crate::{
     attributes::{Attributes, Context},
     edits::Edits,
     limits::{OverLimit, ReadLimits, Unreadable},
+    memory::Room,
     policy::{Below, Metric, MetricKind, Policy, Rewrite, Spliced},
     profiles::Strings,
     splice::{INT32, Record, Request, record::Kind},
@@ -28,27 +29,27 @@ pub(crate) fn splice<'a, P: Policy<'a>>(
     request: &Request<'a>,
     policy: &mut P,
 ) -> Result<Spliced, P::Error> {
-    let Request { message, at: base, signal, limits, .. } = *request;
-    let text = Text::new(message, check(message, MOST_OPEN)?);
+    let Request { message, at: base, signal, mut limits, .. } = *request;
+    let mut room = Room::of(limits.room);
+    let text = Text::new(message, check_within(message, MOST_OPEN, &mut room)?);
     let names = Names::of(signal);
     let root = text.root();
     let (entries, strings) = if signal == Signal::Profiles {
         let [entries, dictionary] =
             text.members(root, &[names.resources, "dictionary"]).map_err(Unreadable::from)?;
-        (entries, Some(Rc::new(profiles::strings(&text, dictionary, limits)?)))
+        (entries, Some(Rc::new(profiles::strings(&text, dictionary, limits, &mut room)?)))
     } else {
         let [entries] = text.members(root, &[names.resources]).map_err(Unreadable::from)?;
         (entries, None)
     };
-    let (edits, rewrite, left) = (Edits::default(), Rewrite::default(), limits.records);
+    limits.room = room.bytes();
+    let edits = Edits::new(message.len(), &limits).map_err(Unreadable::from)?;
+    let (rewrite, left) = (Rewrite::default(), limits.records);
     let mut walk =
         Walk { text: &text, base, signal, names, limits, strings, policy, edits, rewrite, left };
     let entries = text.array(entries).map_err(Unreadable::from)?;
     let tally = walk.children(entries, Walk::resource_entry)?;
     let Walk { mut edits, .. } = walk;
-    if message.len().saturating_add(edits.added()) > limits.bytes {
-        return Err(Unreadable::from(OverLimit::Bytes { limit: limits.bytes }).into());
-    }
     edits.finish();
     Ok(Spliced { edits, dropped: tally.dropped, kept: tally.kept > 0 })
 }
@@ -138,6 +139,17 @@ impl Tally {
     }
 }
 
+/// As what attributes are put in.
+#[derive(Clone, Copy)]
+enum Written {
+    /// As elements of a list.
+    Elements,
+    /// As a list.
+    List,
+    /// As an object that has them in a list.
+    Object,
+}
+
 struct Walk<'p, 't, 'a, P> {
     text: &'t Text<'a>,
     /// Where the text begins in the buffer that is edited.
@@ -148,7 +160,7 @@ struct Walk<'p, 't, 'a, P> {
     strings: Option<Rc<Strings<'a>>>,
     policy: &'p mut P,
     edits: Edits,
-    rewrite: Rewrite,
+    rewrite: Rewrite<'a>,
     /// Entries and records that may still come.
     left: u64,
 }
@@ -253,16 +265,16 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         let mut tally = Tally::default();
         let mut cuts = ElementCuts::default();
         for element in self.text.elements(array) {
-            cuts.element_begins(element, self.base, &mut self.edits);
+            cuts.element_begins(element, self.base, &mut self.edits)?;
             let mark = self.edits.mark();
             let child = each(self, element)?;
             if child.goes {
                 self.edits.take_back(mark);
             }
-            cuts.element_ends(element, child.goes, self.base, &mut self.edits);
+            cuts.element_ends(element, child.goes, self.base, &mut self.edits)?;
             tally.add(child);
         }
-        cuts.array_ends(self.base, &mut self.edits);
+        cuts.array_ends(self.base, &mut self.edits)?;
         Ok(tally)
     }
 
@@ -287,22 +299,20 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
             return Ok(());
         }
         self.rewrite.sort();
-        let put = self.rewrite.put.join(&b',');
-        let attributes = [b"[", put.as_slice(), b"]"].concat();
-        let object = [b"{\"attributes\":", attributes.as_slice(), b"}"].concat();
+        let puts = !self.rewrite.put.is_empty();
         match owner {
-            None if put.is_empty() => {}
-            None => self.put_member(entry, name, &object),
-            Some(null) if self.text.is_null(null) => self.put_for_null(null, &object, &put),
+            None if !puts => {}
+            None => self.put_member(entry, name, Written::Object)?,
+            Some(null) if self.text.is_null(null) => self.put_for_null(null, Written::Object)?,
             Some(owner) => {
                 let [list] = self.text.members(owner, &["attributes"])?;
                 match list {
-                    None if put.is_empty() => {}
-                    None => self.put_member(owner, "attributes", &attributes),
+                    None if !puts => {}
+                    None => self.put_member(owner, "attributes", Written::List)?,
                     Some(null) if self.text.is_null(null) => {
-                        self.put_for_null(null, &attributes, &put);
+                        self.put_for_null(null, Written::List)?;
                     }
-                    Some(list) => self.rewrite_list(list, &put),
+                    Some(list) => self.rewrite_list(list)?,
                 }
             }
         }
@@ -310,37 +320,63 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
     }
 
     /// Puts a member in front of the others of an object.
-    fn put_member(&mut self, object: Node, name: &str, value: &[u8]) {
-        let comma: &[u8] = if self.text.is_empty(object) { b"" } else { b"," };
-        let member = [b"\"", name.as_bytes(), b"\":", value, comma].concat();
+    fn put_member(&mut self, object: Node, name: &str, value: Written) -> Result<(), Unreadable> {
         let at = self.base.saturating_add(object.at).saturating_add(1);
-        self.edits.insert(at, &member);
+        for piece in [&b"\""[..], name.as_bytes(), b"\":"] {
+            self.edits.insert(at, piece)?;
+        }
+        self.put(at, value)?;
+        if !self.text.is_empty(object) {
+            self.edits.insert(at, b",")?;
+        }
+        Ok(())
     }
 
-    fn put_for_null(&mut self, null: Node, value: &[u8], put: &[u8]) {
-        if !put.is_empty() {
-            cut(&mut self.edits, self.base, null.at, null.end);
-            self.edits.insert(self.base.saturating_add(null.end), value);
+    fn put_for_null(&mut self, null: Node, value: Written) -> Result<(), Unreadable> {
+        if !self.rewrite.put.is_empty() {
+            cut(&mut self.edits, self.base, null.at, null.end)?;
+            self.put(self.base.saturating_add(null.end), value)?;
         }
+        Ok(())
     }
 
     /// Takes elements out of an array of attributes and puts others behind those that stay.
-    fn rewrite_list(&mut self, list: Node, put: &[u8]) {
+    fn rewrite_list(&mut self, list: Node) -> Result<(), Unreadable> {
         let mut cuts = ElementCuts::default();
         let mut taken = self.rewrite.taken.iter().peekable();
         let mut end = list.at.saturating_add(1);
         for element in self.text.elements(Some(list)) {
-            cuts.element_begins(element, self.base, &mut self.edits);
+            cuts.element_begins(element, self.base, &mut self.edits)?;
             while taken.next_if(|taken| taken.start < element.at).is_some() {}
             let goes = taken.next_if(|taken| taken.start == element.at).is_some();
-            cuts.element_ends(element, goes, self.base, &mut self.edits);
+            cuts.element_ends(element, goes, self.base, &mut self.edits)?;
             end = element.end;
         }
-        cuts.array_ends(self.base, &mut self.edits);
-        if !put.is_empty() {
-            let comma: &[u8] = if cuts.stays { b"," } else { b"" };
-            self.edits.insert(self.base.saturating_add(end), &[comma, put].concat());
+        cuts.array_ends(self.base, &mut self.edits)?;
+        if !self.rewrite.put.is_empty() {
+            let at = self.base.saturating_add(end);
+            if cuts.stays {
+                self.edits.insert(at, b",")?;
+            }
+            self.put(at, Written::Elements)?;
         }
+        Ok(())
+    }
+
+    /// Puts in what the policy has just put there.
+    fn put(&mut self, at: usize, written: Written) -> Result<(), Unreadable> {
+        let (before, behind): (&[u8], &[u8]) = match written {
+            Written::Elements => (b"", b""),
+            Written::List => (b"[", b"]"),
+            Written::Object => (b"{\"attributes\":[", b"]}"),
+        };
+        let Self { edits, rewrite, .. } = self;
+        edits.insert(at, before)?;
+        for (index, put) in rewrite.put.iter().enumerate() {
+            edits.insert(at, if index > 0 { b"," } else { b"" })?;
+            edits.insert(at, put.bytes())?;
+        }
+        edits.insert(at, behind)
     }
 
     fn attributes(&self, owner: Option<Node>) -> Result<Attributes<'a>, Unreadable> {
@@ -514,29 +550,37 @@ struct ElementCuts {
 }
 
 impl ElementCuts {
-    fn element_begins(&mut self, element: Node, base: usize, edits: &mut Edits) {
-        if let Some(start) = self.open.take() {
-            cut(edits, base, start, element.at);
-        }
+    fn element_begins(
+        &mut self,
+        element: Node,
+        base: usize,
+        edits: &mut Edits,
+    ) -> Result<(), Unreadable> {
+        self.open.take().map_or(Ok(()), |start| cut(edits, base, start, element.at))
     }
 
-    fn element_ends(&mut self, element: Node, goes: bool, base: usize, edits: &mut Edits) {
+    fn element_ends(
+        &mut self,
+        element: Node,
+        goes: bool,
+        base: usize,
+        edits: &mut Edits,
+    ) -> Result<(), Unreadable> {
         match (goes, self.stays) {
-            (true, true) => cut(edits, base, self.end, element.end),
+            (true, true) => cut(edits, base, self.end, element.end)?,
             (true, false) => self.open = Some(element.at),
             (false, _) => self.stays = true,
         }
         self.end = element.end;
+        Ok(())
     }
 
-    fn array_ends(&mut self, base: usize, edits: &mut Edits) {
-        if let Some(start) = self.open.take() {
-            cut(edits, base, start, self.end);
-        }
+    fn array_ends(&mut self, base: usize, edits: &mut Edits) -> Result<(), Unreadable> {
+        self.open.take().map_or(Ok(()), |start| cut(edits, base, start, self.end))
     }
 }
 
 /// Cuts a piece of the text, which begins at `base` in its buffer.
-fn cut(edits: &mut Edits, base: usize, start: usize, end: usize) {
-    edits.cut(base.saturating_add(start), base.saturating_add(end));
+fn cut(edits: &mut Edits, base: usize, start: usize, end: usize) -> Result<(), Unreadable> {
+    edits.cut(base.saturating_add(start), base.saturating_add(end))
 }

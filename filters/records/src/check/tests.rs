@@ -56,7 +56,8 @@ fn request(resource_logs: Vec<ResourceLogs>) -> Vec<u8> {
 }
 
 fn checked(rules: &RuleSet, message: &[u8], signal: Signal) -> Result<Checked, Unfit> {
-    let limits = ReadLimits { attributes: 100, bytes: 1 << 20, depth: 20, records: 1000 };
+    let limits =
+        ReadLimits { attributes: 100, bytes: 1 << 20, depth: 20, records: 1000, room: usize::MAX };
     let request = Request { message, at: 0, signal, format: Format::Protobuf, limits };
     rules.check(&request, None)
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "the oracle counts plainly")]
 
+use std::rc::Rc;
+
 use proptest::{collection::vec, prelude::*};
 use sluice_otlp::attributes::{Attributed, Given};
 use sluice_prompb as prompb;
@@ -11,13 +13,13 @@ use super::*;
 use crate::label_field;
 
 const LIMITS: ReadLimits =
-    ReadLimits { attributes: 100, bytes: 1 << 20, depth: 100, records: 100_000 };
+    ReadLimits { attributes: 100, bytes: 1 << 20, depth: 100, records: 100_000, room: usize::MAX };
 
 /// Keeps series that have a label `keep` with some value once; takes labels named `gone` away, and
 /// puts others in.
 #[derive(Default)]
 struct Keep {
-    puts: Vec<(&'static str, Vec<u8>)>,
+    puts: Vec<(&'static str, Rc<[u8]>)>,
     relabels: bool,
     dropped: u64,
 }
@@ -25,7 +27,7 @@ struct Keep {
 impl Keep {
     /// Puts these in, whose names are sorted.
     fn putting(labels: &[(&'static str, &str)]) -> Self {
-        let write = |(name, value): &(&'static str, &str)| (*name, label_field(name, value));
+        let write = |(name, value): &(&'static str, &str)| (*name, label_field(name, value).into());
         Self { puts: labels.iter().map(write).collect(), relabels: true, dropped: 0 }
     }
 }
@@ -58,7 +60,7 @@ impl<'a> Policy<'a> for Keep {
         self.relabels && name == b"gone"
     }
 
-    fn puts(&self) -> &[(&str, Vec<u8>)] {
+    fn puts(&self) -> &[(&str, Rc<[u8]>)] {
         &self.puts
     }
 }
@@ -234,7 +236,13 @@ fn limits_hold() {
         let policy = &mut Keep::putting(&[("zone", "abc")]);
         splice(&WriteRequest { message: &message, limits }, policy).map(|_| ())
     };
-    let exact = ReadLimits { attributes: 2, records: 2, bytes: message.len() + 26, depth: 1 };
+    let exact = ReadLimits {
+        attributes: 2,
+        records: 2,
+        bytes: message.len() + 26,
+        depth: 1,
+        room: usize::MAX,
+    };
     assert_eq!(within(exact), Ok(()));
     assert_eq!(
         within(ReadLimits { attributes: 1, ..exact }),

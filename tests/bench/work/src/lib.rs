@@ -192,8 +192,13 @@ impl Work {
 }
 
 /// Limits that no row under the rules alone reaches.
-const LIMITS: ReadLimits =
-    ReadLimits { attributes: 1024, bytes: 64 << 20, depth: 100, records: 1 << 20 };
+const LIMITS: ReadLimits = ReadLimits {
+    attributes: 1024,
+    bytes: 64 << 20,
+    depth: 100,
+    records: 1 << 20,
+    room: usize::MAX,
+};
 
 /// The sum of the request's bytes, eight at a time: bound by the memory that they come from.
 fn sum(request: &[u8]) -> u64 {
@@ -232,7 +237,7 @@ fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> O
     let head = RequestHead { headers, peer, attributes, end_of_stream: false, now: NOW };
     let (step, _) = gate.on_head(&head, &mut Certificates::default());
     let step = match step {
-        HeadStep::Body { held, .. } => gate.on_body(held, request.to_vec()),
+        HeadStep::Body { held, .. } => gate.on_body(held, request.to_vec(), usize::MAX),
         HeadStep::Decided(step) => step,
         HeadStep::Reply(reply) => BodyStep::Reply(reply),
         HeadStep::Pass(_) => return Outcome::Kept,

@@ -18,6 +18,7 @@ fn passes(bytes: &[u8]) -> Option<bool> {
             ..
         })) => None,
         Err(Unreadable::OverLimit(over)) => panic!("{over}"),
+        Err(Unreadable::NoMemory(no_memory)) => panic!("{no_memory}"),
         Err(Unreadable::Malformed(_)) => Some(false),
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     Format, Signal,
     attributes::{AnyValue, Attributes},
     limits::Unreadable,
-    policy::{Below, Metric, Policy, Reads, Rewrite},
+    policy::{Below, Metric, Policy, Put, Reads, Rewrite},
     splice::{Record, Request, splice},
     wire::{Fault, Malformed},
 };
@@ -65,10 +65,10 @@ impl Thrown {
         Self { format, reads, dice, seen: String::new() }
     }
 
-    fn see(
+    fn see<'a>(
         &mut self,
-        mut attributes: Attributes<'_>,
-        mut rewrite: Option<&mut Rewrite>,
+        mut attributes: Attributes<'a>,
+        mut rewrite: Option<&mut Rewrite<'a>>,
     ) -> Result<(), Unreadable> {
         while let Some(attribute) = attributes.next_where(|key| key != b"skipped")? {
             write!(self.seen, " {}=", String::from_utf8_lossy(attribute.key())).unwrap();
@@ -83,9 +83,12 @@ impl Thrown {
             }
             if let Some(rewrite) = &mut rewrite {
                 match self.dice.below(6) {
-                    0 => rewrite.take(&attribute),
-                    1 => rewrite.put(attribute.written()),
-                    2 => rewrite.put(self.format.attribute("stamp\n\"", "\\ \u{1} \u{e4}")),
+                    0 => rewrite.take(&attribute)?,
+                    1 => rewrite.put(Put::Moved(attribute.written()))?,
+                    2 => {
+                        let stamp = self.format.attribute("stamp\n\"", "\\ \u{1} \u{e4}");
+                        rewrite.put(Put::Made(stamp.into()))?;
+                    }
                     _ => {}
                 }
             }
@@ -108,7 +111,7 @@ impl<'a> Policy<'a> for Thrown {
     fn resource(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite,
+        rewrite: &mut Rewrite<'a>,
     ) -> Result<Below, Unreadable> {
         self.seen += "resource";
         self.see(attributes, Some(rewrite))?;
@@ -120,7 +123,7 @@ impl<'a> Policy<'a> for Thrown {
     fn scope(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite,
+        rewrite: &mut Rewrite<'a>,
     ) -> Result<Below, Unreadable> {
         self.seen += "scope";
         self.see(attributes, Some(rewrite))?;
@@ -155,7 +158,7 @@ fn outcome(message: &[u8], format: Format, signal: Signal, seed: u64) -> Outcome
             Ok((policy.seen, spliced.dropped, spliced.kept, left))
         }
         Err(Unreadable::Malformed(Malformed { fault, .. })) => Err(fault),
-        Err(Unreadable::OverLimit(over)) => panic!("{over}"),
+        Err(other) => panic!("{other}"),
     }
 }
 

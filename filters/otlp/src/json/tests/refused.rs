@@ -18,7 +18,7 @@ fn refusal(text: &str, signal: Signal) -> Unreadable {
 fn fault(text: &str, signal: Signal) -> Fault {
     match refusal(text, signal) {
         Unreadable::Malformed(malformed) => malformed.fault,
-        Unreadable::OverLimit(over) => panic!("{text}: {over}"),
+        other => panic!("{text}: {other}"),
     }
 }
 
@@ -384,7 +384,7 @@ fn limited(text: &str, limits: ReadLimits) -> Option<OverLimit> {
     match splice(&request, &mut ReadAll) {
         Ok(_) => None,
         Err(Unreadable::OverLimit(over)) => Some(over),
-        Err(Unreadable::Malformed(malformed)) => panic!("{text}: {malformed}"),
+        Err(other) => panic!("{text}: {other}"),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     attributes::{AnyValue, Attributes},
     json::string::push_string,
     limits::{OverLimit, ReadLimits, Unreadable},
-    policy::{Below, Metric, Policy, Reads, Rewrite},
+    policy::{Below, Metric, Policy, Put, Reads, Rewrite},
     splice::{Record, Request, splice},
 };
 use proptest::{collection::vec, prelude::*};
@@ -31,12 +31,12 @@ impl Marked {
         while let Some(attribute) = attributes.next_where(|_| true)? {
             match attribute.key() {
                 b"-" => below = Below::Drop,
-                b"take" => rewrite.take(&attribute),
+                b"take" => rewrite.take(&attribute)?,
                 _ => {}
             }
         }
         if self.put {
-            rewrite.put(Format::Json.attribute("put", "a\"b"));
+            rewrite.put(Put::Made(Format::Json.attribute("put", "a\"b").into()))?;
         }
         Ok(below)
     }
