@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks that the tools which a build and its tests need are there, and names the command that installs each missing one;
-# with java and javascript as arguments, also those of the senders in these languages.
+# with java and javascript as arguments, also those of the senders in these languages; with openssl, what the tests hold
+# issuers against.
 set -euo pipefail
 
 missing=0
@@ -38,6 +39,9 @@ for language in "$@"; do
       need 'Node.js 20.6 or newer' 'https://nodejs.org/en/download (a package of the distribution is often too old)' \
         node --eval 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 20 || (major === 20 && minor >= 6) ? 0 : 1)'
       need npm 'it comes with Node.js' npm --version
+      ;;
+    openssl)
+      need openssl 'sudo apt-get install openssl' openssl version
       ;;
     *)
       echo "tools.sh: no such language: $language" >&2

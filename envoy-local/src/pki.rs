@@ -168,6 +168,23 @@ impl Pki {
         let sans = sans().map_err(|source| PkiError::Issue { name: name.to_owned(), source })?;
         self.authority.issue(&self.folder, name, sans, ExtendedKeyUsagePurpose::ClientAuth)
     }
+
+    /// One more sender with this DNS SAN, whose certificate ends in so many seconds.
+    ///
+    /// # Errors
+    /// As those of [`issue`](Self::issue).
+    pub fn issue_briefly(
+        &self,
+        name: &str,
+        dns: &str,
+        seconds: u32,
+    ) -> Result<SenderFiles, PkiError> {
+        let san = Ia5String::try_from(dns).map(SanType::DnsName);
+        let san = san.map_err(|source| PkiError::Issue { name: name.to_owned(), source })?;
+        let end = OffsetDateTime::now_utc() + Duration::seconds(seconds.into());
+        let purpose = ExtendedKeyUsagePurpose::ClientAuth;
+        self.authority.issue_until(&self.folder, name, vec![san], purpose, end)
+    }
 }
 
 #[derive(Debug)]
@@ -196,8 +213,21 @@ impl Authority {
         sans: Vec<SanType>,
         purpose: ExtendedKeyUsagePurpose,
     ) -> Result<SenderFiles, PkiError> {
+        let end = OffsetDateTime::now_utc() + Duration::days(VALID);
+        self.issue_until(folder, name, sans, purpose, end)
+    }
+
+    fn issue_until(
+        &self,
+        folder: &Path,
+        name: &str,
+        sans: Vec<SanType>,
+        purpose: ExtendedKeyUsagePurpose,
+        end: OffsetDateTime,
+    ) -> Result<SenderFiles, PkiError> {
         let issue = || {
             let mut params = params(name)?;
+            params.not_after = end;
             params.subject_alt_names = sans;
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
             params.extended_key_usages = vec![purpose];

@@ -7,7 +7,10 @@ use sluice_route::{BackendsConfig, Context, Routes};
 use sluice_senders::{ConfigProblem, Senders, SendersConfig};
 use sluice_tenant::{Tenancy, TenantConfig};
 
-use crate::place;
+use crate::{
+    other_paths::{OtherPath, OtherPaths},
+    place,
+};
 
 /// The configuration as it is written. A section that is left out switches its stage off.
 #[derive(Debug, Deserialize)]
@@ -19,24 +22,13 @@ struct GateConfig {
     backends: Option<BackendsConfig>,
     #[serde(default)]
     limits: LimitsConfig,
-    /// What becomes of requests to paths that are not telemetry's.
+    /// What passes besides telemetry; nothing, if left out.
     #[serde(default)]
-    other_paths: OtherPaths,
+    other_paths: Vec<OtherPath>,
     /// Whether the request's headers are held until its body has been checked. Off unless asked
     /// for: an Envoy without `allow_on_headers_stop_iteration` would wait for ever.
     #[serde(default)]
     hold_headers: bool,
-}
-
-/// What becomes of what the gate does not check.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum OtherPaths {
-    /// It goes on as it came, but for the guarded headers and the tenant.
-    Pass,
-    /// It is refused.
-    #[default]
-    Refuse,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -167,10 +159,8 @@ pub struct Gate {
     pub(crate) rules: Option<RuleSet>,
     pub(crate) routes: Option<Routes>,
     pub(crate) limits: Limits,
-    pub(crate) passes_other_paths: bool,
+    pub(crate) other_paths: OtherPaths,
     pub(crate) hold_headers: bool,
-    /// What Envoy is asked for with each request: what the senders ask for, and behind that the tenant's claim.
-    pub(crate) attributes: Vec<Vec<String>>,
 }
 
 impl Gate {
@@ -217,11 +207,10 @@ impl Gate {
         self.senders.is_some()
     }
 
-    /// The attributes of Envoy that [`RequestHead::attributes`](crate::RequestHead::attributes) must have, each part
-    /// by part.
+    /// Whether [`RequestHead::metadata`](crate::RequestHead::metadata) is asked for.
     #[must_use]
-    pub fn attributes(&self) -> &[Vec<String>] {
-        &self.attributes
+    pub fn reads_tokens(&self) -> bool {
+        self.senders.as_ref().is_some_and(Senders::reads_tokens)
     }
 
     /// What in the configuration may not be meant, at `now` in seconds since the epoch.
@@ -247,11 +236,11 @@ impl GateConfig {
             let message = "records are checked on their way to a backend: add backends";
             problems.push(ConfigProblem::new("records", message));
         }
-        let passes_other_paths = self.other_paths == OtherPaths::Pass;
-        if passes_other_paths && self.backends.is_none() {
+        if !self.other_paths.is_empty() && self.backends.is_none() {
             let message = "without backends every path passes: leave it out, or add backends";
             problems.push(ConfigProblem::new("otherPaths", message));
         }
+        let other_paths = OtherPaths::compile(&self.other_paths, "otherPaths", &mut problems);
         let limits = self.limits.compile(&mut problems);
         let context = Context {
             tenant_ids: self.tenant.as_ref().map(TenantConfig::ids),
@@ -259,7 +248,7 @@ impl GateConfig {
         };
         let mut collect = Collect(&mut problems);
         let asks = self.senders.is_some();
-        let senders = collect.section(self.senders.map(|c| Senders::compile(&c, "senders")));
+        let mut senders = collect.section(self.senders.map(|c| Senders::compile(&c, "senders")));
         let tenancy = collect.section(self.tenant.map(|c| c.compile("tenant")));
         let routes = collect.section(self.backends.map(|c| c.compile("backends", context)));
         let backend = |signal| {
@@ -278,33 +267,18 @@ impl GateConfig {
             let message = "the tenant follows from the sender: add senders, or use tenant.fixed";
             problems.push(ConfigProblem::new("tenant", message));
         }
-        let mut attributes: Vec<_> =
-            senders.iter().flat_map(Senders::attributes).cloned().collect();
         if let Some(claim) = tenancy.as_ref().and_then(Tenancy::claim) {
-            match senders.as_ref().and_then(|senders| senders.claim(claim)) {
-                Some(path) => attributes.push(path),
-                None if problems.is_empty() => {
-                    let message =
-                        "it is a claim of the sender's token: add jwt to senders.identify";
-                    problems.push(ConfigProblem::new("tenant.fromClaim", message));
-                }
-                None => {}
+            let is_read = senders.as_mut().is_some_and(|senders| senders.read_claim(claim));
+            if !is_read && problems.is_empty() {
+                let message = "it is a claim of the sender's token: add jwt to senders.identify";
+                problems.push(ConfigProblem::new("tenant.fromClaim", message));
             }
         }
         if !problems.is_empty() {
             return Err(problems);
         }
         let hold_headers = self.hold_headers;
-        Ok(Gate {
-            senders,
-            tenancy,
-            rules,
-            routes,
-            limits,
-            passes_other_paths,
-            hold_headers,
-            attributes,
-        })
+        Ok(Gate { senders, tenancy, rules, routes, limits, other_paths, hold_headers })
     }
 }
 
@@ -392,8 +366,15 @@ mod tests {
                     [{"clientCertificate": {"names": [{"dns": "*.{namespace}"}]}}]}}"#,
                 "tenant.fromClaim: it is a claim of the sender's token",
             ),
-            (r#"{"tenant": {"fixed": "a"}, "otherPaths": "pass"}"#, "otherPaths: without backends"),
-            (r#"{"tenant": {"fixed": "a"}, "otherPaths": "allow"}"#, "otherPaths: unknown variant"),
+            (
+                r#"{"tenant": {"fixed": "a"}, "otherPaths": [{"exact": "/a"}]}"#,
+                "otherPaths: without backends",
+            ),
+            (r#"{"tenant": {"fixed": "a"}, "otherPaths": "pass"}"#, "otherPaths: invalid type"),
+            (
+                r#"{"backends": {"logs": {"kind": "loki", "cluster": "a"}}, "otherPaths": [{"prefix": "/api"}]}"#,
+                "otherPaths[0].prefix: telemetry is taken at",
+            ),
             (
                 r#"{"backends": {"logs": {"kind": "victorialogs", "cluster": "a"}}}"#,
                 "backends.logs.kind: victorialogs has its tenant in headers",

@@ -17,6 +17,7 @@ mod config;
 mod count;
 mod export;
 mod headers;
+mod other_paths;
 mod pieces;
 mod place;
 mod request;

@@ -1,15 +1,12 @@
 //! The head of a request: who sends, for which tenant, what, and where to.
 
 use log::Level;
-use percent_encoding::percent_decode;
 use sluice_otlp::Signal;
 use sluice_remote_write::{VERSION, VERSION_HEADER};
 use sluice_reply::{LocalReply, Protocol, Refusal};
 use sluice_route::foreign_header_edits;
-use sluice_senders::{
-    Admitted, Ambiguity, Ending, Evidence, IdentifiedBy, PeerEvidence, only_value,
-};
-use sluice_tenant::{HeaderEdit, Tenancy, Tenanted};
+use sluice_senders::{Admitted, Ambiguity, Ending, Evidence, PeerEvidence};
+use sluice_tenant::{HeaderEdit, Tenanted};
 
 use crate::{
     BodyStep, Certificates, Count, Gate, Headers, Held,
@@ -23,8 +20,8 @@ pub struct RequestHead<'a> {
     pub headers: Headers<'a>,
     /// What Envoy says of the connection's certificate; `xfcc` is filled in from the headers.
     pub peer: PeerEvidence<'a>,
-    /// The attributes that [`Gate::attributes`] asks for, in its order; `None` where Envoy has none.
-    pub attributes: &'a [Option<Vec<u8>>],
+    /// Envoy's attribute `metadata`, where [`Gate::reads_tokens`] asks for it; `None` where Envoy has none.
+    pub metadata: Option<&'a [u8]>,
     /// Whether nothing follows.
     pub end_of_stream: bool,
     /// The time, in seconds since the epoch.
@@ -147,8 +144,7 @@ impl Gate {
         }
         let tenanted = match &self.tenancy {
             Some(tenancy) => {
-                let claimed = self.tenants_claim(tenancy, admitted.as_ref(), head);
-                let tenanted = tenancy.assign(admitted.as_ref(), claimed);
+                let tenanted = tenancy.assign(admitted.as_ref());
                 Some(tenanted.map_err(|refusal| unknown(refusal.into()))?)
             }
             None => None,
@@ -161,7 +157,7 @@ impl Gate {
         let Some(routes) = &self.routes else {
             return Ok(HeadStep::Pass(edits));
         };
-        if self.passes_other_paths && !is_of_telemetry(headers) {
+        if self.other_paths.let_pass(headers.first(":path").unwrap_or_default()) {
             edits.extend(foreign_header_edits(headers.names()));
             return Ok(HeadStep::Pass(edits));
         }
@@ -206,19 +202,6 @@ impl Gate {
         Ok(HeadStep::Body { edits, held })
     }
 
-    /// The claim that names the tenant, of the token by which the sender was found.
-    fn tenants_claim<'h>(
-        &self,
-        tenancy: &Tenancy,
-        admitted: Option<&Admitted>,
-        head: &RequestHead<'h>,
-    ) -> Option<&'h str> {
-        tenancy.claim()?;
-        admitted.filter(|admitted| admitted.identified_by().includes(IdentifiedBy::JWT))?;
-        let last = self.attributes.len().checked_sub(1)?;
-        only_value(head.attributes.get(last)?.as_deref()?)
-    }
-
     /// Lets the sender in. `None` only where the configuration does not ask who sends.
     fn admit(
         &self,
@@ -233,7 +216,7 @@ impl Gate {
         let mut evidence = Evidence {
             certificate: &mut || certificates.read(&peer),
             header: &|name| headers.all(name).collect(),
-            attributes: head.attributes,
+            metadata: head.metadata,
             now: head.now,
         };
         let fixed = self.tenancy.as_ref().is_some_and(|tenancy| tenancy.is_fixed());
@@ -241,24 +224,3 @@ impl Gate {
         Ok(Some(senders.admit(&mut evidence, ambiguity)?))
     }
 }
-
-/// Whether a path is one at which telemetry is taken, by the gate or by anything behind it: no
-/// setting lets what would be checked here go round the checks. A path is looked at as it reads once
-/// decoded, as whatever is behind may read it so.
-fn is_of_telemetry(headers: Headers<'_>) -> bool {
-    let target = headers.first(":path").unwrap_or_default();
-    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-    let path: Vec<u8> = percent_decode(path).collect();
-    let has = |part: &str| path.windows(part.len()).any(|window| window == part.as_bytes());
-    Signal::ALL.into_iter().any(|signal| has(signal.http_path())) || PUSHES.into_iter().any(has)
-}
-
-/// Parts of the paths at which telemetry is pushed in other ways: OTLP over gRPC, and what Loki, Mimir,
-/// Prometheus and VictoriaMetrics take besides.
-const PUSHES: [&str; 5] = [
-    "/opentelemetry.proto.collector.",
-    "/api/v1/push",
-    "/api/v1/write",
-    "/api/prom/push",
-    "/insert/",
-];

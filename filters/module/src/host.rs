@@ -3,10 +3,7 @@
 //! The SDK's functions panic on any status that they do not expect. Each function here says when
 //! Envoy returns no such status (`source/extensions/common/wasm/context.cc`).
 
-use std::{
-    hint,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{hint, time::UNIX_EPOCH};
 
 use proxy_wasm::{
     hostcalls,
@@ -107,9 +104,11 @@ pub(crate) fn connection(attribute: &str) -> Option<Vec<u8>> {
     hostcalls::get_property(vec!["connection", attribute]).ok().flatten()
 }
 
-/// Any attribute, part by part, where this Envoy has it.
-pub(crate) fn attribute(path: &[String]) -> Option<Vec<u8>> {
-    hostcalls::get_property(path.iter().map(String::as_str).collect()).ok().flatten()
+/// What filters have left for those behind them, in protobuf: `envoy.config.core.v3.Metadata`. Where Envoy fails to write
+/// it, bytes that no message has: a token that cannot be read is not the same as none.
+pub(crate) fn metadata() -> Option<Vec<u8>> {
+    const UNREADABLE: u8 = 0xff;
+    hostcalls::get_property(vec!["metadata"]).unwrap_or_else(|_| Some(vec![UNREADABLE]))
 }
 
 /// Where the reply whose head is there is from: `via_upstream`, or what Envoy says of an answer of its
@@ -124,10 +123,11 @@ pub(crate) fn tell(name: &str, value: &str) {
     let _told = hostcalls::set_property(vec![name], Some(value.as_bytes()));
 }
 
-/// The time in seconds since the epoch.
+/// The time in seconds since the epoch. Where there is none, it is late: what ends has ended.
 pub(crate) fn now() -> u64 {
-    let now = hostcalls::get_current_time().unwrap_or(SystemTime::UNIX_EPOCH);
-    now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    let now = hostcalls::get_current_time().ok();
+    let since = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
+    since.map_or(u64::MAX, |since| since.as_secs())
 }
 
 /// Answers in the place of a backend. Safe until the reply's headers have gone.

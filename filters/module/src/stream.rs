@@ -336,8 +336,7 @@ impl HttpContext for Stream {
             Some(_) => None,
             None => attribute("sha256_peer_certificate_digest"),
         };
-        let attributes: Vec<_> =
-            gate.attributes().iter().map(|path| host::attribute(path)).collect();
+        let metadata = gate.reads_tokens().then(host::metadata).flatten();
         let head = RequestHead {
             headers: Headers(&headers),
             peer: PeerEvidence {
@@ -348,7 +347,7 @@ impl HttpContext for Stream {
                 xfcc: &[],
                 xfcc_sans: false,
             },
-            attributes: &attributes,
+            metadata: metadata.as_deref(),
             end_of_stream,
             now: host::now(),
         };

@@ -155,9 +155,11 @@ impl Refusal {
             Self::NotAdmitted(NotAdmitted::Ambiguous { .. }) => {
                 row(403, Code::PermissionDenied, "ambiguous")
             }
-            Self::NotAdmitted(NotAdmitted::CertificateDenied | NotAdmitted::Denied { .. }) => {
-                row(403, Code::PermissionDenied, "denied")
-            }
+            Self::NotAdmitted(
+                NotAdmitted::CertificateDenied
+                | NotAdmitted::Denied { .. }
+                | NotAdmitted::TokenDenied,
+            ) => row(403, Code::PermissionDenied, "denied"),
             Self::NotAdmitted(NotAdmitted::Expired { .. }) => {
                 row(403, Code::PermissionDenied, "expired")
             }
@@ -165,7 +167,9 @@ impl Refusal {
                 row(403, Code::PermissionDenied, "not_yet")
             }
             Self::NotAdmitted(
-                NotAdmitted::NotAllowed { .. } | NotAdmitted::NotForwardable { .. },
+                NotAdmitted::ForwardedForNobody { .. }
+                | NotAdmitted::NotAllowed { .. }
+                | NotAdmitted::NotForwardable { .. },
             ) => row(403, Code::PermissionDenied, "not_allowed"),
             Self::NoTenant(_) => row(403, Code::PermissionDenied, "no_tenant"),
             Self::Path(_) | Self::WritePath(_) => row(404, Code::Unimplemented, "path"),

@@ -7,9 +7,11 @@ use der::DateTime;
 use crate::{
     certificate::Certificate,
     entries::Entries,
+    evidence::Evidence,
+    identify::{Shown, Way},
     listing::Listing,
     peer::NoIdentity,
-    sender::{IdentifiedBy, Sender},
+    sender::{Claimed, IdentifiedBy, Sender},
 };
 
 /// Who may send, and who may not whatever else is said.
@@ -17,37 +19,76 @@ use crate::{
 pub(crate) struct Allowlist {
     pub(crate) allow: Entries,
     pub(crate) deny: Entries,
+    /// Whether a certificate can be what is denied, by itself or by whom it names.
+    pub(crate) denies_certificates: bool,
+    /// Whether an entry denies who has issued something.
+    pub(crate) denies_issuers: bool,
 }
 
+/// The proof that nothing of what a request shows is denied. Only [`Allowlist::deny`] makes one.
+#[derive(Debug)]
+pub(crate) struct NotDenied(());
+
 impl Allowlist {
+    /// Looks at everything that a request shows of who sends it, before any of it counts for anything. What is denied
+    /// refuses the request, whatever else is shown; so does a certificate that is there and cannot be judged.
+    pub(crate) fn deny(
+        &self,
+        way: &Way,
+        evidence: &mut Evidence<'_>,
+    ) -> Result<NotDenied, NotAdmitted> {
+        if self.deny.is_empty() {
+            return Ok(NotDenied(()));
+        }
+        if self.denies_certificates
+            && let Some(certificate) = evidence.presented()?
+        {
+            self.check_certificate(&certificate)?;
+        }
+        let mut shown = Shown::default();
+        way.show(evidence, &mut shown)?;
+        let denied = |name: &Sender| self.deny.met_by(name).next().is_some();
+        if let Some(name) = shown.names.into_iter().find(denied) {
+            return Err(NotAdmitted::Denied { namespace: name.namespace });
+        }
+        for issuer in shown.token_issuers {
+            let bare = Sender { issuer: Some(issuer), ..Sender::of("", IdentifiedBy::JWT) };
+            if denied(&bare) {
+                return Err(NotAdmitted::TokenDenied);
+            }
+        }
+        Ok(NotDenied(()))
+    }
+
     /// Refuses a certificate that an entry denies by itself.
-    pub(crate) fn check_certificate(&self, certificate: &Certificate) -> Result<(), NotAdmitted> {
+    fn check_certificate(&self, certificate: &Certificate) -> Result<(), NotAdmitted> {
         let bare = Sender {
             issuer: certificate.issuer_key(),
             fingerprint: Some(certificate.fingerprint_key()),
             ..Sender::of("", IdentifiedBy::CLIENT_CERTIFICATE)
         };
-        match self.deny.met_by(&bare).next() {
-            Some(_) => Err(NotAdmitted::CertificateDenied),
-            None => Ok(()),
+        if self.deny.met_by(&bare).next().is_some() {
+            return Err(NotAdmitted::CertificateDenied);
         }
+        if self.denies_issuers && bare.issuer.is_none() {
+            return Err(NoIdentity::IssuerUnknown.into());
+        }
+        Ok(())
     }
 
     /// Lets in a sender that has these `names`, at `now` in seconds since the epoch. `chosen` is the one namespace that
     /// it wants to send for, if it says so and is asked.
     ///
     /// One name must satisfy all conditions of one entry. Names that no entry allows are ignored beside one that is
-    /// allowed; one that is denied refuses them all.
+    /// allowed.
     pub(crate) fn admit(
         &self,
+        _: &NotDenied,
         names: &[Sender],
         now: u64,
         ambiguity: Ambiguity,
         chosen: Option<&str>,
     ) -> Result<Admitted, NotAdmitted> {
-        if let Some(name) = names.iter().find(|name| self.deny.met_by(name).next().is_some()) {
-            return Err(NotAdmitted::Denied { namespace: name.namespace.clone() });
-        }
         let allowed: Vec<&Sender> = names
             .iter()
             .filter(|name| self.allow.met_by(name).any(|entry| entry.hold_at(now)))
@@ -67,6 +108,7 @@ impl Allowlist {
             others: namespaces.into_iter().collect(),
             service_account: agreed(allowed.iter().filter_map(|name| name.service_account())),
             trust_domain: agreed(allowed.iter().filter_map(|name| name.trust_domain())),
+            claimed: allowed.iter().fold(Claimed::Nothing, |said, name| said.and(&name.claimed)),
             by,
             ending: None,
         })
@@ -134,6 +176,7 @@ pub struct Admitted {
     service_account: Option<String>,
     trust_domain: Option<String>,
     by: IdentifiedBy,
+    claimed: Claimed,
     pub(crate) ending: Option<Ending>,
 }
 
@@ -173,6 +216,13 @@ impl Admitted {
     #[must_use]
     pub fn identified_by(&self) -> IdentifiedBy {
         self.by
+    }
+
+    /// What the token by which it was found, and no other, says of its tenant, where
+    /// [`Senders::read_claim`](crate::Senders::read_claim) has asked for that.
+    #[must_use]
+    pub fn claimed(&self) -> &Claimed {
+        &self.claimed
     }
 
     /// The end of the certificate that names it, if one does.
@@ -219,6 +269,9 @@ pub enum NotAdmitted {
         /// The one that is denied.
         namespace: String,
     },
+    /// A deny entry holds for who has issued its token, whoever that names.
+    #[error("tokens of this issuer have been denied: ask the owners of this gateway why")]
+    TokenDenied,
     /// It has to be found in several ways, and these found nobody in common.
     #[error(
         "what this sender shows names no namespace in common: a certificate, token or key of one namespace is wanted"
@@ -247,6 +300,16 @@ pub enum NotAdmitted {
     NotForwardable {
         /// What it has named.
         namespaces: Listing,
+    },
+    /// A gate that may speak for others has named no one namespace.
+    #[error(
+        "this gate has to name one namespace in {header}, once and as it is called in Kubernetes; it says {said}"
+    )]
+    ForwardedForNobody {
+        /// The header in which a gate names the sender.
+        header: String,
+        /// What is in it.
+        said: Listing,
     },
     /// Nothing says who sends.
     #[error(transparent)]
@@ -281,7 +344,12 @@ pub enum NotAdmitted {
 impl NotAdmitted {
     /// Whether no other way is tried: a proxy has spoken for somebody, and must not be let in under its own name instead.
     pub(crate) const fn decides(&self) -> bool {
-        matches!(self, Self::NotForwardable { .. } | Self::NoIdentity(NoIdentity::UnknownApiKey))
+        matches!(
+            self,
+            Self::ForwardedForNobody { .. }
+                | Self::NotForwardable { .. }
+                | Self::NoIdentity(NoIdentity::UnknownApiKey | NoIdentity::UnreadableToken)
+        )
     }
 
     /// Whether the request has not even brought what is looked for.

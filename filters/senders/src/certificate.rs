@@ -2,6 +2,7 @@
 
 use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
+use base16ct::lower;
 use der::{Decode, Tag, asn1::AnyRef};
 use sha2::{Digest, Sha256};
 use x509_cert::{TbsCertificate, ext::pkix::ID_CE_SUBJECT_ALT_NAME};
@@ -9,7 +10,7 @@ use x509_cert::{TbsCertificate, ext::pkix::ID_CE_SUBJECT_ALT_NAME};
 use crate::{
     distinguished_name, pem,
     san::San,
-    sender::{Sender, fingerprint_key, issuer_key},
+    sender::{Sender, fingerprint_key, name_key},
 };
 
 /// The largest certificate that is read, in bytes of DER. Envoy's header limit (60 KiB) is of the same size.
@@ -26,7 +27,7 @@ pub struct Certificate {
     sans: Vec<San>,
     not_before: u64,
     not_after: u64,
-    /// As entries are found by it.
+    /// As entries are found by it; `None` where it is not shown, or cannot be read.
     issuer: Option<Arc<str>>,
     /// As entries are found by it.
     fingerprint: Arc<str>,
@@ -63,8 +64,8 @@ impl Certificate {
             sans: sans(tbs)?,
             not_before: validity.not_before.to_unix_duration().as_secs(),
             not_after: validity.not_after.to_unix_duration().as_secs(),
-            issuer: Some(issuer_key(&distinguished_name::text(tbs.issuer()))),
-            fingerprint: fingerprint_key(&hex(&sha256(der))),
+            issuer: distinguished_name::of_certificate(tbs.issuer()).map(|name| name_key(&name)),
+            fingerprint: fingerprint_key(&lower::encode_string(&sha256(der))),
             names: OnceCell::new(),
         })
     }
@@ -94,12 +95,6 @@ impl Certificate {
         self.not_before
     }
 
-    /// Its issuer as RFC 4514 writes a name, unless Envoy has not shown it.
-    #[must_use]
-    pub fn issuer(&self) -> Option<&str> {
-        self.issuer.as_deref().and_then(|key| key.strip_prefix("issuer:"))
-    }
-
     /// The SHA-256 of its DER in hex: the fingerprint that `openssl x509 -fingerprint -sha256` shows.
     #[must_use]
     pub fn sha256(&self) -> &str {
@@ -117,10 +112,6 @@ impl Certificate {
 
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn sans(tbs: &TbsCertificate) -> Result<Vec<San>, CertificateError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base16ct::mixed;
 use der::DateTime;
 
 use crate::{
@@ -9,19 +10,19 @@ use crate::{
     config::{
         self, AllowEntry, ClientCertificate, DenyEntry, Identify, SanPattern, SendersConfig, Xfcc,
     },
-    duration,
+    distinguished_name, duration,
     entries::{Conditions, Entries, Key, NAMESPACE, SERVICE_ACCOUNT, TRUST_DOMAIN},
     identify::{ApiKey, ApiKeys, ClaimName, Forwarded, Gate, Jwt, Proxy, Way},
     name::NameGlob,
-    pattern::{NamePattern, SanKind},
+    pattern::{NamePattern, Placeholder, SanKind},
+    payload,
     problem::ConfigProblem,
-    sender::{IdentifiedBy, Sender, fingerprint_key, issuer_key},
+    sender::{IdentifiedBy, Sender, fingerprint_key, name_key, token_issuer_key},
     senders::Senders,
 };
 
-/// Where Envoy's JWT filter keeps what Istio has it keep.
-const PAYLOAD: [&str; 4] =
-    ["metadata", "filter_metadata", "envoy.filters.http.jwt_authn", "payload"];
+/// Where Envoy's JWT filter keeps what Istio has it keep: its own metadata, and the key there.
+const PAYLOAD: [&str; 2] = ["envoy.filters.http.jwt_authn", "payload"];
 
 /// The header in which a gate names the tenant, in lower case.
 const SCOPE_ORG_ID: &str = "x-scope-orgid";
@@ -30,14 +31,28 @@ const SCOPE_ORG_ID: &str = "x-scope-orgid";
 #[derive(Default)]
 pub(crate) struct Compile {
     found: Vec<ConfigProblem>,
-    attributes: Vec<Vec<String>>,
-    payload: Option<Vec<String>>,
     taken: Vec<String>,
     has_certificate: bool,
+    stated: Stated,
+    /// Whether something is wrong with the ways, so that what they state is not certain.
+    ways_are_wrong: bool,
     xfcc_sans: bool,
     warn_before_end: Option<u64>,
     denies_certificates: bool,
+    denies_issuers: bool,
     ends: Vec<(String, DateTime)>,
+    turned_round: Vec<String>,
+}
+
+/// What the names can state that the ways find.
+#[derive(Default)]
+struct Stated {
+    /// A certificate that they stand in, and who has issued it.
+    certificate: bool,
+    service_account: bool,
+    /// Who has issued a token.
+    token: bool,
+    trust_domain: bool,
 }
 
 impl Compile {
@@ -47,9 +62,16 @@ impl Compile {
         path: &str,
     ) -> Result<Senders, Vec<ConfigProblem>> {
         let ways = self.ways(&config.identify, &format!("{path}.identify"));
+        self.ways_are_wrong = !self.found.is_empty();
+        let allow = self.allow(&config.allow, &format!("{path}.allow"));
+        let deny = self.deny(&config.deny, &format!("{path}.deny"));
+        // Whom a certificate names may be denied, and whom a gate names that has one.
+        self.denies_certificates |= self.stated.certificate;
         let allowlist = Allowlist {
-            allow: self.allow(&config.allow, &format!("{path}.allow")),
-            deny: self.deny(&config.deny, &format!("{path}.deny")),
+            allow,
+            deny,
+            denies_certificates: self.denies_certificates,
+            denies_issuers: self.denies_issuers,
         };
         let choose_by = config.choose_by.as_deref();
         let choose_by = choose_by.map(|name| self.header(name, &format!("{path}.chooseBy")));
@@ -59,14 +81,13 @@ impl Compile {
         Ok(Senders {
             way: Way::AnyOf(ways),
             allowlist,
-            denies_certificates: self.denies_certificates,
             choose_by,
-            attributes: self.attributes,
-            payload: self.payload,
+            reads_tokens: self.stated.token,
             taken: self.taken,
             xfcc_sans: self.xfcc_sans,
             warn_before_end: self.warn_before_end,
             ends: self.ends,
+            turned_round: self.turned_round,
         })
     }
 
@@ -87,6 +108,7 @@ impl Compile {
                 self.add(path, "clientCertificate is there already: put all names under the first");
             }
             self.has_certificate = true;
+            self.stated.certificate = true;
             ways.push(self.certificate(certificate, &format!("{path}.clientCertificate")));
         }
         if let Some(jwt) = jwt {
@@ -133,6 +155,7 @@ impl Compile {
             let path = format!("{path}[{index}]");
             if let Some(pattern) = self.san_pattern(name, &path) {
                 self.check_clash(&pattern, &patterns, &path);
+                self.states(&pattern);
                 patterns.push(pattern);
             }
         }
@@ -166,12 +189,30 @@ impl Compile {
         }
     }
 
+    /// Takes down what names can state by a pattern.
+    fn states(&mut self, pattern: &NamePattern) {
+        self.stated.service_account |= pattern.has(Placeholder::ServiceAccount);
+        self.stated.trust_domain |= pattern.has(Placeholder::TrustDomain);
+    }
+
     fn jwt(&mut self, jwt: &config::Jwt, path: &str) -> Way {
-        let payload = match &jwt.payload {
-            Some(payload) => payload.clone(),
+        self.stated.token = true;
+        // A token is a secret, and nobody's but the gate's to read.
+        self.take_off("authorization");
+        let payload = match jwt.payload.as_deref() {
+            Some([one, two, keys @ ..]) if [one, two] == payload::ATTRIBUTE && keys.len() > 1 => {
+                keys.to_vec()
+            }
+            Some(_) => {
+                let message = "it is where Envoy's JWT filter keeps a token's payload, part by part: \
+                               [metadata, filter_metadata, envoy.filters.http.jwt_authn, payload], the last as \
+                               payload_in_metadata has it";
+                self.add(&format!("{path}.payload"), message);
+                Vec::new()
+            }
             None => PAYLOAD.map(str::to_owned).to_vec(),
         };
-        if payload.iter().any(String::is_empty) || payload.is_empty() {
+        if payload.iter().any(String::is_empty) {
             let message = "it has an empty part: write the attribute part by part, or leave it out";
             self.add(&format!("{path}.payload"), message);
         }
@@ -186,28 +227,17 @@ impl Compile {
             if name.claim.is_empty() || name.within.iter().any(String::is_empty) {
                 self.add(&format!("{path}.claim"), "the name of a claim is not empty");
             }
-            let claim = name.within.iter().chain([&name.claim]).cloned();
-            let attribute = self.attribute(payload.iter().cloned().chain(claim).collect());
+            let claim: Vec<_> = name.within.iter().chain([&name.claim]).cloned().collect();
             let pattern = NamePattern::compile(&name.pattern, SanKind::Claim);
             let path = format!("{path}.pattern");
             if let Some(pattern) = self.take(pattern, &path) {
-                let same = names.iter().filter(|name| name.attribute == attribute);
+                let same = names.iter().filter(|name| name.path == claim);
                 self.check_clash(&pattern, same.map(|name| &name.pattern), &path);
-                names.push(ClaimName { attribute, pattern });
+                self.states(&pattern);
+                names.push(ClaimName { path: claim, pattern });
             }
         }
-        self.payload.get_or_insert_with(|| payload.clone());
-        let issuer = self.attribute(payload.into_iter().chain(["iss".to_owned()]).collect());
-        Way::Jwt(Jwt { names, issuer })
-    }
-
-    /// The number of an attribute that is asked for.
-    fn attribute(&mut self, path: Vec<String>) -> usize {
-        let known = self.attributes.iter().position(|known| *known == path);
-        known.unwrap_or_else(|| {
-            self.attributes.push(path);
-            self.attributes.len().saturating_sub(1)
-        })
+        Way::Jwt(Jwt { payload, names, tenant: None })
     }
 
     fn api_keys(&mut self, config: &config::ApiKeys, path: &str) -> Way {
@@ -238,6 +268,7 @@ impl Compile {
             let account = key.service_account.as_deref().map(|name| SERVICE_ACCOUNT.parse(name));
             let account =
                 account.and_then(|account| self.take(account, &format!("{path}.serviceAccount")));
+            self.stated.service_account |= account.is_some();
             let until = self.date(key.until.as_deref(), &path, "until");
             if let (Some(sha256), Some(namespace)) = (sha256, namespace) {
                 let sender = Sender {
@@ -254,6 +285,7 @@ impl Compile {
         let header = config.header.as_deref().unwrap_or(SCOPE_ORG_ID);
         let header = self.header(header, &format!("{path}.header"));
         let path = format!("{path}.from");
+        self.stated.certificate = true;
         if config.from.is_empty() {
             self.add(&path, "it is empty: name the certificate of a gate, or leave forwarded out");
         }
@@ -309,10 +341,15 @@ impl Compile {
         } else if matches!(name.as_str(), "host" | "content-type" | "content-length" | "te") {
             self.add(path, format!("{name:?} has a meaning of its own: name another header"));
         }
-        if !self.taken.contains(&name) {
-            self.taken.push(name.clone());
-        }
+        self.take_off(&name);
         name
+    }
+
+    /// Has a header end at the gate.
+    fn take_off(&mut self, name: &str) {
+        if !self.taken.iter().any(|taken| taken == name) {
+            self.taken.push(name.to_owned());
+        }
     }
 
     fn allow(&mut self, entries: &[AllowEntry], path: &str) -> Entries {
@@ -357,6 +394,10 @@ impl Compile {
         let mut compiled = Entries::default();
         for (index, entry) in entries.iter().enumerate() {
             let path = format!("{path}[{index}]");
+            self.denies_issuers |= entry.issuer.is_some();
+            if entry.namespace.is_some() {
+                self.check_stated(entry, &path);
+            }
             self.entry(entry, (None, None), &path, &mut compiled);
         }
         compiled
@@ -382,41 +423,84 @@ impl Compile {
                 let glob = NameGlob::parse(text, SERVICE_ACCOUNT);
                 self.take(glob, &format!("{path}.serviceAccount"))
             }),
-            issuer: issuer.as_deref().map(|text| {
-                if text.is_empty() {
-                    let message = "it is empty: write it as RFC 4514 does, CN=Payments CA,O=Example, or the token's iss";
-                    self.add(&format!("{path}.issuer"), message);
-                }
-                issuer_key(text)
-            }),
+            issuer: issuer.as_deref().map(|text| self.issuer(text, &format!("{path}.issuer"))),
             fingerprint: fingerprint
                 .as_deref()
                 .and_then(|text| self.fingerprint(text, &format!("{path}.fingerprint"))),
             from,
             until,
         };
-        let certificate = conditions.fingerprint.clone().or_else(|| conditions.issuer.clone());
-        let key = match (glob, certificate) {
-            (Some(glob), _) => glob.map(Key::Namespace),
-            (None, Some(_)) if trust_domain.is_some() || service_account.is_some() => {
+        let certificate = match &conditions.fingerprint {
+            Some(fingerprint) => vec![Arc::clone(fingerprint)],
+            None => conditions.issuer.clone().unwrap_or_default(),
+        };
+        let names_none = issuer.is_none() && fingerprint.is_none();
+        let keys = match glob {
+            Some(glob) => glob.map(Key::Namespace).into_iter().collect(),
+            None if names_none => {
+                self.add(path, "it names nobody: it needs a namespace, an issuer or a fingerprint");
+                Vec::new()
+            }
+            None if trust_domain.is_some() || service_account.is_some() => {
                 let message = "a trustDomain or a serviceAccount needs a namespace beside it";
                 self.add(path, message);
-                None
+                Vec::new()
             }
-            (None, Some(key)) => {
+            None => {
                 self.denies_certificates = true;
-                Some(Key::Certificate(key))
-            }
-            // A fingerprint that could not be read has been told.
-            (None, None) if fingerprint.is_some() => None,
-            (None, None) => {
-                self.add(path, "it names nobody: it needs a namespace, an issuer or a fingerprint");
-                None
+                certificate.into_iter().map(Key::Certificate).collect()
             }
         };
-        if let Some(key) = key {
-            compiled.insert(key, conditions);
+        for key in keys {
+            compiled.insert(key, conditions.clone());
         }
+    }
+
+    /// What no name can state is a condition that nothing meets: what is denied so would be let in.
+    fn check_stated(&mut self, names: &DenyEntry, path: &str) {
+        let Stated { certificate, service_account, token, trust_domain } = self.stated;
+        let of_patterns = "is in no pattern of senders.identify";
+        let of_certificates =
+            "is known of senders that clientCertificate or forwarded find, and of no others";
+        for (key, asked, stated, why) in [
+            ("trustDomain", &names.trust_domain, trust_domain, of_patterns),
+            ("serviceAccount", &names.service_account, service_account, of_patterns),
+            ("fingerprint", &names.fingerprint, certificate, of_certificates),
+            ("issuer", &names.issuer, certificate || token, of_certificates),
+        ] {
+            if asked.is_some() && !stated && !self.ways_are_wrong {
+                let message = format!("no sender could meet it: {key} {why}");
+                self.add(&format!("{path}.{key}"), message);
+            }
+        }
+    }
+
+    /// The keys of an issuer: a certificate's by its name, a token's by its `iss`.
+    fn issuer(&mut self, text: &str, path: &str) -> Vec<Arc<str>> {
+        let mut keys = Vec::new();
+        match distinguished_name::written(text) {
+            Ok(name) => {
+                if distinguished_name::is_turned_round(text) {
+                    self.turned_round.push(path.to_owned());
+                }
+                keys.push(name_key(&name));
+            }
+            Err(_)
+                if self.stated.token && !text.is_empty() && !distinguished_name::is_meant(text) => {
+            }
+            Err(error) => {
+                let message = format!(
+                    "it is not the name of an issuer: {error}. Write it as `openssl x509 -noout -issuer -nameopt RFC2253` \
+                     shows it behind `issuer=`, CN=Payments CA,O=Example{}",
+                    if self.stated.token { ", or as a token's iss" } else { "" }
+                );
+                self.add(path, message);
+            }
+        }
+        if self.stated.token {
+            keys.push(token_issuer_key(text));
+        }
+        keys
     }
 
     fn date(&mut self, text: Option<&str>, path: &str, key: &str) -> Option<DateTime> {
@@ -435,13 +519,7 @@ impl Compile {
 
     fn sha256(&mut self, text: &str, path: &str) -> Option<[u8; 32]> {
         let mut bytes = [0; 32];
-        let mut digits = text.chars().filter_map(|digit| digit.to_digit(16));
-        for byte in &mut bytes {
-            if let (Some(high), Some(low)) = (digits.next(), digits.next()) {
-                *byte = u8::try_from(high << 4 | low).unwrap_or_default();
-            }
-        }
-        if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if mixed::decode(text, &mut bytes).is_ok_and(|read| read.len() == 32) {
             return Some(bytes);
         }
         self.add(path, "it is not a SHA-256: 64 hexadecimal digits, as `sha256sum` shows it");

@@ -10,10 +10,11 @@ use crate::{
 };
 
 /// What a name must state, beside what its entry is found by, to satisfy it. One name must state all of it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
     pub(crate) fingerprint: Option<Arc<str>>,
-    pub(crate) issuer: Option<Arc<str>>,
+    /// Any of these: a text may be a certificate's issuer and a token's.
+    pub(crate) issuer: Option<Vec<Arc<str>>>,
     pub(crate) trust_domain: Option<Box<str>>,
     pub(crate) service_account: Option<NameGlob>,
     /// The entry holds from this moment on.
@@ -26,12 +27,11 @@ impl Conditions {
     fn are_met_by(&self, sender: &Sender) -> bool {
         let trust_domain = self.trust_domain.as_deref();
         let service_account = self.service_account.as_ref();
-        let states = |required: &Option<Arc<str>>, stated: &Option<Arc<str>>| {
-            required.is_none() || required == stated
-        };
         trust_domain.is_none_or(|required| sender.trust_domain() == Some(required))
-            && states(&self.fingerprint, &sender.fingerprint)
-            && states(&self.issuer, &sender.issuer)
+            && (self.fingerprint.is_none() || self.fingerprint == sender.fingerprint)
+            && self.issuer.as_ref().is_none_or(|required| {
+                sender.issuer.as_ref().is_some_and(|stated| required.contains(stated))
+            })
             && service_account.is_none_or(|required| {
                 sender.service_account().is_some_and(|stated| required.matches(stated))
             })
@@ -77,6 +77,10 @@ impl Entries {
             }
         };
         entries.or_default().push(conditions);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty()
     }
 
     /// The entries that this one name satisfies, whether they hold at the moment or not.

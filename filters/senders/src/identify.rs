@@ -5,14 +5,15 @@ mod forwarded;
 mod jwt;
 mod proxy;
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use crate::{
     allowlist::NotAdmitted,
     certificate::Certificate,
     evidence::Evidence,
     pattern::NamePattern,
-    sender::{IdentifiedBy, Sender},
+    peer::NoIdentity,
+    sender::{Claimed, IdentifiedBy, Sender},
 };
 
 pub(crate) use api_key::{ApiKey, ApiKeys};
@@ -43,7 +44,7 @@ impl Way {
             Self::ApiKeys(keys) => Ok([keys.find(evidence)?].into()),
             Self::ClientCertificate(patterns) => {
                 let certificate = evidence.certificate()?;
-                let names = certificate.names.get_or_init(|| names(patterns, &certificate).into());
+                let names = names_of(patterns, &certificate);
                 if names.is_empty() {
                     let sans = certificate.sans().iter().collect();
                     return Err(NotAdmitted::NamesNobody { sans });
@@ -54,6 +55,66 @@ impl Way {
             Self::Jwt(jwt) => Ok(jwt.find(evidence)?.into()),
         }
     }
+
+    /// Adds everything that the request shows of who sends it to what was `shown`, whoever is found by it in the end.
+    ///
+    /// # Errors
+    /// What of it cannot be read.
+    pub(crate) fn show(
+        &self,
+        evidence: &mut Evidence<'_>,
+        shown: &mut Shown,
+    ) -> Result<(), NoIdentity> {
+        match self {
+            Self::AllOf(ways) | Self::AnyOf(ways) => {
+                for way in ways {
+                    way.show(evidence, shown)?;
+                }
+            }
+            Self::ApiKeys(keys) => keys.shown(evidence, &mut shown.names)?,
+            Self::ClientCertificate(patterns) => {
+                if let Some(certificate) = evidence.presented()? {
+                    shown.names.extend_from_slice(names_of(patterns, &certificate));
+                }
+            }
+            Self::Forwarded(forwarded) => forwarded.shown(evidence, &mut shown.names)?,
+            Self::Jwt(jwt) => {
+                if let Some(token) = jwt.token(evidence)? {
+                    shown.names.extend(token.names);
+                    shown.token_issuers.extend(token.issuer);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Has every token asked for the claim that names the tenant. Whether there is a token to ask.
+    pub(crate) fn read_claim(&mut self, claim: &str) -> bool {
+        match self {
+            Self::AllOf(ways) | Self::AnyOf(ways) => {
+                ways.iter_mut().fold(false, |asked, way| way.read_claim(claim) || asked)
+            }
+            Self::Jwt(jwt) => {
+                jwt.tenant = Some(claim.to_owned());
+                true
+            }
+            Self::ApiKeys(_) | Self::ClientCertificate(_) | Self::Forwarded(_) => false,
+        }
+    }
+}
+
+/// What a request shows of who sends it, by whatever way.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// Every name.
+    pub(crate) names: Vec<Sender>,
+    /// Who has issued a token, whether the token names somebody or not.
+    pub(crate) token_issuers: Vec<Arc<str>>,
+}
+
+/// The names of a certificate, which stay with it: a configuration reads certificates in one way.
+fn names_of<'c>(patterns: &[NamePattern], certificate: &'c Certificate) -> &'c Rc<[Sender]> {
+    certificate.names.get_or_init(|| names(patterns, certificate).into())
 }
 
 /// What the SANs of a certificate say: one name for each pattern that a SAN matches.
@@ -105,6 +166,17 @@ fn all(ways: &[Way], evidence: &mut Evidence<'_>) -> Result<Rc<[Sender]>, NotAdm
     }
     let mut names = found.unwrap_or_default();
     let by = names.iter().fold(IdentifiedBy::default(), |by, name| by.and(name.by));
-    names.iter_mut().for_each(|name| name.by = by);
+    // A name that is found twice is one sender: what any of its tokens says of the tenant, they say together.
+    let claimed: Vec<Claimed> = names
+        .iter()
+        .map(|name| {
+            let same = names.iter().filter(|other| other.namespace == name.namespace);
+            same.fold(Claimed::Nothing, |said, name| said.and(&name.claimed))
+        })
+        .collect();
+    for (name, claimed) in names.iter_mut().zip(claimed) {
+        name.by = by;
+        name.claimed = claimed;
+    }
     if names.is_empty() { Err(NotAdmitted::Disagree) } else { Ok(names.into()) }
 }

@@ -13,7 +13,6 @@
 
 mod allowlist;
 mod certificate;
-mod claims;
 mod compile;
 mod config;
 mod distinguished_name;
@@ -24,6 +23,7 @@ mod identify;
 mod listing;
 mod name;
 mod pattern;
+mod payload;
 mod peer;
 mod pem;
 mod problem;
@@ -34,12 +34,11 @@ mod xfcc;
 
 pub use allowlist::{Admitted, Ambiguity, Ending, NotAdmitted};
 pub use certificate::{Certificate, CertificateError, MAX_CERTIFICATE_BYTES, MAX_SANS};
-pub use claims::only_value;
 pub use config::SendersConfig;
 pub use evidence::Evidence;
 pub use listing::Listing;
 pub use peer::{NoIdentity, PeerEvidence, PresentedCertificate, read};
 pub use problem::ConfigProblem;
 pub use san::San;
-pub use sender::{IdentifiedBy, Sender};
+pub use sender::{Claimed, IdentifiedBy, Sender};
 pub use senders::Senders;

@@ -32,7 +32,7 @@ enum Part {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Placeholder {
+pub(crate) enum Placeholder {
     Namespace,
     ServiceAccount,
     TrustDomain,
@@ -151,6 +151,13 @@ impl NamePattern {
 }
 
 impl NamePattern {
+    /// Whether names by this pattern state what `placeholder` stands for.
+    pub(crate) fn has(&self, placeholder: Placeholder) -> bool {
+        let is_it =
+            |part: &Part| matches!(part, Part::Placeholder(found, _) if *found == placeholder);
+        self.parts.iter().any(is_it)
+    }
+
     /// A name that this pattern and `other` both match, and in which they see different namespaces, if one is found
     /// by putting the other's literals, and a name that is in neither, where the placeholders are.
     pub(crate) fn clash(&self, other: &Self) -> Option<String> {

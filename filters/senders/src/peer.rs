@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
+use base16ct::lower;
 use der::DateTime;
+use subtle::ConstantTimeEq;
 
 use crate::{
     certificate::{self, Certificate, CertificateError},
@@ -108,7 +110,8 @@ impl<'a> PresentedCertificate<'a> {
             return Ok(Certificate::described(sans, digest));
         }
         let der = pem::to_der(self.text).map_err(|_| NoIdentity::NotInXfcc)?;
-        if certificate::hex(&certificate::sha256(&der)).as_bytes() != digest {
+        let own = lower::encode_string(&certificate::sha256(&der));
+        if !bool::from(own.as_bytes().ct_eq(digest)) {
             return Err(NoIdentity::NotInXfcc);
         }
         Ok(Certificate::from_der(&der)?)
@@ -153,6 +156,15 @@ pub enum NoIdentity {
         "no verified token came with the request: send it as the gateway's JWT filter asks for it, `authorization: Bearer ..` if it does not say otherwise"
     )]
     NoToken,
+    /// Who has issued the certificate is not shown or cannot be read, and some issuers are denied.
+    #[error(
+        "who issued the client certificate cannot be read, and some issuers are denied here: present one of another \
+         authority; a gateway that reads certificates in x-forwarded-client-cert needs Envoy 1.38 or later for this"
+    )]
+    IssuerUnknown,
+    /// What Envoy has kept of a token cannot be read.
+    #[error("what the gateway's JWT filter has kept of the token cannot be read")]
+    UnreadableToken,
     /// The certificate's time is over; the connection is older than that.
     #[error("the client certificate ended at {at}: connect again with a renewed one")]
     Ended {

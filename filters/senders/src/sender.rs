@@ -8,11 +8,13 @@ pub struct Sender {
     pub(crate) namespace: String,
     pub(crate) service_account: Option<String>,
     pub(crate) trust_domain: Option<String>,
-    /// Who vouches for it, as [`issuer_key`] writes it.
+    /// Who vouches for it, as [`name_key`] writes a certificate's issuer and [`token_issuer_key`] a token's.
     pub(crate) issuer: Option<Arc<str>>,
     /// The certificate that it stands in, as [`fingerprint_key`] writes it.
     pub(crate) fingerprint: Option<Arc<str>>,
     pub(crate) by: IdentifiedBy,
+    /// What the token that it stands in says of its tenant.
+    pub(crate) claimed: Claimed,
 }
 
 impl Sender {
@@ -25,6 +27,7 @@ impl Sender {
             issuer: None,
             fingerprint: None,
             by,
+            claimed: Claimed::Nothing,
         }
     }
 
@@ -52,9 +55,39 @@ pub(crate) fn fingerprint_key(hex: &str) -> Arc<str> {
     format!("sha256:{hex}").into()
 }
 
-/// The key of an issuer among entries.
-pub(crate) fn issuer_key(name: &str) -> Arc<str> {
-    format!("issuer:{name}").into()
+/// The key of a certificate's issuer among entries. `name` is as its comparison has it.
+pub(crate) fn name_key(name: &str) -> Arc<str> {
+    format!("name:{name}").into()
+}
+
+/// The key of a token's issuer among entries.
+pub(crate) fn token_issuer_key(iss: &str) -> Arc<str> {
+    format!("iss:{iss}").into()
+}
+
+/// What the tokens by which a sender was found have as the claim that names its tenant.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Claimed {
+    /// There is none, or no token.
+    #[default]
+    Nothing,
+    /// This text.
+    Text(String),
+    /// Something that is not one text: what it is instead, as `a number`.
+    Other(&'static str),
+    /// One token says this, and another that.
+    Contradiction,
+}
+
+impl Claimed {
+    /// What two tokens say that both count.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, said) | (said, Self::Nothing) => said.clone(),
+            (one, two) if one == two => one.clone(),
+            _ => Self::Contradiction,
+        }
+    }
 }
 
 /// By what a sender was found.

@@ -18,19 +18,17 @@ use crate::{
 pub struct Senders {
     pub(crate) way: Way,
     pub(crate) allowlist: Allowlist,
-    /// Whether an entry denies certificates whoever they name.
-    pub(crate) denies_certificates: bool,
     /// In lower case.
     pub(crate) choose_by: Option<String>,
-    pub(crate) attributes: Vec<Vec<String>>,
-    /// Where a token's payload is, if tokens are read.
-    pub(crate) payload: Option<Vec<String>>,
+    pub(crate) reads_tokens: bool,
     pub(crate) taken: Vec<String>,
     pub(crate) xfcc_sans: bool,
     /// In seconds.
     pub(crate) warn_before_end: Option<u64>,
     /// Where each entry's end stands in the configuration.
     pub(crate) ends: Vec<(String, DateTime)>,
+    /// Where the name of an issuer stands that seems to be turned round.
+    pub(crate) turned_round: Vec<String>,
 }
 
 impl Senders {
@@ -42,29 +40,34 @@ impl Senders {
         Compile::default().senders(config, path)
     }
 
-    /// What in the configuration may not be meant: an entry that ended before `now`, in seconds since the epoch.
+    /// What in the configuration may not be meant: an entry that ended before `now`, in seconds since the epoch; the
+    /// name of an issuer that begins with its country.
     #[must_use]
     pub fn warnings(&self, now: u64) -> Vec<ConfigProblem> {
         let passed = self.ends.iter().filter(|(_, end)| end.unix_duration().as_secs() <= now);
         let message = "it has passed: what it stands in lets nobody in";
-        passed.map(|(path, _)| ConfigProblem::new(path.as_str(), message)).collect()
+        let passed = passed.map(|(path, _)| ConfigProblem::new(path.as_str(), message));
+        let message = "it begins with a country, and a name is written with its last part first, CN=Payments CA,O=Example,C=DE: \
+                       write it as `openssl x509 -noout -issuer -nameopt RFC2253` shows it";
+        let turned =
+            self.turned_round.iter().map(|path| ConfigProblem::new(path.as_str(), message));
+        passed.chain(turned).collect()
     }
 
-    /// The attributes of Envoy that [`Evidence::attributes`] must have, each part by part.
+    /// Whether [`Evidence::metadata`] is asked for.
     #[must_use]
-    pub fn attributes(&self) -> &[Vec<String>] {
-        &self.attributes
+    pub const fn reads_tokens(&self) -> bool {
+        self.reads_tokens
     }
 
-    /// The attribute that is a claim of the sender's token; `None` where no token is read.
+    /// Has [`admit`](Self::admit) read this claim of the token by which a sender is found, for
+    /// [`Admitted::claimed`]. Whether a sender can be found by a token.
     #[must_use]
-    pub fn claim(&self, name: &str) -> Option<Vec<String>> {
-        let mut path = self.payload.clone()?;
-        path.push(name.to_owned());
-        Some(path)
+    pub fn read_claim(&mut self, claim: &str) -> bool {
+        self.way.read_claim(claim)
     }
 
-    /// The headers that are for the gate alone and end there: keys, and what says for whom somebody sends.
+    /// The headers that are for the gate alone and end there: keys, tokens, and what says for whom somebody sends.
     #[must_use]
     pub fn headers_taken(&self) -> &[String] {
         &self.taken
@@ -85,14 +88,11 @@ impl Senders {
         evidence: &mut Evidence<'_>,
         ambiguity: Ambiguity,
     ) -> Result<Admitted, NotAdmitted> {
-        if self.denies_certificates
-            && let Ok(certificate) = evidence.certificate()
-        {
-            self.allowlist.check_certificate(&certificate)?;
-        }
+        let not_denied = self.allowlist.deny(&self.way, evidence)?;
         let names = self.way.find(evidence)?;
         let chosen = self.chosen(evidence)?;
-        let admitted = self.allowlist.admit(&names, evidence.now, ambiguity, chosen.as_deref());
+        let (now, chosen) = (evidence.now, chosen.as_deref());
+        let admitted = self.allowlist.admit(&not_denied, &names, now, ambiguity, chosen);
         let mut admitted = admitted.map_err(|refused| match refused {
             NotAdmitted::Ambiguous { namespaces, .. } => {
                 NotAdmitted::Ambiguous { namespaces, choice: self.choose_by.clone() }

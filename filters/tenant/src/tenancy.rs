@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use sluice_senders::{Admitted, ConfigProblem};
+use sluice_senders::{Admitted, Claimed, ConfigProblem};
 use thiserror::Error;
 
 use crate::{
@@ -76,7 +76,22 @@ pub enum NoTenant {
         /// The backend, as messages name it.
         backend: &'static str,
     },
-    /// The sender's token does not have the claim.
+    /// Two tokens by which the sender was found have the claim, and do not agree.
+    #[error(
+        "the tenant follows from the claim {0:?} of the sender's tokens, and they do not agree: send one"
+    )]
+    ClaimedTwice(String),
+    /// The claim is not one text.
+    #[error(
+        "the tenant follows from the claim {claim:?} of the sender's token, which is {found}: it has to be a text"
+    )]
+    NoText {
+        /// The claim's name.
+        claim: String,
+        /// What it is instead, as `a number`.
+        found: &'static str,
+    },
+    /// No token that has found the sender has the claim.
     #[error("the tenant follows from the claim {0:?} of the sender's token, and there is none")]
     Unclaimed(String),
     /// The map has no entry for the namespace.
@@ -226,23 +241,17 @@ impl Tenancy {
         }
     }
 
-    /// Assigns the tenant. `sender` is `None` only where the configuration has no `senders`;
-    /// `claimed` is what the sender's verified token has as the [`claim`](Self::claim).
+    /// Assigns the tenant. `sender` is `None` only where the configuration has no `senders`.
     ///
     /// # Errors
     /// [`NoTenant`] if the sender's namespace, or its claim, gives none.
-    pub fn assign(
-        &self,
-        sender: Option<&Admitted>,
-        claimed: Option<&str>,
-    ) -> Result<Tenanted, NoTenant> {
+    pub fn assign(&self, sender: Option<&Admitted>) -> Result<Tenanted, NoTenant> {
         let namespace = || sender.map(Admitted::namespace).ok_or(NoTenant::Unidentified);
         let tenant = match &self.assignment {
             Assignment::Fixed(tenant) => tenant.clone(),
             Assignment::FromClaim(claim) => {
-                let claimed = claimed.ok_or_else(|| NoTenant::Unclaimed(claim.clone()))?;
-                TenantId::new(claimed, self.ids)
-                    .map_err(|error| NoTenant::UnusableClaim { claim: claim.clone(), error })?
+                let sender = sender.ok_or(NoTenant::Unidentified)?;
+                self.claimed(claim, sender.claimed())?
             }
             Assignment::FromNamespace(around) => {
                 let namespace = namespace()?;
@@ -260,6 +269,18 @@ impl Tenancy {
             }
         };
         Ok(Tenanted { tenant, header: self.header.clone() })
+    }
+
+    /// The tenant that a sender's token names by a claim.
+    fn claimed(&self, claim: &str, said: &Claimed) -> Result<TenantId, NoTenant> {
+        let claim = claim.to_owned();
+        match said {
+            Claimed::Nothing => Err(NoTenant::Unclaimed(claim)),
+            Claimed::Contradiction => Err(NoTenant::ClaimedTwice(claim)),
+            Claimed::Other(found) => Err(NoTenant::NoText { claim, found }),
+            Claimed::Text(text) => TenantId::new(text.as_str(), self.ids)
+                .map_err(|error| NoTenant::UnusableClaim { claim, error }),
+        }
     }
 }
 
@@ -347,31 +368,37 @@ mod tests {
     #[test]
     fn without_a_sender_only_a_fixed_tenant_is_assigned() {
         let from_namespace = tenancy(r#"{"fromNamespace": {}}"#);
-        assert_eq!(from_namespace.assign(None, None).unwrap_err(), NoTenant::Unidentified);
+        assert_eq!(from_namespace.assign(None).unwrap_err(), NoTenant::Unidentified);
         let mapped = tenancy(r#"{"map": {"a": "b"}, "default": "shared"}"#);
-        assert_eq!(mapped.assign(None, None).unwrap_err(), NoTenant::Unidentified);
+        assert_eq!(mapped.assign(None).unwrap_err(), NoTenant::Unidentified);
         let fixed = tenancy(r#"{"fixed": "e2e"}"#);
         assert!(fixed.is_fixed());
-        assert_eq!(fixed.assign(None, None).unwrap().tenant().as_str(), "e2e");
+        assert_eq!(fixed.assign(None).unwrap().tenant().as_str(), "e2e");
     }
 
     #[test]
     fn a_claim_is_checked_when_it_comes() {
         let tenancy = tenancy(r#"{"fromClaim": "tenant_id", "ids": "account"}"#);
         assert_eq!(tenancy.claim(), Some("tenant_id"));
-        assert_eq!(tenancy.assign(None, Some("12:3")).unwrap().tenant().account(), ("12", "3"));
-        let refused = tenancy.assign(None, Some("12|13")).unwrap_err();
-        assert!(refused.to_string().starts_with("the claim \"tenant_id\" cannot be"), "{refused}");
-        assert_eq!(
-            tenancy.assign(None, None).unwrap_err(),
-            NoTenant::Unclaimed("tenant_id".to_owned())
-        );
+        let claimed = |said| tenancy.claimed("tenant_id", &said);
+        let text = |text: &str| Claimed::Text(text.to_owned());
+        assert_eq!(claimed(text("12:3")).unwrap().account(), ("12", "3"));
+        for (said, says) in [
+            (text("12|13"), "the claim \"tenant_id\" cannot be a tenant: "),
+            (Claimed::Nothing, "of the sender's token, and there is none"),
+            (Claimed::Other("a number"), "which is a number: it has to be a text"),
+            (Claimed::Contradiction, "of the sender's tokens, and they do not agree"),
+        ] {
+            let refused = claimed(said).unwrap_err().to_string();
+            assert!(refused.contains(says), "{refused}");
+        }
+        assert_eq!(tenancy.assign(None).unwrap_err(), NoTenant::Unidentified);
     }
 
     #[test]
     fn guarded_headers_go_and_one_tenant_header_stays() {
         let tenanted = tenancy(r#"{"fixed": "e2e", "header": "X-Tenant"}"#);
-        let tenanted = tenanted.assign(None, None).unwrap();
+        let tenanted = tenanted.assign(None).unwrap();
         let names =
             ["content-type", "x-scope-orgid", "x-tenant", "x_tenant", "x-mimir-skip", "accountid"];
         assert_eq!(

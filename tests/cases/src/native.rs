@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
-use serde_json::Value;
 use sluice_gate::{
     BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
     ReplyStep, RequestHead, Rewritten,
@@ -57,11 +56,7 @@ impl Run<'_> {
         certificate: Option<&str>,
         reply: &WireReply,
     ) -> Result<(Option<Forwarded>, Reply)> {
-        let attributes: Vec<_> = gate
-            .attributes()
-            .iter()
-            .map(|path| attribute(self.request.token.as_ref(), path))
-            .collect();
+        let metadata = token::metadata(self.request.token.as_ref());
         let head = RequestHead {
             headers: Headers(&self.headers),
             peer: PeerEvidence {
@@ -70,7 +65,7 @@ impl Run<'_> {
                 presented: Some(if certificate.is_some() { &[1] } else { &[0] }),
                 ..PeerEvidence::default()
             },
-            attributes: &attributes,
+            metadata: gate.reads_tokens().then_some(&metadata[..]),
             end_of_stream: self.request.body.is_empty(),
             now: NOW,
         };
@@ -205,16 +200,6 @@ impl Run<'_> {
             }
         }
     }
-}
-
-/// What Envoy hands out of a token that its JWT filter has verified.
-fn attribute(token: Option<&Value>, path: &[String]) -> Option<Vec<u8>> {
-    let claim = path.strip_prefix(&token::PAYLOAD.map(str::to_owned)[..])?;
-    let mut value = token?;
-    for part in claim {
-        value = value.get(part)?;
-    }
-    token::attribute(value).map(|value| value.bytes().to_vec())
 }
 
 fn edit(headers: &mut HeaderList, edits: &[HeaderEdit]) {

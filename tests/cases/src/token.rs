@@ -1,43 +1,51 @@
 //! A token as Envoy's JWT filter leaves it for the filters behind.
 
-use envoy_harness::{Attributes, Value};
+use std::collections::HashMap;
 
-/// The attribute in which the payload is.
-pub const PAYLOAD: [&str; 4] =
-    ["metadata", "filter_metadata", "envoy.filters.http.jwt_authn", "payload"];
+use envoy_harness::Attributes;
+use prost::Message;
+use prost_types::{ListValue, Struct, Value, value::Kind};
+use serde_json::Value as Json;
 
-/// A value of a token, as Envoy hands it to a module; `None` for `null`, which CEL hands out as nothing.
-#[must_use]
-pub fn attribute(value: &serde_json::Value) -> Option<Value> {
-    use serde_json::Value as Json;
-    Some(match value {
-        Json::Null => return None,
-        Json::Bool(value) => (*value).into(),
-        Json::Number(number) => number.as_f64()?.into(),
-        Json::String(text) => text.as_str().into(),
-        Json::Array(items) => Value::list(items.iter().filter_map(attribute)),
-        Json::Object(members) => Value::map(
-            members.iter().filter_map(|(name, value)| Some((name.as_str(), attribute(value)?))),
-        ),
-    })
+/// Where the payload is: the filter that keeps it, and the key at which it does.
+const PAYLOAD: [&str; 2] = ["envoy.filters.http.jwt_authn", "payload"];
+
+/// `envoy.config.core.v3.Metadata`, as far as filters write it.
+#[derive(Clone, PartialEq, Message)]
+struct Metadata {
+    #[prost(map = "string, message", tag = "1")]
+    filter_metadata: HashMap<String, Struct>,
 }
 
-/// The attributes of a request with a token of these claims: each claim, and each within another.
+/// The attribute `metadata` of a request with a token of these claims, as Envoy hands it to a module: the message.
 #[must_use]
-pub fn attributes(attributes: Attributes, token: Option<&serde_json::Value>) -> Attributes {
-    let [metadata, filters, filter, payload] = PAYLOAD;
-    let mut attributes = attributes;
-    let claims = token.and_then(serde_json::Value::as_object);
-    for (name, value) in claims.into_iter().flatten() {
-        if let Some(value) = attribute(value) {
-            attributes = attributes.with([metadata, filters, filter, payload, name], value);
+pub fn metadata(token: Option<&Json>) -> Vec<u8> {
+    let [filter, payload] = PAYLOAD.map(str::to_owned);
+    let kept = token.map(|claims| {
+        (filter, Struct { fields: [(payload, value(claims))].into_iter().collect() })
+    });
+    Metadata { filter_metadata: kept.into_iter().collect() }.encode_to_vec()
+}
+
+/// The attributes of a request with a token of these claims.
+#[must_use]
+pub fn attributes(attributes: Attributes, token: Option<&Json>) -> Attributes {
+    attributes.with(["metadata"], metadata(token))
+}
+
+fn value(json: &Json) -> Value {
+    let kind = match json {
+        Json::Null => Kind::NullValue(0),
+        Json::Bool(value) => Kind::BoolValue(*value),
+        Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
+        Json::String(text) => Kind::StringValue(text.clone()),
+        Json::Array(items) => {
+            Kind::ListValue(ListValue { values: items.iter().map(value).collect() })
         }
-        for (inner, value) in value.as_object().into_iter().flatten() {
-            if let Some(value) = attribute(value) {
-                attributes =
-                    attributes.with([metadata, filters, filter, payload, name, inner], value);
-            }
+        Json::Object(members) => {
+            let fields = members.iter().map(|(name, json)| (name.clone(), value(json)));
+            Kind::StructValue(Struct { fields: fields.collect() })
         }
-    }
-    attributes
+    };
+    Value { kind: Some(kind) }
 }

@@ -19,6 +19,8 @@ pub fn filter() -> Value {
             "providers": {"idp": {
                 "local_jwks": {"inline_string": keys.to_string()},
                 "payload_in_metadata": "payload",
+                // The filter would take it off, and the gate has to.
+                "forward": true,
             }},
             "rules": [{
                 "match": {"prefix": "/"},

@@ -160,7 +160,7 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
             xfcc: &[],
             xfcc_sans: false,
         },
-        attributes: &[],
+        metadata: None,
         end_of_stream: exchange.asks('e'),
         now: NOW,
     };

@@ -1,6 +1,7 @@
 //! API keys, behind a proxy that has checked who brings them.
 
 use der::DateTime;
+use subtle::ConstantTimeEq;
 
 use super::Proxy;
 use crate::{certificate::sha256, evidence::Evidence, peer::NoIdentity, sender::Sender};
@@ -31,18 +32,40 @@ impl ApiKeys {
             return Err(NoIdentity::ApiKeyFromElsewhere);
         }
         let brought = evidence.only(&self.header).ok_or(NoIdentity::UnknownApiKey)?;
-        let brought = sha256(brought.as_bytes());
-        let mut found = None;
-        // Every key is looked at, and each to its end: how long it takes says nothing of which is nearly right.
-        for key in &self.keys {
-            let differs = key.sha256.iter().zip(&brought).fold(0, |bits, (a, b)| bits | (a ^ b));
-            if std::hint::black_box(differs) == 0 {
-                found = Some(key);
-            }
-        }
         let holds = |key: &&ApiKey| {
             key.until.is_none_or(|until| evidence.now < until.unix_duration().as_secs())
         };
-        found.filter(holds).map(|key| key.sender.clone()).ok_or(NoIdentity::UnknownApiKey)
+        let found = self.known(brought).filter(holds);
+        found.map(|key| key.sender.clone()).ok_or(NoIdentity::UnknownApiKey)
+    }
+
+    /// Whom the keys name that were brought, over or not, and however many.
+    pub(super) fn shown(
+        &self,
+        evidence: &mut Evidence<'_>,
+        names: &mut Vec<Sender>,
+    ) -> Result<(), NoIdentity> {
+        let mut brought = evidence.texts(&self.header).peekable();
+        if brought.peek().is_some()
+            && let Some(certificate) = evidence.presented()?
+            // A key from elsewhere is worth nothing: nobody learns by it whose it is.
+            && self.from.iter().any(|proxy| proxy.is(&certificate))
+        {
+            names.extend(brought.filter_map(|key| Some(self.known(key)?.sender.clone())));
+        }
+        Ok(())
+    }
+
+    /// The key that `brought` is. Every key is looked at, and each to its end: how long it takes says nothing of which is
+    /// nearly right.
+    fn known(&self, brought: &str) -> Option<&ApiKey> {
+        let brought = sha256(brought.as_bytes());
+        let mut found = None;
+        for key in &self.keys {
+            if bool::from(key.sha256.ct_eq(&brought)) {
+                found = Some(key);
+            }
+        }
+        found
     }
 }

@@ -28,9 +28,15 @@ impl Forwarded {
     pub(super) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Sender, NotAdmitted> {
         let certificate = evidence.certificate()?;
         let gates = || self.from.iter().filter(|gate| gate.certificate.is(&certificate));
-        let named = evidence.only(&self.header).filter(|name| NAMESPACE.is_name(name.as_bytes()));
-        let (Some(_), Some(namespace)) = (gates().next(), named) else {
+        let said = (evidence.header)(&self.header);
+        if gates().next().is_none() || said.is_empty() {
             return Err(NoIdentity::NotForwarded { header: self.header.clone() }.into());
+        }
+        let named = evidence.only(&self.header).filter(|name| NAMESPACE.is_name(name.as_bytes()));
+        let Some(namespace) = named else {
+            let said = said.into_iter().map(|value| format!("\"{}\"", value.escape_ascii()));
+            let (header, said) = (self.header.clone(), said.collect());
+            return Err(NotAdmitted::ForwardedForNobody { header, said });
         };
         if !gates().flat_map(|gate| &gate.namespaces).any(|glob| glob.matches(namespace)) {
             let namespaces = [namespace].into_iter().collect();
@@ -41,5 +47,28 @@ impl Forwarded {
             fingerprint: Some(certificate.fingerprint_key()),
             ..Sender::of(namespace, IdentifiedBy::FORWARDED)
         })
+    }
+
+    /// Whom a gate names, and be it twice, in its list or not.
+    pub(super) fn shown(
+        &self,
+        evidence: &mut Evidence<'_>,
+        names: &mut Vec<Sender>,
+    ) -> Result<(), NoIdentity> {
+        let mut said = evidence
+            .texts(&self.header)
+            .filter(|name| NAMESPACE.is_name(name.as_bytes()))
+            .peekable();
+        if said.peek().is_some()
+            && let Some(certificate) = evidence.presented()?
+            && self.from.iter().any(|gate| gate.certificate.is(&certificate))
+        {
+            names.extend(said.map(|namespace| Sender {
+                issuer: certificate.issuer_key(),
+                fingerprint: Some(certificate.fingerprint_key()),
+                ..Sender::of(namespace, IdentifiedBy::FORWARDED)
+            }));
+        }
+        Ok(())
     }
 }

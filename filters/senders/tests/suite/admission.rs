@@ -49,7 +49,7 @@ fn admit_at(
     let mut evidence = Evidence {
         certificate: &mut || Ok(Rc::clone(&certificate)),
         header: &|_| Vec::new(),
-        attributes: &[],
+        metadata: None,
         now,
     };
     senders.admit(&mut evidence, ambiguity)

@@ -169,7 +169,7 @@ fn each_way_tells_its_problems_at_its_place() {
             "chooseBy": "x y",
         }),
         &[
-            "senders.identify[0].jwt.payload: it has an empty part",
+            "senders.identify[0].jwt.payload: it is where Envoy's JWT filter keeps",
             "senders.identify[0].jwt.names: it is empty",
             "senders.identify[1].jwt.names[0].claim: the name of a claim is not empty",
             "senders.identify[1].jwt.names[1].pattern: {team} is not known",
@@ -220,4 +220,34 @@ fn a_date_that_has_passed_is_warned_about() {
     };
     assert_eq!(warned(1_790_000_000), ["senders.allow[0].until"]);
     assert_eq!(warned(0), Vec::<String>::new());
+}
+
+#[test]
+fn an_entry_that_nobody_could_meet_is_a_problem() {
+    let names = json!([{"claim": "tenant", "pattern": "{namespace}"}]);
+    let a = json!([{"namespace": "a"}]);
+    assert_problems(
+        json!({
+            "identify": [{"jwt": {"names": names}}],
+            "allow": a,
+            "deny": [
+                {"namespace": "a", "fingerprint": "0".repeat(64)},
+                {"namespace": "a", "trustDomain": "x", "serviceAccount": "y", "issuer": "https://idp"},
+            ],
+        }),
+        &[
+            "senders.deny[0].fingerprint: no sender could meet it",
+            "senders.deny[1].trustDomain: no sender could meet it",
+            "senders.deny[1].serviceAccount: no sender could meet it",
+        ],
+    );
+    let key = json!({"sha256": "0".repeat(64), "namespace": "a"});
+    assert_problems(
+        json!({
+            "identify": [{"apiKey": {"header": "x-api-key", "from": [{"dns": "a"}], "keys": [key]}}],
+            "allow": a,
+            "deny": [{"namespace": "a", "issuer": "CN=a"}],
+        }),
+        &["senders.deny[0].issuer: no sender could meet it"],
+    );
 }

@@ -7,10 +7,16 @@ mod certificates;
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod denied;
+#[cfg(test)]
+mod issuers;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod pki;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod tokens;
 #[cfg(test)]
 mod ways;

@@ -8,6 +8,8 @@ const TESTS: &[&str] = &[
     include_str!("admission.rs"),
     include_str!("certificates.rs"),
     include_str!("configuration.rs"),
+    include_str!("denied.rs"),
+    include_str!("issuers.rs"),
     include_str!("peers.rs"),
     include_str!("ways.rs"),
     include_str!("../../src/pattern/tests.rs"),

@@ -4,10 +4,11 @@ use std::{cell::Cell, rc::Rc};
 
 use serde_json::{Value, json};
 use sluice_senders::{
-    Admitted, Ambiguity, Certificate, Evidence, NoIdentity, NotAdmitted, Senders, SendersConfig,
+    Admitted, Ambiguity, Certificate, Claimed, Evidence, NoIdentity, NotAdmitted, Senders,
+    SendersConfig,
 };
 
-use crate::pki;
+use crate::{pki, tokens};
 
 const NOW: u64 = 1_800_000_000; // 2027-01-15T08:00:00Z
 
@@ -16,7 +17,7 @@ const NOW: u64 = 1_800_000_000; // 2027-01-15T08:00:00Z
 struct Shown {
     certificate: Option<Certificate>,
     headers: Vec<(&'static str, &'static str)>,
-    attributes: Vec<(&'static str, Vec<u8>)>,
+    tokens: Vec<(&'static str, Value)>,
     now: Option<u64>,
 }
 
@@ -25,9 +26,13 @@ impl Shown {
         Self { certificate: Some(certificate(san)), ..Self::default() }
     }
 
-    fn token(claims: &[(&'static str, &[u8])]) -> Self {
-        let attributes = claims.iter().map(|(name, value)| (*name, value.to_vec())).collect();
-        Self { attributes, ..Self::default() }
+    fn token(claims: Value) -> Self {
+        Self::default().and_token("payload", claims)
+    }
+
+    fn and_token(mut self, key: &'static str, claims: Value) -> Self {
+        self.tokens.push((key, claims));
+        self
     }
 
     fn header(mut self, name: &'static str, value: &'static str) -> Self {
@@ -60,19 +65,14 @@ fn found_by(identify: Value) -> Senders {
 
 fn admit(senders: &Senders, shown: &Shown) -> Result<Admitted, NotAdmitted> {
     let certificate = shown.certificate.clone().map(Rc::new);
-    let asked = senders.attributes().iter().map(|path| {
-        let name = path.last().unwrap();
-        let value = shown.attributes.iter().find(|(known, _)| known == name);
-        value.map(|(_, value)| value.clone())
-    });
-    let attributes: Vec<_> = asked.collect();
+    let metadata = tokens::metadata(&shown.tokens);
     let mut evidence = Evidence {
         certificate: &mut || certificate.clone().ok_or(NoIdentity::NoCertificate),
         header: &|name| {
             let values = shown.headers.iter().filter(|(known, _)| *known == name);
             values.map(|(_, value)| value.as_bytes()).collect()
         },
-        attributes: &attributes,
+        metadata: Some(&metadata),
         now: shown.now.unwrap_or(NOW),
     };
     senders.admit(&mut evidence, Ambiguity::Refused)
@@ -91,15 +91,6 @@ fn assert_is(senders: &Senders, shown: &Shown, namespace: &str, by: &str) {
 fn assert_nobody(senders: &Senders, shown: &Shown, says: &str) {
     let refused = admit(senders, shown).unwrap_err();
     assert!(refused.to_string().contains(says), "{refused}");
-}
-
-/// As Envoy writes a list of texts.
-fn list(elements: &[&str]) -> Vec<u8> {
-    let number = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
-    let mut bytes = number(elements.len()).to_vec();
-    elements.iter().for_each(|element| bytes.extend([number(element.len()), number(0)].concat()));
-    elements.iter().for_each(|element| bytes.extend([element.as_bytes(), &[0, 0]].concat()));
-    bytes
 }
 
 /// The SHA-256 of `letmein`.
@@ -142,28 +133,29 @@ fn a_request_without_a_verified_token_is_nobody() {
 #[test]
 fn a_claim_that_matches_no_pattern_names_nobody() {
     let senders = found_by(json!([token()]));
-    for value in [&b"Payments"[..], b"payments/x", b"/payments/root/writers", b"\0", &[0xff; 8]] {
-        let refused = admit(&senders, &Shown::token(&[("tenant", value), ("iss", b"idp")]));
-        let refused = refused.unwrap_err();
+    for value in ["Payments", "payments/x", "/payments/root/writers", "\0", "payments\n", ""] {
+        let refused = admit(&senders, &Shown::token(json!({"tenant": value}))).unwrap_err();
         assert!(matches!(refused, NotAdmitted::TokenNamesNobody { .. }), "{refused}");
     }
-    let readers = list(&["/payments/root/readers", "/payments/root/writers/x"]);
-    assert_nobody(&senders, &Shown::token(&[("groups", &readers)]), "/payments/root/readers");
+    let readers = ["/payments/root/readers", "/payments/root/writers/x"];
+    let token = Shown::token(json!({"realm_access": {"groups": readers}}));
+    assert_nobody(&senders, &token, "/payments/root/readers");
 }
 
 #[test]
 fn a_claim_names_a_sender_as_a_text_or_in_a_list() {
     let senders = found_by(json!([token()]));
-    assert_is(&senders, &Shown::token(&[("tenant", b"payments")]), "payments", "jwt");
-    let groups = list(&["/elsewhere/root/readers", "/team-a/root/writers"]);
-    assert_is(&senders, &Shown::token(&[("groups", &groups)]), "team-a", "jwt");
+    assert_is(&senders, &Shown::token(json!({"tenant": "payments"})), "payments", "jwt");
+    let groups = json!([null, "/elsewhere/root/readers", 7, "/team-a/root/writers", {"a": "b"}]);
+    let token = Shown::token(json!({"realm_access": {"groups": groups}}));
+    assert_is(&senders, &token, "team-a", "jwt");
 }
 
 #[test]
 fn a_token_of_several_allowed_namespaces_is_ambiguous() {
     let senders = found_by(json!([token()]));
-    let tenants = list(&["payments", "team-a", "elsewhere"]);
-    let refused = admit(&senders, &Shown::token(&[("tenant", &tenants)])).unwrap_err();
+    let token = Shown::token(json!({"tenant": ["payments", "team-a", "elsewhere"]}));
+    let refused = admit(&senders, &token).unwrap_err();
     let NotAdmitted::Ambiguous { namespaces, choice: None } = &refused else { panic!("{refused}") };
     assert_eq!(namespaces.to_string(), "payments, team-a");
 }
@@ -175,8 +167,7 @@ fn a_sender_of_several_namespaces_names_one_of_them_and_gets_no_other() {
         "allow": [{"namespace": "payments"}, {"namespace": "team-*"}],
         "chooseBy": "X-Scope-OrgID",
     }));
-    let tenants = list(&["payments", "team-a", "elsewhere"]);
-    let token = || Shown::token(&[("tenant", &tenants)]);
+    let token = || Shown::token(json!({"tenant": ["payments", "team-a", "elsewhere"]}));
     assert_nobody(&senders, &token(), "or say in x-scope-orgid which one it is");
     let chosen = token().header("x-scope-orgid", "team-a");
     assert_is(&senders, &chosen, "team-a", "jwt");
@@ -201,14 +192,14 @@ fn an_entry_may_ask_who_vouches() {
             {"namespace": "team-a", "issuer": "CN=*.payments"},
         ],
     }));
-    let by = |issuer: &[u8]| Shown::token(&[("tenant", b"payments"), ("iss", issuer)]);
-    assert_is(&senders, &by(b"https://idp.example"), "payments", "jwt");
-    assert!(matches!(admit(&senders, &by(b"https://other")), Err(NotAdmitted::NotAllowed { .. })));
-    let unsaid = Shown::token(&[("tenant", b"payments")]);
+    let by = |issuer: &str| Shown::token(json!({"tenant": "payments", "iss": issuer}));
+    assert_is(&senders, &by("https://idp.example"), "payments", "jwt");
+    assert!(matches!(admit(&senders, &by("https://other")), Err(NotAdmitted::NotAllowed { .. })));
+    let unsaid = Shown::token(json!({"tenant": "payments"}));
     assert!(matches!(admit(&senders, &unsaid), Err(NotAdmitted::NotAllowed { .. })));
     // The certificates of these tests sign themselves.
     assert_is(&senders, &Shown::certificate("*.team-a"), "team-a", "clientCertificate");
-    let token = Shown::token(&[("tenant", b"team-a"), ("iss", b"https://idp.example")]);
+    let token = Shown::token(json!({"tenant": "team-a", "iss": "https://idp.example"}));
     assert!(matches!(admit(&senders, &token), Err(NotAdmitted::NotAllowed { .. })));
 }
 
@@ -240,11 +231,11 @@ fn a_denied_certificate_is_cut_off_whoever_it_is_found_to_be() {
             "allow": [{"namespace": "payments"}],
             "deny": [deny],
         }));
-        for shown in [Shown::default(), Shown::token(&[("tenant", b"payments")])] {
+        for shown in [Shown::default(), Shown::token(json!({"tenant": "payments"}))] {
             let shown = Shown { certificate: Some(own.clone()), ..shown };
             assert_eq!(admit(&senders, &shown), Err(NotAdmitted::CertificateDenied));
         }
-        let without = Shown::token(&[("tenant", b"payments")]);
+        let without = Shown::token(json!({"tenant": "payments"}));
         assert_is(&senders, &without, "payments", "jwt");
     }
 }
@@ -350,10 +341,6 @@ fn nobody_but_a_gate_speaks_for_others() {
     for shown in [
         Shown::certificate("gate.eu.example"),
         Shown::certificate("*.payments").header("x-scope-orgid", "payments"),
-        Shown::certificate("gate.eu.example")
-            .header("x-scope-orgid", "payments")
-            .header("x-scope-orgid", "payments"),
-        Shown::certificate("gate.eu.example").header("x-scope-orgid", "pay|ments"),
     ] {
         assert_nobody(&senders, &shown, "no gate that may forward");
     }
@@ -367,10 +354,8 @@ fn nobody_but_a_gate_speaks_for_others() {
 #[test]
 fn the_first_way_that_finds_someone_decides() {
     let senders = found_by(json!([gate(), token(), own_name()]));
-    let all = || {
-        let tenant = vec![("tenant", b"team-t".to_vec())];
-        Shown { attributes: tenant, ..Shown::certificate("gate.eu.example") }
-    };
+    let all =
+        || Shown::certificate("gate.eu.example").and_token("payload", json!({"tenant": "team-t"}));
     assert_is(&senders, &all().header("x-scope-orgid", "team-f"), "team-f", "forwarded");
     assert_is(&senders, &all(), "team-t", "jwt");
     assert_is(&senders, &Shown::certificate("*.team-c"), "team-c", "clientCertificate");
@@ -394,25 +379,22 @@ fn a_gate_that_names_whom_it_may_not_is_not_asked_for_its_own_name() {
 #[test]
 fn all_of_several_ways_must_agree_on_a_namespace() {
     let senders = found_by(json!([{"allOf": [own_name(), token()]}]));
-    let both = |tenant: &[u8]| Shown {
-        attributes: vec![("tenant", tenant.to_vec())],
-        ..Shown::certificate("*.payments")
+    let both = |tenant: Value| {
+        Shown::certificate("*.payments").and_token("payload", json!({"tenant": tenant}))
     };
-    assert_is(&senders, &both(b"payments"), "payments", "clientCertificate+jwt");
-    assert_is(&senders, &both(&list(&["team-a", "payments"])), "payments", "clientCertificate+jwt");
-    assert_nobody(&senders, &both(b"team-a"), "no namespace in common");
+    assert_is(&senders, &both(json!("payments")), "payments", "clientCertificate+jwt");
+    assert_is(&senders, &both(json!(["team-a", "payments"])), "payments", "clientCertificate+jwt");
+    assert_nobody(&senders, &both(json!("team-a")), "no namespace in common");
     assert_nobody(&senders, &Shown::certificate("*.payments"), "no verified token");
-    assert_nobody(&senders, &Shown::token(&[("tenant", b"payments")]), "no client certificate");
+    assert_nobody(&senders, &Shown::token(json!({"tenant": "payments"})), "no client certificate");
 }
 
 #[test]
 fn any_of_several_ways_may_stand_for_one_of_all() {
     let senders =
         found_by(json!([{"allOf": [own_name(), {"anyOf": [token(), key(Value::Null)]}]}]));
-    let with_token = Shown {
-        attributes: vec![("tenant", b"payments".to_vec())],
-        ..Shown::certificate("*.payments")
-    };
+    let with_token =
+        Shown::certificate("*.payments").and_token("payload", json!({"tenant": "payments"}));
     assert_is(&senders, &with_token, "payments", "clientCertificate+jwt");
     assert_nobody(&senders, &Shown::certificate("*.payments"), "no verified token");
     let with_key = Shown::certificate("*.payments").header("x-api-key", "letmein");
@@ -423,16 +405,217 @@ fn any_of_several_ways_may_stand_for_one_of_all() {
 fn a_certificate_is_not_read_where_nothing_asks_for_it() {
     let senders = found_by(json!([token()]));
     let asked = Cell::new(false);
-    let attributes = [Some(b"payments".to_vec()), None, None];
+    let metadata = tokens::metadata(&[("payload", json!({"tenant": "payments"}))]);
     let mut evidence = Evidence {
         certificate: &mut || {
             asked.set(true);
             Err(NoIdentity::NoCertificate)
         },
         header: &|_| Vec::new(),
-        attributes: &attributes,
+        metadata: Some(&metadata),
         now: NOW,
     };
     assert!(senders.admit(&mut evidence, Ambiguity::Refused).is_ok());
     assert!(!asked.get());
+}
+
+#[test]
+fn a_gate_that_names_no_one_namespace_is_not_asked_for_its_own_name() {
+    let senders = found_by(json!([
+        {"forwarded": {"from": [{"dns": "*.payments", "namespaces": ["payments", "team-*"]}]}},
+        own_name(),
+    ]));
+    let gate = || Shown::certificate("*.payments");
+    let said = ["PAYMENTS", "team_a", "team-a,team-b", "team-a|team-b", "", " ", "pay\u{e9}"];
+    for said in said {
+        let refused = admit(&senders, &gate().header("x-scope-orgid", said)).unwrap_err();
+        assert!(matches!(refused, NotAdmitted::ForwardedForNobody { .. }), "{said}: {refused}");
+    }
+    let twice = gate().header("x-scope-orgid", "team-a").header("x-scope-orgid", "team-a");
+    assert_nobody(&senders, &twice, r#"it says "team-a", "team-a""#);
+    assert_is(&senders, &gate(), "payments", "clientCertificate");
+}
+
+#[test]
+fn what_is_no_text_names_nobody() {
+    let senders = found_by(json!([token()]));
+    // Its eight bytes spell it.
+    let spells = f64::from_le_bytes(*b"payments");
+    for value in
+        [json!(spells), json!({"payments": ""}), json!(true), json!(null), json!([["payments"]])]
+    {
+        let refused = admit(&senders, &Shown::token(json!({"tenant": value}))).unwrap_err();
+        assert!(matches!(refused, NotAdmitted::TokenNamesNobody { .. }), "{value}: {refused}");
+    }
+    let within = Shown::token(json!({"realm_access": "/payments/root/writers"}));
+    assert!(matches!(admit(&senders, &within), Err(NotAdmitted::TokenNamesNobody { .. })));
+}
+
+#[test]
+fn a_token_that_cannot_be_read_is_not_taken_for_none() {
+    let senders = found_by(json!([token(), own_name()]));
+    let own = Rc::new(certificate("*.payments"));
+    let good = tokens::metadata(&[("payload", json!({"tenant": "team-a"}))]);
+    for cut in 1..good.len() {
+        let mut evidence = Evidence {
+            certificate: &mut || Ok(Rc::clone(&own)),
+            header: &|_| Vec::new(),
+            metadata: good.get(..cut),
+            now: NOW,
+        };
+        // Cut between two fields, it is a message without the second.
+        match senders.admit(&mut evidence, Ambiguity::Refused) {
+            Ok(admitted) => assert!(matches!(admitted.namespace(), "payments" | "team-a")),
+            Err(refused) => assert_eq!(refused, NoIdentity::UnreadableToken.into(), "{cut}"),
+        }
+    }
+}
+
+#[test]
+fn the_claim_of_the_tenant_is_of_the_token_that_found_the_sender() {
+    let claimed = |identify: Value, shown: &Shown| {
+        let mut senders = found_by(identify);
+        assert!(senders.read_claim("t"));
+        admit(&senders, shown).map(|admitted| admitted.claimed().clone())
+    };
+    let at = |key: &str| {
+        let payload = json!(["metadata", "filter_metadata", tokens::FILTER, key]);
+        json!({"jwt": {"payload": payload, "names": [{"claim": "tenant", "pattern": "{namespace}"}]}})
+    };
+    let text = |text: &str| Ok(Claimed::Text(text.to_owned()));
+    let one = || Shown::default().and_token("a", json!({"t": "victim"}));
+    let both = one().and_token("b", json!({"tenant": "payments", "t": "tb"}));
+    assert_eq!(claimed(json!([at("a"), at("b")]), &both), text("tb"));
+    assert_eq!(claimed(json!([at("b"), at("a")]), &both), text("tb"));
+    let unsaid = one().and_token("b", json!({"tenant": "payments"}));
+    assert_eq!(claimed(json!([at("a"), at("b")]), &unsaid), Ok(Claimed::Nothing));
+    // A certificate has found it.
+    let mine = Shown::certificate("*.payments").and_token("a", json!({"t": "victim"}));
+    assert_eq!(claimed(json!([at("a"), own_name()]), &mine), Ok(Claimed::Nothing));
+    // Both have to find it.
+    let together = json!([{"allOf": [at("a"), own_name(), at("b")]}]);
+    let agree = |a: Value, b: Value| {
+        let shown = Shown::certificate("*.payments").and_token("a", a).and_token("b", b);
+        claimed(together.clone(), &shown)
+    };
+    let says = |t: Value| json!({"tenant": "payments", "t": t});
+    assert_eq!(agree(says(json!("x")), says(json!("x"))), text("x"));
+    assert_eq!(agree(says(json!("x")), json!({"tenant": "payments"})), text("x"));
+    assert_eq!(agree(says(json!("x")), says(json!("y"))), Ok(Claimed::Contradiction));
+    for (value, is) in [
+        (json!(12), "a number"),
+        (json!(true), "true or false"),
+        (json!(null), "null"),
+        (json!({"a": "b"}), "an object"),
+        (json!([]), "an empty list"),
+        (json!([12]), "a list without a text"),
+        (json!(["a", "b"]), "a list of several"),
+        (json!(["a", null]), "a list of several"),
+    ] {
+        let shown = Shown::token(json!({"tenant": "payments", "t": value}));
+        assert_eq!(claimed(json!([token()]), &shown), Ok(Claimed::Other(is)));
+    }
+    let listed = Shown::token(json!({"tenant": "payments", "t": ["x"]}));
+    assert_eq!(claimed(json!([token()]), &listed), text("x"));
+}
+
+#[test]
+fn a_denied_name_is_not_hidden_by_another_way() {
+    let both = |tenant: Value, sans: &[&str]| {
+        let sans = sans.iter().map(|san| pki::dns(san));
+        let certificate = Certificate::from_der(pki::certificate(sans).der()).unwrap();
+        Shown { certificate: Some(certificate), ..Shown::token(json!({"tenant": tenant})) }
+    };
+    for identify in [
+        json!([{"allOf": [own_name(), token()]}]),
+        json!([{"allOf": [token(), own_name()]}]),
+        json!([{"anyOf": [own_name(), token()]}]),
+        json!([own_name(), token()]),
+        json!([token(), own_name()]),
+    ] {
+        let senders = senders(json!({
+            "identify": identify,
+            "allow": [{"namespace": "payments"}],
+            "deny": [{"namespace": "team-rogue"}],
+            "chooseBy": "x-scope-orgid",
+        }));
+        for shown in [
+            both(json!("payments"), &["*.payments", "*.team-rogue"]),
+            both(json!(["payments", "team-rogue"]), &["*.payments"]),
+            both(json!("payments"), &["*.payments", "*.team-rogue"])
+                .header("x-scope-orgid", "payments"),
+        ] {
+            let denied = NotAdmitted::Denied { namespace: "team-rogue".to_owned() };
+            assert_eq!(admit(&senders, &shown), Err(denied), "{identify}");
+        }
+        assert!(admit(&senders, &both(json!("payments"), &["*.payments"])).is_ok());
+    }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_judged_is_refused_where_certificates_are_denied() {
+    let metadata = tokens::metadata(&[("payload", json!({"tenant": "payments"}))]);
+    let admit = |senders: &Senders, why: &NoIdentity| {
+        let mut evidence = Evidence {
+            certificate: &mut || Err(why.clone()),
+            header: &|_| Vec::new(),
+            metadata: Some(&metadata),
+            now: NOW,
+        };
+        senders.admit(&mut evidence, Ambiguity::Refused).map(|_| ())
+    };
+    let config = |identify: Value, deny: Value| {
+        let allow = [json!({"namespace": "payments"})];
+        senders(json!({"identify": identify, "allow": allow, "deny": deny}))
+    };
+    let shut = || json!([{"namespace": "shut"}]);
+    let too_many = NoIdentity::Unreadable(sluice_senders::CertificateError::TooManySans);
+    for why in [too_many, NoIdentity::NotVerified, NoIdentity::NotInXfcc] {
+        for senders in [
+            config(json!([token()]), json!([{"issuer": "CN=Bad"}])),
+            config(json!([token()]), json!([{"fingerprint": LETMEIN}])),
+            config(json!([token(), own_name()]), shut()),
+            config(json!([token(), gate()]), shut()),
+        ] {
+            assert_eq!(admit(&senders, &why), Err(why.clone().into()));
+            assert_eq!(admit(&senders, &NoIdentity::NoCertificate), Ok(()));
+        }
+        // Nothing of it could be denied.
+        assert_eq!(admit(&config(json!([token()]), shut()), &why), Ok(()));
+        assert_eq!(admit(&config(json!([token(), own_name()]), json!([])), &why), Ok(()));
+    }
+}
+
+#[test]
+fn a_denied_certificate_stays_denied_when_it_has_ended() {
+    let own = certificate("*.payments");
+    let senders = senders(json!({
+        "identify": [token()],
+        "allow": [{"namespace": "payments"}],
+        "deny": [{"fingerprint": own.sha256()}],
+    }));
+    for now in [NOW, pki::NOT_AFTER - 1, pki::NOT_AFTER, pki::NOT_AFTER + 1] {
+        let shown = Shown::token(json!({"tenant": "payments"})).at(now);
+        let shown = Shown { certificate: Some(own.clone()), ..shown };
+        assert_eq!(admit(&senders, &shown), Err(NotAdmitted::CertificateDenied), "{now}");
+        let other = Shown { certificate: Some(certificate("*.other")), ..shown };
+        assert_is(&senders, &other, "payments", "jwt");
+    }
+}
+
+#[test]
+fn a_token_of_a_denied_issuer_is_cut_off() {
+    let senders = senders(json!({
+        "identify": [own_name(), token()],
+        "allow": [{"namespace": "payments"}],
+        "deny": [{"issuer": "https://bad.example"}],
+    }));
+    let by = |iss: &str, tenant: Value| {
+        let claims = json!({"iss": iss, "tenant": tenant});
+        Shown::certificate("*.payments").and_token("payload", claims)
+    };
+    assert_is(&senders, &by("https://good.example", json!("x")), "payments", "clientCertificate");
+    let bad = "https://bad.example";
+    assert_eq!(admit(&senders, &by(bad, json!(7))), Err(NotAdmitted::TokenDenied));
+    assert!(matches!(admit(&senders, &by(bad, json!("x"))), Err(NotAdmitted::Denied { .. })));
 }

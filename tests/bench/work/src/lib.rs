@@ -221,7 +221,7 @@ fn admit(senders: &Senders, certificates: &RefCell<Certificates>, pem: &[u8]) ->
     let mut evidence = Evidence {
         certificate: &mut || certificates.read(&peer),
         header: &|_| Vec::new(),
-        attributes: &[],
+        metadata: None,
         now: NOW,
     };
     match senders.admit(&mut evidence, Ambiguity::Refused) {
@@ -232,9 +232,9 @@ fn admit(senders: &Senders, certificates: &RefCell<Certificates>, pem: &[u8]) ->
 
 fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> Outcome {
     let peer = PeerEvidence::default();
-    let attributes = &[];
+    let metadata = None;
     let headers = Headers(headers);
-    let head = RequestHead { headers, peer, attributes, end_of_stream: false, now: NOW };
+    let head = RequestHead { headers, peer, metadata, end_of_stream: false, now: NOW };
     let (step, _) = gate.on_head(&head, &mut Certificates::default());
     let step = match step {
         HeadStep::Body { held, .. } => gate.on_body(held, request.to_vec(), usize::MAX),

@@ -1,0 +1,369 @@
+//! Paths that are not telemetry's, and pass all the same.
+
+use percent_encoding::percent_decode;
+use serde::Deserialize;
+use sluice_senders::ConfigProblem;
+
+/// One entry of `otherPaths`: exactly one key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct OtherPath {
+    /// This path.
+    exact: Option<String>,
+    /// This path, and every path below it: `/a` has `/a/b` below it, and not `/ab`.
+    prefix: Option<String>,
+}
+
+/// What passes unchecked. Nothing, unless the configuration names it.
+#[derive(Debug, Default)]
+pub(crate) struct OtherPaths {
+    exact: Vec<String>,
+    prefixes: Vec<String>,
+}
+
+impl OtherPaths {
+    /// Checks the entries, which stand at `path`.
+    pub(crate) fn compile(
+        entries: &[OtherPath],
+        path: &str,
+        problems: &mut Vec<ConfigProblem>,
+    ) -> Self {
+        let mut compiled = Self::default();
+        for (index, entry) in entries.iter().enumerate() {
+            let at = format!("{path}[{index}]");
+            let (text, key, list) = match entry {
+                OtherPath { exact: Some(text), prefix: None } => {
+                    (text, "exact", &mut compiled.exact)
+                }
+                OtherPath { exact: None, prefix: Some(text) } => {
+                    (text, "prefix", &mut compiled.prefixes)
+                }
+                _ => {
+                    let message = "it must have exactly one of exact and prefix";
+                    problems.push(ConfigProblem::new(at, message));
+                    continue;
+                }
+            };
+            let is_prefix = key == "prefix";
+            let problem = match folded(text.as_bytes()) {
+                Some(path) if path == text.as_bytes() && !(is_prefix && text.ends_with('/')) => {
+                    covered(text, is_prefix).map(|telemetry| {
+                        format!(
+                            "telemetry is taken at {telemetry}, and none passes unchecked: name a path beside it"
+                        )
+                    })
+                }
+                _ => Some(
+                    "it is not a path as it is compared: write /a/b, with nothing escaped, no //, . or .. in it, \
+                     no query, and no / at the end of a prefix"
+                        .to_owned(),
+                ),
+            };
+            match problem {
+                Some(message) => {
+                    problems.push(ConfigProblem::new(format!("{at}.{key}"), message));
+                }
+                None => list.push(text.clone()),
+            }
+        }
+        compiled
+    }
+
+    /// Whether a request to `target`, a path and perhaps a query, passes.
+    pub(crate) fn let_pass(&self, target: &[u8]) -> bool {
+        if self.exact.is_empty() && self.prefixes.is_empty() {
+            return false;
+        }
+        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let Some(path) = folded(path) else { return false };
+        let is_listed = self.exact.iter().any(|exact| exact.as_bytes() == path)
+            || self.prefixes.iter().any(|prefix| is_at_or_below(&path, prefix.as_bytes()));
+        is_listed && !is_of_telemetry(&path)
+    }
+}
+
+/// A path as whatever is behind may read it, decoded once; `None` for one that two programs may read differently: an
+/// escape that is none, or of a character that has a meaning in a path, an empty step, `.`, `..`, a backslash, a
+/// parameter.
+fn folded(path: &[u8]) -> Option<Vec<u8>> {
+    let decoded: Vec<u8> = percent_decode(path).collect();
+    let is_clear =
+        |byte: &u8| !byte.is_ascii_control() && !matches!(byte, b'%' | b'\\' | b'?' | b'#' | b';');
+    let slashes = |path: &[u8]| path.iter().filter(|byte| **byte == b'/').count();
+    let steps = decoded.strip_prefix(b"/")?;
+    let is_step = |step: &[u8]| !matches!(step, b"" | b"." | b"..");
+    // The last step may be empty: a path may end with a slash.
+    let (last, before) = match steps.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => {
+            let (before, last) = steps.split_at_checked(at)?;
+            (last.strip_prefix(b"/")?, Some(before))
+        }
+        None => (steps, None),
+    };
+    let is_folded = decoded.iter().all(is_clear)
+        && slashes(path) == slashes(&decoded)
+        && (last.is_empty() || is_step(last))
+        && before.is_none_or(|before| before.split(|byte| *byte == b'/').all(is_step));
+    is_folded.then_some(decoded)
+}
+
+fn is_at_or_below(path: &[u8], prefix: &[u8]) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+}
+
+/// Where telemetry is pushed, in whatever protocol, by Sluice or by what may be behind it. One that ends in `*` is every
+/// path that begins so. All of them may stand behind a prefix.
+const TELEMETRY: [&str; 39] = [
+    // OTLP, and where stores take it: Loki's /otlp, Prometheus' /api/v1/otlp, VictoriaMetrics' /opentelemetry.
+    "/v1/logs*",
+    "/v1/metrics*",
+    "/v1/traces*",
+    "/v1development/profiles*",
+    "/opentelemetry.proto.collector.*",
+    "/opentelemetry/*",
+    // Loki, Mimir, Prometheus, Thanos.
+    "/api/v1/push*",
+    "/api/prom/push",
+    "/api/v1/write",
+    "/api/v1/receive",
+    "/api/v1/upload/*",
+    "/distributor.Distributor/*",
+    "/cortex.Ingester/*",
+    "/logproto.Pusher/*",
+    "/logproto.StreamData/*",
+    "/httpgrpc.HTTP/*",
+    // Tempo, Jaeger, Zipkin, OpenCensus.
+    "/tempopb.Pusher/*",
+    "/tempopb.MetricsGenerator/*",
+    "/jaeger.api_v2.CollectorService/*",
+    "/opencensus.proto.agent.*",
+    "/api/v1/spans",
+    "/api/v2/spans",
+    // Pyroscope.
+    "/ingest",
+    "/push.v1.PusherService/*",
+    "/ingester.v1.IngesterService/Push",
+    "/adhocprofiles.v1.AdHocProfileService/Upload",
+    // VictoriaMetrics, VictoriaLogs and VictoriaTraces, with what others write to them.
+    "/insert/*",
+    "/api/v1/import*",
+    "/write",
+    "/influx/*",
+    "/api/v2/write",
+    "/api/put",
+    "/datadog/*",
+    "/newrelic/*",
+    "/zabbixconnector/*",
+    "/graphite/tags/tagSeries",
+    "/graphite/tags/tagMultiSeries",
+    "/internal/insert",
+    "/_bulk",
+];
+
+/// Whether a folded path is one of those, behind whatever prefix.
+fn is_of_telemetry(path: &[u8]) -> bool {
+    TELEMETRY.iter().any(|telemetry| is_it(telemetry, path))
+}
+
+fn is_it(telemetry: &str, path: &[u8]) -> bool {
+    match telemetry.strip_suffix('*') {
+        Some(start) => path.windows(start.len()).any(|part| part == start.as_bytes()),
+        None => path.strip_suffix(b"/").unwrap_or(path).ends_with(telemetry.as_bytes()),
+    }
+}
+
+/// A path of telemetry that an entry would let pass.
+fn covered(path: &str, is_prefix: bool) -> Option<&'static str> {
+    let below = format!("{path}/");
+    let is_covered = |telemetry: &&&str| {
+        let start = telemetry.trim_end_matches('*').trim_end_matches('/');
+        is_it(telemetry, path.as_bytes())
+            || is_prefix
+                && (is_it(telemetry, below.as_bytes())
+                    || is_at_or_below(start.as_bytes(), path.as_bytes()))
+    };
+    TELEMETRY.iter().find(is_covered).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn compile(entries: &str) -> Result<OtherPaths, Vec<String>> {
+        let entries: Vec<OtherPath> = serde_json::from_str(entries).unwrap();
+        let mut problems = Vec::new();
+        let compiled = OtherPaths::compile(&entries, "otherPaths", &mut problems);
+        if problems.is_empty() {
+            return Ok(compiled);
+        }
+        Err(problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn nothing_passes_unless_it_is_named() {
+        let none = OtherPaths::default();
+        for path in ["/", "/healthz", "/loki/api/v1/labels"] {
+            assert!(!none.let_pass(path.as_bytes()), "{path}");
+        }
+        let some =
+            compile(r#"[{"exact": "/healthz"}, {"prefix": "/loki/api/v1/label"}, {"exact": "/"}]"#);
+        let some = some.unwrap();
+        for path in [
+            "/",
+            "/?a=b",
+            "/healthz",
+            "/health%7A",
+            "/healthz?a=/v1/logs",
+            "/loki/api/v1/label",
+            "/loki/api/v1/label/",
+            "/loki/api/v1/label/a%20b/values?start=1",
+            "/loki/api/v1/label/%E5%90%8D/values",
+        ] {
+            assert!(some.let_pass(path.as_bytes()), "{path}");
+        }
+        for path in [
+            "/healthz/",
+            "/healthz/a",
+            "/Healthz",
+            "/loki/api/v1/labels",
+            "/loki/api/v1",
+            "healthz",
+            "",
+            "*",
+        ] {
+            assert!(!some.let_pass(path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_two_programs_may_read_differently_does_not_pass() {
+        let all = compile(r#"[{"prefix": "/a"}]"#).unwrap();
+        for path in [
+            "/a//b",
+            "//a",
+            "/a/./b",
+            "/a/../b",
+            "/a/..",
+            "/a/.",
+            "/a/%2e%2e/b",
+            "/a/.%2E/b",
+            "/a%2Fb",
+            "/a/%2f",
+            "/a\\b",
+            "/a/%5Cb",
+            "/a/%252e",
+            "/a/%25",
+            "/a/%",
+            "/a/%zz",
+            "/a/%4",
+            "/a/b;c=d",
+            "/a/..;/b",
+            "/a/%3Bb",
+            "/a/b#c",
+            "/a/%23",
+            "/a/%3Fb",
+            "/a/%00",
+            "/a/%0A",
+            "/a/\u{7f}",
+            "/%61//b",
+        ] {
+            assert!(!all.let_pass(path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn telemetry_does_not_pass_behind_a_prefix() {
+        let all = compile(r#"[{"prefix": "/tenant-a"}]"#).unwrap();
+        for path in [
+            "/v1/logs",
+            "/otlp/v1/logs",
+            "/v1/lo%67s",
+            "/v1/metrics/",
+            "/v1development/profiles",
+            "/api/v1/push",
+            "/loki/api/v1/push",
+            "/api/v1/push/influx/write",
+            "/ingest",
+            "/ingest?name=a",
+            "/push.v1.PusherService/Push",
+            "/api/v1/import",
+            "/api/v1/import/prometheus",
+            "/api/v1/import/csv",
+            "/write",
+            "/write?db=x",
+            "/datadog/api/v2/series",
+            "/datadog/api/v1/series",
+            "/influx/api/v2/write",
+            "/insert/jsonline",
+            "/insert/0/prometheus/api/v1/write",
+            "/opentelemetry/v1/metrics",
+            "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            "/api/v2/spans",
+            "/httpgrpc.HTTP/Handle",
+            "/newrelic/infra/v2/metrics/events/bulk",
+            "/_bulk",
+        ] {
+            let path = format!("/tenant-a{path}");
+            assert!(!all.let_pass(path.as_bytes()), "{path}");
+        }
+        for path in
+            ["/api/v1/query", "/ingester/ring", "/writers", "/label/write/values", "/api/traces/1"]
+        {
+            assert!(all.let_pass(format!("/tenant-a{path}").as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_would_let_telemetry_pass_is_a_problem() {
+        for (entry, says) in [
+            (r#"{"prefix": "/v1"}"#, "telemetry is taken at /v1/logs*"),
+            (r#"{"exact": "/v1/logs"}"#, "telemetry is taken at /v1/logs*"),
+            (r#"{"prefix": "/loki/api/v1/push"}"#, "telemetry is taken at /api/v1/push*"),
+            (r#"{"prefix": "/api"}"#, "telemetry is taken at /api/v1/push*"),
+            (r#"{"prefix": "/ingest"}"#, "telemetry is taken at /ingest"),
+            (r#"{"exact": "/write/"}"#, "telemetry is taken at /write"),
+            (r#"{"prefix": "/datadog"}"#, "telemetry is taken at /datadog/*"),
+            (
+                r#"{"prefix": "/push.v1.PusherService"}"#,
+                "telemetry is taken at /push.v1.PusherService/*",
+            ),
+            (r#"{"prefix": "/"}"#, "it is not a path"),
+            (r#"{"prefix": "/a/"}"#, "it is not a path"),
+            (r#"{"exact": "/a%20b"}"#, "it is not a path"),
+            (r#"{"exact": "/a?b"}"#, "it is not a path"),
+            (r#"{"exact": "a"}"#, "it is not a path"),
+            (r#"{"exact": ""}"#, "it is not a path"),
+            (r#"{"prefix": ""}"#, "it is not a path"),
+            (r#"{"prefix": "/a/../b"}"#, "it is not a path"),
+            (r#"{"prefix": "/a*"}, {}"#, "otherPaths[1]: it must have exactly one"),
+            (r#"{"prefix": "/a", "exact": "/b"}"#, "otherPaths[0]: it must have exactly one"),
+        ] {
+            let problems = compile(&format!("[{entry}]")).unwrap_err();
+            assert!(problems[0].contains(says), "{entry}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn the_readme_names_every_path_of_telemetry() {
+        let readme = include_str!("../README.md");
+        for path in TELEMETRY {
+            assert!(readme.contains(&format!("`{path}`")), "{path} is not in the README");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_reads_the_same_however_often_it_is_decoded(path in "(/|/a|%2[0-9a-fA-F]|%[0-9]|[.;a-c\\\\?#/]){0,12}") {
+            let all = compile(r#"[{"prefix": "/a"}]"#).unwrap();
+            if all.let_pass(path.as_bytes()) {
+                let once: Vec<u8> = percent_decode(path.split('?').next().unwrap().as_bytes()).collect();
+                let twice: Vec<u8> = percent_decode(&once).collect();
+                prop_assert_eq!(&once, &twice);
+                prop_assert!(!once.windows(2).any(|two| two == b"//"));
+                prop_assert!(once.split(|byte| *byte == b'/').all(|step| step != b"." && step != b".."));
+            }
+        }
+    }
+}
