@@ -110,6 +110,7 @@ impl Edits {
     ///
     /// # Errors
     /// If the message becomes too long by it, or as [`Self::cut`].
+    #[inline(never)]
     pub fn insert(&mut self, at: usize, bytes: &[u8]) -> Result<(), Unreadable> {
         self.grows_by(bytes.len())?;
         let Bounds { added: most, room, .. } = &mut self.bounds;
@@ -145,6 +146,7 @@ impl Edits {
     ///
     /// # Errors
     /// As [`Self::insert`].
+    #[inline(never)]
     pub(crate) fn insert_head(
         &mut self,
         at: usize,
@@ -196,6 +198,7 @@ impl Edits {
     ///
     /// # Errors
     /// As [`Self::insert`].
+    #[inline(never)]
     pub fn leave_changed(
         &mut self,
         mark: Mark,

@@ -84,6 +84,7 @@ impl Room {
         self.grow_now(list, more, most)
     }
 
+    #[cold]
     #[inline(never)]
     fn grow_now<T>(&mut self, list: &mut Vec<T>, more: usize, most: usize) -> Result<(), NoMemory> {
         let (len, capacity) = (list.len(), list.capacity());
