@@ -17,7 +17,9 @@ use sluice_route::{Endpoint, Kind, TraceShare, Transport};
 use sluice_senders::Admitted;
 use sluice_tenant::HeaderEdit;
 
-use crate::{Count, Gate, Reply, ReplyHead, ReplyStep, Sent, export::Export};
+use crate::{
+    Count, Gate, Reply, ReplyHead, ReplyStep, Rest, Sent, export::Export, rest::saturated,
+};
 
 /// A request whose head has passed. It exists only until its body has come.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub struct Held {
     /// The share of traces that goes elsewhere; the head is held where there is one.
     traces: Option<TraceShare>,
     head: Head,
+    /// The length of the body, if it was announced.
+    length: Option<usize>,
     left_to_envoy: usize,
 }
 
@@ -120,6 +124,7 @@ impl Held {
             taken,
             traces,
             head,
+            length: length.map(saturated),
             left_to_envoy,
         };
         if hold {
@@ -184,6 +189,13 @@ impl Held {
 }
 
 impl Gate {
+    /// What is thrown away of a request that is refused while its body comes; `None` if its answer goes
+    /// at once.
+    #[must_use]
+    pub fn rest_of(&self, held: &Held) -> Option<Rest> {
+        Rest::new(held.export.protocol, held.length, self.limits.discarded_bytes)
+    }
+
     /// The answer to a body that has grown over its limit before it came to its end.
     pub fn on_body_too_large(&self, held: &Held) -> Reply {
         let refusal = Refusal::BodyTooLarge { limit: self.limits.body_bytes };

@@ -36,6 +36,7 @@ struct GateConfig {
 struct LimitsConfig {
     body_bytes: Option<usize>,
     decoded_bytes: Option<usize>,
+    discarded_bytes: Option<usize>,
     records: Option<usize>,
     attributes: Option<usize>,
     depth: Option<usize>,
@@ -61,6 +62,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The body once decoded, in bytes.
     pub decoded_bytes: usize,
+    /// The body of a refused request that is taken and thrown away before the answer goes, in bytes.
+    pub discarded_bytes: usize,
     /// Records, and the resources, scopes and metrics around them, as far as they are read.
     pub records: usize,
     /// Attributes of one resource, scope or record.
@@ -82,6 +85,8 @@ impl Default for Limits {
             body_bytes: 16 << 20,
             // What the OTLP specification 1.11 recommends for a request.
             decoded_bytes: 64 << 20,
+            // Twice the default of a body: senders that send too much do not send much more.
+            discarded_bytes: 32 << 20,
             // A decoded body of the default limit, full of records of 128 bytes, which is less than
             // telemetry has in practice. What is to be changed takes up to 40 bytes for each.
             records: 512 << 10,
@@ -310,6 +315,12 @@ impl LimitsConfig {
         let bytes = Limits::MAX_BYTES;
         let body_bytes = limit("bodyBytes", self.body_bytes, default.body_bytes, bytes);
         let decoded_bytes = limit("decodedBytes", self.decoded_bytes, default.decoded_bytes, bytes);
+        let discarded_bytes = limit(
+            "discardedBytes",
+            self.discarded_bytes,
+            default.discarded_bytes.max(body_bytes),
+            bytes,
+        );
         let records = limit("records", self.records, default.records, Limits::MAX_RECORDS);
         let attributes =
             limit("attributes", self.attributes, default.attributes, Limits::MAX_ATTRIBUTES);
@@ -338,7 +349,16 @@ impl LimitsConfig {
             body_bytes.saturating_add(Limits::BESIDE_A_BODY),
             worker_bytes,
         );
-        Limits { body_bytes, decoded_bytes, records, attributes, depth, worker_bytes, sender_bytes }
+        Limits {
+            body_bytes,
+            decoded_bytes,
+            discarded_bytes,
+            records,
+            attributes,
+            depth,
+            worker_bytes,
+            sender_bytes,
+        }
     }
 }
 
@@ -421,8 +441,12 @@ mod tests {
     #[test]
     fn every_limit_has_its_default() {
         let gate = Gate::from_json(br#"{"tenant": {"fixed": "a"}}"#).unwrap();
-        let Limits { body_bytes, decoded_bytes, .. } = gate.limits();
+        let Limits { body_bytes, decoded_bytes, discarded_bytes, .. } = gate.limits();
         // OTLP 1.11 recommends 64 MiB, after decompression.
         assert_eq!((body_bytes, decoded_bytes), (16 << 20, 64 << 20));
+        assert_eq!(discarded_bytes, 32 << 20);
+        // What a sender may send it may send in vain.
+        let gate = br#"{"tenant": {"fixed": "a"}, "limits": {"bodyBytes": 100000000}}"#;
+        assert_eq!(Gate::from_json(gate).unwrap().limits().discarded_bytes, 100_000_000);
     }
 }

@@ -4,6 +4,7 @@
 //! request head  senders -> tenant -> export -> route     request.rs
 //! request body  frame -> decode -> records               body.rs
 //! reply         what the backend said -> what is told    answer.rs
+//! refusal       what is thrown away before it goes       rest.rs
 //! ```
 //!
 //! Nothing here calls Envoy. Each step takes what came and returns what is to be done, and only the
@@ -21,6 +22,7 @@ mod other_paths;
 mod pieces;
 mod place;
 mod request;
+mod rest;
 
 pub use answer::{Finished, HEADER_ONLY, Reading, ReplyHead, ReplyStep, Rewritten, SAID, Sent};
 pub use body::{BodyEdit, BodyStep, Forward, Held};
@@ -32,3 +34,4 @@ pub use export::is_envoys_grpc;
 pub use headers::Headers;
 pub use pieces::Pieces;
 pub use request::{HeadStep, Identified, Reply, RequestHead};
+pub use rest::{Rest, Unseen};

@@ -9,7 +9,7 @@ use sluice_senders::{Admitted, Ambiguity, Ending, Evidence, PeerEvidence};
 use sluice_tenant::{HeaderEdit, Tenanted};
 
 use crate::{
-    BodyStep, Certificates, Count, Gate, Headers, Held,
+    BodyStep, Certificates, Count, Gate, Headers, Held, Rest,
     export::{Export, protocol, timeout},
 };
 
@@ -62,7 +62,12 @@ pub enum HeadStep {
     /// It goes on with these edits, and the gate has no more to do with it.
     Pass(Vec<HeaderEdit>),
     /// The gate answers.
-    Reply(Reply),
+    Reply {
+        /// The answer.
+        reply: Reply,
+        /// What is thrown away before it goes; `None` if it goes at once.
+        rest: Option<Rest>,
+    },
 }
 
 /// An answer of the gate's own.
@@ -118,7 +123,14 @@ impl Gate {
         let mut identified = Identified::default();
         let step = match self.decide_head(head, protocol, certificates, &mut identified) {
             Ok(step) => step,
-            Err((signal, refusal)) => HeadStep::Reply(Reply::refuse(protocol, signal, &refusal)),
+            Err((signal, refusal)) => {
+                let limit = self.limits.discarded_bytes;
+                let rest = match head.end_of_stream {
+                    true => None,
+                    false => Rest::of(head.headers, protocol, limit),
+                };
+                HeadStep::Reply { reply: Reply::refuse(protocol, signal, &refusal), rest }
+            }
         };
         (step, identified)
     }

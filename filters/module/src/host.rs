@@ -3,7 +3,10 @@
 //! The SDK's functions panic on any status that they do not expect. Each function here says when
 //! Envoy returns no such status (`source/extensions/common/wasm/context.cc`).
 
-use std::{hint, time::UNIX_EPOCH};
+use std::{
+    hint,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use proxy_wasm::{
     hostcalls,
@@ -121,6 +124,34 @@ pub(crate) fn code_details() -> Option<Vec<u8>> {
 /// a stream: Envoy returns nothing but success where there is one (`Context::setProperty`).
 pub(crate) fn tell(name: &str, value: &str) {
     let _told = hostcalls::set_property(vec![name], Some(value.as_bytes()));
+}
+
+/// What Envoy has got of the request, head and body, in bytes; `None` from an Envoy that does not say. Safe in any
+/// callback of a stream, and behind [`become_stream`].
+pub(crate) fn received() -> Option<u64> {
+    let size = hostcalls::get_property(vec!["request", "total_size"]).ok().flatten()?;
+    size.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// Has the timer of the plugin's root ring again and again. Safe in any callback.
+pub(crate) fn tick(period: Duration) {
+    let _done = hostcalls::set_tick_period(period);
+}
+
+/// Stops that. Safe in any callback.
+pub(crate) fn stop_ticking() {
+    tick(Duration::ZERO);
+}
+
+/// Makes the host calls that follow in this callback those of a stream. Whether there is such a stream.
+pub(crate) fn become_stream(context: u32) -> bool {
+    hostcalls::set_effective_context(context).is_ok()
+}
+
+/// Lets go the reply whose head was held, when this callback has returned. Safe behind [`become_stream`]: Envoy returns
+/// nothing but success where there is one (`Context::continueStream`).
+pub(crate) fn let_answer_go() {
+    let _done = hostcalls::resume_http_response();
 }
 
 /// The time in seconds since the epoch. Where there is none, it is late: what ends has ended.

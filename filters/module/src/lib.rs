@@ -11,6 +11,7 @@ mod host;
 mod root;
 mod shared;
 mod stream;
+mod waiting;
 
 /// What the macro makes: `_initialize`, which Envoy calls before anything else.
 mod entry {

@@ -47,8 +47,12 @@ impl RootContext for Root {
         }
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(self.gate.clone(), Rc::clone(&self.shared))))
+    fn on_tick(&mut self) {
+        self.shared.waiting.look();
+    }
+
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(context, self.gate.clone(), Rc::clone(&self.shared))))
     }
 
     fn get_type(&self) -> Option<ContextType> {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use sluice_gate::{Budget, Certificates};
 
-use crate::counters::Counters;
+use crate::{counters::Counters, waiting::Waiting};
 
 thread_local! {
     /// A worker's memory is one, for all plugins in its VM.
@@ -17,6 +17,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) certificates: RefCell<Certificates>,
     pub(crate) counters: Counters,
+    pub(crate) waiting: Waiting,
 }
 
 impl Default for Shared {
@@ -25,6 +26,7 @@ impl Default for Shared {
             budget: BUDGET.with(Budget::clone),
             certificates: RefCell::default(),
             counters: Counters::default(),
+            waiting: Waiting::default(),
         }
     }
 }

@@ -10,9 +10,10 @@
 //! | `Passing` | stopped | pass | passes | pass |
 //! | `Body` | stopped | wait, then decided | early: nothing was stored | stopped |
 //! | `Sent` | stopped | stopped | read | stopped |
+//! | `Refusing` | stopped | thrown away, then answered | answered | stopped |
 //! | `Reply` | stopped | stopped | passes: Envoy's own | read |
 //! | `Replied` | stopped | stopped | passes: Envoy's own | pass |
-//! | `Answered` | stopped | stopped | put right | pass, or emptied |
+//! | `Answered` | stopped | stopped | put right, held back while the request comes | pass, or emptied |
 //! | `Broken` | stopped | stopped | refused | stopped |
 
 use std::{mem, rc::Rc};
@@ -25,7 +26,7 @@ use proxy_wasm::{
 use sluice_gate::{
     BodyEdit, BodyStep, Budget, Certificates, Count, Finished, Forward, Gate, HEADER_ONLY,
     HeadStep, Headers, Held, Holding, Identified, NoRoom, Pieces, Reading, Reply, ReplyHead,
-    ReplyStep, RequestHead, Rewritten, Sent, Share, is_envoys_grpc,
+    ReplyStep, RequestHead, Rest, Rewritten, Sent, Share, is_envoys_grpc,
 };
 use sluice_reply::{GrpcReply, LocalReply, Written};
 use sluice_senders::PeerEvidence;
@@ -34,6 +35,8 @@ use sluice_tenant::HeaderEdit;
 use crate::{host, shared::Shared};
 
 pub(crate) struct Stream {
+    /// What Envoy calls it.
+    context: u32,
     shared: Rc<Shared>,
     phase: Phase,
     /// The namespace of who sends, once that is known.
@@ -51,6 +54,8 @@ enum Phase {
     Body(Receiving),
     /// The request is whole, and with its backend.
     Sent(Sent),
+    /// The request is refused, and the rest of its body is coming.
+    Refusing(Refusing),
     /// The reply's head has come, and its body is coming.
     Reply(Replying),
     /// The sender is being told, and there is no more to do.
@@ -67,6 +72,16 @@ struct Answered {
     headers: Vec<HeaderEdit>,
     /// The Lua filter has taken the answer for a backend's and given it a body.
     padded: bool,
+    /// What Envoy throws away of the request before this goes.
+    rest: Option<Rest>,
+}
+
+struct Refusing {
+    /// The answer, once the body has come.
+    reply: LocalReply,
+    rest: Rest,
+    /// Bytes of the body so far; none are kept.
+    came: usize,
 }
 
 struct Receiving {
@@ -136,8 +151,8 @@ struct Replying {
 }
 
 impl Stream {
-    pub(crate) const fn new(gate: Option<Rc<Gate>>, shared: Rc<Shared>) -> Self {
-        Self { shared, phase: Phase::Fresh(gate), sender: None, is_envoys_grpc: false }
+    pub(crate) const fn new(context: u32, gate: Option<Rc<Gate>>, shared: Rc<Shared>) -> Self {
+        Self { context, shared, phase: Phase::Fresh(gate), sender: None, is_envoys_grpc: false }
     }
 
     fn count(&self, counts: impl IntoIterator<Item = Count>) {
@@ -190,13 +205,52 @@ impl Stream {
 
     /// Answers in the backend's place; nothing of the request goes on.
     fn answer(&mut self, answer: Reply) -> Action {
+        let reply = self.note(answer);
+        self.say(&reply, None)
+    }
+
+    /// Counts and logs an answer, which is then to be given.
+    fn note(&self, answer: Reply) -> LocalReply {
         let Reply { reply, counts, log } = answer;
         let reply = if self.is_envoys_grpc { reply } else { reply.spelled_out() };
-        self.phase = Phase::Answered(Answered { headers: own_headers(&reply), padded: false });
         self.count(counts);
         log_line(log);
-        host::answer(&reply);
+        reply
+    }
+
+    fn say(&mut self, reply: &LocalReply, rest: Option<Rest>) -> Action {
+        self.phase = Phase::Answered(Answered { headers: own_headers(reply), padded: false, rest });
+        host::answer(reply);
         Action::Pause
+    }
+
+    /// Refuses a request at its head, and has the rest of it thrown away first.
+    fn refuse_head(&mut self, gate: &Gate, answer: Reply, rest: Option<Rest>) -> Action {
+        match rest {
+            Some(rest) if gate.holds_headers() => self.throw_away(answer, rest, 0),
+            // While the head is stopped there are no callbacks of the body, and let go it must not be.
+            rest => {
+                let reply = self.note(answer);
+                self.say(&reply, rest)
+            }
+        }
+    }
+
+    /// Refuses a request while its body comes, and throws the rest of it away first.
+    fn refuse_body(&mut self, receiving: &Receiving, answer: Reply, end_of_stream: bool) -> Action {
+        let rest = receiving.gate.rest_of(&receiving.held).filter(|_| !end_of_stream);
+        match rest {
+            Some(rest) => {
+                host::replace(BufferType::HttpRequestBody, receiving.buffered, &[]);
+                self.throw_away(answer, rest, receiving.len())
+            }
+            None => self.answer(answer),
+        }
+    }
+
+    fn throw_away(&mut self, answer: Reply, rest: Rest, came: usize) -> Action {
+        let reply = self.note(answer);
+        self.stop(Phase::Refusing(Refusing { reply, rest, came }))
     }
 
     /// Decides on a request whose body has come to its end.
@@ -241,8 +295,10 @@ impl Stream {
             host::edit(MapType::HttpResponseHeaders, &taken_off);
         }
         host::edit(MapType::HttpResponseHeaders, &answered.headers);
-        self.phase = Phase::Answered(answered);
-        Action::Continue
+        let rest = answered.rest.take();
+        let waits = rest.is_some_and(|rest| self.shared.waiting.hold_back(self.context, rest));
+        let answered = Phase::Answered(answered);
+        if waits { self.stop(answered) } else { self.pass(answered) }
     }
 
     /// The end of a reply, from its last body callback or its trailers. The trailers that it gets; `None` if the
@@ -312,6 +368,12 @@ enum Due {
 
 impl Context for Stream {}
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.shared.waiting.forget(self.context);
+    }
+}
+
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         let gate = match self.take_phase() {
@@ -320,6 +382,7 @@ impl HttpContext for Stream {
             phase @ (Phase::Passing
             | Phase::Body(_)
             | Phase::Sent(_)
+            | Phase::Refusing(_)
             | Phase::Reply(_)
             | Phase::Replied
             | Phase::Answered(_)
@@ -357,7 +420,7 @@ impl HttpContext for Stream {
         };
         self.tell(identified);
         match step {
-            HeadStep::Reply(reply) => self.answer(reply),
+            HeadStep::Reply { reply, rest } => self.refuse_head(&gate, reply, rest),
             HeadStep::Decided(step) => self.body_step(step, &Buffer::None),
             HeadStep::Pass(edits) => {
                 host::edit(MapType::HttpRequestHeaders, &edits);
@@ -367,7 +430,7 @@ impl HttpContext for Stream {
                 let mut share = self.shared.budget.share(self.sender.clone());
                 let head = Holding::of_head(Headers(&headers));
                 if share.hold(head, &gate.limits()).is_err() {
-                    return self.answer(gate.on_no_room(&held));
+                    return self.refuse_head(&gate, gate.on_no_room(&held), gate.rest_of(&held));
                 }
                 host::edit(MapType::HttpRequestHeaders, &edits);
                 let holds = gate.holds_headers();
@@ -381,6 +444,13 @@ impl HttpContext for Stream {
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         let mut receiving = match self.take_phase() {
             Phase::Body(receiving) => receiving,
+            Phase::Refusing(mut refusing) => {
+                refusing.came = refusing.came.saturating_add(size);
+                if end_of_stream || refusing.rest.is_too_long(refusing.came) {
+                    return self.say(&refusing.reply, None);
+                }
+                return self.stop_body(Phase::Refusing(refusing), size);
+            }
             Phase::Passing => return self.pass(Phase::Passing),
             Phase::Fresh(_) => return self.refuse(),
             phase @ (Phase::Sent(_)
@@ -391,13 +461,17 @@ impl HttpContext for Stream {
         };
         receiving.buffered = size;
         if receiving.len() > receiving.gate.limits().body_bytes {
-            return self.answer(receiving.gate.on_body_too_large(&receiving.held));
+            let answer = receiving.gate.on_body_too_large(&receiving.held);
+            return self.refuse_body(&receiving, answer, end_of_stream);
         }
         if !end_of_stream {
             return match receiving.keep() {
                 Ok(true) => self.pass(Phase::Body(receiving)),
                 Ok(false) => self.stop(Phase::Body(receiving)),
-                Err(NoRoom) => self.answer(receiving.gate.on_no_room(&receiving.held)),
+                Err(NoRoom) => {
+                    let answer = receiving.gate.on_no_room(&receiving.held);
+                    self.refuse_body(&receiving, answer, end_of_stream)
+                }
             };
         }
         let buffer = match receiving.drained {
@@ -410,6 +484,7 @@ impl HttpContext for Stream {
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
         let receiving = match self.take_phase() {
             Phase::Body(receiving) => receiving,
+            Phase::Refusing(refusing) => return self.say(&refusing.reply, None),
             Phase::Passing => return self.pass(Phase::Passing),
             Phase::Fresh(_) => return self.refuse(),
             phase @ (Phase::Sent(_)
@@ -433,6 +508,8 @@ impl HttpContext for Stream {
             Phase::Sent(sent) => Due::InTime(sent),
             Phase::Body(receiving) => Due::Early(receiving.held),
             Phase::Answered(answered) => return self.mend_answer(answered),
+            // Envoy's own, to a request that takes too long, or a backend's that has got nothing.
+            Phase::Refusing(refusing) => return self.say(&refusing.reply, None),
             Phase::Passing => return self.pass(Phase::Passing),
             // The reply that was coming did not come to its end, and Envoy says so itself.
             Phase::Reply(_) | Phase::Replied => return self.pass(Phase::Replied),
@@ -473,10 +550,16 @@ impl HttpContext for Stream {
                 if answered.padded {
                     host::replace(BufferType::HttpResponseBody, size, &[]);
                 }
-                return self.pass(Phase::Answered(answered));
+                let waits = self.shared.waiting.holds(self.context);
+                let answered = Phase::Answered(answered);
+                return if waits { self.stop(answered) } else { self.pass(answered) };
             }
             phase @ (Phase::Passing | Phase::Replied) => return self.pass(phase),
-            phase @ (Phase::Fresh(_) | Phase::Body(_) | Phase::Sent(_) | Phase::Broken) => {
+            phase @ (Phase::Fresh(_)
+            | Phase::Body(_)
+            | Phase::Sent(_)
+            | Phase::Refusing(_)
+            | Phase::Broken) => {
                 return self.stop(phase);
             }
         };
@@ -502,7 +585,11 @@ impl HttpContext for Stream {
             phase @ (Phase::Passing | Phase::Replied | Phase::Answered(_)) => {
                 return self.pass(phase);
             }
-            phase @ (Phase::Fresh(_) | Phase::Body(_) | Phase::Sent(_) | Phase::Broken) => {
+            phase @ (Phase::Fresh(_)
+            | Phase::Body(_)
+            | Phase::Sent(_)
+            | Phase::Refusing(_)
+            | Phase::Broken) => {
                 return self.stop(phase);
             }
         };

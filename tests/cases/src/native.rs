@@ -72,7 +72,7 @@ impl Run<'_> {
         let (step, identified) = gate.on_head(&head, &mut Certificates::default());
         self.counts.extend(identified.counts);
         let step = match step {
-            HeadStep::Reply(reply) => BodyStep::Reply(reply),
+            HeadStep::Reply { reply, .. } => BodyStep::Reply(reply),
             HeadStep::Decided(step) => step,
             HeadStep::Pass(edits) => {
                 edit(&mut self.headers, &edits);

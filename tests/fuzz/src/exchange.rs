@@ -169,7 +169,7 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
             edit(&mut head, &edits);
             return Outcome::Passed(head);
         }
-        HeadStep::Reply(reply) => BodyStep::Reply(reply),
+        HeadStep::Reply { reply, .. } => BodyStep::Reply(reply),
         HeadStep::Decided(step) => step,
         HeadStep::Body { edits, held } => {
             assert!(edits.is_empty() || !gate.holds_headers(), "a head that is held was edited");

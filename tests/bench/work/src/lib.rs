@@ -239,7 +239,7 @@ fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> O
     let step = match step {
         HeadStep::Body { held, .. } => gate.on_body(held, request.to_vec(), usize::MAX),
         HeadStep::Decided(step) => step,
-        HeadStep::Reply(reply) => BodyStep::Reply(reply),
+        HeadStep::Reply { reply, .. } => BodyStep::Reply(reply),
         HeadStep::Pass(_) => return Outcome::Kept,
     };
     match step {

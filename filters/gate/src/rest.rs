@@ -1,0 +1,159 @@
+//! The rest of a request that is refused before all of it has come.
+//!
+//! Most clients read no answer before they have sent their request. If the connection is closed under
+//! them meanwhile (RFC 9112, section 9.6), or the stream is reset (RFC 9113, section 8.1), what the
+//! refusal said is lost, and they send the same again. So what is still to come is taken and thrown
+//! away, within bounds, and only then does the answer go.
+
+use std::time::Duration;
+
+use sluice_reply::Protocol;
+
+use crate::Headers;
+
+/// What is still to come of a refused request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// The most of a body that is taken, in bytes.
+    limit: usize,
+    /// The length of the body, if it was announced.
+    length: Option<usize>,
+}
+
+impl Rest {
+    /// What is to be taken of a request with this head; `None` if its answer goes at once.
+    pub(crate) fn of(headers: Headers<'_>, protocol: Protocol, limit: usize) -> Option<Self> {
+        // A client that asks first has sent nothing yet, and reads the answer at once. Envoy has told it
+        // to go on, and taken the header off, unless `proxy_100_continue` is set.
+        if headers.first("expect").is_some() {
+            return None;
+        }
+        let length = headers.number("content-length");
+        Self::new(protocol, length.map(saturated), limit)
+    }
+
+    /// As [`Self::of`], when some of the body has come.
+    pub(crate) fn new(protocol: Protocol, length: Option<usize>, limit: usize) -> Option<Self> {
+        // A client of gRPC reads while it writes: the status may come at any time.
+        if protocol == Protocol::Grpc {
+            return None;
+        }
+        let rest = Self { limit, length };
+        // Of what is not taken whole the answer would be lost all the same.
+        (!rest.is_too_long(length.unwrap_or(0))).then_some(rest)
+    }
+
+    /// Whether the answer goes though more is to come, because this much of the body has come already,
+    /// in bytes.
+    #[must_use]
+    pub const fn is_too_long(self, came: usize) -> bool {
+        came > self.limit
+    }
+}
+
+/// A rest that Envoy throws away by itself, while it holds the answer back. It does not say when the
+/// request has ended: all there is to see is how much of the body has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Unseen {
+    rest: Rest,
+    /// Bytes of the body.
+    came: usize,
+    /// Looks since some of it came.
+    quiet: u32,
+    /// All looks.
+    looks: u32,
+}
+
+impl Unseen {
+    /// How often to look.
+    pub const PERIOD: Duration = Duration::from_millis(10);
+
+    /// Of a body whose length is announced, its last byte is not yet its end: over HTTP/2 that may come in
+    /// a frame of its own.
+    const QUIET_AT_ITS_END: u32 = 1;
+
+    /// A body without an announced length has ended if nothing has come for a quarter of a second.
+    const QUIET: u32 = 25;
+
+    /// Nothing waits for longer than a minute: Envoy's `request_timeout` in the shipped configuration, which
+    /// holds no more once there is an answer.
+    const LOOKS: u32 = 6_000;
+
+    /// Nothing has been seen of it.
+    #[must_use]
+    pub const fn new(rest: Rest) -> Self {
+        Self { rest, came: 0, quiet: 0, looks: 0 }
+    }
+
+    /// Whether the answer goes, now that this much of the body has come, in bytes. To be asked once each
+    /// [`Self::PERIOD`].
+    pub fn is_over(&mut self, came: usize) -> bool {
+        self.looks = self.looks.saturating_add(1);
+        self.quiet = if came > self.came { 0 } else { self.quiet.saturating_add(1) };
+        self.came = came;
+        let enough = match self.rest.length {
+            Some(length) if came < length => Self::LOOKS,
+            Some(_) => Self::QUIET_AT_ITS_END,
+            None => Self::QUIET,
+        };
+        self.quiet >= enough || self.looks >= Self::LOOKS || self.rest.is_too_long(came)
+    }
+}
+
+/// A length, or the most that there can be where it does not fit.
+pub(crate) fn saturated(length: u64) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HTTP: Protocol = Protocol::HttpProtobuf;
+
+    fn rest_of(protocol: Protocol, headers: &[(&str, &str)]) -> Option<Rest> {
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        Rest::of(Headers(&headers), protocol, 1000)
+    }
+
+    /// After how many looks it is over, if this much has come at each, and nothing after that.
+    fn looks(length: Option<usize>, came: impl IntoIterator<Item = usize>) -> usize {
+        let mut unseen = Unseen::new(Rest::new(HTTP, length, 1000).expect("it is to be taken"));
+        let (mut last, mut looks) = (0, 0);
+        let mut came = came.into_iter();
+        loop {
+            last = came.next().unwrap_or(last);
+            looks += 1;
+            if unseen.is_over(last) {
+                return looks;
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_taken_if_the_client_may_not_read_before_it_has_written() {
+        assert!(rest_of(HTTP, &[]).is_some());
+        assert!(rest_of(Protocol::RemoteWrite, &[("content-length", "1000")]).is_some());
+        assert_eq!(rest_of(Protocol::HttpJson, &[("content-length", "1001")]), None);
+        assert_eq!(rest_of(HTTP, &[("expect", "100-continue")]), None);
+        assert_eq!(rest_of(Protocol::Grpc, &[]), None);
+    }
+
+    #[test]
+    fn it_is_over_when_all_has_come() {
+        assert_eq!(looks(Some(300), [300]), 2);
+        assert_eq!(looks(Some(300), [100, 100, 200, 200, 300]), 6);
+        assert_eq!(looks(None, [300]), 26);
+        assert_eq!(looks(None, [100; 20].into_iter().chain([200])), 46);
+    }
+
+    #[test]
+    fn it_is_over_when_it_is_too_long_or_takes_too_long() {
+        assert_eq!(looks(None, (0..).map(|look| look * 500)), 4);
+        assert_eq!(looks(Some(300), [100]), 6_000);
+        assert_eq!(looks(None, (0..).map(|look| look / 20)), 6_000);
+    }
+}
