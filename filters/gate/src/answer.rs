@@ -228,7 +228,10 @@ impl Sent {
         reading.envoy = details.and_then(|details| EnvoyAnswer::read(&details, status, grpc));
         reading.rate_limited = headers.first("x-envoy-ratelimited").is_some();
         if reading.envoy.is_none() {
-            let said = headers.first(SAID).and_then(from_base64);
+            let said = match reading.header_only {
+                true => Some(Vec::new()),
+                false => headers.first(SAID).and_then(from_base64),
+            };
             reading.said = said.filter(|said| said.len() <= Reading::MAX_BODY);
         }
         reading
@@ -390,9 +393,8 @@ impl Reading {
 mod tests {
     use super::*;
 
-    /// What a reply with this status and no message counts as, and its trailers' status.
-    fn without_message(protocol: Protocol, status: &[u8]) -> (&'static str, Option<String>) {
-        let sent = Sent {
+    fn sent(protocol: Protocol) -> Sent {
+        Sent {
             protocol,
             signal: Signal::Metrics,
             answers: "mimir",
@@ -402,7 +404,12 @@ mod tests {
             violations: None,
             nothing: false,
             holds: false,
-        };
+        }
+    }
+
+    /// What a reply with this status and no message counts as, and its trailers' status.
+    fn without_message(protocol: Protocol, status: &[u8]) -> (&'static str, Option<String>) {
+        let sent = sent(protocol);
         let headers = [(":status".to_owned(), status.to_vec())];
         let head = ReplyHead {
             headers: Headers(&headers),
@@ -421,6 +428,44 @@ mod tests {
         };
         let Count::Request { outcome, .. } = count else { panic!("a reply counts a request") };
         (outcome, trailers.first().map(|(_, status)| status.clone()))
+    }
+
+    #[test]
+    fn who_has_named_a_cluster_that_envoy_does_not_have_finds_it_in_the_log() {
+        for (details, expected) in [
+            ("cluster_not_found", Some((Level::Error, true))),
+            ("no_healthy_upstream", Some((Level::Debug, true))),
+            ("via_upstream", None),
+        ] {
+            let sent = Sent { cluster: "mimir-b".to_owned(), ..sent(Protocol::HttpProtobuf) };
+            let headers = [(":status".to_owned(), b"503".to_vec())];
+            let head = ReplyHead {
+                headers: Headers(&headers),
+                details: &|| Some(details.as_bytes().to_vec()),
+                end_of_stream: false,
+                now: 0,
+            };
+            let ReplyStep::Rewrite { log, .. } = sent.on_reply_head(&head) else {
+                panic!("a body follows");
+            };
+            let log = log.map(|(level, line)| {
+                (level, line.contains("\"mimir-b\"") && line.contains(details))
+            });
+            assert_eq!(log, expected, "{details}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_whose_reply_a_success_is() {
+        let headers = [(":status".to_owned(), b"204".to_vec())];
+        let head = ReplyHead {
+            headers: Headers(&headers),
+            details: &|| panic!("it costs a call to Envoy"),
+            end_of_stream: true,
+            now: 0,
+        };
+        let step = sent(Protocol::HttpProtobuf).on_reply_head(&head);
+        assert!(matches!(step, ReplyStep::Pass { .. }), "{step:?}");
     }
 
     #[test]

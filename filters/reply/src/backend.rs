@@ -407,6 +407,33 @@ mod tests {
     }
 
     #[test]
+    fn what_envoy_answers_is_not_what_a_backend_said() {
+        for (details, status, outcome, http, code, retry_after) in [
+            ("cluster_not_found", 503, "no_route", 503, Code::Unavailable, None),
+            ("route_not_found", 404, "no_route", 503, Code::Unavailable, None),
+            ("response_timeout", 504, "timeout", 504, Code::Unavailable, None),
+            ("request_overall_timeout", 408, "slow", 503, Code::Unavailable, None),
+            ("request_payload_too_large", 413, "buffer_limit", 413, Code::ResourceExhausted, None),
+            ("local_rate_limited", 429, "rate_limited", 429, Code::ResourceExhausted, Some(5)),
+            ("overload", 503, "overloaded", 503, Code::Unavailable, None),
+            ("jwt_authn_access_denied{}", 401, "gateway", 401, Code::Unauthenticated, None),
+            ("rbac_access_denied", 403, "gateway", 403, Code::PermissionDenied, None),
+            ("response_payload_too_large", 500, "gateway", 500, Code::Internal, None),
+        ] {
+            let envoy = EnvoyAnswer::read(details.as_bytes(), status, None);
+            let reply = BackendReply { envoy, ..text("loki", status, "words") };
+            let failure = failure_of(&reply);
+            assert_eq!((failure.outcome, failure.http_status), (outcome, http), "{details}");
+            assert_eq!((failure.code, failure.retry_after), (code, retry_after), "{details}");
+            assert!(!failure.message.contains("loki answered"), "{failure:?}");
+            let is_told = failure.message.ends_with(&format!("with {status}: words"));
+            assert_eq!(is_told, outcome == "gateway", "{failure:?}");
+            // Without a record in it either, nothing was answered.
+            assert_eq!(told(&reply, None, true), Told::Failure(failure));
+        }
+    }
+
+    #[test]
     fn a_status_of_grpc_means_what_it_means_to_a_sender() {
         for (code, delay, expected, retries) in [
             (1, None, Code::Unavailable, true),
@@ -430,7 +457,8 @@ mod tests {
             let grpc = GrpcReply { code, message: "why".to_owned(), retry_delay: delay };
             let failure = failure_of(&BackendReply { name: "tempo", grpc: Some(&grpc), ..LOKI });
             assert_eq!(failure.code, expected, "{code}");
-            assert_eq!(failure.message, format!("tempo answered gRPC {code}: why"));
+            let whom = if code == 7 { " to this gateway, not to its sender" } else { "" };
+            assert_eq!(failure.message, format!("tempo answered gRPC {code}{whom}: why"));
             let again = expected == Code::Unavailable || failure.retry_after.is_some();
             assert_eq!(again, retries, "{code}");
             assert_eq!(failure.retry_after, delay, "{code}");

@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn who_was_waited_for_is_told_by_the_status() {
-        let outcome = |status, code| {
+        let outcome = |status, code: Option<u16>| {
             let message = String::new();
             let grpc = code.map(|code| GrpcReply { code, message, retry_delay: None });
             EnvoyAnswer::read(b"stream_idle_timeout", status, grpc.as_ref())

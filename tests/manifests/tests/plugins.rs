@@ -205,3 +205,23 @@ fn istios_envoy_holds_more_of_a_body_than_the_gate_lets_go_on() {
     }
     assert!(compared >= 4, "only {compared} plugins");
 }
+
+/// The Lua filter is tested in `envoy-local`, so every manifest must have that one.
+#[test]
+fn every_copy_of_the_lua_filter_is_the_one_that_is_tested() {
+    let root = envoy_local::workspace_root();
+    let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap();
+    let script = read("envoy-local/header-only.lua");
+    for (file, indent) in [
+        ("istio/base/header-only.yaml", 16),
+        ("istio/envoy-gateway/plugin.yaml", 8),
+        ("istio/overlays/trafficextension/plugin.yaml", 6),
+    ] {
+        let line = |line: &str| match line {
+            "" => "\n".to_owned(),
+            _ => format!("{:indent$}{line}\n", ""),
+        };
+        let indented: String = script.lines().map(line).collect();
+        assert!(read(file).contains(&indented), "{file} has another script");
+    }
+}

@@ -20,6 +20,7 @@ fn partial() -> Told {
 
 fn throttled() -> Told {
     Told::Failure(Failure {
+        outcome: "failed",
         http_status: 429,
         code: Code::ResourceExhausted,
         message: "loki answered 429: 100% \u{fc}".into(),

@@ -106,7 +106,7 @@ fn all_cases() -> Vec<Case> {
         protocol::a_success_is_an_empty_message_and_200,
         replies::what_can_be_sent_again_stays_so_over_http,
         replies::what_can_be_sent_again_stays_so_over_grpc,
-        replies::a_failure_over_grpc_stands_in_the_headers_where_they_are_held,
+        replies::a_failure_over_grpc_stands_in_the_headers,
         replies::what_can_not_be_sent_again_stays_so_over_http,
         replies::what_can_not_be_sent_again_stays_so_over_grpc,
         replies::retry_after_reaches_the_sender,
