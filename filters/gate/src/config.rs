@@ -54,7 +54,7 @@ struct LimitsConfig {
 ///
 /// with half of the second and third term where an address has 32 bits, as in the module. `decoder` is
 /// 256 KiB, but 4 MiB for LZ4 and 30 MiB for zstd; a zstd window over 8 MiB takes up to three times
-/// itself, in place of two of the three `decoded_bytes`. `tests/memory.rs` holds it for requests of any
+/// itself, in place of two of the three `decoded_bytes`. `tests/memory` holds it for requests of any
 /// shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
