@@ -56,6 +56,15 @@ impl Holding {
         Self { in_envoy: Self::STREAM.saturating_add(headers.bytes()), in_module: 0 }
     }
 
+    /// What a body that goes on holds in Envoy until its backend has taken it; `None` for one that is short. No
+    /// body counts for more than its sender may have where nobody else has any: so each can go.
+    #[must_use]
+    pub fn of_forwarded(bytes: usize, limits: &Limits) -> Option<Self> {
+        const SHORT: usize = 64 << 10;
+        let most = limits.sender_bytes.min(limits.waiting_bytes() / 2);
+        (bytes > SHORT).then(|| Self { in_envoy: bytes.min(most), in_module: 0 })
+    }
+
     /// With so much of the body beside it.
     #[must_use]
     pub const fn with(self, in_envoy: usize, in_module: usize) -> Self {
@@ -181,6 +190,24 @@ mod tests {
         assert_eq!(share.hold(in_module(1001), &LIMITS()), Err(NoRoom));
         assert_eq!(share.hold(in_module(1000), &LIMITS()), Ok(()));
         assert_eq!(budget.share(None).hold(in_envoy(1), &LIMITS()), Err(NoRoom));
+    }
+
+    #[test]
+    fn whatever_goes_on_alone_has_room_and_a_second_may_have_none() {
+        for (worker_bytes, sender_bytes) in [(512 << 20, 64 << 20), (512 << 20, 512 << 20)] {
+            let limits = Limits { worker_bytes, sender_bytes, ..Limits::default() };
+            assert_eq!(Holding::of_forwarded(64 << 10, &limits), None, "it is short");
+            for bytes in [65 << 10, 64 << 20, 79 << 20, usize::MAX] {
+                let holding = Holding::of_forwarded(bytes, &limits).unwrap();
+                let budget = Budget::default();
+                let [mut first, mut others] = [0; 2].map(|_| budget.share(Some("a".into())));
+                assert_eq!(first.hold(holding, &limits), Ok(()), "{bytes} of {limits:?}");
+                let second = others.hold(holding, &limits);
+                assert_eq!(second.is_ok(), bytes < sender_bytes / 2 && bytes <= worker_bytes / 8);
+                drop(first);
+                assert_eq!(others.hold(holding, &limits), Ok(()), "it was given back");
+            }
+        }
     }
 
     #[test]

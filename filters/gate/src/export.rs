@@ -49,7 +49,7 @@ const GRPC: &[u8; 16] = b"application/grpc";
 
 /// What the content type names, without parameters. Copies of one are one, however they came: Envoy joins
 /// them with a comma. `None` where they differ.
-fn media_type<'h>(headers: Headers<'h>) -> Option<&'h [u8]> {
+fn media_type(headers: Headers<'_>) -> Option<&[u8]> {
     let mut all = content_types(headers).map(|content_type| {
         content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
     });
@@ -57,7 +57,7 @@ fn media_type<'h>(headers: Headers<'h>) -> Option<&'h [u8]> {
     all.all(|other| other.eq_ignore_ascii_case(first)).then_some(first)
 }
 
-fn content_types<'h>(headers: Headers<'h>) -> impl Iterator<Item = &'h [u8]> {
+fn content_types(headers: Headers<'_>) -> impl Iterator<Item = &[u8]> {
     headers.all("content-type").flat_map(|value| value.split(|byte| *byte == b','))
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Stream {
     sender: Option<Rc<str>>,
     /// Envoy takes the request for gRPC.
     is_envoys_grpc: bool,
+    /// What its body holds in Envoy until the backend answers.
+    forwarded: Option<Share>,
 }
 
 enum Phase {
@@ -152,7 +154,14 @@ struct Replying {
 
 impl Stream {
     pub(crate) const fn new(context: u32, gate: Option<Rc<Gate>>, shared: Rc<Shared>) -> Self {
-        Self { context, shared, phase: Phase::Fresh(gate), sender: None, is_envoys_grpc: false }
+        Self {
+            context,
+            shared,
+            phase: Phase::Fresh(gate),
+            sender: None,
+            is_envoys_grpc: false,
+            forwarded: None,
+        }
     }
 
     fn count(&self, counts: impl IntoIterator<Item = Count>) {
@@ -255,15 +264,23 @@ impl Stream {
 
     /// Decides on a request whose body has come to its end.
     fn decide(&mut self, mut receiving: Receiving, buffer: &Buffer) -> Action {
-        match receiving.whole(&self.shared.budget) {
-            Ok(body) => {
-                // It does not wait any more, and still is there.
-                let room = self.shared.budget.room(&receiving.gate.limits());
-                let room = room.saturating_sub(body.len());
-                self.body_step(receiving.gate.on_body(receiving.held, body, room), buffer)
+        let Ok(body) = receiving.whole(&self.shared.budget) else {
+            return self.answer(receiving.gate.on_no_room(&receiving.held));
+        };
+        let limits = receiving.gate.limits();
+        // It does not wait any more, and still is there.
+        let room = self.shared.budget.room(&limits).saturating_sub(body.len());
+        let step = receiving.gate.on_body(receiving.held, body, room);
+        if let BodyStep::Forward(Forward { body, sent, .. }) = &step
+            && let Some(holding) = Holding::of_forwarded(body.as_slice().len(), &limits)
+        {
+            let mut share = self.shared.forwarded.share(self.sender.clone());
+            if share.hold(holding, &limits).is_err() {
+                return self.answer(sent.on_no_room());
             }
-            Err(NoRoom) => self.answer(receiving.gate.on_no_room(&receiving.held)),
+            self.forwarded = Some(share);
         }
+        self.body_step(step, buffer)
     }
 
     fn body_step(&mut self, step: BodyStep, buffer: &Buffer) -> Action {
@@ -504,6 +521,7 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
+        self.forwarded = None;
         let due = match self.take_phase() {
             Phase::Sent(sent) => Due::InTime(sent),
             Phase::Body(receiving) => Due::Early(receiving.held),

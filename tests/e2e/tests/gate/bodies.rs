@@ -5,12 +5,12 @@ use hyper::StatusCode;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prost::Message;
-use sluice_backends::Backend;
+use sluice_backends::{Backend, Reaction};
 use sluice_cases::compress::encode;
 use sluice_e2e::Signal;
 use sluice_otlp::content::{Encoding, EncodingHeader};
 
-use crate::fixture::Gate;
+use crate::fixture::{Gate, until};
 use crate::http::{Call, Version};
 use crate::sdks::assert_tenants;
 use crate::{grpc, telemetry};
@@ -185,6 +185,39 @@ pub(crate) async fn a_large_body_in_an_encoding_that_the_backend_does_not_take_i
             assert_tenants(gate, Backend::Mimir, &[("payments", size / POINT)]);
         }
     }
+}
+
+/// What waits in Envoy for a backend that does not take it counts: one body of this size is all that its sender may
+/// have there, and whoever sends the next is told to send it again.
+pub(crate) async fn a_large_body_waits_for_a_backend_that_hangs_and_the_next_is_to_be_sent_again(
+    gate: &Gate,
+) {
+    let body = encode(Encoding::Gzip, large_metrics(40 << 20, 1)).expect("into memory");
+    let call = || {
+        Call::export(Version::Http1, Signal::Metrics, body.clone())
+            .header("content-encoding", "gzip")
+    };
+    gate.store().answer_always(Backend::Mimir, Reaction::Hang);
+    let hanging = call().try_send(gate);
+    let next = async {
+        until("the first has reached Mimir", async || {
+            !gate.store().requests(Backend::Mimir).is_empty()
+        })
+        .await;
+        call().send(gate).await
+    };
+    tokio::select! {
+        first = hanging => panic!("a backend that hangs has answered: {first:?}"),
+        next = next => {
+            next.assert_refused(503, tonic::Code::Unavailable, "send it again later");
+            assert_eq!(next.header("retry-after"), "5");
+        }
+    }
+    // The first sender has hung up, which gives back what its request held.
+    gate.store().answer_as_usual(Backend::Mimir);
+    gate.store().clear();
+    until("there is room again", async || call().send(gate).await.status == StatusCode::OK).await;
+    assert_tenants(gate, Backend::Mimir, &[("payments", (40 << 20) / POINT)]);
 }
 
 /// Bytes of a data point's attribute.

@@ -81,6 +81,7 @@ fn all_cases() -> Vec<Case> {
         bodies::a_large_body_with_one_bad_data_point_is_stored_without_it,
         bodies::the_largest_body_with_one_bad_data_point_is_stored_over_every_protocol,
         bodies::a_large_body_in_an_encoding_that_the_backend_does_not_take_is_stored,
+        bodies::a_large_body_waits_for_a_backend_that_hangs_and_the_next_is_to_be_sent_again,
         limits::a_body_over_the_usual_limit_is_413,
         limits::a_message_over_the_usual_limit_is_resource_exhausted,
         limits::ten_megabytes_that_inflate_to_ten_gigabytes_are_refused_at_once_and_in_little_memory,
