@@ -10,6 +10,7 @@ mod grpc;
 mod http;
 mod limits;
 mod protocol;
+mod refusals;
 mod replies;
 mod sdks;
 mod senders;
@@ -105,6 +106,15 @@ fn all_cases() -> Vec<Case> {
         protocol::when_every_record_is_dropped_it_is_400_with_the_count,
         protocol::when_every_record_is_dropped_it_is_invalid_argument_with_the_count,
         protocol::a_success_is_an_empty_message_and_200,
+        refusals::curl_over_http_1_is_told,
+        refusals::curl_over_http_2_is_told,
+        refusals::curl_over_http_2_is_told_where_it_announces_no_length,
+        refusals::pythons_http_client_is_told,
+        refusals::pythons_http_client_is_told_where_it_announces_no_length,
+        refusals::a_refusal_waits_for_its_request,
+        refusals::a_sender_that_hangs_up_in_a_refused_request_does_no_harm,
+        refusals::what_is_thrown_away_is_not_kept,
+        refusals::more_than_its_limit_is_not_waited_for,
         replies::what_can_be_sent_again_stays_so_over_http,
         replies::what_can_be_sent_again_stays_so_over_grpc,
         replies::a_failure_over_grpc_stands_in_the_headers,
