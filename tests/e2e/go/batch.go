@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/log"
@@ -38,6 +39,9 @@ func (b batch) halves() []half {
 
 func (b batch) resource(named bool) *resource.Resource {
 	attributes := []attribute.KeyValue{attribute.String("service.name", "e2e"), attribute.String("run.id", b.runID)}
+	if b.padding > 0 {
+		attributes = append(attributes, attribute.String("padding", strings.Repeat("x", b.padding)))
+	}
 	if named {
 		attributes = append(attributes, attribute.String("source.name", "go"))
 	}

@@ -26,6 +26,7 @@ type arguments struct {
 	without                    []int
 	headers                    map[string]string
 	runID                      string
+	padding                    int
 	timeout                    time.Duration
 	duration, every            time.Duration
 }
@@ -106,6 +107,7 @@ func parse(args []string) (*arguments, error) {
 		"data point); M,M,..: one export for each, the records numbered on", a.parseWithout)
 	flags.Func("header", "NAME=VALUE, may be repeated", a.parseHeader)
 	flags.StringVar(&a.runID, "run-id", "", "put into the resource attribute run.id, to find the records again")
+	flags.IntVar(&a.padding, "padding", 0, "bytes of a resource attribute that makes the request large; none if 0")
 	seconds(flags, &a.timeout, "timeout", 10, "for an export and all its retries, in seconds")
 	seconds(flags, &a.duration, "for", 0, "then export again and again until so many seconds after the start")
 	seconds(flags, &a.every, "every", 0, "the pause after each export, in seconds")

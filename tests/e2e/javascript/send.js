@@ -37,6 +37,8 @@ const OPTIONS = {
   without: { type: "string", default: "0" },
   header: { type: "string", multiple: true, default: [] },
   "run-id": { type: "string" },
+  // Bytes of a resource attribute that makes the request large; none if 0.
+  padding: { type: "string", default: "0" },
   // Seconds: for an export and all its retries; then export on until so long after the start; after each export.
   timeout: { type: "string", default: "10" },
   for: { type: "string", default: "0" },
@@ -100,6 +102,7 @@ function report(result, milliseconds, replies) {
 
 function resource(options, named) {
   const attributes = { "service.name": "e2e", "run.id": options["run-id"] };
+  if (Number(options.padding) > 0) attributes.padding = "x".repeat(Number(options.padding));
   if (named) attributes["source.name"] = "javascript";
   return resourceFromAttributes(attributes);
 }

@@ -107,6 +107,8 @@ def parse_arguments():
                         "metrics: on the data point); one export for each M, the records numbered on")
     parser.add_argument("--header", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     parser.add_argument("--run-id", required=True, help="put into the resource attribute run.id, to find it again")
+    parser.add_argument("--padding", type=int, default=0, metavar="BYTES",
+                        help="the size of a resource attribute that makes the request large; none if 0")
     parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS",
                         help="for an export and all its retries")
     parser.add_argument("--for", type=float, default=0.0, metavar="SECONDS",
@@ -132,6 +134,8 @@ def numbers(text):
 
 def resource(options, named):
     attributes = {"service.name": "e2e", "run.id": options.run_id}
+    if options.padding:
+        attributes["padding"] = "x" * options.padding
     if named:
         attributes["source.name"] = "python"
     return Resource(attributes)

@@ -63,6 +63,10 @@ pub struct Export {
     #[arg(long)]
     pub run_id: String,
 
+    /// the size of a resource attribute that makes the request large; none if 0
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub padding: usize,
+
     /// for the export and all its retries
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     pub timeout: Duration,
@@ -94,6 +98,7 @@ impl Export {
             without: 0,
             headers: Vec::new(),
             run_id,
+            padding: 0,
             timeout: Duration::from_secs(10),
         }
     }

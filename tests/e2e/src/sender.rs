@@ -191,6 +191,7 @@ fn arguments(export: &Export, series: &Series) -> Vec<String> {
         ("--key", path(&export.key)),
         ("--records", export.records.to_string()),
         ("--run-id", export.run_id.clone()),
+        ("--padding", export.padding.to_string()),
         ("--timeout", seconds(export.timeout)),
     ]
     .into_iter()

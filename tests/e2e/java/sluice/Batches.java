@@ -99,6 +99,9 @@ final class Batches {
   private static Resource resource(Options options, boolean named) {
     AttributesBuilder attributes =
         Attributes.builder().put("service.name", "e2e").put("run.id", options.runId());
+    if (options.padding() > 0) {
+      attributes.put("padding", "x".repeat(options.padding()));
+    }
     if (named) {
       attributes.put("source.name", "java");
     }

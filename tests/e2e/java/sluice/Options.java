@@ -30,6 +30,7 @@ record Options(
     List<Integer> without,
     Map<String, String> headers,
     String runId,
+    int padding,
     Duration timeout,
     Duration duration,
     Duration every) {
@@ -76,6 +77,7 @@ record Options(
         without,
         headers,
         needed(given, "--run-id"),
+        Integer.parseInt(given.get("--padding")),
         seconds(given.get("--timeout")),
         seconds(given.get("--for")),
         seconds(given.get("--every")));
@@ -86,6 +88,7 @@ record Options(
         "--encoding", "proto",
         "--records", "10",
         "--without", "0",
+        "--padding", "0",
         "--timeout", "10",
         "--for", "0",
         "--every", "0");

@@ -84,6 +84,9 @@ pub(super) fn metrics(export: &Export, exporter: impl PushMetricExporter) {
 fn resource(export: &Export, named: bool) -> Resource {
     let mut attributes =
         vec![KeyValue::new("service.name", "e2e"), KeyValue::new("run.id", export.run_id.clone())];
+    if export.padding > 0 {
+        attributes.push(KeyValue::new("padding", "x".repeat(export.padding)));
+    }
     if named {
         attributes.push(KeyValue::new("source.name", "rust"));
     }

@@ -24,6 +24,7 @@ fn main() {
     trials.extend(answers::trials(&gates));
     trials.extend(outage::trials(&gates));
     trials.extend(sdk::trials(&gates));
+    trials.extend(sdk::refusals(&gates));
     trials.extend(rotel::trials(&gates));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     gates.stop(conclusion.has_failed());

@@ -15,7 +15,7 @@ use sluice_e2e::{
 };
 
 use crate::answers::{WORDS, in_a_second, said};
-use crate::fixture::{Gate, Gates, Required, Setup, backend};
+use crate::fixture::{Gate, Gates, PATIENCE, Required, Setup, backend};
 use crate::ledger::{Ledger, Stored};
 
 /// In each export.
@@ -202,6 +202,42 @@ pub(crate) fn trials(gates: &Arc<Gates>) -> Vec<Trial> {
         gates.trial(setup, name, async move |gate: Gate<'_>| every_signal(gate, client).await)
     });
     trials.collect()
+}
+
+/// Whatever the size of a request that is refused by its head, its sender reads why, and does not send it again.
+/// `REFUSALS=20` has each sent twenty times.
+pub(crate) fn refusals(gates: &Arc<Gates>) -> Vec<Trial> {
+    let modes = Client::all().flat_map(|client| [true, false].map(|held| (client, held)));
+    let trials = modes.map(|(client, hold_headers)| {
+        let Client { sdk, protocol, encoding } = client;
+        let setup = Setup { hold_headers, required: Required::SourceName };
+        let name = format!("sdk {sdk} {protocol} {encoding}::it_sees_a_refusal_of_any_size");
+        gates.trial_within(PATIENCE * 5, setup, name, async move |gate: Gate<'_>| {
+            every_size(gate, client).await;
+        })
+    });
+    trials.collect()
+}
+
+async fn every_size(gate: Gate<'_>, client: Client) {
+    let tries = std::env::var("REFUSALS").map_or(2, |tries| tries.parse().expect("a number"));
+    let Client { sdk, protocol, encoding } = client;
+    let signal = client.signals().next().expect("it exports something");
+    for padding in [0, 100_000, 20_000_000] {
+        let run_id = format!("{sdk}-{protocol}-{encoding}-{padding}");
+        let identity = gate.identity_of(SenderName::Stranger);
+        let mut export =
+            Export::new(protocol, signal, gate.addr().to_string(), identity, run_id.clone());
+        (export.encoding, export.padding) = (encoding, padding);
+        export.timeout = PATIENCE;
+        let outcomes = sdk.send_series(&export, &Series::Without(vec![0; tries])).await;
+        let outcomes = outcomes.unwrap_or_else(|error| panic!("{run_id}: {error}"));
+        assert_eq!(outcomes.len(), tries, "{run_id}: {outcomes:#?}");
+        for outcome in &outcomes {
+            Row::stranger().assert_told(outcome, protocol, &format!("{run_id}: {outcome:#?}"));
+        }
+    }
+    gate.assert_stored(backend(on_the_wire(signal)), 0);
 }
 
 /// The signals go side by side: each has a backend of its own.
