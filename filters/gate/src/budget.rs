@@ -6,8 +6,7 @@
 //! what is left for all others. What does not fit is refused; what is held already stays.
 
 use std::{
-    cell::RefCell,
-    collections::{BTreeMap, btree_map::Entry},
+    cell::{Cell, RefCell},
     rc::Rc,
 };
 
@@ -21,7 +20,15 @@ pub struct Budget(Rc<RefCell<Spent>>);
 #[derive(Debug, Default)]
 struct Spent {
     held: Holding,
-    senders: BTreeMap<Rc<str>, usize>,
+    /// Those who have something that waits: at most times a few, so they are looked through.
+    senders: Vec<Rc<Account>>,
+}
+
+/// What the requests of one sender hold, in bytes.
+#[derive(Debug)]
+struct Account {
+    sender: Rc<str>,
+    held: Cell<usize>,
 }
 
 /// What is held, in bytes.
@@ -37,8 +44,8 @@ pub struct Holding {
 #[derive(Debug)]
 pub struct Share {
     budget: Budget,
-    /// Its sender; `None` where nobody is asked who they are, and nobody can be told apart.
-    sender: Option<Rc<str>>,
+    /// Its sender's; `None` where nobody is asked who they are, and nobody can be told apart.
+    account: Option<Rc<Account>>,
     holding: Holding,
 }
 
@@ -50,10 +57,15 @@ impl Holding {
     /// What Envoy and the module keep of a stream besides what it brings, in bytes.
     const STREAM: usize = 16 << 10;
 
-    /// What a request holds whose body has not begun.
+    /// The same where the head has gone on: there is a connection to the backend too, of which Envoy has
+    /// so many and no more for all senders (`circuit_breakers`).
+    const STREAM_TO_A_BACKEND: usize = 256 << 10;
+
+    /// What a request holds whose body has not begun; its head waits, or has `gone` to its backend.
     #[must_use]
-    pub fn of_head(headers: Headers<'_>) -> Self {
-        Self { in_envoy: Self::STREAM.saturating_add(headers.bytes()), in_module: 0 }
+    pub fn of_head(headers: Headers<'_>, gone: bool) -> Self {
+        let stream = if gone { Self::STREAM_TO_A_BACKEND } else { Self::STREAM };
+        Self { in_envoy: stream.saturating_add(headers.bytes()), in_module: 0 }
     }
 
     /// What a body that goes on holds in Envoy until its backend has taken it; `None` for one that is short. No
@@ -83,7 +95,19 @@ impl Budget {
     /// The share of a request that holds nothing yet.
     #[must_use]
     pub fn share(&self, sender: Option<Rc<str>>) -> Share {
-        Share { budget: self.clone(), sender, holding: Holding::default() }
+        let account = sender.map(|sender| self.account(sender));
+        Share { budget: self.clone(), account, holding: Holding::default() }
+    }
+
+    fn account(&self, sender: Rc<str>) -> Rc<Account> {
+        let new = |sender| Rc::new(Account { sender, held: Cell::new(0) });
+        let Ok(mut spent) = self.0.try_borrow_mut() else { return new(sender) };
+        if let Some(known) = spent.senders.iter().find(|account| account.sender == sender) {
+            return Rc::clone(known);
+        }
+        let account = new(sender);
+        spent.senders.push(Rc::clone(&account));
+        account
     }
 
     /// The bytes that the module may take for a body that is checked, beside all that waits in it.
@@ -102,9 +126,8 @@ impl Share {
     /// [`NoRoom`] if it is to be more, and its sender or the worker has no room for it. It stays as it was.
     pub fn hold(&mut self, holding: Holding, limits: &Limits) -> Result<(), NoRoom> {
         let mut spent = self.budget.0.try_borrow_mut().map_err(|_| NoRoom)?;
-        let Spent { held, senders } = &mut *spent;
-        let now =
-            |all: usize, mine: usize, will: usize| all.saturating_sub(mine).saturating_add(will);
+        let held = &mut spent.held;
+        let now = |all: usize, mine: usize, will: usize| all.saturating_sub(mine).saturating_add(will);
         let all = Holding {
             in_envoy: now(held.in_envoy, self.holding.in_envoy, holding.in_envoy),
             in_module: now(held.in_module, self.holding.in_module, holding.in_module),
@@ -114,19 +137,14 @@ impl Share {
         if will > was && left.is_none() {
             return Err(NoRoom);
         }
-        if let Some(sender) = &self.sender {
-            let of_sender = now(senders.get(sender).copied().unwrap_or_default(), was, will);
+        if let Some(account) = &self.account {
+            let of_sender = now(account.held.get(), was, will);
             // Never more than is left for all others: so there always is something left.
             let most = limits.sender_bytes.min(left.unwrap_or_default());
             if will > was && of_sender > most {
                 return Err(NoRoom);
             }
-            match (senders.entry(Rc::clone(sender)), of_sender) {
-                (Entry::Occupied(entry), 0) => drop(entry.remove()),
-                (Entry::Occupied(mut entry), _) => *entry.get_mut() = of_sender,
-                (Entry::Vacant(_), 0) => {}
-                (Entry::Vacant(entry), _) => drop(entry.insert(of_sender)),
-            }
+            account.held.set(of_sender);
         }
         *held = all;
         self.holding = holding;
@@ -138,6 +156,13 @@ impl Drop for Share {
     fn drop(&mut self) {
         // Less is never refused, by any limits.
         let _given_back = self.hold(Holding::default(), &Limits::default());
+        let Some(account) = self.account.take() else { return };
+        // This one's and the list's: it is the sender's last that waits.
+        if Rc::strong_count(&account) <= 2
+            && let Ok(mut spent) = self.budget.0.try_borrow_mut()
+        {
+            spent.senders.retain(|other| !Rc::ptr_eq(other, &account));
+        }
     }
 }
 

@@ -125,9 +125,9 @@ impl Limits {
     /// A sender has this part of a worker.
     const SENDERS: usize = 8;
 
-    /// What a request may hold beside its body: its head, which Envoy bounds (`max_request_headers_kb`,
-    /// 60 by default).
-    const BESIDE_A_BODY: usize = 96 << 10;
+    /// What a request may hold beside its body: what it costs at all, and its head, which Envoy bounds
+    /// (`max_request_headers_kb`, 60 by default).
+    const BESIDE_A_BODY: usize = 320 << 10;
 
     /// The least that a worker needs: half is for what waits, of which one body may take no more than is
     /// left for others; and the body that is checked is there with what it decodes to, and with what

@@ -115,7 +115,7 @@ impl Receiving {
         }
         let pieces = self.drained.get_or_insert_default();
         self.share.hold(self.head.with(0, pieces.capacity_with(size)), &limits)?;
-        host::read_by(BufferType::HttpRequestBody, size, |piece| pieces.push(piece))?;
+        host::read_by(BufferType::HttpRequestBody, size, &mut |piece| pieces.push(piece))?;
         host::replace(BufferType::HttpRequestBody, size, &[]);
         self.buffered = 0;
         Ok(true)
@@ -131,7 +131,7 @@ impl Receiving {
         let body = match self.drained.take() {
             Some(pieces) => {
                 let mut body = pieces.join(size)?;
-                host::read_by(BufferType::HttpRequestBody, size, |piece| {
+                host::read_by(BufferType::HttpRequestBody, size, &mut |piece| {
                     body.extend_from_slice(piece);
                     Ok(())
                 })?;
@@ -445,12 +445,12 @@ impl HttpContext for Stream {
             }
             HeadStep::Body { edits, held } => {
                 let mut share = self.shared.budget.share(self.sender.clone());
-                let head = Holding::of_head(Headers(&headers));
+                let holds = gate.holds_headers();
+                let head = Holding::of_head(Headers(&headers), !holds);
                 if share.hold(head, &gate.limits()).is_err() {
                     return self.refuse_head(&gate, gate.on_no_room(&held), gate.rest_of(&held));
                 }
                 host::edit(MapType::HttpRequestHeaders, &edits);
-                let holds = gate.holds_headers();
                 let (buffered, drained) = (0, None);
                 let body = Phase::Body(Receiving { gate, held, share, head, buffered, drained });
                 if holds { self.stop(body) } else { self.pass(body) }

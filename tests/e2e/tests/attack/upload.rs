@@ -1,0 +1,74 @@
+//! Bodies that are sent as no sender should.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
+use tokio::sync::mpsc;
+
+/// What comes behind the bytes of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Nothing, and no end.
+    Hang,
+    /// The stream is reset.
+    Reset,
+    /// Its end.
+    End,
+}
+
+/// A body of zeros.
+pub(crate) struct Upload {
+    left: usize,
+    piece: Bytes,
+    then: Then,
+    /// Counts the bytes that have been handed over.
+    sent: Arc<AtomicUsize>,
+}
+
+impl Upload {
+    pub(crate) fn new(bytes: usize, piece: usize, then: Then, sent: &Arc<AtomicUsize>) -> Self {
+        Self { left: bytes, piece: vec![0; piece].into(), then, sent: Arc::clone(sent) }
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        if self.left > 0 {
+            let size = self.left.min(self.piece.len());
+            self.left -= size;
+            self.sent.fetch_add(size, Ordering::Relaxed);
+            return Poll::Ready(Some(Ok(Frame::data(self.piece.slice(..size)))));
+        }
+        match self.then {
+            // Nobody wakes it.
+            Then::Hang => Poll::Pending,
+            Then::Reset => Poll::Ready(Some(Err(std::io::Error::other("reset")))),
+            Then::End => Poll::Ready(None),
+        }
+    }
+}
+
+/// A body that is handed over piece by piece.
+pub(crate) struct Pieces(pub(crate) mpsc::Receiver<Bytes>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
