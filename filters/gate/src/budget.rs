@@ -127,7 +127,8 @@ impl Share {
     pub fn hold(&mut self, holding: Holding, limits: &Limits) -> Result<(), NoRoom> {
         let mut spent = self.budget.0.try_borrow_mut().map_err(|_| NoRoom)?;
         let held = &mut spent.held;
-        let now = |all: usize, mine: usize, will: usize| all.saturating_sub(mine).saturating_add(will);
+        let now =
+            |all: usize, mine: usize, will: usize| all.saturating_sub(mine).saturating_add(will);
         let all = Holding {
             in_envoy: now(held.in_envoy, self.holding.in_envoy, holding.in_envoy),
             in_module: now(held.in_module, self.holding.in_module, holding.in_module),

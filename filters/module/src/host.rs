@@ -70,7 +70,7 @@ pub(crate) fn read_whole(buffer: BufferType, size: usize) -> Result<Vec<u8>, NoR
 pub(crate) fn read_by(
     buffer: BufferType,
     size: usize,
-    take: &mut dyn FnMut(&[u8]) -> Result<(), NoRoom>,
+    mut take: impl FnMut(&[u8]) -> Result<(), NoRoom>,
 ) -> Result<(), NoRoom> {
     let mut at: usize = 0;
     while at < size {

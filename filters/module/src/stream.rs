@@ -115,7 +115,7 @@ impl Receiving {
         }
         let pieces = self.drained.get_or_insert_default();
         self.share.hold(self.head.with(0, pieces.capacity_with(size)), &limits)?;
-        host::read_by(BufferType::HttpRequestBody, size, &mut |piece| pieces.push(piece))?;
+        host::read_by(BufferType::HttpRequestBody, size, |piece| pieces.push(piece))?;
         host::replace(BufferType::HttpRequestBody, size, &[]);
         self.buffered = 0;
         Ok(true)
@@ -131,7 +131,7 @@ impl Receiving {
         let body = match self.drained.take() {
             Some(pieces) => {
                 let mut body = pieces.join(size)?;
-                host::read_by(BufferType::HttpRequestBody, size, &mut |piece| {
+                host::read_by(BufferType::HttpRequestBody, size, |piece| {
                     body.extend_from_slice(piece);
                     Ok(())
                 })?;
