@@ -8,6 +8,24 @@ use sluice_records::{Fate, Violations};
 pub enum Count {
     /// A sender has come with a certificate that should have been renewed, for the first time.
     CertificateEnding,
+    /// Parts of what is stored were cut out: attributes, ids, exemplars.
+    PartsCut {
+        /// What they were cut out of.
+        signal: &'static str,
+        /// What is wrong with them.
+        reason: &'static str,
+        /// How many.
+        parts: u64,
+    },
+    /// Parts passed that would be cut out if that were not only watched.
+    PartsWouldCut {
+        /// What they are in.
+        signal: &'static str,
+        /// What is wrong with them.
+        reason: &'static str,
+        /// How many.
+        parts: u64,
+    },
     /// A request has got its answer.
     Request {
         /// What it carried, as far as that was known.
@@ -44,9 +62,12 @@ impl Count {
     /// What is counted of the records of one request that broke a rule.
     pub(crate) fn of_violations(violations: &Violations) -> impl Iterator<Item = Self> {
         let signal = violations.signal().as_str();
-        violations.by_rule().iter().filter_map(move |violation| {
+        let counted = violations.by_rule().iter().filter(|violation| violation.records > 0);
+        counted.filter_map(move |violation| {
             let (reason, records) = (violation.reason.label(), violation.records);
             match violation.fate {
+                Fate::Cut => Some(Self::PartsCut { signal, reason, parts: records }),
+                Fate::Uncut => Some(Self::PartsWouldCut { signal, reason, parts: records }),
                 Fate::Dropped => Some(Self::RecordsDropped { signal, reason, records }),
                 Fate::Passed => Some(Self::RecordsWouldDrop { signal, reason, records }),
                 // The request counts as refused.
@@ -63,6 +84,7 @@ impl Count {
             Self::RecordsDropped { records, .. } | Self::RecordsWouldDrop { records, .. } => {
                 records
             }
+            Self::PartsCut { parts, .. } | Self::PartsWouldCut { parts, .. } => parts,
         }
     }
 
@@ -75,6 +97,12 @@ impl Count {
             Self::Request { signal, outcome } => {
                 let signal = signal.unwrap_or("none");
                 format!("signal=.={signal};.;outcome=.={outcome};.;sluice_requests_total")
+            }
+            Self::PartsCut { signal, reason, .. } => {
+                format!("signal=.={signal};.;reason=.={reason};.;sluice_parts_cut_total")
+            }
+            Self::PartsWouldCut { signal, reason, .. } => {
+                format!("signal=.={signal};.;reason=.={reason};.;sluice_parts_would_cut_total")
             }
             Self::RecordsWouldDrop { signal, reason, .. } => {
                 format!("signal=.={signal};.;reason=.={reason};.;sluice_records_would_drop_total")
@@ -90,7 +118,10 @@ impl Count {
     #[must_use]
     pub fn stat_name_of(self, sender: &str) -> Option<String> {
         match self {
-            Self::CertificateEnding | Self::RecordsWouldDrop { .. } => None,
+            Self::CertificateEnding
+            | Self::PartsCut { .. }
+            | Self::PartsWouldCut { .. }
+            | Self::RecordsWouldDrop { .. } => None,
             Self::Request { .. } | Self::RecordsDropped { .. } => {
                 let name = self.stat_name().replace(";sluice_", ";sluice_sender_");
                 Some(format!("sender=.={sender};.;{name}"))

@@ -100,6 +100,16 @@ impl<'a> Attributes<'a> {
         Self { list: List::Json(pairs), left: context.most_attributes, context }
     }
 
+    /// How many bytes that is written with which has them, as it came; 0 if there is none. It is what
+    /// has not been read of it yet once one has been asked for.
+    #[must_use]
+    pub fn owner_bytes(&self) -> u64 {
+        match &self.list {
+            List::Json(pairs) => pairs.owner_bytes(),
+            List::Protobuf(owner, _) => owner.rest_bytes(),
+        }
+    }
+
     /// The next attribute whose key is `wanted`, or `None` behind the last. What is not wanted
     /// costs no more than its key.
     ///
@@ -234,6 +244,23 @@ fn wanted_attribute<'a>(
 ) -> Result<Option<Attribute<'a>>, Unreadable> {
     let KeyValue { key, value } = KeyValue::read(&pair, context)?;
     Ok(wanted(key).then(|| Attribute::protobuf(key, pair, value, context)))
+}
+
+/// The key of an attribute in protobuf, empty if it has none.
+///
+/// # Errors
+/// [`Unreadable`] if it is.
+#[inline(always)]
+pub(crate) fn key_of<'a>(pair: &Nested<'a>, context: &Context<'a>) -> Result<&'a [u8], Unreadable> {
+    match plain(pair.bytes) {
+        Some(Plain { key, .. }) => Ok(key),
+        None => any_key(pair, context),
+    }
+}
+
+#[inline(never)]
+fn any_key<'a>(pair: &Nested<'a>, context: &Context<'a>) -> Result<&'a [u8], Unreadable> {
+    Ok(KeyValue::read(pair, context)?.key)
 }
 
 /// A pair of a short key and a short value, and nothing else.

@@ -7,6 +7,7 @@ mod attributes;
 mod check;
 mod ends;
 mod object;
+mod parts;
 mod profiles;
 mod record;
 mod scan;

@@ -1,7 +1,7 @@
 //! What decides over a request's records, and what it is shown of them. The same for protobuf and
 //! for JSON: a policy does not know how a request is written.
 
-use std::{ops::Range, rc::Rc};
+use std::{borrow::Cow, ops::Range, rc::Rc};
 
 use crate::{
     attributes::{Attribute, Attributes},
@@ -57,8 +57,8 @@ pub trait Policy<'a> {
     ///
     /// # Errors
     /// A reason of the policy's own.
-    fn metric(&mut self, metric: Metric) -> Result<bool, Self::Error> {
-        let _: Metric = metric;
+    fn metric(&mut self, metric: &Metric<'_>) -> Result<bool, Self::Error> {
+        let _: &Metric<'_> = metric;
         Ok(true)
     }
 
@@ -68,8 +68,50 @@ pub trait Policy<'a> {
     /// [`Unreadable`] if it is, or a reason of the policy's own.
     fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Self::Error>;
 
+    /// Whether odd [`Parts`] of the latest record, which stays, go: ids and exemplars, and attributes
+    /// that [`Self::is_odd`].
+    fn cuts(&mut self) -> bool {
+        false
+    }
+
+    /// Whether an attribute of a record goes if [`Self::cuts`], by its key.
+    fn is_odd(&self, key: &[u8]) -> bool {
+        let _: &[u8] = key;
+        false
+    }
+
     /// `records` records have gone because of the latest [`Below::Drop`] or `false`.
     fn dropped(&mut self, records: u64);
+}
+
+/// How many parts of a record are odd: no reader of OTLP has to take them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Attributes whose key the policy does not want.
+    pub attributes: u64,
+    /// Exemplars without a value, or with an id that is not valid.
+    pub exemplars: u64,
+    /// Ids of a log record that are not valid: neither as long as OTLP has them, nor empty.
+    pub ids: u64,
+}
+
+/// One of [`Parts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Attribute,
+    Exemplar,
+    Id,
+}
+
+impl Parts {
+    pub(crate) const fn add(&mut self, part: Part) {
+        let count = match part {
+            Part::Attribute => &mut self.attributes,
+            Part::Exemplar => &mut self.exemplars,
+            Part::Id => &mut self.ids,
+        };
+        *count = count.saturating_add(1);
+    }
 }
 
 /// What a [`Policy`] has to be shown beside resources.
@@ -95,14 +137,21 @@ pub enum Below {
 }
 
 /// A metric, without its data points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metric {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metric<'a> {
+    /// Its name, the last one where it is set twice.
+    pub name: Cow<'a, [u8]>,
     /// What kind of data it has, if any.
     pub kind: Option<MetricKind>,
+    /// Where it has none: whether it has something else that OTLP does not know, which may be data
+    /// of a newer kind, or of one that OTLP has given up.
+    pub is_unknown: bool,
     /// `AggregationTemporality`, 0 where it is not set; the last one where it is set twice, which
     /// is how every decoder reads it.
     pub temporality: u64,
-    /// How many data points it has; of kinds without a temporality, 1 stands for any number.
+    /// How many data points it has; of kinds without a temporality, 1 stands for any number. What is
+    /// not known counts as the points that it would have if it were like the known kinds, and at
+    /// least as one.
     pub points: u64,
 }
 

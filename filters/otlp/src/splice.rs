@@ -11,7 +11,7 @@
 //!
 //! A parent that a drop leaves without records goes too. One that came empty stays.
 
-use std::rc::Rc;
+use std::{borrow::Cow, rc::Rc};
 
 use crate::{
     Format, Signal,
@@ -25,6 +25,7 @@ use crate::{
     wire::{Fault, Malformed, Nested, Reader, Value, field_head, set_once},
 };
 
+mod parts;
 pub(crate) mod record;
 
 pub use record::Record;
@@ -118,6 +119,8 @@ const SCOPE: u32 = 1;
 const SCOPE_ATTRIBUTES: u32 = 3;
 /// `ScopeLogs.log_records`, `ScopeSpans.spans`, `ScopeProfiles.profiles`, `ScopeMetrics.metrics`.
 const RECORDS: u32 = 2;
+/// `Metric.name`.
+const METRIC_NAME: u32 = 1;
 /// `data_points` in each of the five kinds of metric data.
 const DATA_POINTS: u32 = 1;
 /// `aggregation_temporality` in those kinds that have one.
@@ -136,6 +139,11 @@ const fn metric_kind(field: u32) -> Option<MetricKind> {
         11 => Some(MetricKind::Summary),
         _ => None,
     }
+}
+
+/// Whether a field of `Metric` is known, and no data: its name, description, unit and metadata.
+const fn describes_metric(field: u32) -> bool {
+    matches!(field, 1..=3 | 12)
 }
 
 /// What happened to one field and everything in it.
@@ -201,10 +209,14 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         let resource = singular(&entry, RESOURCE)?;
         self.rewrite.clear();
         let attributes = self.attributes(resource, RESOURCE_ATTRIBUTES);
-        let below = self.policy.resource(attributes, &mut self.rewrite)?;
+        let mut below = self.policy.resource(attributes, &mut self.rewrite)?;
         if below == Below::Drop {
             let records = self.count_in_resource(&entry)?;
-            return Ok(self.drop_entry(&entry, records)?);
+            if records > 0 || !self.policy.reads().metrics {
+                return Ok(self.drop_entry(&entry, records)?);
+            }
+            // There may be metrics without data points, which are for the policy to see.
+            below = Below::Look;
         }
         let mark = self.edits.enter(&entry)?;
         let mut tally = self.rewrite_owner(&entry, resource, RESOURCE, RESOURCE_ATTRIBUTES)?;
@@ -229,9 +241,12 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
             let attributes = self.attributes(scope, SCOPE_ATTRIBUTES);
             below = self.policy.scope(attributes, &mut self.rewrite)?;
             if below == Below::Drop {
-                self.edits.take_back(mark);
                 let records = self.count_in_scope(&entry)?;
-                return Ok(self.drop_entry(&entry, records)?);
+                if records > 0 || !self.policy.reads().metrics {
+                    self.edits.take_back(mark);
+                    return Ok(self.drop_entry(&entry, records)?);
+                }
+                below = Below::Look;
             }
             tally = self.rewrite_owner(&entry, scope, SCOPE, SCOPE_ATTRIBUTES)?;
         }
@@ -255,14 +270,14 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
 
     fn metric(&mut self, metric: Nested<'a>) -> Result<Tally, P::Error> {
         self.spend()?;
-        let data = metric_data(&metric)?;
-        if self.policy.reads().metrics && !self.policy.metric(summary_of(data.as_ref())?)? {
-            let records = data.map_or(Ok(0), |(data, _)| self.count(&data, DATA_POINTS))?;
+        let read = MetricData::read(&metric)?;
+        if self.policy.reads().metrics && !self.policy.metric(&read.summary()?)? {
+            let records = self.count_points(&read)?;
             self.policy.dropped(records);
             return Ok(self.cut(&metric, records)?);
         }
-        let Some((data, kind)) = data else {
-            return Ok(Tally::default());
+        let Some((data, kind)) = read.known else {
+            return Ok(Tally::untouched(self.count_points(&read)?));
         };
         let mark = self.edits.enter(&metric)?;
         let within = self.edits.enter(&data)?;
@@ -289,14 +304,42 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
             }
             let message = field.nested().map_err(Unreadable::from)?;
             self.spend()?;
-            if self.policy.record(&Record::new(message, kind, &context))? {
+            let record = Record::new(message, kind, &context);
+            if self.policy.record(&record)? {
                 kept = kept.saturating_add(1);
+                if self.policy.cuts() {
+                    tally.add(self.cut_parts(&message, &record)?);
+                }
             } else {
                 tally.add(self.drop_entry(&message, 1)?);
             }
         }
         tally.kept = kept;
         Ok(tally)
+    }
+
+    /// Cuts what is odd in a record that stays. Each cut is spent as a record is: there is no end to
+    /// the cuts that small records could ask for.
+    #[inline(never)]
+    fn cut_parts(
+        &mut self,
+        message: &Nested<'a>,
+        record: &Record<'_, 'a>,
+    ) -> Result<Tally, Unreadable> {
+        let mark = self.edits.enter(message)?;
+        let Self { policy, edits, left, limits, .. } = self;
+        let mut delta = 0_isize;
+        record.each_odd_part(
+            |key| policy.is_odd(key),
+            |_, part| {
+                spend(left, 1, *limits)?;
+                edits.cut(part.start, part.end)?;
+                delta = delta.saturating_sub_unsigned(part.len());
+                Ok(())
+            },
+        )?;
+        let delta = self.edits.leave_changed(mark, message, delta)?;
+        Ok(Tally { changed: true, delta, ..Tally::default() })
     }
 
     #[inline]
@@ -398,9 +441,7 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
 
     #[inline]
     fn spend_all(&mut self, records: u64) -> Result<(), Unreadable> {
-        let limit = self.limits.records;
-        self.left = self.left.checked_sub(records).ok_or(OverLimit::Records { limit })?;
-        Ok(())
+        spend(&mut self.left, records, self.limits)
     }
 
     fn count_in_resource(&mut self, entry: &Nested<'_>) -> Result<u64, Unreadable> {
@@ -420,12 +461,22 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         let mut total = 0_u64;
         each(entry, RECORDS, |metric| {
             self.spend()?;
-            if let Some((data, _)) = metric_data(metric)? {
-                total = total.saturating_add(self.count(&data, DATA_POINTS)?);
-            }
+            let read = MetricData::read(metric)?;
+            total = total.saturating_add(self.count_points(&read)?);
             Ok(())
         })?;
         Ok(total)
+    }
+
+    /// The data points of a metric; those of a kind that is not known as well as they can be told.
+    fn count_points(&mut self, metric: &MetricData<'_>) -> Result<u64, Unreadable> {
+        match (&metric.known, metric.unknown) {
+            (Some((data, _)), _) => self.count(data, DATA_POINTS),
+            (None, points) => {
+                self.spend_all(points)?;
+                Ok(points)
+            }
+        }
     }
 
     fn count(&mut self, owner: &Nested<'_>, number: u32) -> Result<u64, Unreadable> {
@@ -453,38 +504,83 @@ fn singular<'a>(owner: &Nested<'a>, number: u32) -> Result<Option<Nested<'a>>, U
     Ok(found)
 }
 
-/// The data of a metric and its kind.
-fn metric_data<'a>(metric: &Nested<'a>) -> Result<Option<(Nested<'a>, MetricKind)>, Unreadable> {
-    let mut reader = Reader::nested(metric);
-    let mut found = None;
-    while let Some(field) = reader.next_field()? {
-        if let Some(kind) = metric_kind(field.number) {
-            set_once(&mut found, (field.nested()?, kind), &field)?;
-        }
-    }
-    Ok(found)
+/// As far as [`ReadLimits::records`] goes.
+#[inline]
+fn spend(left: &mut u64, records: u64, limits: ReadLimits) -> Result<(), Unreadable> {
+    let limit = limits.records;
+    *left = left.checked_sub(records).ok_or(OverLimit::Records { limit })?;
+    Ok(())
 }
 
-/// What a policy is shown of a metric.
-fn summary_of(data: Option<&(Nested<'_>, MetricKind)>) -> Result<Metric, Unreadable> {
-    let mut metric = Metric { kind: None, temporality: 0, points: 0 };
-    let Some((data, kind)) = data else { return Ok(metric) };
-    metric.kind = Some(*kind);
-    let has_temporality = kind.has_temporality();
-    let mut reader = Reader::nested(data);
-    while let Some(field) = reader.next_field()? {
-        match (field.number, field.value) {
-            (DATA_POINTS, _) => metric.points = metric.points.saturating_add(1),
-            (TEMPORALITY, Value::Varint(value)) if has_temporality => {
-                metric.temporality = value & INT32
+/// What is read of a metric before its data points.
+struct MetricData<'a> {
+    name: &'a [u8],
+    /// Its data, and their kind.
+    known: Option<(Nested<'a>, MetricKind)>,
+    /// The data points in a field that is none of OTLP's, which may be data of another kind.
+    unknown: u64,
+}
+
+impl<'a> MetricData<'a> {
+    #[inline]
+    fn read(metric: &Nested<'a>) -> Result<Self, Unreadable> {
+        let mut reader = Reader::nested(metric);
+        let (mut name, mut known, mut other) = (None, None, None);
+        while let Some(field) = reader.next_field()? {
+            match (metric_kind(field.number), field.value) {
+                (Some(kind), _) => set_once(&mut known, (field.nested()?, kind), &field)?,
+                (None, Value::Nested(text)) if field.number == METRIC_NAME => name = Some(text),
+                (None, Value::Nested(nested)) if !describes_metric(field.number) => {
+                    other = other.or(Some(nested));
+                }
+                _ => {}
             }
-            _ => {}
         }
-        if metric.points > 0 && !has_temporality {
-            break;
-        }
+        let unknown = match (&known, other) {
+            (None, Some(other)) => points_if_data(&other),
+            _ => 0,
+        };
+        Ok(Self { name: name.map_or(&[], |name| name.bytes), known, unknown })
     }
-    Ok(metric)
+
+    /// What a policy is shown of it.
+    fn summary(&self) -> Result<Metric<'a>, Unreadable> {
+        let mut metric = Metric {
+            name: Cow::Borrowed(self.name),
+            kind: None,
+            is_unknown: self.unknown > 0,
+            temporality: 0,
+            points: self.unknown,
+        };
+        let Some((data, kind)) = &self.known else { return Ok(metric) };
+        metric.kind = Some(*kind);
+        let has_temporality = kind.has_temporality();
+        let mut reader = Reader::nested(data);
+        while let Some(field) = reader.next_field()? {
+            match (field.number, field.value) {
+                (DATA_POINTS, _) => metric.points = metric.points.saturating_add(1),
+                (TEMPORALITY, Value::Varint(value)) if has_temporality => {
+                    metric.temporality = value & INT32
+                }
+                _ => {}
+            }
+            if metric.points > 0 && !has_temporality {
+                break;
+            }
+        }
+        Ok(metric)
+    }
+}
+
+/// The data points of what may be data, if it is made as every kind that there has been, the given-up
+/// ones too; 1 if it is not.
+fn points_if_data(data: &Nested<'_>) -> u64 {
+    let mut points = 0_u64;
+    let counted = each(data, DATA_POINTS, |_| {
+        points = points.saturating_add(1);
+        Ok(())
+    });
+    if counted.is_err() { 1 } else { points.max(1) }
 }
 
 fn any_in_resource(signal: Signal, entry: &Nested<'_>) -> Result<u64, Unreadable> {
@@ -494,9 +590,12 @@ fn any_in_resource(signal: Signal, entry: &Nested<'_>) -> Result<u64, Unreadable
 fn any_in_scope(signal: Signal, entry: &Nested<'_>) -> Result<u64, Unreadable> {
     let found = match signal {
         Signal::Logs | Signal::Profiles | Signal::Traces => any(entry, RECORDS, |_| Ok(true)),
-        Signal::Metrics => any(entry, RECORDS, |metric| match metric_data(metric)? {
-            Some((data, _)) => any(&data, DATA_POINTS, |_| Ok(true)),
-            None => Ok(false),
+        Signal::Metrics => any(entry, RECORDS, |metric| {
+            let metric = MetricData::read(metric)?;
+            match metric.known {
+                Some((data, _)) => any(&data, DATA_POINTS, |_| Ok(true)),
+                None => Ok(metric.unknown > 0),
+            }
         }),
     };
     Ok(found?.into())

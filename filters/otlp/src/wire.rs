@@ -221,6 +221,11 @@ impl<'a> Reader<'a> {
         Ok(Some(field))
     }
 
+    /// How many bytes are left.
+    pub(crate) const fn rest_bytes(&self) -> u64 {
+        self.rest.len() as u64
+    }
+
     /// The next field, whatever its shape, and what lies behind it.
     #[inline(never)]
     fn any_field(mut self) -> Result<(Field<'a>, &'a [u8]), Malformed> {

@@ -68,6 +68,11 @@ impl<'r> Asked<'r> {
         self.questions.is_empty()
     }
 
+    /// Whether any question has this answer to a violation.
+    pub(crate) fn asks(&self, on_violation: OnViolation) -> bool {
+        self.questions.iter().any(|question| question.on_violation == on_violation)
+    }
+
     /// What a rule asks for, to complete `attribute "x" ..`.
     pub(crate) fn expected(&self, rule: usize) -> Option<String> {
         let question = self.questions.iter().find(|question| question.rule == rule)?;

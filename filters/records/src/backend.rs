@@ -1,6 +1,6 @@
 //! What is known of the backend that a signal goes to, as far as its records are concerned.
 
-use crate::Spelling;
+use crate::{Refuses, Spelling};
 
 /// How a backend reads records, and which ones it refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct BackendTraits {
     /// Whether it writes the attributes of record, resource and scope into one set of names, and
     /// which of them over which.
     pub precedence: Precedence,
-    /// The records for which it refuses the whole batch.
+    /// What it refuses a whole batch for, or loses.
     pub refuses: Refuses,
     /// How many resource attributes it takes as labels, if there is such a limit.
     pub labels: Option<LabelLimit>,
@@ -49,37 +49,6 @@ pub enum Precedence {
     Resource,
     /// The scope's over the resource's over the record's.
     Scope,
-}
-
-/// The records for which a backend refuses the whole batch, or which it loses without a word.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Refuses {
-    /// Data points of sums and histograms that are not cumulative.
-    pub delta: bool,
-    /// Metrics without data points, and exponential histograms of a scale under
-    /// [`Self::MIN_SCALE`].
-    pub odd_metrics: bool,
-    /// Spans with an id that is not one.
-    pub odd_ids: bool,
-    /// Spans of a trace that has more bytes than this in one request.
-    pub trace_over: Option<u64>,
-    /// Whether it says nothing of these and stores the rest, in place of an error.
-    pub silently: bool,
-}
-
-impl Refuses {
-    /// Nothing is known of it.
-    pub const NOTHING: Self = Self {
-        delta: false,
-        odd_metrics: false,
-        odd_ids: false,
-        trace_over: None,
-        silently: false,
-    };
-
-    /// The least scale of an exponential histogram that becomes a native histogram of Prometheus
-    /// (`otlptranslator` and Mimir's `pkg/distributor/otlp`).
-    pub const MIN_SCALE: i64 = -4;
 }
 
 /// A limit on the resource attributes that become labels.

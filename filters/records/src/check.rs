@@ -7,7 +7,7 @@ use sluice_otlp::{
     attributes::{AnyValue, Attributed, Attributes},
     edits::Edits,
     limits::{OverLimit, Unreadable},
-    policy::{Below, Metric, MetricKind, Policy, Put, Reads, Rewrite, Spliced},
+    policy::{Below, Metric, MetricKind, Parts, Policy, Put, Reads, Rewrite, Spliced},
     splice::{Record, Request, splice},
     wire::Malformed,
 };
@@ -15,11 +15,14 @@ use sluice_remote_write::{self as remote_write, Series, WriteRequest};
 use sluice_senders::Admitted;
 
 use crate::{
-    Fate, Level, OnViolation, Reason, Refuses, RuleSet, Violation, Violations,
+    Fate, Level, OnViolation, Outcome, Place, Reason, Refuses, Remedy, RuleSet, Violation,
+    Violations,
     asked::Asked,
+    labels::Labels,
     rule::SignalRules,
     stamp::Stamps,
     traces::Traces,
+    unstorable::Unstorable,
     violation::{Example, excerpt},
 };
 
@@ -104,14 +107,15 @@ impl RuleSet {
         let rules = self.of(request.signal);
         let mut policy = Check::of_export(rules, request, sender);
         let mut request = *request;
-        if let Some(max) = policy.refuses().trace_over
-            && request.message.len() as u64 > max
-        {
-            let mut weighing = Check::of_export(rules, &request, sender);
-            weighing.traces = Traces::weighing(&request.limits);
-            splice(&request, &mut weighing)?;
+        if let Some(max) = rules.unstorable.as_ref().and_then(|looks| looks.trace_over) {
+            policy.traces = Traces::bounding(request.message.len());
+            splice(&request, &mut policy)?;
+            if policy.traces.may_exceed(max) {
+                policy.traces = Traces::weighing(&request.limits);
+                splice(&request, &mut policy)?;
+            }
             (policy.traces, request.limits.room) =
-                weighing.traces.weighed(max, request.limits.room);
+                policy.traces.weighed(max, request.limits.room)?;
         }
         let spliced = splice(&request, &mut policy)?;
         Ok(policy.checked(spliced))
@@ -157,6 +161,8 @@ struct Check<'r, 'a> {
     violations: Vec<(Broken, Violation)>,
     example: Option<Example>,
     traces: Traces,
+    /// Whether parts of the latest record go.
+    cuts: bool,
     /// Whether the first span is still to come, and its trace is asked for.
     awaits_trace: bool,
     first_trace: Option<u128>,
@@ -204,6 +210,7 @@ impl<'r, 'a> Check<'r, 'a> {
             violations: Vec::new(),
             example: None,
             traces: Traces::Any,
+            cuts: false,
             awaits_trace: rules.asks_first_trace && signal == Signal::Traces,
             first_trace: None,
         }
@@ -219,6 +226,10 @@ impl<'r, 'a> Check<'r, 'a> {
     fn checked(mut self, spliced: Spliced) -> Checked {
         let verdict = match (spliced.kept, spliced.dropped, self.violations()) {
             (false, 1.., Some(violations)) => Verdict::AllDropped(violations),
+            // Series without samples, and nothing else.
+            (false, _, Some(violations)) if violations.drops_series() => {
+                Verdict::AllDropped(violations)
+            }
             (false, _, violations) => Verdict::Nothing(violations),
             (true, _, violations) => Verdict::Kept(violations),
         };
@@ -233,18 +244,19 @@ impl<'r, 'a> Check<'r, 'a> {
         }
     }
 
-    fn refuses(&self) -> Refuses {
-        self.rules.unstorable.map_or(Refuses::default(), |(refuses, _)| refuses)
+    #[inline]
+    const fn unstorable(&self) -> Option<&'r Unstorable> {
+        self.rules.unstorable.as_ref()
     }
 
     /// Whether records have to be looked at one by one for the backend's sake.
     fn looks_at_records(&self) -> bool {
-        let Refuses { delta, odd_metrics, odd_ids, trace_over, .. } = self.refuses();
-        match self.signal {
-            Signal::Metrics => delta || odd_metrics,
-            Signal::Traces => odd_ids || trace_over.is_some() || self.awaits_trace,
-            Signal::Logs | Signal::Profiles => false,
-        }
+        self.awaits_trace || self.unstorable().is_some_and(Unstorable::looks_at_records)
+    }
+
+    /// Whether a rule looks at data points, which those of a kind that is not known would pass by.
+    fn guards_points(&self) -> bool {
+        self.signal == Signal::Metrics && !self.at_record.is_empty()
     }
 
     /// Holds attributes against the rules of a level. Whether they pass; the watched rules that they
@@ -333,16 +345,28 @@ impl<'r, 'a> Check<'r, 'a> {
             Broken::Unstorable(Reason::Labels) => self.rules.labels.as_ref().map(|labels| {
                 format!("{backend} takes {} labels", labels.most().saturating_add(1))
             }),
-            Broken::Unstorable(reason)
-                if reason == Reason::TraceTooLarge || self.refuses().silently =>
-            {
+            Broken::Unstorable(reason) => {
+                let outcome = self.unstorable().and_then(|looks| looks.outcome(reason));
                 let clause = reason.clause();
-                Some(format!("{clause}, and {backend} would say nothing and not store it"))
+                Some(match outcome {
+                    Some(Outcome::FailsAnswer) => format!(
+                        "{clause}, for which {backend} answers the whole batch with an error, though it stores the rest"
+                    ),
+                    Some(Outcome::Loses) => {
+                        format!("{clause}, and {backend} would say nothing and not store it")
+                    }
+                    Some(Outcome::LosesRecords) => format!(
+                        "{clause}, and {backend} would say nothing and store none of its records"
+                    ),
+                    Some(Outcome::RefusesBatch) => {
+                        format!("{clause}, for which {backend} refuses the whole batch")
+                    }
+                    Some(Outcome::RefusesBatchBefore(release)) => format!(
+                        "{clause}, for which {backend} before {release} refuses the whole batch"
+                    ),
+                    None => format!("{clause}, and its data points cannot be checked"),
+                })
             }
-            Broken::Unstorable(reason) => Some(format!(
-                "{}, for which {backend} answers the whole batch with an error",
-                reason.clause()
-            )),
         }
     }
 
@@ -360,34 +384,138 @@ impl<'r, 'a> Check<'r, 'a> {
     }
 
     /// What a metric has that the backend refuses.
-    fn unstorable_metric(&self, metric: Metric) -> Option<Reason> {
+    fn unstorable_metric(metric: &Metric<'_>, unstorable: &Unstorable) -> Option<Reason> {
         const CUMULATIVE: u64 = 2;
-        let refuses = self.refuses();
-        if refuses.odd_metrics && metric.points == 0 {
-            return Some(Reason::NoDataPoints);
-        }
-        let has_temporality = match metric.kind? {
-            MetricKind::ExponentialHistogram | MetricKind::Histogram | MetricKind::Sum => true,
-            MetricKind::Gauge | MetricKind::Summary => false,
+        let looks = |reason| unstorable.find(Place::Metric, reason).is_some();
+        let has_temporality = match metric.kind {
+            Some(MetricKind::ExponentialHistogram | MetricKind::Histogram | MetricKind::Sum) => {
+                true
+            }
+            Some(MetricKind::Gauge | MetricKind::Summary) | None => false,
         };
-        (refuses.delta && has_temporality && metric.temporality != CUMULATIVE)
-            .then_some(Reason::Temporality)
+        let found = if metric.is_unknown {
+            Reason::UnknownKind
+        } else if metric.points == 0 && looks(Reason::NoDataPoints) {
+            Reason::NoDataPoints
+        } else if has_temporality && metric.temporality != CUMULATIVE && looks(Reason::Temporality)
+        {
+            Reason::Temporality
+        } else if metric.kind.is_some() && unstorable.is_odd_metric_name(&metric.name) {
+            Reason::MetricName
+        } else {
+            return None;
+        };
+        looks(found).then_some(found)
     }
 
     /// What a record has that the backend refuses.
     #[inline]
-    fn unstorable_record(&self, record: &Record<'_, 'a>) -> Result<Option<Reason>, Unreadable> {
-        let refuses = self.refuses();
-        if refuses.odd_ids && !record.has_valid_ids()? {
+    fn unstorable_record(
+        &self,
+        record: &Record<'_, 'a>,
+        looks: &Unstorable,
+    ) -> Result<Option<Reason>, Unreadable> {
+        if looks.span_ids && !record.has_valid_ids(looks.takes_unset_ids)? {
             return Ok(Some(Reason::InvalidId));
         }
-        if refuses.odd_metrics && record.scale()?.is_some_and(|scale| scale < Refuses::MIN_SCALE) {
+        if looks.scale && record.scale()?.is_some_and(|scale| scale < Refuses::MIN_SCALE) {
             return Ok(Some(Reason::Scale));
         }
         if self.traces.is_too_large(record)? {
             return Ok(Some(Reason::TraceTooLarge));
         }
         Ok(None)
+    }
+
+    /// Settles what becomes of a record with odd parts: whether it stays.
+    #[inline(never)]
+    fn settle_parts(&mut self, record: &Record<'_, 'a>, looks: &Unstorable) -> Result<bool, Unfit> {
+        let is_odd = |key: &[u8]| looks.record_names && looks.is_odd_name(key);
+        let Parts { attributes, exemplars, ids } = record.odd_parts(is_odd)?;
+        for (place, reason, parts) in [
+            (Place::Record, Reason::AttributeName, attributes),
+            (Place::Record, Reason::InvalidId, ids),
+            (Place::Exemplar, Reason::Exemplar, exemplars),
+        ] {
+            match looks.find(place, reason).filter(|_| parts > 0).map(|refusal| refusal.remedy) {
+                Some(Remedy::Cut) => self.cuts |= self.settle_cut(reason, parts, looks)?,
+                Some(Remedy::Drop) => {
+                    if !self.settle(Broken::Unstorable(reason), looks.on_violation, 1)? {
+                        return Ok(false);
+                    }
+                }
+                None => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Settles what becomes of parts that can be cut: whether they are.
+    fn settle_cut(
+        &mut self,
+        reason: Reason,
+        parts: u64,
+        looks: &Unstorable,
+    ) -> Result<bool, Unfit> {
+        if parts == 0 {
+            return Ok(false);
+        }
+        let broken = Broken::Unstorable(reason);
+        match looks.on_violation {
+            OnViolation::Audit => self.add(broken, Fate::Uncut, parts),
+            OnViolation::Drop => self.add(broken, Fate::Cut, parts),
+            OnViolation::Refuse => {
+                self.settle(broken, OnViolation::Refuse, parts)?;
+            }
+        }
+        Ok(looks.on_violation == OnViolation::Drop)
+    }
+
+    /// Cuts attributes of a resource or a scope of whose names the backend can make no labels.
+    fn cut_names(
+        &mut self,
+        attributes: Attributes<'a>,
+        looks: &Unstorable,
+        rewrite: &mut Rewrite<'a>,
+    ) -> Result<(), Unfit> {
+        let mut odd = attributes.clone();
+        let mut count = 0_u64;
+        while odd.next_where(|key| looks.is_odd_name(key))?.is_some() {
+            count = count.saturating_add(1);
+        }
+        if self.settle_cut(Reason::AttributeName, count, looks)? {
+            let mut odd = attributes;
+            while let Some(attribute) = odd.next_where(|key| looks.is_odd_name(key))? {
+                rewrite.take(&attribute).map_err(Unreadable::from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts index labels whose values the backend cannot have, or drops the records where a rule
+    /// asks for one of them: whether any was cut, and whether the records stay.
+    fn cut_values(
+        &mut self,
+        attributes: &Attributes<'a>,
+        looks: &Unstorable,
+        labels: &Labels,
+        rewrite: &mut Rewrite<'a>,
+    ) -> Result<(bool, bool), Unfit> {
+        let (mut count, mut required) = (0_u64, false);
+        labels.each_odd(attributes.clone(), &self.stamps, |attribute| {
+            count = count.saturating_add(1);
+            required |= self.rules.requires(attribute.key());
+            Ok(())
+        })?;
+        if required {
+            let broken = Broken::Unstorable(Reason::LabelValue);
+            return Ok((false, self.settle(broken, looks.on_violation, 1)?));
+        }
+        let cut = self.settle_cut(Reason::LabelValue, count, looks)?;
+        if cut {
+            labels.each_odd(attributes.clone(), &self.stamps, |odd| Ok(rewrite.take(odd)?))?;
+        }
+        Ok((cut, true))
     }
 
     /// Takes down the first span's trace; once a request, so not where every record passes.
@@ -398,8 +526,17 @@ impl<'r, 'a> Check<'r, 'a> {
         Ok(())
     }
 
-    fn on_unstorable(&self) -> OnViolation {
-        self.rules.unstorable.map_or(OnViolation::Drop, |(_, on_violation)| on_violation)
+    /// What becomes of a metric of a kind that is not known where only rules forbid it: what the
+    /// strictest of them asks for.
+    fn on_unchecked(&self) -> OnViolation {
+        let asked = |on_violation| self.at_record.asks(on_violation);
+        if asked(OnViolation::Refuse) {
+            OnViolation::Refuse
+        } else if asked(OnViolation::Drop) {
+            OnViolation::Drop
+        } else {
+            OnViolation::Audit
+        }
     }
 }
 
@@ -407,11 +544,15 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
     type Error = Unfit;
 
     fn reads(&self) -> Reads {
-        let Refuses { delta, odd_metrics, .. } = self.refuses();
         let moves = self.rules.labels.as_ref().is_some_and(|labels| labels.moves());
+        let looks = self.unstorable();
         Reads {
-            scopes: !self.at_scope.is_empty() || !self.stamps.is_empty() || moves,
-            metrics: delta || odd_metrics,
+            scopes: !self.at_scope.is_empty()
+                || !self.stamps.is_empty()
+                || moves
+                || looks.is_some_and(|looks| looks.scope_names)
+                || self.traces.is_looking(),
+            metrics: looks.is_some_and(|looks| looks.metrics) || self.guards_points(),
         }
     }
 
@@ -420,7 +561,8 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
         attributes: Attributes<'a>,
         rewrite: &mut Rewrite<'a>,
     ) -> Result<Below, Unfit> {
-        if self.traces.is_weighing() {
+        if self.traces.is_looking() {
+            self.traces.enter_resource(&attributes, self.stamps.bytes());
             return Ok(Below::Look);
         }
         self.resource = Some(attributes.clone());
@@ -432,8 +574,20 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
         if !self.stamps.is_empty() {
             self.stamps.set(attributes.clone(), rewrite)?;
         }
+        let looks = self.unstorable();
+        if let Some(looks) = looks.filter(|looks| looks.resource_names) {
+            self.cut_names(attributes.clone(), looks, rewrite)?;
+        }
         if let Some(labels) = &self.rules.labels {
-            let overflown = labels.fit(attributes, &self.stamps, self.room, rewrite)?;
+            let mut no_odd = false;
+            if let Some(looks) = looks.filter(|looks| looks.label_values) {
+                let (cut, stay) = self.cut_values(&attributes, looks, labels, rewrite)?;
+                if !stay {
+                    return Ok(Below::Drop);
+                }
+                no_odd = cut;
+            }
+            let overflown = labels.fit(attributes, &self.stamps, self.room, no_odd, rewrite)?;
             self.moved = overflown.moved;
             if overflown.dropped > 0 {
                 self.add(Broken::Unstorable(Reason::Labels), Fate::Dropped, overflown.dropped);
@@ -464,13 +618,17 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
         attributes: Attributes<'a>,
         rewrite: &mut Rewrite<'a>,
     ) -> Result<Below, Unfit> {
-        if self.traces.is_weighing() {
-            return Ok(Below::Look);
+        if self.traces.is_looking() {
+            self.traces.enter_scope(&attributes);
+            return Ok(if self.traces.is_weighing() { Below::Look } else { Below::Keep });
         }
         if !self.passes(&attributes, Level::Scope)? {
             return Ok(Below::Drop);
         }
         self.watched_at_scope = self.take_watched(Level::Scope);
+        if let Some(looks) = self.unstorable().filter(|looks| looks.scope_names) {
+            self.cut_names(attributes.clone(), looks, rewrite)?;
+        }
         if !self.stamps.is_empty() {
             self.stamps.clear(attributes, rewrite)?;
         }
@@ -494,14 +652,18 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
         }
     }
 
-    fn metric(&mut self, metric: Metric) -> Result<bool, Unfit> {
-        match self.unstorable_metric(metric) {
-            Some(reason) => {
-                let records = metric.points.max(1);
-                self.settle(Broken::Unstorable(reason), self.on_unstorable(), records)
-            }
-            None => Ok(true),
+    fn metric(&mut self, metric: &Metric<'_>) -> Result<bool, Unfit> {
+        let records = metric.points.max(1);
+        if let Some(looks) = self.unstorable()
+            && let Some(reason) = Self::unstorable_metric(metric, looks)
+        {
+            return self.settle(Broken::Unstorable(reason), looks.on_violation, records);
         }
+        if metric.is_unknown && self.guards_points() {
+            let broken = Broken::Unstorable(Reason::UnknownKind);
+            return self.settle(broken, self.on_unchecked(), records);
+        }
+        Ok(true)
     }
 
     #[inline(always)]
@@ -516,10 +678,16 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
         if !self.at_record.is_empty() && !self.passes(record, Level::Record)? {
             return Ok(false);
         }
-        if let Some(reason) = self.unstorable_record(record)?
-            && !self.settle(Broken::Unstorable(reason), self.on_unstorable(), 1)?
-        {
-            return Ok(false);
+        if let Some(looks) = self.unstorable() {
+            if let Some(reason) = self.unstorable_record(record, looks)?
+                && !self.settle(Broken::Unstorable(reason), looks.on_violation, 1)?
+            {
+                return Ok(false);
+            }
+            let is_odd = |key: &[u8]| looks.record_names && looks.is_odd_name(key);
+            if looks.parts && record.has_odd_parts(is_odd)? && !self.settle_parts(record, looks)? {
+                return Ok(false);
+            }
         }
         if !self.at_record.watched.is_empty() {
             for broken in self.take_watched(Level::Record) {
@@ -527,6 +695,15 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
             }
         }
         Ok(true)
+    }
+
+    #[inline]
+    fn cuts(&mut self) -> bool {
+        std::mem::take(&mut self.cuts)
+    }
+
+    fn is_odd(&self, key: &[u8]) -> bool {
+        self.unstorable().is_some_and(|looks| looks.cuts_names && looks.is_odd_name(key))
     }
 
     fn dropped(&mut self, records: u64) {

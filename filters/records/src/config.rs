@@ -10,6 +10,7 @@ use crate::{
     spelling::Name,
     stamp::Stamp,
     template::Template,
+    unstorable::Unstorable as Looks,
     value::{ValueConfig, ValueRule},
 };
 
@@ -228,6 +229,11 @@ impl RecordsConfig {
             let twice = before.map(|s| &s.attribute).any(|name| *name == stamp.attribute);
             check_name(&stamp.attribute, twice.then_some("stamped"), &path, &mut problems);
         }
+        for signal in Signal::ALL {
+            if let Some(backend) = backend(signal) {
+                self.check_names(path, signal, &backend, &mut problems);
+            }
+        }
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -236,6 +242,31 @@ impl RecordsConfig {
         let series = self.series_rules(&values, &stamps, backend(Signal::Metrics).name);
         let rules = |signal| self.rules(signal, &values, &stamps, &backend(signal));
         Ok(RuleSet::new(rules, series))
+    }
+
+    /// What a rule or a stamp names must not be what the backend refuses a whole batch for.
+    fn check_names(
+        &self,
+        path: &str,
+        signal: Signal,
+        backend: &BackendTraits,
+        problems: &mut Vec<ConfigProblem>,
+    ) {
+        let looks = Looks::new(&backend.refuses, OnViolation::Drop, signal, true);
+        let required = self.required().iter().map(|require| &require.attribute);
+        let stamped = self.stamp.iter().map(|stamp| &stamp.attribute);
+        let required = required.enumerate().map(|(index, name)| ("require", index, name));
+        let stamped = stamped.enumerate().map(|(index, name)| ("stamp", index, name));
+        for (list, index, name) in required.chain(stamped) {
+            if looks.record_names && !name.is_empty() && looks.is_odd_name(name.as_bytes()) {
+                let path = format!("{path}.{list}[{index}].attribute");
+                let message = format!(
+                    "{} refuses attributes whose name has no ASCII letter or digit",
+                    backend.name
+                );
+                problems.push(ConfigProblem::new(path, message));
+            }
+        }
     }
 
     fn required(&self) -> &[RequireConfig] {
@@ -274,6 +305,7 @@ impl RecordsConfig {
             None => Some(self.on_violation),
         };
         SignalRules::new(
+            signal,
             self.required().iter().zip(values).map(rule).chain(stamped).collect(),
             self.stamp.iter().zip(stamps).map(stamp).collect(),
             unstorable,
@@ -323,7 +355,7 @@ fn check_name(name: &str, twice: Option<&str>, path: &str, problems: &mut Vec<Co
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{Refuses, Spelling};
+    use crate::{Outcome, Place, Reason, Refusal, Refuses, Remedy, Spelling};
 
     /// A backend that refuses nothing, and spells so.
     pub(crate) fn backend(spelling: Spelling) -> BackendTraits {
@@ -383,6 +415,35 @@ pub(crate) mod tests {
                 config.compile("records", false, |_| Some(backend(Spelling::Exact))).unwrap_err();
             assert!(problems[0].to_string().starts_with(expected), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn names_that_the_backend_refuses_are_refused() {
+        let refusal = Refusal {
+            signal: Signal::Logs,
+            place: Place::Record,
+            reason: Reason::AttributeName,
+            remedy: Remedy::Cut,
+            outcome: Outcome::RefusesBatch,
+        };
+        let loki = BackendTraits {
+            refuses: Refuses::NOTHING.with(refusal),
+            ..backend(Spelling::Flattened)
+        };
+        let json = r#"{"require": [{"attribute": "x"}, {"attribute": "ключ"}],
+                       "stamp": [{"attribute": "_", "value": "a"}]}"#;
+        let config: RecordsConfig = serde_json::from_str(json).unwrap();
+        let problems = config
+            .compile("records", true, |signal| (signal == Signal::Logs).then(|| loki.clone()));
+        let problems: Vec<_> = problems.unwrap_err().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            problems,
+            [
+                "records.require[1].attribute: loki refuses attributes whose name has no ASCII letter or digit",
+                "records.stamp[0].attribute: loki refuses attributes whose name has no ASCII letter or digit",
+            ]
+        );
+        assert!(config.compile("records", true, |_| Some(backend(Spelling::Exact))).is_ok());
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! Keeps the resource attributes that become labels within what the backend takes.
 
-use sluice_otlp::{attributes::Attributes, limits::Unreadable, memory::push, policy::Rewrite};
+use sluice_otlp::{
+    attributes::{AnyValue, Attribute, Attributes},
+    limits::Unreadable,
+    memory::push,
+    policy::Rewrite,
+};
 
 use crate::{
     Spelling,
@@ -15,6 +20,8 @@ pub(crate) struct Labels {
     /// How many of the attributes may stay.
     most: usize,
     names: Vec<Name>,
+    /// The one that is always there.
+    service: Name,
     overflow: Overflow,
 }
 
@@ -37,6 +44,7 @@ impl Labels {
         Self {
             most: limit.max.saturating_sub(1),
             names: names.map(|name| Name::new(name, spelling)).collect(),
+            service: Name::new(ALWAYS_A_LABEL, spelling),
             overflow: limit.overflow,
         }
     }
@@ -57,13 +65,31 @@ impl Labels {
         self.most.saturating_sub(labels.count())
     }
 
+    /// Shows every attribute that becomes a label whose value no label has: one that is not UTF-8, or
+    /// in a map. What the stamps replace is not shown.
+    pub(crate) fn each_odd<'a>(
+        &self,
+        mut attributes: Attributes<'a>,
+        stamps: &Stamps<'_>,
+        mut show: impl FnMut(&Attribute<'a>) -> Result<(), Unreadable>,
+    ) -> Result<(), Unreadable> {
+        let wanted = |key: &[u8]| self.service.is_label(key) || self.rank(key).is_some();
+        while let Some(attribute) = attributes.next_where(wanted)? {
+            if is_odd(&attribute)? && !stamps.replaces(&attribute)? {
+                show(&attribute)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes the attributes for which there is no `room` away from a resource, the least important
-    /// first. What the stamps replace is gone already.
+    /// first. What the stamps replace is gone already, and what is [odd](Self::each_odd) if `no_odd`.
     pub(crate) fn fit<'a>(
         &self,
         attributes: Attributes<'a>,
         stamps: &Stamps<'_>,
         room: usize,
+        no_odd: bool,
         rewrite: &mut Rewrite<'a>,
     ) -> Result<Overflown<'a>, Unreadable> {
         let wanted = |key: &[u8]| self.rank(key).is_some();
@@ -75,7 +101,7 @@ impl Labels {
         if count <= room {
             return Ok(Overflown::default());
         }
-        self.take(attributes, stamps, room, rewrite)
+        self.take(attributes, stamps, room, no_odd, rewrite)
     }
 
     /// Reads the attributes twice: which labels are there, and then what becomes of them.
@@ -84,6 +110,7 @@ impl Labels {
         mut attributes: Attributes<'a>,
         stamps: &Stamps<'_>,
         room: usize,
+        no_odd: bool,
         rewrite: &mut Rewrite<'a>,
     ) -> Result<Overflown<'a>, Unreadable> {
         let mut is_there = vec![false; self.names.len()];
@@ -92,6 +119,7 @@ impl Labels {
             if let Some(is_there) =
                 self.rank(attribute.key()).and_then(|rank| is_there.get_mut(rank))
                 && !*is_there
+                && !(no_odd && is_odd(&attribute)?)
             {
                 *is_there = !stamps.replaces(&attribute)?;
             }
@@ -101,7 +129,7 @@ impl Labels {
         let mut overflown = Overflown::default();
         let is_over = |key: &[u8]| self.rank(key).is_some_and(|rank| rank >= first_over);
         while let Some(attribute) = attributes.next_where(is_over)? {
-            if stamps.replaces(&attribute)? {
+            if stamps.replaces(&attribute)? || no_odd && is_odd(&attribute)? {
                 continue;
             }
             rewrite.take(&attribute)?;
@@ -118,5 +146,22 @@ impl Labels {
     /// The place of a label in the list; keys that become the same label share it.
     fn rank(&self, key: &[u8]) -> Option<usize> {
         self.names.iter().position(|name| name.is_label(key))
+    }
+}
+
+/// Whether no label has the value of an attribute, or one that it has in a map. The depth of maps is
+/// bounded where they are read.
+fn is_odd(attribute: &Attribute<'_>) -> Result<bool, Unreadable> {
+    match attribute.value()? {
+        AnyValue::String(text) => Ok(str::from_utf8(&text).is_err()),
+        AnyValue::KeyValues { mut entries, .. } => {
+            while let Some(entry) = entries.next_where(|_| true)? {
+                if is_odd(&entry)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        }
+        _ => Ok(false),
     }
 }

@@ -11,12 +11,14 @@ mod spelling;
 mod stamp;
 mod template;
 mod traces;
+mod unstorable;
 mod value;
 mod violation;
 
-pub use backend::{BackendTraits, LabelLimit, Overflow, Precedence, Refuses};
+pub use backend::{BackendTraits, LabelLimit, Overflow, Precedence};
 pub use check::{Checked, Unfit, Verdict};
 pub use config::{OnViolation, RecordsConfig};
 pub use rule::{Level, RuleSet};
 pub use spelling::Spelling;
+pub use unstorable::{Outcome, Place, Refusal, Refuses, Remedy};
 pub use violation::{Clause, Fate, Reason, Violation, Violations};

@@ -3,8 +3,8 @@
 use sluice_otlp::Signal;
 
 use crate::{
-    BackendTraits, OnViolation, Precedence, Refuses, labels::Labels, spelling::Name, stamp::Stamp,
-    value::ValueRule,
+    BackendTraits, OnViolation, Precedence, labels::Labels, spelling::Name, stamp::Stamp,
+    unstorable::Unstorable, value::ValueRule,
 };
 
 /// Where a rule looks for its attribute.
@@ -68,7 +68,7 @@ pub(crate) struct SignalRules {
     pub(crate) stamps: Vec<Stamp>,
     pub(crate) precedence: Precedence,
     /// What the backend refuses, and what becomes of it; `None` leaves it to the backend.
-    pub(crate) unstorable: Option<(Refuses, OnViolation)>,
+    pub(crate) unstorable: Option<Unstorable>,
     pub(crate) labels: Option<Labels>,
     pub(crate) backend: &'static str,
     pub(crate) asks_first_trace: bool,
@@ -115,7 +115,14 @@ impl RuleSet {
 }
 
 impl SignalRules {
+    /// Whether a rule asks for an attribute of this key on the resource.
+    pub(crate) fn requires(&self, key: &[u8]) -> bool {
+        let mut at_resource = self.required.iter().filter(|rule| rule.level == Level::Resource);
+        at_resource.any(|rule| rule.name.is_label(key))
+    }
+
     pub(crate) fn new(
+        signal: Signal,
         required: Vec<Rule>,
         stamps: Vec<Stamp>,
         unstorable: Option<OnViolation>,
@@ -125,7 +132,11 @@ impl SignalRules {
             required,
             stamps,
             precedence: backend.precedence,
-            unstorable: unstorable.map(|on_violation| (backend.refuses, on_violation)),
+            unstorable: unstorable.map(|on_violation| {
+                // Where the resource stands over records, the scope's are thrown away.
+                let scopes = backend.precedence != Precedence::Resource;
+                Unstorable::new(&backend.refuses, on_violation, signal, scopes)
+            }),
             labels: backend.labels.as_ref().map(|limit| Labels::new(limit, backend.spelling)),
             backend: backend.name,
             asks_first_trace: backend.asks_first_trace,

@@ -69,6 +69,15 @@ impl<'r> Stamps<'r> {
         &self.written
     }
 
+    /// How many bytes they add to a resource at most.
+    pub(crate) fn bytes(&self) -> u64 {
+        /// The tag and the length of an attribute, whose name and value are the operator's.
+        const FRAME: u64 = 6;
+        let bytes =
+            self.written.iter().map(|(_, written)| FRAME.saturating_add(written.len() as u64));
+        bytes.fold(0, u64::saturating_add)
+    }
+
     /// Whether a label is a spelling of a stamp.
     pub(crate) fn is_label(&self, name: &[u8]) -> bool {
         self.stamps.iter().any(|stamp| stamp.name.is_label(name))

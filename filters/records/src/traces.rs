@@ -1,8 +1,13 @@
-//! How large the traces of one request are.
+//! How large the traces of one request are, as Tempo counts them.
+//!
+//! Tempo takes a request apart by trace, and writes for each trace, with every scope that has spans of
+//! it, the resource and the scope again (`modules/distributor`, `requestsByTraceID`). What it holds
+//! against its limit is that message: spans, scopes and resources, with the tag and the length of each.
 
 use std::collections::BinaryHeap;
 
 use sluice_otlp::{
+    attributes::Attributes,
     limits::{ReadLimits, Unreadable},
     memory::Room,
     splice::Record,
@@ -11,12 +16,19 @@ use sluice_otlp::{
 /// The traces of one request.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Traces {
-    /// Of any size: the backend has no limit, or the whole request is under it.
+    /// Of any size: the backend has no limit, or no trace in the request can be over it.
     #[default]
     Any,
-    /// On the first of two walks over the request.
+    /// On a first walk, which looks at no span: whether any trace can be over the limit.
+    Bounding {
+        /// What the resource at hand weighs.
+        resource: u64,
+        /// What all of the spans would weigh if they were of one trace.
+        most: u64,
+    },
+    /// On a second, if one can.
     Weighing(Weighing),
-    /// On the second.
+    /// On the last.
     Weighed {
         /// The bytes of each trace, by its id, in their order.
         traces: Vec<(u128, u64)>,
@@ -28,67 +40,138 @@ pub(crate) enum Traces {
 /// The traces of a request that is being walked.
 #[derive(Clone, Debug)]
 pub(crate) struct Weighing {
-    /// The bytes of spans, by the id of their trace; those of one trace, if they come together.
-    spans: Vec<(u128, u64)>,
+    /// Spans; those of one trace are one, if they come together.
+    spans: Vec<Spans>,
     /// How many there may be.
     most: usize,
     room: Room,
+    /// What the resource at hand weighs.
+    resource: u64,
+    /// What a trace weighs more for its first span in the scope at hand.
+    around: u64,
+    /// The number of the scope at hand.
+    scope: u64,
+}
+
+/// Spans of one trace and one scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Spans {
+    trace: u128,
+    scope: u64,
+    /// What they weigh with what is around them.
+    around: u64,
+    bytes: u64,
 }
 
 impl Weighing {
     fn add(&mut self, trace: u128, bytes: u64) -> Result<(), Unreadable> {
+        let (scope, around) = (self.scope, self.around);
         match self.spans.last_mut() {
-            Some((latest, sum)) if *latest == trace => *sum = sum.saturating_add(bytes),
+            Some(latest) if latest.trace == trace && latest.scope == scope => {
+                latest.bytes = latest.bytes.saturating_add(bytes);
+            }
             _ => {
                 self.room.grow(&mut self.spans, 1, self.most)?;
-                self.spans.push((trace, bytes));
+                self.spans.push(Spans { trace, scope, around, bytes });
             }
         }
         Ok(())
     }
 
     /// The bytes of each trace, and the memory that is left.
-    fn finish(self) -> (Vec<(u128, u64)>, Room) {
+    fn finish(mut self) -> Result<(Vec<(u128, u64)>, Room), Unreadable> {
         // A heap, as a sort is several kilobytes of the module, and in place.
-        let mut traces = BinaryHeap::from(self.spans).into_sorted_vec();
-        traces.dedup_by(|(trace, bytes), (before, sum)| {
-            let is_same = trace == before;
+        let mut spans = BinaryHeap::from(std::mem::take(&mut self.spans)).into_sorted_vec();
+        spans.dedup_by(|next, before| {
+            let is_same = next.trace == before.trace && next.scope == before.scope;
             if is_same {
-                *sum = sum.saturating_add(*bytes);
+                before.bytes = before.bytes.saturating_add(next.bytes);
             }
             is_same
         });
-        (traces, self.room)
+        let mut traces: Vec<(u128, u64)> = Vec::new();
+        for Spans { trace, around, bytes, .. } in spans {
+            let bytes = bytes.saturating_add(around);
+            match traces.last_mut() {
+                Some((latest, sum)) if *latest == trace => *sum = sum.saturating_add(bytes),
+                _ => {
+                    self.room.grow(&mut traces, 1, self.most)?;
+                    traces.push((trace, bytes));
+                }
+            }
+        }
+        Ok((traces, self.room))
     }
 }
 
 impl Traces {
-    /// Ready for the first of two walks.
+    /// Ready for the first walk; `request` is how many bytes it has.
+    pub(crate) const fn bounding(request: usize) -> Self {
+        Self::Bounding { resource: 0, most: request as u64 }
+    }
+
+    /// Behind the first walk: whether a trace may be over `max`.
+    pub(crate) const fn may_exceed(&self, max: u64) -> bool {
+        matches!(self, Self::Bounding { most, .. } if *most > max)
+    }
+
+    /// Ready for the second.
     pub(crate) fn weighing(limits: &ReadLimits) -> Self {
         let most = usize::try_from(limits.records).unwrap_or(usize::MAX);
-        Self::Weighing(Weighing { spans: Vec::new(), most, room: Room::of(limits.room) })
+        let room = Room::of(limits.room);
+        Self::Weighing(Weighing { spans: Vec::new(), most, room, resource: 0, around: 0, scope: 0 })
+    }
+
+    /// Whether this is a walk that decides nothing.
+    pub(crate) const fn is_looking(&self) -> bool {
+        matches!(self, Self::Bounding { .. } | Self::Weighing(_))
     }
 
     pub(crate) const fn is_weighing(&self) -> bool {
         matches!(self, Self::Weighing(_))
     }
 
+    /// The next resource; `stamps` is what the gate adds to it.
+    pub(crate) fn enter_resource(&mut self, attributes: &Attributes<'_>, stamps: u64) {
+        let weight = framed(attributes.owner_bytes().saturating_add(stamps));
+        match self {
+            Self::Bounding { resource, .. } => *resource = weight,
+            Self::Weighing(weighing) => weighing.resource = weight,
+            Self::Any | Self::Weighed { .. } => {}
+        }
+    }
+
+    /// The next scope.
+    pub(crate) fn enter_scope(&mut self, attributes: &Attributes<'_>) {
+        match self {
+            Self::Bounding { resource, most } => {
+                *most = most.saturating_add(*resource).saturating_add(FRAMES);
+            }
+            Self::Weighing(Weighing { resource, around, scope, .. }) => {
+                let own = framed(attributes.owner_bytes());
+                *around = FRAMES.saturating_add(*resource).saturating_add(own);
+                *scope = scope.saturating_add(1);
+            }
+            Self::Any | Self::Weighed { .. } => {}
+        }
+    }
+
     /// Adds a span to its trace; one without a trace is in none.
     pub(crate) fn weigh(&mut self, span: &Record<'_, '_>) -> Result<(), Unreadable> {
         if let (Self::Weighing(weighing), Some(trace)) = (self, span.trace_id()?) {
-            weighing.add(trace, span.written_bytes())?;
+            weighing.add(trace, framed(span.written_bytes()))?;
         }
         Ok(())
     }
 
-    /// What was weighed, to be held against a limit, and the memory that is left for the second walk.
-    pub(crate) fn weighed(self, max: u64, room: usize) -> (Self, usize) {
+    /// What was weighed, to be held against a limit, and the memory that is left for the last walk.
+    pub(crate) fn weighed(self, max: u64, room: usize) -> Result<(Self, usize), Unreadable> {
         match self {
             Self::Weighing(weighing) => {
-                let (traces, room) = weighing.finish();
-                (Self::Weighed { traces, max }, room.bytes())
+                let (traces, room) = weighing.finish()?;
+                Ok((Self::Weighed { traces, max }, room.bytes()))
             }
-            other => (other, room),
+            _ => Ok((Self::Any, room)),
         }
     }
 
@@ -102,27 +185,56 @@ impl Traces {
     }
 }
 
+/// The tags and lengths of what holds a resource and a scope: each at most so long that it holds 256 MiB.
+const FRAMES: u64 = 2 * 5;
+
+/// A message with the tag and the length of its field.
+const fn framed(bytes: u64) -> u64 {
+    let bits = u64::BITS.saturating_sub(bytes.leading_zeros());
+    let length = if bits == 0 { 1 } else { bits.div_ceil(7) };
+    bytes.saturating_add(1).saturating_add(length as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn weighing(room: usize) -> Weighing {
-        Weighing { spans: Vec::new(), most: 100, room: Room::of(room) }
+        let room = Room::of(room);
+        Weighing { spans: Vec::new(), most: 100, room, resource: 0, around: 0, scope: 0 }
     }
 
     #[test]
     fn a_trace_is_all_its_spans_wherever_they_lie() {
-        let mut weighing = weighing(10_000);
+        let mut weighing = weighing(100_000);
         for (trace, bytes) in [(3, 1), (3, 2), (1, 10), (3, 4), (2, u64::MAX), (1, 20), (2, 1)] {
             weighing.add(trace, bytes).unwrap();
         }
-        assert_eq!(weighing.finish().0, [(1, 30), (2, u64::MAX), (3, 7)]);
+        assert_eq!(weighing.finish().unwrap().0, [(1, 30), (2, u64::MAX), (3, 7)]);
+    }
+
+    #[test]
+    fn what_is_around_a_scope_weighs_once_for_each_trace_in_it() {
+        let mut weighing = weighing(100_000);
+        for (scope, trace) in [(1, 3), (1, 4), (1, 3), (2, 3), (2, 3), (3, 4)] {
+            (weighing.scope, weighing.around) = (scope, 100);
+            weighing.add(trace, 1).unwrap();
+        }
+        assert_eq!(weighing.finish().unwrap().0, [(3, 204), (4, 202)]);
     }
 
     #[test]
     fn traces_take_no_more_than_their_room() {
         let mut weighing = weighing(1000);
         let added = (0..100).take_while(|trace| weighing.add(*trace, 1).is_ok()).count();
-        assert!((10..30).contains(&added), "{added}");
+        assert!((3..30).contains(&added), "{added}");
+    }
+
+    #[test]
+    fn a_frame_is_as_long_as_prost_writes_it() {
+        for bytes in [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152] {
+            let length = prost::length_delimiter_len(usize::try_from(bytes).unwrap()) as u64;
+            assert_eq!(framed(bytes), bytes + 1 + length, "{bytes}");
+        }
     }
 }

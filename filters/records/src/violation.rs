@@ -12,12 +12,20 @@ pub enum Reason {
     /// The attribute is there more than once, in one spelling or in several that the backend reads
     /// as one: which value would count is not for the gate to guess.
     Ambiguous,
+    /// An attribute has a name of which no label can be made.
+    AttributeName,
     /// The attribute is there, with nothing in it.
     Empty,
-    /// A span, one of its links or its parent has an id that is none.
+    /// An exemplar has no value, or an id that is none.
+    Exemplar,
+    /// A log record, a span, one of its links or its parent has an id that is none.
     InvalidId,
+    /// An attribute that becomes an index label has a value that no label has.
+    LabelValue,
     /// A resource has more attributes than the backend takes as labels.
     Labels,
+    /// A metric has a name of which none of Prometheus' can be made.
+    MetricName,
     /// The attribute is not there.
     Missing,
     /// A metric has no data points.
@@ -30,6 +38,8 @@ pub enum Reason {
     Temporality,
     /// A trace is over what the backend takes of one.
     TraceTooLarge,
+    /// A metric has data of a kind that OTLP does not have, or has given up.
+    UnknownKind,
     /// The attribute's value is not what its rule asks for.
     Value,
 }
@@ -40,31 +50,43 @@ impl Reason {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Ambiguous => "ambiguous",
+            Self::AttributeName => "attribute_name",
             Self::Empty => "empty",
+            Self::Exemplar => "exemplar",
             Self::InvalidId => "invalid_id",
+            Self::LabelValue => "label_value",
             Self::Labels => "labels",
+            Self::MetricName => "metric_name",
             Self::Missing => "missing",
             Self::NoDataPoints => "no_data_points",
             Self::Overridden => "overridden",
             Self::Scale => "scale",
             Self::Temporality => "temporality",
             Self::TraceTooLarge => "trace_too_large",
+            Self::UnknownKind => "unknown_kind",
             Self::Value => "value",
         }
     }
 
-    pub(crate) const fn clause(self) -> &'static str {
+    /// What is wrong, as messages have it.
+    #[must_use]
+    pub const fn clause(self) -> &'static str {
         match self {
             Self::Ambiguous => "is there more than once",
+            Self::AttributeName => "name has no ASCII letter or digit",
             Self::Empty => "is empty",
+            Self::Exemplar => "value is missing, or trace id or span id is not valid",
             Self::InvalidId => "trace id or span id is not valid",
+            Self::LabelValue => "value of an index label is not UTF-8",
             Self::Labels => "there are more than become labels",
+            Self::MetricName => "name of the metric has no ASCII letter or digit",
             Self::Missing => "is missing",
             Self::NoDataPoints => "there is no data point in it",
             Self::Overridden => "is overridden",
             Self::Scale => "scale of the exponential histogram is under -4",
             Self::Temporality => "aggregation temporality is not cumulative",
             Self::TraceTooLarge => "trace is larger than maxTraceBytes",
+            Self::UnknownKind => "kind of data is not known",
             Self::Value => "has a value that is not allowed",
         }
     }
@@ -78,6 +100,15 @@ impl Reason {
         }
     }
 
+    /// What is cut out of a record or a resource that stays.
+    const fn part(self) -> &'static str {
+        match self {
+            Self::Exemplar => "exemplar",
+            Self::InvalidId => "id",
+            _ => "attribute",
+        }
+    }
+
     const fn counts_records(self) -> bool {
         !matches!(self, Self::Labels | Self::NoDataPoints)
     }
@@ -86,20 +117,26 @@ impl Reason {
 /// What became of the records that broke a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
+    /// They stay without what broke it, which was taken out: parts are counted, not records.
+    Cut,
     /// They were taken out.
     Dropped,
     /// They passed: the rule is only watched.
     Passed,
     /// The request was refused for the first of them.
     Refused,
+    /// They passed whole: what would be cut is only watched. Parts are counted, not records.
+    Uncut,
 }
 
 impl Fate {
     const fn clause(self) -> &'static str {
         match self {
+            Self::Cut => "cut",
             Self::Dropped => "dropped",
             Self::Passed => "stored that would be dropped",
             Self::Refused => "not allowed",
+            Self::Uncut => "stored that would be cut",
         }
     }
 }
@@ -158,11 +195,17 @@ impl fmt::Display for Clause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Violation { attribute, level, reason, fate, detail, records } = self.violation;
         let plural = if *records == 1 { "" } else { "s" };
-        let counted = match level {
-            Level::Series => "sample",
+        let counted = match (level, fate) {
+            (Level::Series, _) => "sample",
+            (_, Fate::Cut | Fate::Uncut) => reason.part(),
             _ => reason.counts(self.signal),
         };
-        write!(f, "{records} {counted}{plural} {}: ", fate.clause())?;
+        if *records == 0 {
+            // A series may have none.
+            write!(f, "series without {counted}s {}: ", fate.clause())?;
+        } else {
+            write!(f, "{records} {counted}{plural} {}: ", fate.clause())?;
+        }
         match attribute {
             Some(label) if *level == Level::Series => write!(f, "label {label:?} ")?,
             Some(attribute) => write!(f, "{} attribute {attribute:?} ", level.owner(self.signal))?,
@@ -201,6 +244,13 @@ impl Violations {
     #[must_use]
     pub fn by_rule(&self) -> &[Violation] {
         &self.by_rule
+    }
+
+    /// Whether series were dropped, which may have no samples to be counted.
+    pub(crate) fn drops_series(&self) -> bool {
+        let mut violations = self.by_rule.iter();
+        violations
+            .any(|violation| violation.level == Level::Series && violation.fate == Fate::Dropped)
     }
 
     /// How many records were dropped.

@@ -64,8 +64,7 @@ impl<'a> Series<'a> {
         Labels { series: Reader::nested(&self.message), left: most, most }
     }
 
-    /// How many samples it has, native histograms among them; 1 for a series without any, so that
-    /// none goes uncounted.
+    /// How many samples it has, native histograms among them.
     ///
     /// # Errors
     /// [`Malformed`] if it is.
@@ -77,7 +76,7 @@ impl<'a> Series<'a> {
                 samples = samples.saturating_add(1);
             }
         }
-        Ok(samples.max(1))
+        Ok(samples)
     }
 
     /// The name of its metric; `None` if it has none, or cannot be read.

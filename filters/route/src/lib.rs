@@ -10,6 +10,7 @@ mod routes;
 mod share;
 mod tenants;
 mod traits;
+mod unstorable;
 
 pub use backend::{
     BACKEND_HEADER, Backend, Endpoint, MIRROR_HEADER, TraceShare, Transport, foreign_header_edits,

@@ -1,10 +1,10 @@
 //! How each kind of backend reads records, and what it refuses.
 
 use serde::Deserialize;
-use sluice_records::{BackendTraits, LabelLimit, Overflow, Precedence, Refuses, Spelling};
+use sluice_records::{BackendTraits, LabelLimit, Overflow, Precedence, Reason, Refuses, Spelling};
 use sluice_senders::ConfigProblem;
 
-use crate::{Kind, config::BackendConfig};
+use crate::{Kind, config::BackendConfig, unstorable};
 
 /// The resource attributes that become labels in Loki unless it is told otherwise
 /// (`pkg/loghttp/push/otlp_config.go`, `DefaultOTLPConfig`), the most important first: what names
@@ -128,7 +128,10 @@ impl BackendConfig {
     /// What is known of its kind, and by its settings.
     fn known(&self) -> BackendTraits {
         let defaults = BackendTraits { name: self.kind.as_str(), ..BackendTraits::strictest() };
-        let delta = !self.takes_delta.unwrap_or(false);
+        let takes_delta = self.takes_delta.unwrap_or(false);
+        let excused = |reason| takes_delta && reason == Reason::Temporality;
+        let refuses = unstorable::of(self.kind, excused);
+        let defaults = BackendTraits { refuses, ..defaults };
         match self.kind {
             Kind::Loki => BackendTraits {
                 spelling: Spelling::Flattened,
@@ -140,13 +143,14 @@ impl BackendConfig {
                 ..defaults
             },
             // A data point's attribute is a label before a promoted one of its resource is
-            // (prometheus, `storage/remote/otlptranslator`, `createAttributes`). For a metric that it cannot
-            // translate Prometheus rolls the whole batch back and answers 500; up to 3.5 it answered
-            // 200 and left that metric out.
+            // (prometheus, `storage/remote/otlptranslator`, `createAttributes`).
             Kind::Mimir | Kind::Prometheus => BackendTraits {
                 spelling: Spelling::Folded,
                 precedence: Precedence::Record,
-                refuses: Refuses { delta, odd_metrics: true, ..Refuses::default() },
+                refuses: Refuses {
+                    keeps_names: matches!(self.spelling, Some(SpellingConfig::Exact)),
+                    ..defaults.refuses
+                },
                 ..defaults
             },
             // Nothing is known of it.
@@ -159,28 +163,23 @@ impl BackendConfig {
                 ..defaults
             },
             // Its tables keep the levels apart, its queries need not; names that differ in a dot are one
-            // where labels are made of them.
-            Kind::Signoz => BackendTraits { spelling: Spelling::Folded, ..defaults },
+            // where labels are made of them. A Collector takes spans without ids.
+            Kind::Signoz => BackendTraits {
+                spelling: Spelling::Folded,
+                refuses: Refuses { takes_unset_ids: true, ..defaults.refuses },
+                ..defaults
+            },
             Kind::Tempo => BackendTraits {
                 spelling: Spelling::Exact,
                 precedence: Precedence::None,
-                refuses: Refuses {
-                    odd_ids: true,
-                    trace_over: self.max_trace_bytes,
-                    ..Refuses::default()
-                },
+                refuses: Refuses { trace_over: self.max_trace_bytes, ..defaults.refuses },
                 ..defaults
             },
             // Attributes of resource and record become fields of one name, and maps fields of theirs
             // (`app/vlinsert/opentelemetry`, `decodeKeyValue`).
             Kind::VictoriaLogs => defaults,
             // Every attribute becomes a label, folded if it is told to (`-opentelemetry.*` flags).
-            // Sums and histograms that are not cumulative are skipped, with a line in its own log.
-            Kind::VictoriaMetrics => BackendTraits {
-                spelling: Spelling::Folded,
-                refuses: Refuses { delta, silently: true, ..Refuses::default() },
-                ..defaults
-            },
+            Kind::VictoriaMetrics => BackendTraits { spelling: Spelling::Folded, ..defaults },
         }
     }
 

@@ -157,6 +157,9 @@ fn ingest(request: ExportLogsServiceRequest, tenant: &str, store: &Store) -> Ver
             "error at least one valid stream is required for ingestion",
         ));
     }
+    if let Err(error) = labels::check_names(&request) {
+        return Verdict::refused(bad_request(error));
+    }
     if size > INTERNAL_MESSAGE_LIMIT {
         return Verdict::refused(status(
             StatusCode::SERVICE_UNAVAILABLE,

@@ -106,7 +106,9 @@ fn accept(push: &Push) -> Verdict {
         Err(InflateError::TooLarge { .. }) => return too_large(),
         Err(broken) => return refuse(StatusCode::BAD_REQUEST, broken.to_string()),
     };
-    match otlp::decode::<ExportMetricsServiceRequest>(&decoded, format) {
+    let request = otlp::decode::<ExportMetricsServiceRequest>(&decoded, format)
+        .and_then(|request| otlp::check_exemplar_ids(&request).map(|()| request));
+    match request {
         Ok(request) => ingest(request, format),
         Err(broken) => refuse(StatusCode::BAD_REQUEST, broken.to_string()),
     }
@@ -118,6 +120,9 @@ fn ingest(request: ExportMetricsServiceRequest, format: Format) -> Verdict {
     let mut refusals = Vec::new();
     for of_resource in request.resource_metrics {
         let resource = Arc::new(of_resource.resource.unwrap_or_default());
+        // They become labels of `target_info`.
+        let odd = resource.attributes.iter().filter(|attribute| !is_name(&attribute.key));
+        refusals.extend(odd.map(|attribute| Refusal::Label(attribute.key.clone()).to_string()));
         for of_scope in of_resource.scope_metrics {
             let scope = Arc::new(of_scope.scope.unwrap_or_default());
             for metric in of_scope.metrics {
@@ -150,6 +155,17 @@ enum Refusal {
     Temporality(String),
     #[error("empty data points. {0} is dropped")]
     NoDataPoints(String),
+    #[error("normalization for metric {0:?} resulted in empty name")]
+    Name(String),
+    #[error("normalization for label name {0:?} resulted in invalid name \"_\"")]
+    Label(String),
+    #[error("unsupported exemplar value type: Empty")]
+    Exemplar,
+}
+
+/// Whether `otlptranslator` makes a name of one: an ASCII letter or digit must be left of it.
+fn is_name(name: &str) -> bool {
+    name.contains(|c: char| c.is_ascii_alphanumeric())
 }
 
 fn convertible(metric: &Metric) -> Result<(), Refusal> {
@@ -170,6 +186,20 @@ fn convertible(metric: &Metric) -> Result<(), Refusal> {
     }
     if points == 0 {
         return Err(Refusal::NoDataPoints(metric.name.clone()));
+    }
+    if !is_name(&metric.name) && !metric.name.contains(':') {
+        return Err(Refusal::Name(metric.name.clone()));
+    }
+    for point in otlp::single_points(metric) {
+        let mut attributes = otlp::first_point_attributes(&point).iter();
+        if let Some(attribute) = attributes.find(|attribute| !is_name(&attribute.key)) {
+            return Err(Refusal::Label(attribute.key.clone()));
+        }
+    }
+    // Those of gauges are not translated.
+    let is_gauge = matches!(metric.data, Some(Data::Gauge(_)));
+    if !is_gauge && otlp::exemplars(metric).iter().any(|exemplar| exemplar.value.is_none()) {
+        return Err(Refusal::Exemplar);
     }
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogram, Gauge, Histogram, Metric, Sum, Summary, metric::Data,
+    Exemplar, ExponentialHistogram, Gauge, Histogram, Metric, Sum, Summary, metric::Data,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
@@ -53,6 +54,35 @@ pub(crate) fn check_log_ids(request: &ExportLogsServiceRequest) -> Result<(), De
             trace_id(&record.trace_id)?;
             span_id(&record.span_id)
         })
+}
+
+/// The same for exemplars.
+pub(crate) fn check_exemplar_ids(request: &ExportMetricsServiceRequest) -> Result<(), DecodeError> {
+    request
+        .resource_metrics
+        .iter()
+        .flat_map(|resource| &resource.scope_metrics)
+        .flat_map(|scope| &scope.metrics)
+        .flat_map(exemplars)
+        .try_for_each(|exemplar| {
+            trace_id(&exemplar.trace_id)?;
+            span_id(&exemplar.span_id)
+        })
+}
+
+/// The exemplars of every data point of a metric.
+pub(crate) fn exemplars(metric: &Metric) -> Vec<&Exemplar> {
+    match &metric.data {
+        None | Some(Data::Summary(_)) => Vec::new(),
+        Some(Data::Gauge(all)) => all.data_points.iter().flat_map(|one| &one.exemplars).collect(),
+        Some(Data::Sum(all)) => all.data_points.iter().flat_map(|one| &one.exemplars).collect(),
+        Some(Data::Histogram(all)) => {
+            all.data_points.iter().flat_map(|one| &one.exemplars).collect()
+        }
+        Some(Data::ExponentialHistogram(all)) => {
+            all.data_points.iter().flat_map(|one| &one.exemplars).collect()
+        }
+    }
 }
 
 /// The same for spans, their parents and their links.

@@ -275,6 +275,34 @@ async fn one_bad_record_is_a_400_although_the_good_ones_are_stored() {
     assert_eq!(names, ["good among old", "good too"]);
 }
 
+// Loki 3.7: 400 for all for a key of which no label can be made, wherever it is, and for an id that is
+// neither of its length nor empty
+#[tokio::test]
+async fn one_name_or_id_that_is_none_is_a_400_and_nothing_is_stored() {
+    let backends = started().await;
+    let named = |key: &str| vec![string("service.name", "probe"), string(key, "x")];
+    let with = |key: &str| LogRecord { attributes: named(key), ..log("bad") };
+    let both = |record| vec![log("good"), record];
+    let good = || vec![string("service.name", "probe")];
+    for (what, export) in [
+        ("no name", logs(both(with("")))),
+        ("underscores", logs(both(with("_")))),
+        ("letters that are not ASCII", logs(both(with("ключ")))),
+        ("of the resource", logs_of(named("日本"), vec![], vec![log("good")])),
+        ("of the scope", logs_of(good(), named("-"), vec![log("good")])),
+        ("a trace id of text", logs(both(LogRecord { trace_id: vec![b'5'; 32], ..log("bad") }))),
+        ("a short span id", logs(both(LogRecord { span_id: vec![1; 4], ..log("bad") }))),
+    ] {
+        let reply = send(backends.loki(), push(PATH), export.encode_to_vec()).await;
+        assert_eq!(reply.status, 400, "{what}");
+        assert!(backends.store().logs("tenant-a").is_empty(), "{what}");
+    }
+    for key in ["9", "_n", "ключ1", "naïve"] {
+        let reply = send(backends.loki(), push(PATH), logs(vec![with(key)]).encode_to_vec()).await;
+        assert_eq!(reply.status, 204, "{key}");
+    }
+}
+
 // Loki, "reject reasons, all 400": 8 d old (limit 1w); 1 h in the future (limit 10m); 6 d old in a
 // live stream, > 1 h behind the stream's newest; line > 256 KB; > 128 structured-metadata labels
 #[tokio::test]

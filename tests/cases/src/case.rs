@@ -386,6 +386,8 @@ pub enum ForwardedBody {
     FramedEntries(Vec<Entry>),
     /// An export of these in the format of the request, decoded.
     Entries(Vec<Entry>),
+    /// These bytes, as they are once decoded.
+    Raw(Bytes),
     /// A write request of these, in one block of snappy.
     Series(Vec<Series>),
 }

@@ -142,11 +142,15 @@ fn forwarded(
                 found.push(format!("the backend got {got:?}\nnot {expected:?}"));
             }
         }
+        ForwardedBody::Raw(raw) => {
+            let (got, raw) = (decoded(&got.body, header("content-encoding"))?, raw.bytes()?);
+            if got != raw {
+                let (got, raw) = (String::from_utf8_lossy(&got), String::from_utf8_lossy(&raw));
+                found.push(format!("the backend got {got:?}\nnot {raw:?}"));
+            }
+        }
         ForwardedBody::Entries(entries) => {
-            let encoding = header("content-encoding").unwrap_or_default();
-            let encoding = EncodingHeader::Content.read(encoding.as_bytes());
-            let encoding = encoding.context("an unknown content encoding")?;
-            let message = decode(encoding, &got.body, 1 << 30)?;
+            let message = decoded(&got.body, header("content-encoding"))?;
             let format = request.protocol.format();
             let describe = |message: &[u8]| telemetry::describe(request.signal, format, message);
             let expected = describe(&case.request.export(entries).encode(format)?)?;
@@ -157,4 +161,10 @@ fn forwarded(
         }
     }
     Ok(())
+}
+
+fn decoded(body: &[u8], encoding: Option<impl AsRef<str>>) -> Result<Vec<u8>> {
+    let encoding = encoding.as_ref().map_or("", |encoding| encoding.as_ref());
+    let encoding = EncodingHeader::Content.read(encoding.as_bytes());
+    Ok(decode(encoding.context("an unknown content encoding")?, body, 1 << 30)?)
 }

@@ -12,9 +12,10 @@ use opentelemetry_proto::tonic::{
     },
     logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
     metrics::v1::{
-        ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
-        Metric as OtlpMetric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary,
-        SummaryDataPoint, metric::Data,
+        Exemplar as OtlpExemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge,
+        Histogram, HistogramDataPoint, Metric as OtlpMetric, NumberDataPoint, ResourceMetrics,
+        ScopeMetrics, Sum, Summary, SummaryDataPoint, exemplar::Value as ExemplarValue,
+        metric::Data,
     },
     profiles::v1development::{Profile, ProfilesDictionary, ResourceProfiles, ScopeProfiles},
     resource::v1::Resource,
@@ -39,6 +40,9 @@ pub struct Entry {
     /// Log records, spans with ids of no interest, or profiles.
     #[serde(default)]
     records: Records,
+    /// Log records that say their ids.
+    #[serde(default)]
+    logs: Vec<Log>,
     /// Metrics.
     #[serde(default)]
     metrics: Vec<Metric>,
@@ -94,6 +98,7 @@ impl Default for Records {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Metric {
+    /// `metric` if it is left out; `""` is none.
     name: Option<String>,
     kind: Option<MetricKind>,
     #[serde(default)]
@@ -103,6 +108,31 @@ struct Metric {
     scale: i32,
     #[serde(default)]
     points: Records,
+    /// Of every data point.
+    #[serde(default)]
+    exemplars: Vec<Exemplar>,
+}
+
+/// A log record. An id that is left out is none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Log {
+    #[serde(default)]
+    trace_id: Hex,
+    #[serde(default)]
+    span_id: Hex,
+    attributes: Option<Attributes>,
+}
+
+/// An exemplar, its ids as in [`Log`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exemplar {
+    #[serde(default)]
+    trace_id: Hex,
+    #[serde(default)]
+    span_id: Hex,
+    value: Option<f64>,
 }
 
 /// A span. An id that is left out is a good one; `""` is none.
@@ -282,12 +312,15 @@ impl Entry {
     }
 
     fn logs(&self) -> Result<ResourceLogs> {
-        let log_records = self
+        let mut log_records: Vec<_> = self
             .records
             .otlp()?
             .into_iter()
             .map(|attributes| LogRecord { attributes, ..LogRecord::default() })
             .collect();
+        for log in &self.logs {
+            log_records.push(log.otlp()?);
+        }
         let scope_logs = ScopeLogs { scope: self.scope()?, log_records, ..Default::default() };
         Ok(ResourceLogs {
             resource: self.resource()?,
@@ -353,37 +386,65 @@ impl Link {
     }
 }
 
+impl Log {
+    fn otlp(&self) -> Result<LogRecord> {
+        let attributes = self.attributes.as_ref().map(Attributes::otlp).transpose()?;
+        Ok(LogRecord {
+            trace_id: self.trace_id.bytes()?,
+            span_id: self.span_id.bytes()?,
+            attributes: attributes.unwrap_or_default(),
+            ..LogRecord::default()
+        })
+    }
+}
+
+impl Exemplar {
+    fn otlp(&self) -> Result<OtlpExemplar> {
+        Ok(OtlpExemplar {
+            trace_id: self.trace_id.bytes()?,
+            span_id: self.span_id.bytes()?,
+            value: self.value.map(ExemplarValue::AsDouble),
+            ..OtlpExemplar::default()
+        })
+    }
+}
+
 impl Metric {
     fn otlp(&self) -> Result<OtlpMetric> {
         macro_rules! points {
-            ($point:ident $(, $field:ident)?) => {
+            ($point:ident $(, $field:ident)*) => {
                 self.points
                     .otlp()?
                     .into_iter()
                     .map(|attributes| $point {
                         attributes,
-                        $($field: self.$field,)?
+                        $($field: $field.clone(),)*
                         ..$point::default()
                     })
                     .collect()
             };
         }
         let aggregation_temporality = self.temporality as i32;
+        let scale = self.scale;
+        let each = self.exemplars.iter().map(Exemplar::otlp);
+        let exemplars = each.collect::<Result<Vec<_>>>()?;
         let data = self.kind.map(|kind| -> Result<Data> {
             Ok(match kind {
                 MetricKind::ExponentialHistogram => {
                     Data::ExponentialHistogram(ExponentialHistogram {
-                        data_points: points!(ExponentialHistogramDataPoint, scale),
+                        data_points: points!(ExponentialHistogramDataPoint, scale, exemplars),
                         aggregation_temporality,
                     })
                 }
-                MetricKind::Gauge => Data::Gauge(Gauge { data_points: points!(NumberDataPoint) }),
+                MetricKind::Gauge => {
+                    Data::Gauge(Gauge { data_points: points!(NumberDataPoint, exemplars) })
+                }
                 MetricKind::Histogram => Data::Histogram(Histogram {
-                    data_points: points!(HistogramDataPoint),
+                    data_points: points!(HistogramDataPoint, exemplars),
                     aggregation_temporality,
                 }),
                 MetricKind::Sum => {
-                    let data_points = points!(NumberDataPoint);
+                    let data_points = points!(NumberDataPoint, exemplars);
                     Data::Sum(Sum { data_points, aggregation_temporality, ..Default::default() })
                 }
                 MetricKind::Summary => {
@@ -392,7 +453,7 @@ impl Metric {
             })
         });
         Ok(OtlpMetric {
-            name: self.name.clone().unwrap_or_default(),
+            name: self.name.clone().unwrap_or_else(|| "metric".to_owned()),
             data: data.transpose()?,
             ..OtlpMetric::default()
         })

@@ -268,7 +268,11 @@ fn records(count: Count) -> u64 {
     match count {
         Count::RecordsDropped { reason: "labels" | "no_data_points", .. } => 0,
         Count::RecordsDropped { records, .. } => records,
-        Count::CertificateEnding | Count::Request { .. } | Count::RecordsWouldDrop { .. } => 0,
+        Count::CertificateEnding
+        | Count::PartsCut { .. }
+        | Count::PartsWouldCut { .. }
+        | Count::Request { .. }
+        | Count::RecordsWouldDrop { .. } => 0,
     }
 }
 

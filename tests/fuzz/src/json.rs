@@ -229,7 +229,7 @@ impl<'a> Policy<'a> for Named {
         self.below(Level::Scope, attributes)
     }
     fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
-        let valid = record.has_valid_ids()?;
+        let valid = record.has_valid_ids(false)?;
         Ok(is_named(record.attributes())? && (valid || record.scale()?.is_none()))
     }
     fn dropped(&mut self, _: u64) {}

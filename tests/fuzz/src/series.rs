@@ -60,7 +60,7 @@ pub fn run(data: &[u8]) {
     plain.timeseries.retain(|series| match broken_by(series) {
         None => true,
         Some(reason) => {
-            dropped.push((reason, (series.samples.len() + series.histograms.len()).max(1) as u64));
+            dropped.push((reason, (series.samples.len() + series.histograms.len()) as u64));
             false
         }
     });

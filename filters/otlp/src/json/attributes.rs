@@ -39,6 +39,11 @@ impl<'a> Pairs<'a> {
         Self { text, owner, at }
     }
 
+    /// How many bytes the text of what has them has.
+    pub(crate) fn owner_bytes(&self) -> u64 {
+        self.owner.map_or(0, |owner| owner.end.saturating_sub(owner.at) as u64)
+    }
+
     /// The next one whose key is `wanted`.
     ///
     /// # Errors
@@ -72,15 +77,15 @@ impl<'a> Pairs<'a> {
 }
 
 /// What is read of a pair to see whether it is wanted.
-struct KeyValue<'a> {
-    key: Cow<'a, [u8]>,
+pub(super) struct KeyValue<'a> {
+    pub(super) key: Cow<'a, [u8]>,
     value: Option<Node>,
 }
 
 impl<'a> KeyValue<'a> {
     /// The pair that begins at `at`, and its end.
     #[inline]
-    fn read(
+    pub(super) fn read(
         text: &Text<'a>,
         at: usize,
         context: &Context<'a>,

@@ -9,8 +9,8 @@ use crate::{limits::Unreadable, wire::Malformed};
 /// A log record, span, profile or data point.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordText<'a> {
-    text: Text<'a>,
-    node: Node,
+    pub(super) text: Text<'a>,
+    pub(super) node: Node,
 }
 
 impl<'a> RecordText<'a> {
@@ -35,11 +35,12 @@ impl<'a> RecordText<'a> {
     ///
     /// # Errors
     /// As [`Record::has_valid_ids`](crate::splice::Record::has_valid_ids).
-    pub(crate) fn has_valid_ids(&self) -> Result<bool, Unreadable> {
+    pub(crate) fn has_valid_ids(&self, unset: bool) -> Result<bool, Unreadable> {
         const MEMBERS: [&str; 4] = ["traceId", "spanId", "parentSpanId", "links"];
         let [trace, span, parent, links] = self.text.members(self.node, &MEMBERS)?;
-        if self.id::<TRACE_ID_DIGITS>(trace)? != Id::Set
-            || self.id::<SPAN_ID_DIGITS>(span)? != Id::Set
+        let is_id = |id| id == Id::Set || unset && id != Id::Invalid;
+        if !is_id(self.id::<TRACE_ID_DIGITS>(trace)?)
+            || !is_id(self.id::<SPAN_ID_DIGITS>(span)?)
             || self.id::<SPAN_ID_DIGITS>(parent)? == Id::Invalid
         {
             return Ok(false);
@@ -56,7 +57,7 @@ impl<'a> RecordText<'a> {
     }
 
     /// Reads an id. Its digits are looked at as they are written: backends read no escapes there.
-    fn id<const DIGITS: usize>(&self, id: Option<Node>) -> Result<Id, Malformed> {
+    pub(super) fn id<const DIGITS: usize>(&self, id: Option<Node>) -> Result<Id, Malformed> {
         let Some(node) = id else { return Ok(Id::Unset) };
         // `null` is none by protobuf's JSON mapping, but an error to backends, and to all of them.
         let Some(digits) = self.text.string(Some(node))? else { return Ok(Id::Invalid) };
@@ -99,12 +100,12 @@ impl<'a> RecordText<'a> {
     }
 }
 
-const TRACE_ID_DIGITS: usize = 32;
-const SPAN_ID_DIGITS: usize = 16;
+pub(super) const TRACE_ID_DIGITS: usize = 32;
+pub(super) const SPAN_ID_DIGITS: usize = 16;
 
 /// What an id is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Id {
+pub(super) enum Id {
     Invalid,
     Set,
     Unset,

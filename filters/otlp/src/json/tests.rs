@@ -50,12 +50,12 @@ impl<'a> Policy<'a> for ReadAll {
     fn scope(&mut self, attributes: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
         read(attributes).map(|()| Below::Look)
     }
-    fn metric(&mut self, _: Metric) -> Result<bool, Unreadable> {
+    fn metric(&mut self, _: &Metric<'_>) -> Result<bool, Unreadable> {
         Ok(true)
     }
     fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
         read(record.attributes())?;
-        record.has_valid_ids()?;
+        record.has_valid_ids(false)?;
         record.scale().map(|_| true)
     }
     fn dropped(&mut self, _: u64) {}

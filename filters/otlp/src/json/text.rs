@@ -154,6 +154,31 @@ impl<'a> Text<'a> {
         self.members_at(object.at, names).map(|(members, _)| members)
     }
 
+    /// The first member of `object` that is an object and not called any of `names`.
+    pub(super) fn other_object(&self, object: Node, names: &[&str]) -> Option<Node> {
+        let mut at = object.at.saturating_add(1);
+        loop {
+            at = white_space_end(self.bytes, at);
+            match self.byte(at) {
+                Some(b'"') => {}
+                Some(b',') => {
+                    at = at.saturating_add(1);
+                    continue;
+                }
+                _ => return None,
+            }
+            let name = Node { at, end: string_end(self.bytes, at) };
+            let colon = white_space_end(self.bytes, name.end);
+            let value = self.node(white_space_end(self.bytes, colon.saturating_add(1)));
+            at = value.end;
+            let name = unescaped(self.content(name));
+            let is_known = names.iter().any(|known| known.as_bytes() == &*name);
+            if !is_known && self.byte(value.at) == Some(b'{') {
+                return Some(value);
+            }
+        }
+    }
+
     /// The members of the object that begins at `at` that are called `names`, and its end.
     ///
     /// # Errors

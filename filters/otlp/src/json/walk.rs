@@ -7,6 +7,7 @@ use super::{
     check::{MOST_OPEN, check_within},
     profiles,
     record::RecordText,
+    string::unescaped,
     text::{Node, Text, wrong_type},
 };
 use crate::{
@@ -94,9 +95,10 @@ impl Names {
     }
 }
 
-/// The members of `Metric.data`.
-const METRIC_DATA: [&str; 5] = ["gauge", "sum", "histogram", "exponentialHistogram", "summary"];
-/// What each of them is.
+/// The members of a metric that are read: its name, and those of `Metric.data`. No other is an object.
+const METRIC_MEMBERS: [&str; 6] =
+    ["name", "gauge", "sum", "histogram", "exponentialHistogram", "summary"];
+/// What each of its data is.
 const METRIC_KINDS: [MetricKind; 5] = [
     MetricKind::Gauge,
     MetricKind::Sum,
@@ -104,6 +106,15 @@ const METRIC_KINDS: [MetricKind; 5] = [
     MetricKind::ExponentialHistogram,
     MetricKind::Summary,
 ];
+
+/// What is read of a metric before its data points.
+struct MetricData {
+    name: Option<Node>,
+    /// Its data, and their kind.
+    known: Option<(Node, MetricKind)>,
+    /// The data points in a member that is none of OTLP's, which may be data of another kind.
+    unknown: u64,
+}
 
 /// What happened to an element and everything in it.
 #[derive(Clone, Copy, Default)]
@@ -171,10 +182,14 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         let (resource, scopes) = self.resource_members(entry)?;
         self.rewrite.clear();
         let attributes = self.attributes(resource)?;
-        let below = self.policy.resource(attributes, &mut self.rewrite)?;
+        let mut below = self.policy.resource(attributes, &mut self.rewrite)?;
         if below == Below::Drop {
             let records = self.count_in_scopes(scopes)?;
-            return Ok(self.drop_parent(records));
+            if records > 0 || !self.policy.reads().metrics {
+                return Ok(self.drop_parent(records));
+            }
+            // There may be metrics without data points, which are for the policy to see.
+            below = Below::Look;
         }
         self.rewrite_owner(entry, "resource", resource)?;
         let mut tally = Tally::default();
@@ -198,8 +213,11 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
             let attributes = self.attributes(scope)?;
             below = self.policy.scope(attributes, &mut self.rewrite)?;
             if below == Below::Drop {
-                let records = self.count_records(records)?;
-                return Ok(self.drop_parent(records));
+                let count = self.count_records(records)?;
+                if count > 0 || !self.policy.reads().metrics {
+                    return Ok(self.drop_parent(count));
+                }
+                below = Below::Look;
             }
             self.rewrite_owner(entry, "scope", scope)?;
         }
@@ -226,16 +244,18 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
 
     fn metric(&mut self, metric: Node) -> Result<Tally, P::Error> {
         self.spend()?;
-        let data = self.metric_data(metric)?;
+        let read = self.metric_data(metric)?;
         if self.policy.reads().metrics {
-            let seen = self.seen_of(data)?;
-            if !self.policy.metric(seen)? {
-                let records = data.map_or(Ok(0), |(data, _)| self.count_points(data))?;
+            let seen = self.seen_of(&read)?;
+            if !self.policy.metric(&seen)? {
+                let records = self.count_points(&read)?;
                 self.policy.dropped(records);
                 return Ok(Tally::gone(records));
             }
         }
-        let Some((data, kind)) = data else { return Ok(Tally::default()) };
+        let Some((data, kind)) = read.known else {
+            return Ok(Tally::untouched(self.count_points(&read)?));
+        };
         let points = self.points(data)?;
         let mut tally = Tally::default();
         tally.add(self.children(points, |walk, point| walk.record(point, Kind::DataPoint(kind)))?);
@@ -248,11 +268,60 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         self.require_object(record)?;
         let context = Context::new(self.limits, self.strings.clone());
         let text = RecordText::new(self.text.clone(), record);
-        if self.policy.record(&Record::json(text, kind, &context))? {
+        let seen = Record::json(text, kind, &context);
+        if self.policy.record(&seen)? {
+            if self.policy.cuts() {
+                let text = RecordText::new(self.text.clone(), record);
+                self.cut_parts(&text, kind, &context)?;
+            }
             return Ok(Tally::untouched(1));
         }
         self.policy.dropped(1);
         Ok(Tally::gone(1))
+    }
+
+    /// As the walk through protobuf does it.
+    #[inline(never)]
+    fn cut_parts(
+        &mut self,
+        record: &RecordText<'a>,
+        kind: Kind,
+        context: &Context<'a>,
+    ) -> Result<(), Unreadable> {
+        for (place, node) in record.places(kind)?.into_iter().flatten() {
+            let is_odd =
+                |policy: &P, node| record.is_odd(place, node, context, |key| policy.is_odd(key));
+            if !place.is_list() {
+                if is_odd(self.policy, node)? {
+                    self.spend()?;
+                    self.clear_id(node)?;
+                }
+                continue;
+            }
+            let mut cuts = ElementCuts::default();
+            for element in self.text.elements(Some(node)) {
+                cuts.element_begins(element, self.base, &mut self.edits)?;
+                let goes = is_odd(self.policy, element)?;
+                if goes {
+                    self.spend()?;
+                }
+                cuts.element_ends(element, goes, self.base, &mut self.edits)?;
+            }
+            cuts.array_ends(self.base, &mut self.edits)?;
+        }
+        Ok(())
+    }
+
+    /// Makes an id one that is not set: an empty text.
+    fn clear_id(&mut self, id: Node) -> Result<(), Unreadable> {
+        if self.text.is_null(id) {
+            cut(&mut self.edits, self.base, id.at, id.end)?;
+            self.edits.insert(self.base.saturating_add(id.end), b"\"\"")?;
+        } else {
+            let (start, end) = (id.at.saturating_add(1), id.end.saturating_sub(1));
+            cut(&mut self.edits, self.base, start, end)?;
+        }
+        Ok(())
     }
 
     /// Shows every element of an array, and cuts those that go, each with one comma.
@@ -402,22 +471,40 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         Ok((scope, self.text.array(records)?))
     }
 
-    /// The data of a metric and its kind.
-    fn metric_data(&self, metric: Node) -> Result<Option<(Node, MetricKind)>, Unreadable> {
-        let members = self.text.members(metric, &METRIC_DATA)?;
+    /// What is read of a metric before its data points.
+    fn metric_data(&self, metric: Node) -> Result<MetricData, Unreadable> {
+        let [name, data @ ..] = self.text.members(metric, &METRIC_MEMBERS)?;
         let mut set =
-            members.into_iter().zip(METRIC_KINDS).filter_map(|(data, kind)| Some((data?, kind)));
-        let Some((data, kind)) = set.next() else { return Ok(None) };
-        if let Some((second, _)) = set.next() {
+            data.into_iter().zip(METRIC_KINDS).filter_map(|(data, kind)| Some((data?, kind)));
+        let first = set.next();
+        if let (Some(_), Some((second, _))) = (first, set.next()) {
             return Err(Malformed { fault: Fault::Repeated, at: second.at }.into());
         }
-        Ok(self.text.object(Some(data))?.map(|data| (data, kind)))
+        let known = match first {
+            Some((data, kind)) => self.text.object(Some(data))?.map(|data| (data, kind)),
+            None => None,
+        };
+        // What is called as data, and `null`, is none.
+        let other = match first {
+            Some(_) => None,
+            None => self.text.other_object(metric, &METRIC_MEMBERS),
+        };
+        Ok(MetricData { name, known, unknown: other.map_or(0, |data| self.points_if_data(data)) })
+    }
+
+    /// The data points of what may be data, if it is made as every kind that there has been; 1 if it
+    /// is not.
+    fn points_if_data(&self, data: Node) -> u64 {
+        let points = self.points(data).map_or(0, |points| self.text.elements(points).count());
+        (points as u64).max(1)
     }
 
     /// What a policy is shown of a metric.
-    fn seen_of(&self, data: Option<(Node, MetricKind)>) -> Result<Metric, Unreadable> {
-        let mut metric = Metric { kind: None, temporality: 0, points: 0 };
-        let Some((data, kind)) = data else { return Ok(metric) };
+    fn seen_of(&self, read: &MetricData) -> Result<Metric<'a>, Unreadable> {
+        let name = unescaped(self.text.string(read.name)?.unwrap_or_default());
+        let (is_unknown, points) = (read.unknown > 0, read.unknown);
+        let mut metric = Metric { name, kind: None, is_unknown, temporality: 0, points };
+        let Some((data, kind)) = read.known else { return Ok(metric) };
         metric.kind = Some(kind);
         let points = self.text.elements(self.points(data)?);
         let counted = if kind.has_temporality() { usize::MAX } else { 1 };
@@ -484,16 +571,22 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         let mut total = 0_u64;
         for metric in self.text.elements(records) {
             self.spend()?;
-            if let Some((data, _)) = self.metric_data(metric)? {
-                total = total.saturating_add(self.count_points(data)?);
-            }
+            let read = self.metric_data(metric)?;
+            total = total.saturating_add(self.count_points(&read)?);
         }
         Ok(total)
     }
 
-    fn count_points(&mut self, data: Node) -> Result<u64, Unreadable> {
-        let points = self.points(data)?;
-        self.count(points)
+    /// The data points of a metric; those of a kind that is not known as well as they can be told.
+    fn count_points(&mut self, metric: &MetricData) -> Result<u64, Unreadable> {
+        if let Some((data, _)) = metric.known {
+            let points = self.points(data)?;
+            return self.count(points);
+        }
+        for _ in 0..metric.unknown {
+            self.spend()?;
+        }
+        Ok(metric.unknown)
     }
 
     fn count(&mut self, records: Option<Node>) -> Result<u64, Unreadable> {
@@ -522,10 +615,13 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
                 Signal::Logs | Signal::Profiles | Signal::Traces => {
                     self.require_object(record).map(|()| true)?
                 }
-                Signal::Metrics => match self.metric_data(record)? {
-                    Some((data, _)) => self.text.elements(self.points(data)?).next().is_some(),
-                    None => false,
-                },
+                Signal::Metrics => {
+                    let metric = self.metric_data(record)?;
+                    match metric.known {
+                        Some((data, _)) => self.text.elements(self.points(data)?).next().is_some(),
+                        None => metric.unknown > 0,
+                    }
+                }
             };
             if is_any {
                 return Ok(true);

@@ -12,13 +12,13 @@ use crate::{
 /// A log record, span, profile or data point.
 #[derive(Clone, Debug)]
 pub struct Record<'r, 'a> {
-    written: Written<'a>,
-    kind: Kind,
-    context: &'r Context<'a>,
+    pub(super) written: Written<'a>,
+    pub(super) kind: Kind,
+    pub(super) context: &'r Context<'a>,
 }
 
 #[derive(Clone, Debug)]
-enum Written<'a> {
+pub(super) enum Written<'a> {
     Json(RecordText<'a>),
     Protobuf(Nested<'a>),
 }
@@ -34,7 +34,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The number of the field that holds the attributes; 0 is none.
-    const fn attributes(self) -> u32 {
+    pub(super) const fn attributes(self) -> u32 {
         match self {
             Self::LogRecord => 6,
             Self::Span | Self::DataPoint(MetricKind::Histogram) => 9,
@@ -44,10 +44,27 @@ impl Kind {
             Self::Profile => 0,
         }
     }
+
+    /// The number of the field that holds exemplars; 0 is none.
+    pub(super) const fn exemplars(self) -> u32 {
+        match self {
+            Self::DataPoint(MetricKind::Gauge | MetricKind::Sum) => 5,
+            Self::DataPoint(MetricKind::Histogram) => 8,
+            Self::DataPoint(MetricKind::ExponentialHistogram) => 11,
+            Self::DataPoint(MetricKind::Summary) | Self::LogRecord | Self::Profile | Self::Span => {
+                0
+            }
+        }
+    }
+
+    /// Whether the record has parts that may be odd.
+    pub(super) const fn has_parts(self) -> bool {
+        matches!(self, Self::DataPoint(_) | Self::LogRecord)
+    }
 }
 
-const TRACE_ID_BYTES: usize = 16;
-const SPAN_ID_BYTES: usize = 8;
+pub(super) const TRACE_ID_BYTES: usize = 16;
+pub(super) const SPAN_ID_BYTES: usize = 8;
 
 impl<'r, 'a> Record<'r, 'a> {
     #[inline]
@@ -77,29 +94,29 @@ impl<'r, 'a> Record<'r, 'a> {
     }
 
     /// Whether every id in it is one that OTLP allows: for a span, a trace id of 16 bytes and a span
-    /// id of 8, neither all zero; for its parent and its links, those or none. True for whatever
-    /// is no span.
+    /// id of 8, neither all zero, or none as well if they may be `unset`; for its parent and its
+    /// links, those or none. True for whatever is no span.
     ///
     /// # Errors
     /// [`Unreadable`] if it is.
-    pub fn has_valid_ids(&self) -> Result<bool, Unreadable> {
+    pub fn has_valid_ids(&self, unset: bool) -> Result<bool, Unreadable> {
         if self.kind != Kind::Span {
             return Ok(true);
         }
         let message = match &self.written {
-            Written::Json(text) => return text.has_valid_ids(),
+            Written::Json(text) => return text.has_valid_ids(unset),
             Written::Protobuf(message) => message,
         };
-        let (mut trace, mut span) = (false, false);
+        let (mut trace, mut span) = (unset, unset);
         let mut reader = Reader::nested(message);
         while let Some(field) = reader.next_field()? {
             let valid = match field.number {
                 1 => {
-                    trace = is_id::<TRACE_ID_BYTES>(field.nested()?.bytes);
+                    trace = is_id::<TRACE_ID_BYTES>(field.nested()?.bytes, unset);
                     trace
                 }
                 2 => {
-                    span = is_id::<SPAN_ID_BYTES>(field.nested()?.bytes);
+                    span = is_id::<SPAN_ID_BYTES>(field.nested()?.bytes, unset);
                     span
                 }
                 4 => has_length::<SPAN_ID_BYTES>(field.nested()?.bytes),
@@ -204,12 +221,17 @@ fn link_has_valid_ids(link: &Nested<'_>) -> Result<bool, Unreadable> {
     Ok(true)
 }
 
-/// Whether these are `LENGTH` bytes, and not all of them zero.
-fn is_id<const LENGTH: usize>(bytes: &[u8]) -> bool {
-    bytes.len() == LENGTH && bytes.iter().any(|byte| *byte != 0)
+/// Whether these are `LENGTH` bytes, and not all of them zero; or none or zeros, if it may be unset.
+fn is_id<const LENGTH: usize>(bytes: &[u8], unset: bool) -> bool {
+    if unset {
+        has_length::<LENGTH>(bytes)
+    } else {
+        bytes.len() == LENGTH && bytes.iter().any(|byte| *byte != 0)
+    }
 }
 
 /// Whether these are `LENGTH` bytes, or none.
-const fn has_length<const LENGTH: usize>(bytes: &[u8]) -> bool {
+#[inline(always)]
+pub(super) const fn has_length<const LENGTH: usize>(bytes: &[u8]) -> bool {
     bytes.is_empty() || bytes.len() == LENGTH
 }

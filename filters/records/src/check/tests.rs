@@ -21,8 +21,8 @@ use sluice_otlp::{
 
 use crate::config::tests::{backend, rules};
 use crate::{
-    BackendTraits, Checked, LabelLimit, Overflow, Precedence, Reason, RecordsConfig, Refuses,
-    RuleSet, Spelling, Unfit, Verdict,
+    BackendTraits, Checked, LabelLimit, Outcome, Overflow, Place, Precedence, Reason,
+    RecordsConfig, Refusal, Refuses, Remedy, RuleSet, Spelling, Unfit, Verdict,
 };
 
 fn text(key: &str, value: &str) -> KeyValue {
@@ -461,6 +461,13 @@ fn limits_are_kept() {
     );
 }
 
+/// What a backend refuses, all of one signal.
+fn refuses(signal: Signal, remedy: Remedy, outcome: Outcome, what: &[(Place, Reason)]) -> Refuses {
+    let what = what.iter();
+    let refusals = what.map(|&(place, reason)| Refusal { signal, place, reason, remedy, outcome });
+    Refuses { refusals: refusals.collect(), ..Refuses::NOTHING }
+}
+
 fn metrics(data: Vec<Option<Data>>) -> Vec<u8> {
     let metrics = data.into_iter().map(|data| Metric { data, ..Metric::default() }).collect();
     ExportMetricsServiceRequest {
@@ -476,7 +483,17 @@ fn metrics(data: Vec<Option<Data>>) -> Vec<u8> {
 fn metrics_that_the_backend_refuses_are_dropped_for_their_own_reason() {
     let mimir = BackendTraits {
         name: "mimir",
-        refuses: Refuses { delta: true, odd_metrics: true, ..Refuses::default() },
+        refuses: refuses(
+            Signal::Metrics,
+            Remedy::Drop,
+            Outcome::FailsAnswer,
+            &[
+                (Place::Metric, Reason::NoDataPoints),
+                (Place::Metric, Reason::Temporality),
+                (Place::Metric, Reason::UnknownKind),
+                (Place::Record, Reason::Scale),
+            ],
+        ),
         ..backend(Spelling::Folded)
     };
     let rules = rules(r#"{"unstorable": "drop"}"#, &mimir);
@@ -507,9 +524,10 @@ fn metrics_that_the_backend_refuses_are_dropped_for_their_own_reason() {
     assert_eq!(
         message(checked.verdict()),
         "4 data points dropped: aggregation temporality is not cumulative, for which mimir answers \
-         the whole batch with an error; 2 metrics dropped: there is no data point in it, for which \
-         mimir answers the whole batch with an error; 1 data point dropped: scale of the \
-         exponential histogram is under -4, for which mimir answers the whole batch with an error"
+         the whole batch with an error, though it stores the rest; 2 metrics dropped: there is no \
+         data point in it, for which mimir answers the whole batch with an error, though it stores \
+         the rest; 1 data point dropped: scale of the exponential histogram is under -4, for which \
+         mimir answers the whole batch with an error, though it stores the rest"
     );
     let mut left = body.clone();
     checked.into_parts().1.apply(&mut left, 0).unwrap();
@@ -520,7 +538,12 @@ fn metrics_that_the_backend_refuses_are_dropped_for_their_own_reason() {
 fn spans_with_an_id_that_is_none_are_dropped() {
     let tempo = BackendTraits {
         name: "tempo",
-        refuses: Refuses { odd_ids: true, ..Refuses::default() },
+        refuses: refuses(
+            Signal::Traces,
+            Remedy::Drop,
+            Outcome::RefusesBatch,
+            &[(Place::Record, Reason::InvalidId)],
+        ),
         ..backend(Spelling::Exact)
     };
     let rules = rules(r#"{"unstorable": "drop"}"#, &tempo);
@@ -546,7 +569,7 @@ fn spans_with_an_id_that_is_none_are_dropped() {
     let checked = checked(&rules, &body, Signal::Traces).unwrap();
     assert_eq!(
         message(checked.verdict()),
-        "7 spans dropped: trace id or span id is not valid, for which tempo answers the whole batch with an error"
+        "7 spans dropped: trace id or span id is not valid, for which tempo refuses the whole batch"
     );
     checked.into_parts().1.apply(&mut body, 0).unwrap();
     assert_eq!(body, request(spans[7..].to_vec()).encode_to_vec());
@@ -632,7 +655,12 @@ fn the_first_trace_is_that_of_the_first_span_whose_resource_stays() {
 fn what_a_backend_loses_without_a_word_is_told_so() {
     let silent = BackendTraits {
         name: "victoriametrics",
-        refuses: Refuses { delta: true, silently: true, ..Refuses::default() },
+        refuses: refuses(
+            Signal::Metrics,
+            Remedy::Drop,
+            Outcome::Loses,
+            &[(Place::Metric, Reason::Temporality)],
+        ),
         ..backend(Spelling::Folded)
     };
     let rules = rules(r#"{"unstorable": "drop"}"#, &silent);

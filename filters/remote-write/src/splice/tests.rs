@@ -123,7 +123,7 @@ fn plainly(
         let stays =
             matches!((kept.next(), kept.next()), (Some(label), None) if !label.value.is_empty());
         if !stays {
-            dropped += (series.samples.len() + series.histograms.len()).max(1) as u64;
+            dropped += (series.samples.len() + series.histograms.len()) as u64;
         }
         stays
     });

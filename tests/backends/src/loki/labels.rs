@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, InstrumentationScope, KeyValue, any_value::Value,
 };
@@ -35,6 +36,39 @@ const INDEXED: [&str; 18] = [
 
 /// Index labels that stand in for a missing service name.
 const NAMES_A_SERVICE: [&str; 3] = ["container_name", "k8s_container_name", "k8s_job_name"];
+
+/// Why an attribute is no label.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoLabel {
+    #[error("symbolizer lookup: label name is empty")]
+    Empty,
+    #[error("symbolizer lookup: normalization for label name {0:?} resulted in invalid name \"_\"")]
+    Invalid(String),
+}
+
+/// Whether labels can be made of all attributes of a request: since 3.7, one that cannot refuses all.
+pub(crate) fn check_names(request: &ExportLogsServiceRequest) -> Result<(), NoLabel> {
+    for of_resource in &request.resource_logs {
+        check(of_resource.resource.iter().flat_map(|resource| &resource.attributes))?;
+        for of_scope in &of_resource.scope_logs {
+            check(of_scope.scope.iter().flat_map(|scope| &scope.attributes))?;
+            check(of_scope.log_records.iter().flat_map(|record| &record.attributes))?;
+        }
+    }
+    Ok(())
+}
+
+fn check<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> Result<(), NoLabel> {
+    for KeyValue { key, .. } in attributes {
+        if key.is_empty() {
+            return Err(NoLabel::Empty);
+        }
+        if !key.contains(|c: char| c.is_ascii_alphanumeric()) {
+            return Err(NoLabel::Invalid(key.clone()));
+        }
+    }
+    Ok(())
+}
 
 /// The labels of the stream that a resource's logs end in.
 pub(crate) fn stream(resource: &Resource) -> BTreeMap<String, String> {

@@ -254,7 +254,11 @@ fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> O
 fn dropped(counts: &[Count]) -> u64 {
     let of = |count: &Count| match count {
         Count::RecordsDropped { records, .. } => *records,
-        Count::CertificateEnding | Count::Request { .. } | Count::RecordsWouldDrop { .. } => 0,
+        Count::CertificateEnding
+        | Count::PartsCut { .. }
+        | Count::PartsWouldCut { .. }
+        | Count::Request { .. }
+        | Count::RecordsWouldDrop { .. } => 0,
     };
     counts.iter().map(of).fold(0, u64::saturating_add)
 }
@@ -262,6 +266,8 @@ fn dropped(counts: &[Count]) -> u64 {
 fn refusal(count: &Count) -> Option<Outcome> {
     match count {
         Count::CertificateEnding
+        | Count::PartsCut { .. }
+        | Count::PartsWouldCut { .. }
         | Count::Request { outcome: "nothing", .. }
         | Count::RecordsDropped { .. }
         | Count::RecordsWouldDrop { .. } => None,

@@ -67,7 +67,7 @@ impl<'a> Policy<'a> for Marked {
     fn left_scope(&mut self, kept: u64) {
         self.log.push(format!("scope {kept}"));
     }
-    fn metric(&mut self, metric: Metric) -> Result<bool, Unreadable> {
+    fn metric(&mut self, metric: &Metric<'_>) -> Result<bool, Unreadable> {
         self.log.push(format!("{metric:?}"));
         Ok(!self.drops_metrics)
     }
@@ -171,23 +171,29 @@ fn a_policy_is_shown_a_metric_before_its_data_points() {
         {"sum":{"dataPoints":[{},{}],"aggregationTemporality":2}},
         {"gauge":{"aggregationTemporality":2,"dataPoints":[{},{}]}},
         {"exponentialHistogram":{"aggregationTemporality":-1}},
-        {"name":"none"},{"summary":null}]}]}]}"#;
+        {"name":"none"},{"summary":null},
+        {"description":"d","unit":"s","metadata":[],"intGauge":{"dataPoints":[{},{},{}]}},
+        {"x":[],"newKind":{}}]}]}]}"#;
     let mut policy = Marked { drops_metrics: true, ..Marked::default() };
     let left = left(text, Signal::Metrics, &mut policy, 0);
     assert_eq!(left, r#"{"resourceMetrics":[]}"#);
     assert_eq!(
         policy.log,
         [
-            "Metric { kind: Some(Sum), temporality: 2, points: 2 }",
+            "Metric { name: [], kind: Some(Sum), is_unknown: false, temporality: 2, points: 2 }",
             "dropped 2",
-            "Metric { kind: Some(Gauge), temporality: 0, points: 1 }",
+            "Metric { name: [], kind: Some(Gauge), is_unknown: false, temporality: 0, points: 1 }",
             "dropped 2",
-            "Metric { kind: Some(ExponentialHistogram), temporality: 4294967295, points: 0 }",
+            "Metric { name: [], kind: Some(ExponentialHistogram), is_unknown: false, temporality: 4294967295, points: 0 }",
             "dropped 0",
-            "Metric { kind: None, temporality: 0, points: 0 }",
+            "Metric { name: [110, 111, 110, 101], kind: None, is_unknown: false, temporality: 0, points: 0 }",
             "dropped 0",
-            "Metric { kind: None, temporality: 0, points: 0 }",
+            "Metric { name: [], kind: None, is_unknown: false, temporality: 0, points: 0 }",
             "dropped 0",
+            "Metric { name: [], kind: None, is_unknown: true, temporality: 0, points: 3 }",
+            "dropped 3",
+            "Metric { name: [], kind: None, is_unknown: true, temporality: 0, points: 1 }",
+            "dropped 1",
             "scope 0",
             "resource 0",
         ]
