@@ -258,7 +258,7 @@ fn peak(gate: &Gate, headers: &[(String, Vec<u8>)], body: &[u8], room: usize) ->
     let head = RequestHead {
         headers: Headers(headers),
         peer: PeerEvidence::default(),
-        attributes: &[],
+        metadata: None,
         end_of_stream: false,
         now: 0,
     };
