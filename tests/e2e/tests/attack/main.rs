@@ -6,6 +6,7 @@
 
 mod early;
 mod gate;
+mod growth;
 mod upload;
 mod waiting;
 
@@ -24,6 +25,13 @@ fn main() {
             let runtime = Arc::clone(&runtime);
             trials.push(Trial::test(format!("{mode}::waiting::{}", attack.name), move || {
                 runtime.block_on(waiting::run(mode, attack));
+                Ok(())
+            }));
+        }
+        for shape in growth::SHAPES {
+            let runtime = Arc::clone(&runtime);
+            trials.push(Trial::test(format!("{mode}::growth::{}", shape.name), move || {
+                runtime.block_on(growth::run(mode, shape));
                 Ok(())
             }));
         }

@@ -1,0 +1,259 @@
+//! Short requests that would become long in the gate, or cost it much memory: what grows, and what is many.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use envoy_local::SenderName;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::json;
+use sluice_e2e::client::Alpn;
+
+use crate::gate::{Gate, Mode};
+
+/// How a message is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Http1,
+    Http2,
+    Json,
+    Grpc,
+}
+
+/// What is sent, and with which row of the refusal table it is answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    signal: &'static str,
+    protobuf: fn() -> Vec<u8>,
+    json: Option<fn() -> Vec<u8>>,
+    http: u16,
+    grpc: &'static str,
+    outcome: &'static str,
+    /// Whether the gate has twelve stamps.
+    stamps: bool,
+}
+
+const GROWN: Shape = Shape {
+    name: "labels_move_to_500_scopes",
+    signal: "logs",
+    protobuf: moved,
+    json: Some(moved_json),
+    http: 413,
+    grpc: "8",
+    outcome: "grown_too_large",
+    stamps: false,
+};
+
+pub(crate) const SHAPES: [Shape; 7] = [
+    GROWN,
+    Shape {
+        name: "stamps_on_many_resources_of_metrics",
+        signal: "metrics",
+        protobuf: || b"\x0a\x00".repeat(500_000),
+        json: Some(|| empty_json("resourceMetrics", 500_000)),
+        stamps: true,
+        ..GROWN
+    },
+    Shape {
+        name: "stamps_on_many_resources_of_profiles",
+        signal: "v1development/profiles",
+        protobuf: || b"\x0a\x00".repeat(500_000),
+        json: Some(|| empty_json("resourceProfiles", 500_000)),
+        stamps: true,
+        ..GROWN
+    },
+    Shape {
+        name: "stamps_on_many_resources_of_traces",
+        signal: "traces",
+        protobuf: || b"\x0a\x00".repeat(500_000),
+        json: Some(|| empty_json("resourceSpans", 500_000)),
+        stamps: true,
+        ..GROWN
+    },
+    Shape {
+        name: "30_million_resources",
+        protobuf: || b"\x0a\x00".repeat(30_000_000),
+        json: Some(|| empty_json("resourceLogs", 20_000_000)),
+        outcome: "too_many_records",
+        ..GROWN
+    },
+    Shape {
+        name: "30_million_scopes",
+        protobuf: || field(1, &b"\x12\x00".repeat(30_000_000)),
+        json: None,
+        outcome: "too_many_records",
+        ..GROWN
+    },
+    Shape {
+        name: "30_million_attributes",
+        protobuf: || field(1, &field(1, &b"\x0a\x00".repeat(30_000_000))),
+        json: None,
+        http: 400,
+        grpc: "3",
+        outcome: "too_many_attributes",
+        ..GROWN
+    },
+];
+
+fn field(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut field = Vec::with_capacity(content.len() + 11);
+    sluice_otlp::wire::push_field(&mut field, number, content);
+    field
+}
+
+fn attribute(key: &str, value: &[u8]) -> Vec<u8> {
+    field(1, &[field(1, key.as_bytes()), field(2, &field(1, value))].concat())
+}
+
+/// What Loki makes labels of, unless it is told otherwise.
+const LABELS: [&str; 16] = [
+    "service.name",
+    "service.namespace",
+    "service.instance.id",
+    "deployment.environment",
+    "deployment.environment.name",
+    "cloud.region",
+    "cloud.availability_zone",
+    "k8s.cluster.name",
+    "k8s.namespace.name",
+    "k8s.pod.name",
+    "k8s.container.name",
+    "container.name",
+    "k8s.replicaset.name",
+    "k8s.deployment.name",
+    "k8s.statefulset.name",
+    "k8s.daemonset.name",
+];
+const LAST_LABELS: [&str; 2] = ["k8s.cronjob.name", "k8s.job.name"];
+
+fn moved() -> Vec<u8> {
+    let mut attributes = attribute("source.name", b"x");
+    LABELS.iter().for_each(|name| attributes.extend(attribute(name, b"v")));
+    LAST_LABELS.iter().for_each(|name| attributes.extend(attribute(name, &vec![b'x'; 3_000_000])));
+    field(1, &[field(1, &attributes), b"\x12\x00".repeat(500)].concat())
+}
+
+fn moved_json() -> Vec<u8> {
+    let attribute = |key: &str, value: &str| {
+        format!(r#"{{"key":"{key}","value":{{"stringValue":"{value}"}}}}"#)
+    };
+    let mut attributes = vec![attribute("source.name", "x")];
+    attributes.extend(LABELS.iter().map(|name| attribute(name, "v")));
+    attributes.extend(LAST_LABELS.iter().map(|name| attribute(name, &"x".repeat(3_000_000))));
+    format!(
+        r#"{{"resourceLogs":[{{"resource":{{"attributes":[{}]}},"scopeLogs":[{}]}}]}}"#,
+        attributes.join(","),
+        vec!["{}"; 500].join(",")
+    )
+    .into_bytes()
+}
+
+fn empty_json(name: &str, times: usize) -> Vec<u8> {
+    format!("{{\"{name}\":[{}{{}}]}}", "{},".repeat(times - 1)).into_bytes()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("gzip into memory")
+}
+
+pub(crate) async fn run(mode: Mode, shape: Shape) {
+    let stamp = |index| json!({"attribute": format!("stamp.{index}"), "value": "x".repeat(100)});
+    let stamps: Vec<_> = (0..12).map(stamp).collect();
+    let records = json!({"records": {"require": null, "stamp": stamps}});
+    let gate = Gate::start(mode, shape.stamps.then_some(records), Vec::new()).await;
+    let before = gate.memory("VmRSS");
+    let protobuf = Bytes::from(gzip(&(shape.protobuf)()));
+    let json = shape.json.map(|json| Bytes::from(gzip(&json())));
+    for times in 0..3 {
+        for way in [Way::Http1, Way::Http2, Way::Json, Way::Grpc] {
+            let body = match (way, &json) {
+                (Way::Json, None) => continue,
+                (Way::Json, Some(json)) => json.clone(),
+                _ => protobuf.clone(),
+            };
+            let (answer, served) =
+                tokio::join!(send(&gate, way, shape.signal, body), gate.ask(SenderName::TeamBlue));
+            let expected = match way {
+                Way::Grpc => format!("200 {}", shape.grpc),
+                _ => format!("{} ", shape.http),
+            };
+            assert_eq!(answer, expected, "{way:?}, for the {times}. time");
+            assert_eq!(served.0, hyper::StatusCode::OK, "another sender meanwhile");
+        }
+    }
+    gate.assert_whole().await;
+    assert!(gate.count(shape.outcome).await >= 9, "refused as {}", shape.outcome);
+    println!(
+        "{mode}: {}: {} bytes; {} MiB resident before, {} at most",
+        shape.name,
+        protobuf.len(),
+        before >> 20,
+        gate.memory("VmHWM") >> 20
+    );
+    gate.stop().await;
+}
+
+/// The status of an answer, and over gRPC its own.
+async fn send(gate: &Gate, way: Way, signal: &str, body: Bytes) -> String {
+    let alpn = if matches!(way, Way::Http1 | Way::Json) { Alpn::Http1 } else { Alpn::Http2 };
+    let io = TokioIo::new(gate.connect(SenderName::Payments, alpn).await);
+    let service = match signal {
+        "logs" => "logs.v1.LogsService",
+        "metrics" => "metrics.v1.MetricsService",
+        "traces" => "trace.v1.TraceService",
+        _ => "profiles.v1development.ProfilesService",
+    };
+    let (path, content_type, encoding) = match way {
+        Way::Grpc => (
+            format!("/opentelemetry.proto.collector.{service}/Export"),
+            "application/grpc",
+            "grpc-encoding",
+        ),
+        Way::Json => (http_path(signal), "application/json", "content-encoding"),
+        Way::Http1 | Way::Http2 => {
+            (http_path(signal), "application/x-protobuf", "content-encoding")
+        }
+    };
+    let body = match way {
+        Way::Grpc => {
+            let length = u32::try_from(body.len()).expect("it is short").to_be_bytes();
+            Bytes::from([&[1][..], &length, &body].concat())
+        }
+        _ => body,
+    };
+    let uri = if alpn == Alpn::Http1 { path } else { format!("https://localhost{path}") };
+    let mut request =
+        Request::post(uri).header("content-type", content_type).header(encoding, "gzip");
+    if alpn == Alpn::Http1 {
+        request = request.header("host", "localhost");
+    }
+    if way == Way::Grpc {
+        request = request.header("te", "trailers");
+    }
+    let request = request.body(Full::new(body)).expect("a request");
+    let response = if alpn == Alpn::Http1 {
+        let (mut client, connection) = http1::handshake(io).await.expect("HTTP/1.1");
+        tokio::spawn(connection);
+        client.send_request(request).await
+    } else {
+        let (mut client, connection) =
+            http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        client.send_request(request).await
+    };
+    let (head, body) = response.expect("an answer").into_parts();
+    let body = body.collect().await.expect("a whole answer");
+    let status = |headers: &hyper::HeaderMap| {
+        headers.get("grpc-status").map(|status| String::from_utf8_lossy(status.as_bytes()).into())
+    };
+    let grpc: Option<String> = status(&head.headers).or_else(|| body.trailers().and_then(status));
+    format!("{} {}", head.status.as_u16(), grpc.unwrap_or_default())
+}
+
+fn http_path(signal: &str) -> String {
+    if signal.starts_with('v') { format!("/{signal}") } else { format!("/v1/{signal}") }
+}
