@@ -129,12 +129,25 @@ impl Limits {
     /// (`max_request_headers_kb`, 60 by default).
     const BESIDE_A_BODY: usize = 320 << 10;
 
-    /// The least that a worker needs: half is for what waits, of which one body may take no more than is
-    /// left for others; and the body that is checked is there with what it decodes to, and with what
-    /// that becomes.
-    const fn least_worker_bytes(body_bytes: usize, decoded_bytes: usize) -> usize {
+    /// What decoders keep at most besides what they have decoded, in bytes: zstd's window and tables.
+    const OF_DECODERS: usize = 30 << 20;
+
+    /// The least that a worker needs. Half is for what waits, and of that one body may take no more than is
+    /// left for others. A request of the largest cost must find room when nothing waits: one that never
+    /// does would be told to come again for ever. `tests/memory` holds that cost.
+    const fn least_worker_bytes(
+        body_bytes: usize,
+        decoded_bytes: usize,
+        records: usize,
+        attributes: usize,
+    ) -> usize {
         let waiting = body_bytes.saturating_add(Self::BESIDE_A_BODY).saturating_mul(4);
-        let checked = decoded_bytes.saturating_mul(2).saturating_add(body_bytes);
+        let checked = decoded_bytes
+            .saturating_mul(3)
+            .saturating_add(records.saturating_mul(96))
+            .saturating_add(attributes.saturating_mul(128))
+            .saturating_add(Self::OF_DECODERS)
+            .saturating_add(body_bytes);
         if waiting > checked { waiting } else { checked }
     }
 
@@ -328,9 +341,16 @@ impl LimitsConfig {
         let mut share = |name: &str, value: Option<usize>, default: usize, least: usize, max| {
             let value = value.unwrap_or(default.max(least));
             if value < least || value > max {
-                let message = format!(
-                    "with these limits of a request it is between {least} and {max}: it is {value}"
-                );
+                let message = if least > max {
+                    format!(
+                        "with these limits of a request it must be at least {least}, and {max} is the most: lower \
+                         decodedBytes, bodyBytes or records"
+                    )
+                } else {
+                    format!(
+                        "with these limits of a request it is between {least} and {max}: it is {value}"
+                    )
+                };
                 problems.push(ConfigProblem::new(format!("limits.{name}"), message));
             }
             value
@@ -339,7 +359,7 @@ impl LimitsConfig {
             "workerBytes",
             self.worker_bytes,
             default.worker_bytes,
-            Limits::least_worker_bytes(body_bytes, decoded_bytes),
+            Limits::least_worker_bytes(body_bytes, decoded_bytes, records, attributes),
             Limits::MAX_WORKER_BYTES,
         );
         let sender_bytes = share(
