@@ -122,11 +122,11 @@ mod tests {
     /// After how many looks it is over, if this much has come at each, and nothing after that.
     fn looks(length: Option<usize>, came: impl IntoIterator<Item = usize>) -> usize {
         let mut unseen = Unseen::new(Rest::new(HTTP, length, 1000).expect("it is to be taken"));
-        let (mut last, mut looks) = (0, 0);
+        let (mut last, mut looks) = (0, 0_usize);
         let mut came = came.into_iter();
         loop {
             last = came.next().unwrap_or(last);
-            looks += 1;
+            looks = looks.saturating_add(1);
             if unseen.is_over(last) {
                 return looks;
             }

@@ -439,12 +439,13 @@ impl<'r, 'a> Check<'r, 'a> {
         ] {
             match looks.find(place, reason).filter(|_| parts > 0).map(|refusal| refusal.remedy) {
                 Some(Remedy::Cut) => self.cuts |= self.settle_cut(reason, parts, looks)?,
-                Some(Remedy::Drop) => {
-                    if !self.settle(Broken::Unstorable(reason), looks.on_violation, 1)? {
-                        return Ok(false);
-                    }
+                Some(Remedy::Drop)
+                    if !self.settle(Broken::Unstorable(reason), looks.on_violation, 1)? =>
+                {
+                    return Ok(false);
                 }
-                None => {}
+                // What is only watched stays, and so does what the backend has no trouble with.
+                Some(Remedy::Drop) | None => {}
             }
         }
         Ok(true)

@@ -1,5 +1,7 @@
 //! Requests whose bodies wait, in the compiled module: what they hold, and what gives it back.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::path::Path;
 
 use envoy_harness::{Attributes, HeaderMap, Module, PluginConfig, PluginId, Stream, Vm};

@@ -32,6 +32,9 @@ fn bound(encoding: Encoding) -> usize {
     3 * DECODED + 192 * RECORDS + 256 * ATTRIBUTES + decoder + SMALL
 }
 
+/// Names and values, as Envoy hands them out.
+type HeaderMap = Vec<(String, Vec<u8>)>;
+
 /// How a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -125,11 +128,9 @@ impl Shape {
         let attribute = |(key, length): &(&str, usize)| {
             // With an escape, so that reading it takes memory.
             let text = "\\u0078".repeat(length / 6);
-            format!(
-                r#"{{"key":"\u{:04x}{}","value":{{"stringValue":"{text}"}}}}"#,
-                key.as_bytes()[0],
-                &key[1..]
-            )
+            let (first, rest) = key.split_at(1);
+            let first = u32::from(first.as_bytes()[0]);
+            format!(r#"{{"key":"\u{first:04x}{rest}","value":{{"stringValue":"{text}"}}}}"#)
         };
         let attributes: Vec<_> = self.attributes.iter().map(attribute).collect();
         let list = |name: &str, element: &str, times: usize| {
@@ -161,7 +162,7 @@ impl Shape {
     }
 
     /// The headers and the body of a request.
-    fn request(&self, way: Way, encoding: Encoding) -> (Vec<(String, Vec<u8>)>, Vec<u8>, Encoding) {
+    fn request(&self, way: Way, encoding: Encoding) -> (HeaderMap, Vec<u8>, Encoding) {
         let (path, content_type) = match way {
             Way::RemoteWrite => ("/api/v1/push".to_owned(), "application/x-protobuf"),
             Way::Grpc => {

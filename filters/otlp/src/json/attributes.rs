@@ -111,6 +111,9 @@ impl<'a> KeyValue<'a> {
     }
 }
 
+/// How a text that is written at an offset is read.
+type ReadText<'a> = fn(&'a [u8], usize) -> Result<Cow<'a, [u8]>, Malformed>;
+
 impl<'a> Pair<'a> {
     /// Where it lies in the text.
     pub(crate) const fn span(&self) -> Range<usize> {
@@ -129,7 +132,7 @@ impl<'a> Pair<'a> {
     pub(crate) fn value(
         &self,
         context: &Context<'a>,
-        read: fn(&'a [u8], usize) -> Result<Cow<'a, [u8]>, Malformed>,
+        read: ReadText<'a>,
     ) -> Result<AnyValue<'a>, Unreadable> {
         const MEMBERS: [&str; 8] = [
             "stringValue",

@@ -32,11 +32,7 @@ impl<'a> Record<'_, 'a> {
             Written::Protobuf(message) => message,
         };
         let mut reader = Reader::nested(message);
-        while let Some(part) = self.next_odd_part(&mut reader, &is_odd)? {
-            let (_, _): (Part, Nested<'a>) = part;
-            return Ok(true);
-        }
-        Ok(false)
+        Ok(self.next_odd_part(&mut reader, &is_odd)?.is_some())
     }
 
     /// Counts what is odd in it.

@@ -159,9 +159,7 @@ fn shows(shown: &Shown, ways: &str, deny: &Value, own: Option<&Certificate>) -> 
     if let Some(namespace) = deny["namespace"].as_str() {
         let named =
             |san: &&str| san.trim_end_matches('.').to_lowercase() == format!("*.{namespace}");
-        return (ways.contains("clientCertificate")
-            && own.is_some()
-            && sans.iter().any(|san| named(&san)))
+        return (ways.contains("clientCertificate") && own.is_some() && sans.iter().any(named))
             || shown
                 .tokens
                 .iter()

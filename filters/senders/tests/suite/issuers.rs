@@ -68,7 +68,7 @@ fn replace_first(der: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
 /// The first element of a sequence's content.
 fn take<'a>(content: &mut &'a [u8]) -> &'a [u8] {
     let (_, rest) = Any::from_der_partial(content).unwrap();
-    let (taken, _) = content.split_at(content.len() - rest.len());
+    let (taken, _) = content.split_at(content.len().saturating_sub(rest.len()));
     *content = rest;
     taken
 }

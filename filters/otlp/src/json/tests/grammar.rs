@@ -1,5 +1,7 @@
 //! What is taken for JSON, against `serde_json`.
 
+#![expect(clippy::arithmetic_side_effects, reason = "the plain reader counts plainly")]
+
 use crate::{
     json::check::{MOST_OPEN, check},
     limits::{OverLimit, Unreadable},
