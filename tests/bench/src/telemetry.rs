@@ -174,7 +174,7 @@ fn of_metrics(metrics: Vec<Metric>) -> Vec<u8> {
 }
 
 /// `points` points of one gauge with nothing in them but, where `has` says so, the required
-/// attribute: the smallest that can be kept and dropped.
+/// attribute: the smallest that can be kept and dropped. A gauge without a name is none that Mimir stores.
 #[must_use]
 pub fn tiny_points(points: usize, has: Has) -> Vec<u8> {
     let point = |index| NumberDataPoint {
@@ -182,7 +182,7 @@ pub fn tiny_points(points: usize, has: Has) -> Vec<u8> {
         ..NumberDataPoint::default()
     };
     let data = Data::Gauge(Gauge { data_points: (0..points).map(point).collect() });
-    of_metrics(vec![Metric { data: Some(data), ..Metric::default() }])
+    of_metrics(vec![Metric { name: "m".to_owned(), data: Some(data), ..Metric::default() }])
 }
 
 /// `records` log records with nothing in them: two bytes each.

@@ -87,11 +87,13 @@ impl Gate {
             answer(&mut stream, reply, piece)?;
         } else {
             send(&mut stream, request, piece)?;
-            if stream.forwarded().complete && stream.local_reply().is_none() {
-                answer(&mut stream, reply, piece)?;
-            }
         }
+        // What the backend had when it answered. That the gate answers in its place later takes nothing back.
         let forwarded = stream.forwarded();
+        let is_whole = forwarded.complete && !stream.is_upstream_reset();
+        if is_whole && stream.local_reply().is_none() {
+            answer(&mut stream, reply, piece)?;
+        }
         stream.finish()?;
         let received = stream.received();
         anyhow::ensure!(received.complete, "the sender got no whole reply");
@@ -112,7 +114,7 @@ impl Gate {
         }
         counts.retain(|_, count| *count > 0);
         let is_reached = plan.case.backend.fails.is_none_or(Fails::is_reached);
-        let forwarded = (is_reached && forwarded.complete && !stream.is_upstream_reset())
+        let forwarded = (is_reached && is_whole)
             .then(|| Forwarded { headers: list(forwarded.headers.as_ref()), body: forwarded.body });
         Ok(Outcome { forwarded, reply: read, counts })
     }
