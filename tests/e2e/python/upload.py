@@ -31,11 +31,11 @@ def main():
 def upload(options, context):
     connection = http.client.HTTPSConnection(options.endpoint, context=context, timeout=30)
     body = bytes(options.bytes)
-    if options.unannounced:
-        body = (body[start:start + 16384] for start in range(0, len(body), 16384))
+    # An iterator has no length: http.client sends it in chunks then.
+    pieces = (body[start:start + 16384] for start in range(0, len(body), 16384))
     try:
-        connection.request(options.method, options.path, body, {"content-type": options.content_type},
-                           encode_chunked=options.unannounced)
+        connection.request(options.method, options.path, pieces if options.unannounced else body,
+                           {"content-type": options.content_type})
         reply = connection.getresponse()
         reply.read()
         return reply.status

@@ -4,7 +4,6 @@
 //! request before it reads. `REFUSALS=20` tries each of them twenty times.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 use std::time::Duration;
 
 use envoy_local::SenderName;
@@ -154,7 +153,8 @@ async fn tell(
             python.args(["--content-type", content_type, "--bytes", &size.to_string()]);
             python.args(["--tries", &tries.to_string()]);
             python.args((!announced).then_some("--unannounced"));
-            let output = python.stderr(Stdio::inherit()).output().await.expect("python3 is there");
+            let output = python.output().await.expect("python3 is there");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8_lossy(&output.stdout).lines().for_each(note);
         }
     }
