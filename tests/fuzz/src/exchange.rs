@@ -1,11 +1,12 @@
 //! A request and its backend's reply, written so that a person and a fuzzer can both change it, and
 //! carried through a gate.
 
+use std::collections::BTreeSet;
+
 use sluice_gate::{
     BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
     ReplyStep, RequestHead, Rewritten,
 };
-use sluice_otlp::Format;
 use sluice_reply::{LocalReply, Protocol, Written};
 use sluice_senders::PeerEvidence;
 use sluice_tenant::HeaderEdit;
@@ -202,16 +203,29 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
 /// How the sender is answered, by its request's path and content type.
 #[must_use]
 pub fn protocol(exchange: &Exchange) -> Protocol {
-    let first = |name| Headers(&exchange.head).first(name).unwrap_or_default();
-    let path = first(":path").split(|byte| *byte == b'?').next().unwrap_or_default();
-    match first("content-type") {
+    let path = Headers(&exchange.head).first(":path").unwrap_or_default();
+    let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let media_type = media_type(exchange);
+    match media_type.as_slice() {
         b"application/grpc" => Protocol::Grpc,
         other if other.starts_with(b"application/grpc+") => Protocol::Grpc,
         _ if matches!(path, b"/api/v1/push" | b"/api/v1/write") => Protocol::RemoteWrite,
-        other => match Format::from_content_type(other) {
-            Some(Format::Json) => Protocol::HttpJson,
-            Some(Format::Protobuf) | None => Protocol::HttpProtobuf,
-        },
+        b"application/json" => Protocol::HttpJson,
+        _ => Protocol::HttpProtobuf,
+    }
+}
+
+/// The one media type that every copy of `content-type` names, in lower case; empty if they name several.
+fn media_type(exchange: &Exchange) -> Vec<u8> {
+    let all: BTreeSet<_> = Headers(&exchange.head)
+        .all("content-type")
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .map(|one| one.split(|byte| *byte == b';').next().unwrap_or_default())
+        .map(|name| name.trim_ascii().to_ascii_lowercase())
+        .collect();
+    match all.len() {
+        1 => all.into_iter().next().unwrap_or_default(),
+        _ => Vec::new(),
     }
 }
 

@@ -276,16 +276,14 @@ fn tells_the_sender(exchange: &Exchange, told: &Told, dropped: u64) {
 }
 
 fn speaks_grpc(exchange: &Exchange) -> bool {
-    let content_type = Headers(&exchange.head).first("content-type").unwrap_or_default();
-    content_type.starts_with(b"application/grpc")
+    exchange::protocol(exchange) == Protocol::Grpc
 }
 
 /// How a sender over HTTP is answered.
 fn format_of(exchange: &Exchange) -> Format {
-    let content_type = Headers(&exchange.head).first("content-type").unwrap_or_default();
-    match Format::from_content_type(content_type) {
-        Some(Format::Json) => Format::Json,
-        Some(Format::Protobuf) | None => Format::Protobuf,
+    match exchange::protocol(exchange) {
+        Protocol::HttpJson => Format::Json,
+        Protocol::Grpc | Protocol::HttpProtobuf | Protocol::RemoteWrite => Format::Protobuf,
     }
 }
 
@@ -310,6 +308,7 @@ fn is_an_answer(exchange: &Exchange, reply: &LocalReply) {
             assert_ne!(status.code, 0);
             assert!(is_short(&status.message), "{status:?}");
         }
+        LocalReply::Http { .. } if speaks_grpc(exchange) => panic!("it is as the sender speaks"),
         LocalReply::Http { status: 200, body, .. } => {
             response(format_of(exchange), body);
         }
