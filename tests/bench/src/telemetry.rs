@@ -208,7 +208,7 @@ pub fn nested_points(points: usize, levels: usize) -> Vec<u8> {
     let attribute = KeyValue { key: REQUIRED.into(), value: Some(value), ..KeyValue::default() };
     let point = NumberDataPoint { attributes: vec![attribute], ..NumberDataPoint::default() };
     let data = Data::Gauge(Gauge { data_points: vec![point; points] });
-    of_metrics(vec![Metric { data: Some(data), ..Metric::default() }])
+    of_metrics(vec![Metric { name: "m".to_owned(), data: Some(data), ..Metric::default() }])
 }
 
 fn resource() -> Option<Resource> {
