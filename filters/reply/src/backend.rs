@@ -457,7 +457,8 @@ mod tests {
             let grpc = GrpcReply { code, message: "why".to_owned(), retry_delay: delay };
             let failure = failure_of(&BackendReply { name: "tempo", grpc: Some(&grpc), ..LOKI });
             assert_eq!(failure.code, expected, "{code}");
-            let whom = if code == 7 { " to this gateway, not to its sender" } else { "" };
+            let whom =
+                if matches!(code, 7 | 16) { " to this gateway, not to its sender" } else { "" };
             assert_eq!(failure.message, format!("tempo answered gRPC {code}{whom}: why"));
             let again = expected == Code::Unavailable || failure.retry_after.is_some();
             assert_eq!(again, retries, "{code}");
