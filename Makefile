@@ -112,7 +112,7 @@ demo: wasm envoy venv ## send from real OpenTelemetry SDKs and show what was sto
 	@cargo run --quiet --package sluice-e2e --bin demo
 
 test: tools ## everything that must hold: format, lints, the module, unit and end-to-end tests
-	@wasm-build/tools.sh java javascript openssl
+	@wasm-build/tools.sh java javascript openssl curl
 	cargo fmt --all --check
 	@unformatted=$$(gofmt -l $(GO_MODULES)); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
 	$(MAKE) lint

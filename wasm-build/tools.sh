@@ -43,6 +43,9 @@ for language in "$@"; do
     openssl)
       need openssl 'sudo apt-get install openssl' openssl version
       ;;
+    curl)
+      need 'a curl that speaks HTTP/2' 'sudo apt-get install curl' bash -c 'curl --version | grep -w HTTP2'
+      ;;
     *)
       echo "tools.sh: no such language: $language" >&2
       exit 2
