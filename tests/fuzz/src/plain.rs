@@ -98,6 +98,19 @@ pub fn normal(signal: Signal, message: &[u8]) -> Result<Vec<u8>, DecodeError> {
     })
 }
 
+/// Whether a metric has no data once it is decoded. Data of a kind that OTLP does not have is not there then, and the
+/// gate counts it.
+#[must_use]
+pub fn may_hide_data(message: &[u8]) -> bool {
+    let Ok(request) = ExportMetricsServiceRequest::decode(message) else { return false };
+    let mut metrics = request
+        .resource_metrics
+        .iter()
+        .flat_map(|resource| &resource.scope_metrics)
+        .flat_map(|scope| &scope.metrics);
+    metrics.any(|metric| metric.data.is_none())
+}
+
 struct Filter<'r> {
     rules: &'r Rules,
     spelling: Spelling,
