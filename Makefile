@@ -118,7 +118,7 @@ test: tools ## everything that must hold: format, lints, the module, unit and en
 	$(MAKE) lint
 	$(MAKE) wasm envoy venv stores collector go java javascript rotel manifests
 	$(MAKE) deny
-	cargo test
+	cargo test --no-fail-fast
 	CGO_ENABLED=0 go test -C wasm-build/image -mod=readonly ./...
 	CGO_ENABLED=0 go test -C tests/licences -mod=readonly ./...
 	$(MAKE) fuzz-smoke
