@@ -1,9 +1,7 @@
 //! What reading a request costs, natively and in wasm: `make bench` prints it as one table.
 
 pub mod guest;
-pub mod hostile;
 pub mod native;
 pub mod row;
 pub mod table;
-pub mod telemetry;
 pub mod timing;

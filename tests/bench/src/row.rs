@@ -9,10 +9,9 @@ use flate2::{
 use serde_json::json;
 use sluice_bench_work::{Outcome, Task};
 use sluice_otlp::{Format, Signal};
-
-use crate::{
+use sluice_telemetry::{
     hostile,
-    telemetry::{self, REQUIRED},
+    ordinary::{self as telemetry, REQUIRED},
 };
 
 /// A row of the table.
@@ -360,6 +359,12 @@ fn hostile_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
             gate(Signal::Logs, Some("gzip")),
             Outcome::Nothing,
             move || hostile::empty_gzip(bytes),
+        ),
+        row(
+            "gzip blocks without content, each with its table".into(),
+            gate(Signal::Logs, Some("gzip")),
+            Outcome::Nothing,
+            move || hostile::tables_in_gzip(bytes),
         ),
         row(
             "zstd frames without content".into(),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use envoy_local::{Cluster, Options, SenderName, Stack};
+use envoy_local::{Cluster, Options, SenderFiles, SenderName, Stack};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
@@ -69,10 +69,20 @@ impl Gate {
         self.stack.http_addr()
     }
 
+    /// A certificate for one more namespace, which the configuration must allow.
+    pub(crate) fn issue(&self, namespace: &str) -> SenderFiles {
+        let issued = self.stack.pki().issue(namespace, &[format!("*.{namespace}")], &[]);
+        issued.expect("a certificate")
+    }
+
     /// A TLS connection with this sender's certificate.
     pub(crate) async fn connect(&self, sender: SenderName, alpn: Alpn) -> TlsStream<TcpStream> {
+        self.connect_as(self.stack.pki().sender(sender), alpn).await
+    }
+
+    /// A TLS connection with this certificate.
+    pub(crate) async fn connect_as(&self, files: &SenderFiles, alpn: Alpn) -> TlsStream<TcpStream> {
         let pki = self.stack.pki();
-        let files = pki.sender(sender);
         let tls = client::tls(pki.ca_pem(), &files.cert, &files.key, alpn).expect("our own files");
         let stream = TcpStream::connect(self.http_addr()).await.expect("Envoy listens");
         stream.set_nodelay(true).expect("a TCP option");
@@ -83,7 +93,12 @@ impl Gate {
 
     /// A small request of this sender's, over a connection of its own: what it gets, and how long after it was sent.
     pub(crate) async fn ask(&self, sender: SenderName) -> (StatusCode, Duration) {
-        let io = TokioIo::new(self.connect(sender, Alpn::Http1).await);
+        self.ask_as(self.stack.pki().sender(sender)).await
+    }
+
+    /// The same for this certificate's.
+    pub(crate) async fn ask_as(&self, sender: &SenderFiles) -> (StatusCode, Duration) {
+        let io = TokioIo::new(self.connect_as(sender, Alpn::Http1).await);
         let (mut client, connection) = http1::handshake(io).await.expect("HTTP/1.1");
         tokio::spawn(connection);
         let request = Request::post("/v1/logs")

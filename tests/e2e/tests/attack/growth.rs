@@ -1,4 +1,5 @@
-//! Short requests that would become long in the gate, or cost it much memory: what grows, and what is many.
+//! Short requests that would become long in the gate, or cost it much memory or time: what grows, what is many, and
+//! what is hard to read.
 
 use std::io::Write;
 
@@ -10,6 +11,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use sluice_e2e::client::Alpn;
+use sluice_telemetry::{hostile, ordinary};
 
 use crate::gate::{Gate, Mode};
 
@@ -28,6 +30,8 @@ pub(crate) struct Shape {
     pub(crate) name: &'static str,
     signal: &'static str,
     protobuf: fn() -> Vec<u8>,
+    /// Whether that is gzip already, of protobuf.
+    packed: bool,
     json: Option<fn() -> Vec<u8>>,
     http: u16,
     grpc: &'static str,
@@ -40,6 +44,7 @@ const GROWN: Shape = Shape {
     name: "labels_move_to_500_scopes",
     signal: "logs",
     protobuf: moved,
+    packed: false,
     json: Some(moved_json),
     http: 413,
     grpc: "8",
@@ -47,7 +52,10 @@ const GROWN: Shape = Shape {
     stamps: false,
 };
 
-pub(crate) const SHAPES: [Shape; 7] = [
+/// Nothing is wrong with it, but that it takes long.
+const HARD: Shape = Shape { http: 200, grpc: "0", outcome: "stored", ..GROWN };
+
+pub(crate) const SHAPES: [Shape; 18] = [
     GROWN,
     Shape {
         name: "stamps_on_many_resources_of_metrics",
@@ -95,6 +103,81 @@ pub(crate) const SHAPES: [Shape; 7] = [
         grpc: "3",
         outcome: "too_many_attributes",
         ..GROWN
+    },
+    Shape {
+        name: "a_profile_refers_to_one_long_text",
+        signal: "v1development/profiles",
+        protobuf: || hostile::references(1_000, 30_000_000),
+        json: None,
+        ..GROWN
+    },
+    Shape {
+        name: "maps_22_deep_around_arrays",
+        protobuf: || hostile::maps_in_protobuf(1_000, 22),
+        json: Some(|| hostile::maps_in_json(1_000, 22)),
+        ..HARD
+    },
+    Shape {
+        name: "maps_100_deep_around_arrays",
+        protobuf: || hostile::maps_in_protobuf(1_000, 100),
+        json: Some(|| hostile::maps_in_json(1_000, 100)),
+        ..HARD
+    },
+    Shape {
+        name: "a_thousand_names_of_underscores",
+        protobuf: || hostile::underscores(1_000),
+        json: Some(|| hostile::escapes_in_json(1_000)),
+        ..HARD
+    },
+    Shape {
+        name: "a_name_of_60_megabytes_of_underscores",
+        protobuf: || hostile::long_key(60_000_000),
+        json: Some(|| hostile::long_key_of_escapes_in_json(60_000_000)),
+        ..HARD
+    },
+    Shape {
+        name: "every_other_of_500000_records_is_dropped",
+        protobuf: || hostile::every_other(500_000),
+        json: Some(|| hostile::every_other_in_json(400_000)),
+        outcome: "partial",
+        ..HARD
+    },
+    Shape {
+        name: "a_member_of_arrays_9000_deep",
+        protobuf: || hostile::underscores(1),
+        json: Some(|| hostile::deep_json(60_000_000)),
+        ..HARD
+    },
+    Shape {
+        name: "a_million_gzip_members_without_content",
+        protobuf: || hostile::empty_gzip(16_000_000),
+        packed: true,
+        json: None,
+        outcome: "nothing",
+        ..HARD
+    },
+    Shape {
+        name: "a_million_gzip_blocks_with_a_table_each",
+        protobuf: || hostile::tables_in_gzip(16_000_000),
+        packed: true,
+        json: None,
+        outcome: "nothing",
+        ..HARD
+    },
+    Shape {
+        name: "500000_data_points_with_and_without",
+        signal: "metrics",
+        protobuf: || ordinary::tiny_points(500_000, |index| index % 2 == 0),
+        json: None,
+        outcome: "partial",
+        ..HARD
+    },
+    Shape {
+        name: "data_points_nested_100_deep",
+        signal: "metrics",
+        protobuf: || ordinary::nested_points(100_000, 100),
+        json: None,
+        ..HARD
     },
 ];
 
@@ -166,7 +249,8 @@ pub(crate) async fn run(mode: Mode, shape: Shape) {
     let records = json!({"records": {"require": null, "stamp": stamps}});
     let gate = Gate::start(mode, shape.stamps.then_some(records), Vec::new()).await;
     let before = gate.memory("VmRSS");
-    let protobuf = Bytes::from(gzip(&(shape.protobuf)()));
+    let protobuf = (shape.protobuf)();
+    let protobuf = Bytes::from(if shape.packed { protobuf } else { gzip(&protobuf) });
     let json = shape.json.map(|json| Bytes::from(gzip(&json())));
     for times in 0..3 {
         for way in [Way::Http1, Way::Http2, Way::Json, Way::Grpc] {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use envoy_local::SenderName;
+use envoy_local::{SenderFiles, SenderName};
 use hyper::client::conn::{http1, http2};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::json;
 use sluice_e2e::client::Alpn;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -30,6 +31,9 @@ pub(crate) enum Protocol {
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
     protocol: Protocol,
+    /// Who send it, each over connections of its own.
+    senders: usize,
+    /// Of each sender.
     connections: usize,
     /// On each connection.
     requests: usize,
@@ -47,6 +51,7 @@ pub(crate) struct Attack {
 const NEVER_ENDS: Attack = Attack {
     name: "63_streams_on_a_connection_never_end",
     protocol: Protocol::Http2,
+    senders: 1,
     connections: 1,
     requests: 63,
     bytes: 159 * MIB / 10,
@@ -65,8 +70,10 @@ const ONE_SHORT: Attack = Attack {
     ..NEVER_ENDS
 };
 
-pub(crate) const ATTACKS: [Attack; 14] = [
+pub(crate) const ATTACKS: [Attack; 16] = [
     NEVER_ENDS,
+    Attack { name: "12_senders_never_end", senders: 12, requests: 10, ..NEVER_ENDS },
+    Attack { name: "12_senders_stop_a_byte_short", senders: 12, requests: 10, ..ONE_SHORT },
     Attack {
         name: "30_connections_never_end",
         protocol: Protocol::Http1,
@@ -167,15 +174,22 @@ struct Answers {
 }
 
 pub(crate) async fn run(mode: Mode, attack: Attack) {
-    let gate = Gate::start(mode, None, Vec::new()).await;
+    let namespaces: Vec<_> =
+        (0..attack.senders).map(|number| format!("hostile-{number}")).collect();
+    let allowed = namespaces.iter().map(String::as_str).chain(["payments", "team-blue"]);
+    let allow: Vec<_> = allowed.map(|namespace| json!({"namespace": namespace})).collect();
+    let gate = Gate::start(mode, Some(json!({"senders": {"allow": allow}})), Vec::new()).await;
+    let senders: Vec<_> = namespaces.iter().map(|namespace| gate.issue(namespace)).collect();
     let before = gate.memory("VmRSS");
     let usual = gate.served(SenderName::TeamBlue, 20).await;
     let sent = Arc::new(AtomicUsize::new(0));
     let mut requests = JoinSet::new();
-    for _ in 0..attack.connections {
-        connect(&gate, attack, &sent, &mut requests).await;
+    for sender in &senders {
+        for _ in 0..attack.connections {
+            connect(&gate, sender, attack, &sent, &mut requests).await;
+        }
     }
-    let all = attack.connections * attack.requests;
+    let all = attack.senders * attack.connections * attack.requests;
     let mut answers = Answers::default();
     // Until each has sent all that it has to send, or is answered.
     let mut quiet = 0;
@@ -209,10 +223,12 @@ pub(crate) async fn run(mode: Mode, attack: Attack) {
     // What they held is given back.
     requests.shutdown().await;
     let mut tries = 0;
-    while gate.ask(SenderName::Payments).await.0 != StatusCode::OK {
-        tries += 1;
-        assert!(tries < 50, "the sender is never served again");
-        sleep(Duration::from_millis(100)).await;
+    for sender in &senders {
+        while gate.ask_as(sender).await.0 != StatusCode::OK {
+            tries += 1;
+            assert!(tries < 50, "the sender is never served again");
+            sleep(Duration::from_millis(100)).await;
+        }
     }
     gate.assert_whole().await;
     println!(
@@ -242,12 +258,13 @@ type Answer = Option<(StatusCode, bool)>;
 
 async fn connect(
     gate: &Gate,
+    sender: &SenderFiles,
     attack: Attack,
     sent: &Arc<AtomicUsize>,
     requests: &mut JoinSet<Answer>,
 ) {
     let alpn = if attack.protocol == Protocol::Http1 { Alpn::Http1 } else { Alpn::Http2 };
-    let io = TokioIo::new(gate.connect(SenderName::Payments, alpn).await);
+    let io = TokioIo::new(gate.connect_as(sender, alpn).await);
     let request = || {
         let (path, content_type) = match attack.protocol {
             Protocol::Grpc => {

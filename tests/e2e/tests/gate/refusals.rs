@@ -26,7 +26,8 @@ const SIZES: [usize; 3] = [100, 100_000, 20_000_000];
 /// A request that is refused.
 #[derive(Clone, Copy, Debug)]
 struct Refused {
-    sender: SenderName,
+    /// Whose certificate it comes with; `None`: one whose SANs name nobody.
+    sender: Option<SenderName>,
     method: &'static str,
     path: &'static str,
     content_type: &'static str,
@@ -36,7 +37,7 @@ struct Refused {
 impl Refused {
     const fn usual(status: u16) -> Self {
         Self {
-            sender: SenderName::Payments,
+            sender: Some(SenderName::Payments),
             method: "POST",
             path: "/v1/logs",
             content_type: PROTOBUF,
@@ -47,7 +48,8 @@ impl Refused {
     /// All that are refused with a body of this size.
     fn all(size: usize) -> impl Iterator<Item = Self> {
         let by_head = [
-            Self { sender: SenderName::Stranger, ..Self::usual(403) },
+            Self { sender: None, ..Self::usual(401) },
+            Self { sender: Some(SenderName::Stranger), ..Self::usual(403) },
             Self { path: "/v2/logs", ..Self::usual(404) },
             Self { method: "PUT", ..Self::usual(405) },
             Self { content_type: "text/csv", ..Self::usual(415) },
@@ -115,7 +117,12 @@ async fn tell(
     tries: usize,
 ) -> BTreeMap<String, usize> {
     let Refused { sender, method, path, content_type, .. } = refused;
-    let files = gate.pki().sender(sender);
+    let files = match sender {
+        Some(sender) => gate.pki().sender(sender).clone(),
+        None => {
+            gate.pki().issue("nobody", &["nobody.example".to_owned()], &[]).expect("a certificate")
+        }
+    };
     let addr = gate.addr(Protocol::Http);
     let mut told = BTreeMap::new();
     let mut note = |outcome: &str| *told.entry(outcome.to_owned()).or_insert(0) += 1;

@@ -7,6 +7,7 @@ mod examples;
 mod fixture;
 mod ledger;
 mod outage;
+mod refusals;
 mod request;
 mod rotel;
 mod sdk;
@@ -25,6 +26,7 @@ fn main() {
     trials.extend(outage::trials(&gates));
     trials.extend(sdk::trials(&gates));
     trials.extend(sdk::refusals(&gates));
+    trials.extend(refusals::trials(&gates));
     trials.extend(rotel::trials(&gates));
     let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
     gates.stop(conclusion.has_failed());

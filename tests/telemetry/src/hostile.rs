@@ -5,7 +5,7 @@ use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
 
-use crate::telemetry::REQUIRED;
+use crate::ordinary::REQUIRED;
 
 /// Maps that a backend flattens into the name of an attribute that is asked for, so that they are
 /// followed.
@@ -67,6 +67,65 @@ pub fn empty_gzip(bytes: usize) -> Vec<u8> {
     member.map_or_else(|_| Vec::new(), |member| member.repeat(bytes / member.len()))
 }
 
+/// `bytes` bytes of one gzip member without content, in blocks that each bring a Huffman table of their own (RFC 1951
+/// section 3.2.7) for the end of the block alone.
+#[must_use]
+pub fn tables_in_gzip(bytes: usize) -> Vec<u8> {
+    // One block, its bits in the order in which they come, numbers with the least significant bit first.
+    let block = [
+        // Not the last; its tables come with it.
+        "0 01",
+        // 257 literals and lengths, 1 distance, 18 lengths of codes.
+        "00000 00000 0111",
+        // In the order 16 17 18 0 8 7 9 6 10 5 11 4 12 3 13 2 14 1: "18" has one bit, "0" and "1" have two.
+        "000 000 100 010 000 000 000 000 000 000 000 000 000 000 000 000 000 010",
+        // 138 and 118 literals without a code, then the end of the block with one bit, and no distance.
+        "0 1111111 0 1101011 11 10",
+        // The end of the block.
+        "0",
+    ];
+    let bits = block.concat().repeat(2).replace(' ', "");
+    let byte = |bits: &[u8]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | (bit - b'0'));
+    let two_blocks: Vec<u8> = bits.as_bytes().chunks(8).map(byte).collect();
+    let head = b"\x1f\x8b\x08\0\0\0\0\0\0\xff";
+    // An empty last block, and the checksum and length of nothing.
+    let end = b"\x03\0\0\0\0\0\0\0\0\0";
+    [&head[..], &two_blocks.repeat(bytes / two_blocks.len()), end].concat()
+}
+
+/// One attribute whose name is `bytes` bytes of escapes, which spell underscores.
+#[must_use]
+pub fn long_key_of_escapes_in_json(bytes: usize) -> Vec<u8> {
+    let key = format!("{MAP}{}x", "\\u005f".repeat(bytes / 6));
+    logs_in_json(&format!(",{{\"key\":\"{key}\",\"value\":{{\"stringValue\":\"a\"}}}}"))
+}
+
+/// The same in protobuf, where an underscore is a byte.
+#[must_use]
+pub fn long_key(bytes: usize) -> Vec<u8> {
+    let key = [MAP.as_bytes(), &vec![b'_'; bytes], b"x"].concat();
+    logs(&field(1, &pair(&key, &text(b"a"))))
+}
+
+/// `resources` resources of one log record each, of which every other one lacks the required attribute.
+#[must_use]
+pub fn every_other(resources: usize) -> Vec<u8> {
+    let with = logs(b"");
+    let without = field(1, &field(2, &field(2, b"")));
+    [with, without].concat().repeat(resources / 2)
+}
+
+/// The same in JSON.
+#[must_use]
+pub fn every_other_in_json(resources: usize) -> Vec<u8> {
+    let required = format!("{{\"key\":\"{REQUIRED}\",\"value\":{{\"stringValue\":\"a\"}}}}");
+    let scopes = "[{\"logRecords\":[{}]}]";
+    let two = format!(
+        "{{\"resource\":{{\"attributes\":[{required}]}},\"scopeLogs\":{scopes}}},{{\"scopeLogs\":{scopes}}}"
+    );
+    format!("{{\"resourceLogs\":[{}]}}", vec![two; resources / 2].join(",")).into_bytes()
+}
+
 /// `bytes` bytes of zstd frames without content, each with a window of 16 MiB.
 #[must_use]
 pub fn empty_zstd(bytes: usize) -> Vec<u8> {
@@ -119,9 +178,11 @@ fn text(text: &[u8]) -> Vec<u8> {
     field(1, text)
 }
 
-/// A length-delimited field, its number under 16.
-fn field(number: u32, content: &[u8]) -> Vec<u8> {
-    let mut field = Vec::new();
-    sluice_otlp::wire::push_field(&mut field, number, content);
+/// A length-delimited field (wire type 2), its number under 16.
+/// <https://protobuf.dev/programming-guides/encoding/>
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut field = vec![number << 3 | 2];
+    prost::encoding::encode_varint(content.len() as u64, &mut field);
+    field.extend_from_slice(content);
     field
 }
