@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use envoy_local::{Options, Stack, workspace_root};
-use sluice_backends::Ports;
+use sluice_stand_ins::Ports;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the gate on this machine: Envoy with the module, and stand-ins for Loki, Mimir, Tempo and Pyroscope.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sluice_backends::{Backends, Ports};
+use sluice_stand_ins::{Backends, Ports};
 
 use crate::config::{Cluster, ENVOY_YAML, HEADER_ONLY_LUA, Listener, Local};
 use crate::envoy::{Envoy, Start};
@@ -119,7 +119,7 @@ pub enum StartError {
     Envoy(#[from] EnvoyError),
     /// A backend did not start.
     #[error(transparent)]
-    Backends(#[from] sluice_backends::StartError),
+    Backends(#[from] sluice_stand_ins::StartError),
     /// No certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),

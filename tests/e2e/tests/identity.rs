@@ -15,12 +15,12 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use rustls::{ClientConfig, HandshakeKind, pki_types::ServerName};
 use serde_json::{Value, json};
-use sluice_backends::Backend;
 use sluice_e2e::{
     client::{self, Alpn},
     token,
 };
 use sluice_otlp::Signal;
+use sluice_stand_ins::Backend;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic_types::pb;

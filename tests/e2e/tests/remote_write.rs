@@ -19,12 +19,12 @@ use hyper::{Request, StatusCode, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
-use sluice_backends::{Answer, Backend};
 use sluice_e2e::{
     client::{self, Alpn},
     stores::{Agent, Kind, Store, Target},
 };
 use sluice_prompb::{Label, Message, Sample, TimeSeries, WriteRequest};
+use sluice_stand_ins::{Answer, Backend};
 use time::{PrimitiveDateTime, macros::format_description};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -163,7 +163,7 @@ fn amazon() -> (String, Value) {
 async fn what_goes_to_amazon_is_signed() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let amazons =
-        sluice_backends::Backends::start(sluice_backends::Ports::default()).await.unwrap();
+        sluice_stand_ins::Backends::start(sluice_stand_ins::Ports::default()).await.unwrap();
     let path = "/workspaces/ws-example/api/v1/remote_write";
     let backend = json!({ "kind": "prometheus", "cluster": "amazon-managed-prometheus", "remoteWritePath": path });
     for hold_headers in [true, false] {
@@ -232,7 +232,7 @@ async fn push(stack: &Stack, names: &[&str]) -> Result<StatusCode> {
 }
 
 /// Signs what came once more, with the same key, time and headers, and compares the signatures.
-fn verify(request: &sluice_backends::Request) -> Result<()> {
+fn verify(request: &sluice_stand_ins::Request) -> Result<()> {
     let one = |name: &str| match &request.header_values(name)[..] {
         [value] => Ok(value.clone()),
         values => anyhow::bail!("{name}: {values:?}"),

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use envoy_local::{Cluster, Options, SenderName, Stack};
 use serde_json::{Value, json};
-use sluice_backends::{Backend, Backends, Ports};
 use sluice_e2e::{
     ErrorStatus, Export, Protocol, Reply, Sdk, Signal, Verdict,
     stores::{Kind, Store},
 };
+use sluice_stand_ins::{Backend, Backends, Ports};
 
 #[tokio::test]
 async fn a_store_starts_with_nothing_in_it_and_ends_with_its_test() {

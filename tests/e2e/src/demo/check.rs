@@ -1,7 +1,7 @@
 //! What should come of a row, and what is wrong with what came of it.
 
 use envoy_local::SenderName;
-use sluice_backends::Backend;
+use sluice_stand_ins::Backend;
 
 use super::plan::{RECORDS, Row};
 use super::read_back::Stored;

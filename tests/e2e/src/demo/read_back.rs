@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use sluice_backends::{Backend, Backends};
+use sluice_stand_ins::{Backend, Backends};
 
 /// Records of one request in one place.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -8,7 +8,6 @@ use std::{
 use anyhow::{Context, Result};
 use envoy_local::{Options, SenderFiles, Stack};
 use serde_json::{Value, json};
-use sluice_backends::Backend;
 use sluice_cases::{
     case::{Protocol, Sender},
     outcome::Reply,
@@ -17,6 +16,7 @@ use sluice_cases::{
 };
 use sluice_e2e::token;
 use sluice_otlp::Signal;
+use sluice_stand_ins::Backend;
 use tempfile::TempDir;
 use tokio::{
     io::AsyncWriteExt,

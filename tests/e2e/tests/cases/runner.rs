@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 use envoy_local::{Cluster, Listener, Options, SenderFiles, Stack};
 use hyper::{StatusCode, header::HeaderValue};
 use serde_json::Value;
-use sluice_backends::{Answer, Backend, Reaction};
 use sluice_cases::{
     case::{Fails, NOWHERE, REFUSING, Sender},
     outcome::{Forwarded, Outcome, counter},
@@ -18,6 +17,7 @@ use sluice_cases::{
 };
 use sluice_e2e::token;
 use sluice_otlp::Signal;
+use sluice_stand_ins::{Answer, Backend, Reaction};
 use tokio::net::TcpSocket;
 
 use crate::client::{exchange, list};

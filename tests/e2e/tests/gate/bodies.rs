@@ -5,10 +5,10 @@ use hyper::StatusCode;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use prost::Message;
-use sluice_backends::{Backend, Reaction};
 use sluice_cases::compress::encode;
 use sluice_e2e::Signal;
 use sluice_otlp::content::{Encoding, EncodingHeader};
+use sluice_stand_ins::{Backend, Reaction};
 
 use crate::fixture::{Gate, until};
 use crate::http::{Call, Version};

@@ -2,8 +2,8 @@
 
 use hyper::StatusCode;
 use prost::Message;
-use sluice_backends::Backend;
 use sluice_e2e::{Protocol, Signal};
+use sluice_stand_ins::Backend;
 use tokio::io::AsyncWriteExt;
 use tonic::Code;
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use envoy_local::{Options, SenderName, Stack};
 use serde_json::{Value, json};
-use sluice_backends::Store;
 use sluice_e2e::{Export, Protocol, Signal};
+use sluice_stand_ins::Store;
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 

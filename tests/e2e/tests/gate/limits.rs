@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use flate2::{Compress, Compression, Crc, FlushCompress};
 use hyper::StatusCode;
 use prost::Message;
-use sluice_backends::Backend;
 use sluice_e2e::Signal;
+use sluice_stand_ins::Backend;
 use tonic::Code;
 
 use crate::bodies::gzip;

@@ -5,8 +5,8 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
-use sluice_backends::Backend;
 use sluice_e2e::Signal;
+use sluice_stand_ins::Backend;
 use tonic::Code;
 use tonic_types::StatusExt;
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use envoy_local::SenderName;
 use hyper::StatusCode;
-use sluice_backends::Backend;
 use sluice_e2e::{Protocol, Signal};
+use sluice_stand_ins::Backend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::timeout;

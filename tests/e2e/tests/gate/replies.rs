@@ -8,8 +8,8 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
 };
 use prost::Message;
-use sluice_backends::{Answer, Backend, Reaction};
 use sluice_e2e::Signal;
+use sluice_stand_ins::{Answer, Backend, Reaction};
 use tonic_types::StatusExt;
 
 use crate::fixture::Gate;

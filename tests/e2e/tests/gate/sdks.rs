@@ -1,8 +1,8 @@
 //! Real SDKs: what they are told, and what is stored.
 
 use envoy_local::SenderName;
-use sluice_backends::Backend;
 use sluice_e2e::{Outcome, PartialSuccess, Protocol, Reply, Sdk, Signal, Verdict};
+use sluice_stand_ins::Backend;
 
 use crate::fixture::Gate;
 
@@ -18,7 +18,7 @@ pub(crate) async fn of_ten_python_logs_over_grpc_with_gzip_three_are_dropped_and
     assert_eq!(outcome.reply, Reply::Grpc { code: "OK".to_owned(), message: String::new() });
     assert_told_of_three(&outcome);
     let stored = gate.store().logs("payments");
-    let bodies: Vec<_> = stored.iter().map(sluice_backends::Record::name).collect();
+    let bodies: Vec<_> = stored.iter().map(sluice_stand_ins::Record::name).collect();
     assert_eq!(bodies, ["log 0", "log 1", "log 2", "log 3", "log 4", "log 5", "log 6"]);
     for log in &stored {
         assert_eq!(log.resource_attribute("source.name").as_deref(), Some("python"));

@@ -12,10 +12,10 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
 use prost::Message;
-use sluice_backends::{Answer, Backend, Reaction};
 use sluice_e2e::collector::{self, Account, Batch, Compression, Stretch};
 use sluice_e2e::{Encoding, PartialSuccess, Protocol, SendError};
 use sluice_otlp::{Signal, grpc};
+use sluice_stand_ins::{Answer, Backend, Reaction};
 
 use crate::batches::now;
 use crate::fixture::{Gate, Gates, Required, Setup, backend};

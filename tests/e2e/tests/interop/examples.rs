@@ -11,9 +11,9 @@ use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use sluice_backends::{Answer, Backend};
 use sluice_e2e::client::{self, Alpn};
 use sluice_otlp::Signal;
+use sluice_stand_ins::{Answer, Backend};
 
 use crate::fixture::{Gate, Gates, Required, Setup, backend};
 use crate::request::Request;

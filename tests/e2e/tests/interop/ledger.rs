@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 
-use sluice_backends::Store;
 use sluice_otlp::Signal;
+use sluice_stand_ins::Store;
 
 use crate::fixture::{TENANT, backend};
 use crate::request::Request;

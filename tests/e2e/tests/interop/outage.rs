@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use libtest_mimic::Trial;
-use sluice_backends::{Answer, Backend, Reaction};
 use sluice_e2e::collector::{self, Account, Batch, Compression, Stretch};
 use sluice_e2e::{Encoding, Export, Outcome, Protocol, Sdk, Series, Verdict};
 use sluice_otlp::Signal;
+use sluice_stand_ins::{Answer, Backend, Reaction};
 use tokio::task::JoinSet;
 
 use crate::batches::now;

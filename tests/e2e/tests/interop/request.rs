@@ -50,7 +50,7 @@ impl Request {
         let read = match signal {
             Signal::Logs => serde_json::from_slice(body).map(Self::Logs),
             Signal::Metrics => serde_json::from_slice(body).map(Self::Metrics),
-            Signal::Profiles => sluice_backends::profiles_from_json(body).map(Self::Profiles),
+            Signal::Profiles => sluice_stand_ins::profiles_from_json(body).map(Self::Profiles),
             Signal::Traces => serde_json::from_slice(body).map(Self::Traces),
         };
         read.unwrap_or_else(|error| {
@@ -210,7 +210,7 @@ impl Request {
                 let logs =
                     of_run.flat_map(|of| &of.scope_logs).flat_map(|scope| &scope.log_records);
                 let bodies = logs.filter_map(|log| log.body.as_ref());
-                bodies.map(sluice_backends::value_text).collect()
+                bodies.map(sluice_stand_ins::value_text).collect()
             }
             Self::Metrics(all) => {
                 let of_run = all.resource_metrics.iter().filter(|of| of_run(&of.resource));
@@ -270,7 +270,7 @@ fn assert_each<T: Debug + PartialEq>(found: &[T], expected: &[T]) {
 /// With each value that refers to a text as that text: from JSON they are read so.
 fn written_out(request: &ExportProfilesServiceRequest) -> ExportProfilesServiceRequest {
     let json = serde_json::to_vec(request).expect("a request can be written");
-    sluice_backends::profiles_from_json(&json).expect("what was written can be read")
+    sluice_stand_ins::profiles_from_json(&json).expect("what was written can be read")
 }
 
 /// The collector writes the keys of profiles as references.
@@ -284,7 +284,7 @@ fn key_of<'a>(attribute: &'a KeyValue, strings: &'a [String]) -> &'a str {
 /// The first value of a key, as text.
 fn text_of<'a>(attributes: impl IntoIterator<Item = &'a KeyValue>, key: &str) -> Option<String> {
     let found = attributes.into_iter().find(|one| one.key == key)?;
-    found.value.as_ref().map(sluice_backends::value_text)
+    found.value.as_ref().map(sluice_stand_ins::value_text)
 }
 
 fn attributes(run_id: &str, is_named: bool) -> Vec<KeyValue> {

@@ -8,11 +8,11 @@ use std::time::Duration;
 use envoy_local::SenderName;
 use http::StatusCode;
 use libtest_mimic::Trial;
-use sluice_backends::{Backend, Reaction};
 use sluice_e2e::{
     Encoding, Export, Outcome, PartialSuccess, Protocol, Reply, Sdk, SendError, Series, Signal,
     Verdict,
 };
+use sluice_stand_ins::{Backend, Reaction};
 
 use crate::answers::{WORDS, in_a_second, said};
 use crate::fixture::{Gate, Gates, PATIENCE, Required, Setup, backend};

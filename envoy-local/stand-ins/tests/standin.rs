@@ -8,7 +8,7 @@ use std::time::Instant;
 use common::*;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
-use sluice_backends::{Addresses, Answer, Backend, Backends, Ports, Reaction, StartError};
+use sluice_stand_ins::{Addresses, Answer, Backend, Backends, Ports, Reaction, StartError};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::{Duration, timeout};
 
@@ -303,7 +303,7 @@ async fn answers_can_be_queued_over_http() {
 
 #[tokio::test]
 async fn the_program_prints_its_addresses_and_ends_on_sigterm() {
-    let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_backends"))
+    let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_stand-ins"))
         .args(["--loki", "127.0.0.1:0", "--mimir", "127.0.0.1:0", "--tempo", "127.0.0.1:0"])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -327,7 +327,7 @@ async fn the_program_prints_its_addresses_and_ends_on_sigterm() {
 async fn the_program_names_the_port_in_use_and_fails() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_backends"))
+    let output = Command::new(env!("CARGO_BIN_EXE_stand-ins"))
         .args(["--loki", &address.to_string()])
         .output()
         .unwrap();

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::profiles::v1development::{
 };
 use prost::Message;
 use serde_json::json;
-use sluice_backends::{Answer, Backend, Telemetry};
+use sluice_stand_ins::{Answer, Backend, Telemetry};
 
 const PATH: &str = "/v1development/profiles";
 

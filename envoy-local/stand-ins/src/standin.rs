@@ -128,7 +128,7 @@ enum Order {
 /// Why an order was not queued.
 #[derive(Debug, thiserror::Error)]
 enum BadOrder {
-    #[error("not an order: {0}; see tests/backends/README.md, \"Answers on demand\"")]
+    #[error("not an order: {0}; see envoy-local/stand-ins/README.md, \"Answers on demand\"")]
     Shape(#[from] serde_json::Error),
     #[error("status: {0} is not between 200 and 599")]
     Status(u16),

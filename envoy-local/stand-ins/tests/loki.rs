@@ -6,7 +6,7 @@ use common::*;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList, any_value::Value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message;
-use sluice_backends::{Answer, Backend};
+use sluice_stand_ins::{Answer, Backend};
 
 const PATH: &str = "/otlp/v1/logs";
 const HOUR: u64 = 3600 * 1_000_000_000;

@@ -1,10 +1,10 @@
-//! `backends`: the stand-in Loki, Mimir, Tempo and Pyroscope as a program of its own.
+//! `stand-ins`: the stand-in Loki, Mimir, Tempo and Pyroscope as a program of its own.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use sluice_backends::{Addresses, Backend, Backends};
+use sluice_stand_ins::{Addresses, Backend, Backends};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Stand-in Loki, Mimir, Tempo and Pyroscope: they answer OTLP pushes as the real ones do and show what they

@@ -7,7 +7,7 @@ use common::*;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::{Value, json};
-use sluice_backends::{Answer, Backend};
+use sluice_stand_ins::{Answer, Backend};
 
 const PATH: &str = "/v1/traces";
 

@@ -10,8 +10,8 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prost::Message;
 use serde_json::json;
-use sluice_backends::{Answer, Backend, Telemetry};
 use sluice_prompb::{Label, Sample, TimeSeries, WriteRequest};
+use sluice_stand_ins::{Answer, Backend, Telemetry};
 
 const PATH: &str = "/otlp/v1/metrics";
 
