@@ -39,7 +39,8 @@ named_by_user() {
   realpath -s "$path"
 }
 
-# Unpacked beside its place and moved there whole: a run that is cut off, or a second one at the same time, does no harm.
+# Unpacked beside its place and moved there whole: a run that is cut off, or a second one at the same time, does no
+# harm.
 fetch() {
   mkdir -p "$(dirname "$home")"
   local work

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes an authority, Envoy's certificate and those of two senders in the folder that is named, unless they are there and valid
-# for another day. The names are those of src/pki.rs.
+# Makes an authority, Envoy's certificate and those of two senders in the folder that is named, unless they are there
+# and valid for another day. The names are those of src/pki.rs.
 set -eu
 
 cd "$1"
