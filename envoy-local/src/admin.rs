@@ -1,7 +1,6 @@
 //! Envoy's admin interface: <https://www.envoyproxy.io/docs/envoy/latest/operations/admin>.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};

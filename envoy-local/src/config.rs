@@ -1,9 +1,11 @@
-//! Envoy's configuration for this machine: `envoy.yaml` with its paths, ports and host names replaced. What a container runs and
-//! what runs here are one file, so that what is tried here is what is deployed.
+//! Envoy's configuration for this machine: `envoy.yaml` with its paths, ports and host names replaced. What a container
+//! runs and what runs here are one file, so that what is tried here is what is deployed.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
 
 use serde_json::{Value, json};
 

@@ -1,12 +1,14 @@
 //! The Envoy process: found or fetched, started, watched, ended.
 
-use std::fs::File;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::{
+    fs::File,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{oneshot, watch};
@@ -41,7 +43,8 @@ pub enum EnvoyError {
     },
 }
 
-/// The path of an Envoy that is new enough: the one that the variable `ENVOY` names, else the pinned one, fetched if need be.
+/// The path of an Envoy that is new enough: the one that the variable `ENVOY` names, else the pinned one, fetched if
+/// need be.
 ///
 /// # Errors
 /// Carries what `fetch-envoy.sh` said.
@@ -163,8 +166,8 @@ fn command(start: &Start<'_>) -> std::io::Result<Command> {
     Ok(command)
 }
 
-/// Whether this machine's setpriv (util-linux 2.33 and newer) can have a process end when its parent does, even when the parent is
-/// killed. Where it cannot, Envoy outlives a parent that is killed, and nothing else is lost.
+/// Whether this machine's setpriv (util-linux 2.33 and newer) can have a process end when its parent does, even when
+/// the parent is killed. Where it cannot, Envoy outlives a parent that is killed, and nothing else is lost.
 fn dies_with_us() -> bool {
     let mut setpriv = Command::new("setpriv");
     setpriv.args(["--pdeathsig", "KILL", "--", "true"]);
@@ -222,8 +225,8 @@ fn kill(child: &mut Child) -> Option<ExitStatus> {
 mod tests {
     use super::*;
 
-    /// A program in Envoy's place that runs the given shell commands. Another process writes it: while this one had it open for
-    /// writing, a test beside this could fork, and then it could not be run (ETXTBSY, execve(2)).
+    /// A program in Envoy's place that runs the given shell commands. Another process writes it: while this one had it
+    /// open for writing, a test beside this could fork, and then it could not be run (ETXTBSY, execve(2)).
     fn program(folder: &Path, commands: &str) -> PathBuf {
         let path = folder.join("envoy");
         let write = r#"printf '#!/bin/sh\n%s\n' "$1" >"$0" && chmod 755 "$0""#;

@@ -2,8 +2,7 @@
 
 mod welcome;
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use envoy_local::{Options, Stack, workspace_root};
@@ -12,8 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the gate on this machine: Envoy with the module, and stand-ins for Loki, Mimir, Tempo and Pyroscope.
 ///
-/// Everything listens on loopback only. Certificates for four senders are made for the run; two of the senders are on the
-/// allowlist. When it is up it prints commands that send something and show what became of it. Ctrl-C ends all of it.
+/// Everything listens on loopback only. Certificates for four senders are made for the run; two of the senders are on
+/// the allowlist. When it is up it prints commands that send something and show what became of it. Ctrl-C ends all of
+/// it.
 ///
 /// `make run` builds what this needs. A port may be chosen by flag or by variable: GRPC_PORT=24317 make run
 #[derive(Debug, Parser)]

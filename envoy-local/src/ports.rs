@@ -1,9 +1,11 @@
-//! Whether the ports that were asked for can be had. Asked before anything starts, so that a person reads of all of them at
-//! once. Envoy itself would not notice: its listeners share a port with another Envoy's (SO_REUSEPORT).
+//! Whether the ports that were asked for can be had. Asked before anything starts, so that a person reads of all of
+//! them at once. Envoy itself would not notice: its listeners share a port with another Envoy's (SO_REUSEPORT).
 
-use std::fmt;
-use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+use std::{
+    fmt,
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
+};
 
 /// A port that something here is to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

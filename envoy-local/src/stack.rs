@@ -1,23 +1,28 @@
 //! Everything together: backends, certificates, configuration, Envoy.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use sluice_stand_ins::{Backends, Ports};
 
-use crate::config::{Cluster, ENVOY_YAML, HEADER_ONLY_LUA, Listener, Local};
-use crate::envoy::{Envoy, Start};
-use crate::ports::Wanted;
 use crate::{
-    AdminError, ConfigError, EnvoyError, Pki, PkiError, PortsTaken, admin, config, envoy, ports,
+    AdminError, ConfigError, EnvoyError, Pki, PkiError, PortsTaken, admin, config,
+    config::{Cluster, ENVOY_YAML, HEADER_ONLY_LUA, Listener, Local},
+    envoy,
+    envoy::{Envoy, Start},
+    ports,
+    ports::Wanted,
 };
 
-/// How long Envoy may take to be ready. It is there within two seconds; a machine that builds at the same time is slower.
+/// How long Envoy may take to be ready. It is there within two seconds; a machine that builds at the same time is
+/// slower.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often Envoy is asked whether it is ready.
@@ -29,10 +34,11 @@ const LAST_LINES: usize = 30;
 /// What to start, and where.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where certificates, configuration and log go; made if it is not there. Another run must not use it at the same time.
+    /// Where certificates, configuration and log go; made if it is not there. Another run must not use it at the same
+    /// time.
     pub run_dir: PathBuf,
-    /// Envoy's configuration for containers, as YAML or JSON, in place of `envoy.yaml`. It must have that file's paths, and its
-    /// names of listeners, clusters and filters.
+    /// Envoy's configuration for containers, as YAML or JSON, in place of `envoy.yaml`. It must have that file's paths,
+    /// and its names of listeners, clusters and filters.
     pub envoy: Option<String>,
     /// The wasm module.
     pub module: PathBuf,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the libFuzzer programs and runs them one after the other, each until it has done RUNS executions (-1: no end) or
-# has run for DURATION seconds. What it finds is left in FOUND/<target> (.cache/fuzz); the first that fails ends it.
+# Builds the libFuzzer programs and runs them one after the other, each until it has done RUNS executions (-1: no end)
+# or has run for DURATION seconds. What it finds is left in FOUND/<target> (.cache/fuzz); the first that fails ends it.
 #
 #   tests/fuzz/run.sh [TARGET...]      every target if none is named
 #
@@ -27,8 +27,8 @@ for target in "${targets[@]}"; do
   fi
 done
 
-# What cargo-fuzz passes too, without a sanitizer: the code under test is safe Rust. Naming the host keeps the flags from
-# build scripts and procedural macros.
+# What cargo-fuzz passes too, without a sanitizer: the code under test is safe Rust. Naming the host keeps the flags
+# from build scripts and procedural macros.
 host=$(rustc -vV | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/fuzz
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=${COVERAGE:-4} \

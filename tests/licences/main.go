@@ -1,5 +1,5 @@
-// Licences looks through what the project is built from and tested with, but for crates, and complains of whatever is under
-// a licence that deny.toml does not allow. Crates are cargo-deny's, with the same table.
+// Licences looks through what the project is built from and tested with, but for crates, and complains of whatever is
+// under a licence that deny.toml does not allow. Crates are cargo-deny's, with the same table.
 //
 //	go run . -root ../..
 //
@@ -30,8 +30,8 @@ func (d dependency) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%s: %s %s", d.ecosystem, d.name, d.version))
 }
 
-// collector finds the dependencies of one ecosystem below the project's root. It is an error if there are none: what was not
-// fetched cannot be looked through.
+// collector finds the dependencies of one ecosystem below the project's root. It is an error if there are none: what
+// was not fetched cannot be looked through.
 type collector struct {
 	ecosystem string
 	collect   func(root string) ([]dependency, error)

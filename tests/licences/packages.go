@@ -84,8 +84,8 @@ var classifiers = map[string]string{
 	"License :: OSI Approved :: GNU Lesser General Public License v3 (LGPLv3)": "LGPL-3.0-only",
 }
 
-// pythonPackage reads one METADATA (PyPA, "Core metadata specifications"): the expression, else the classifiers, else the
-// old field, whose text is free.
+// pythonPackage reads one METADATA (PyPA, "Core metadata specifications"): the expression, else the classifiers, else
+// the old field, whose text is free.
 func pythonPackage(file string) (dependency, error) {
 	opened, err := os.Open(file)
 	if err != nil {
@@ -220,8 +220,8 @@ func mavenArtifacts(root string) ([]dependency, error) {
 	return made, nil
 }
 
-// debianPackages reads the copyright files of the stores' packages (Debian's machine-readable format 1.0): every licence
-// in one holds for some of the program's files.
+// debianPackages reads the copyright files of the stores' packages (Debian's machine-readable format 1.0): every
+// licence in one holds for some of the program's files.
 func debianPackages(root string) ([]dependency, error) {
 	files, err := filepath.Glob(filepath.Join(root, ".cache/stores/*/usr/share/doc/*/copyright"))
 	if err != nil {

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, Response, StatusCode};
+use http::{
+    HeaderMap, Response, StatusCode,
+    header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
+};
 use http_body_util::{BodyExt, Full};
 
-use crate::Backend;
-use crate::status::{Code, Status};
+use crate::{
+    Backend,
+    status::{Code, Status},
+};
 
 /// Media type of protobuf bodies, OTLP 1.x section "OTLP/HTTP".
 pub(crate) const PROTOBUF: &str = "application/x-protobuf";

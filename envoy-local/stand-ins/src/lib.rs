@@ -22,20 +22,20 @@ mod tempo_grpc;
 mod tenant;
 mod value;
 
-use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
-
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 pub use answer::{Answer, Reaction};
 pub use profiles_json::read as profiles_from_json;
 use server::Switch;
 pub use store::{Record, Request, Store, Telemetry};
+use tokio::{net::TcpListener, task::JoinSet};
 pub use value::text as value_text;
 
 /// One of the four backends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Backend {
     /// Takes logs at `POST /otlp/v1/logs`.
     Loki,

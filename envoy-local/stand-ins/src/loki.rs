@@ -2,27 +2,32 @@
 
 pub(crate) mod labels;
 
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use http::header::{HeaderValue, LOCATION};
-use http::{Method, StatusCode};
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::resource::v1::Resource;
+use http::{
+    Method, StatusCode,
+    header::{HeaderValue, LOCATION},
+};
+use opentelemetry_proto::tonic::{
+    collector::logs::v1::ExportLogsServiceRequest, common::v1::InstrumentationScope,
+    logs::v1::LogRecord, resource::v1::Resource,
+};
 use prost::Message;
 
-use crate::answer::{Answer, JSON, PROTOBUF};
-use crate::encoding::{self, Coding, InflateError};
-use crate::otlp::{self, Format};
-use crate::push::{Body, Push, Verdict};
-use crate::status::{Code, Status};
-use crate::store::{Record, Store, Telemetry};
-use crate::{tenant, value};
+use crate::{
+    answer::{Answer, JSON, PROTOBUF},
+    encoding::{self, Coding, InflateError},
+    otlp::{self, Format},
+    push::{Body, Push, Verdict},
+    status::{Code, Status},
+    store::{Record, Store, Telemetry},
+    tenant, value,
+};
 
 const PATH: &str = "/otlp/v1/logs";
 

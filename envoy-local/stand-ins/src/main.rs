@@ -1,7 +1,6 @@
 //! `stand-ins`: the stand-in Loki, Mimir, Tempo and Pyroscope as a program of its own.
 
-use std::net::SocketAddr;
-use std::process::ExitCode;
+use std::{net::SocketAddr, process::ExitCode};
 
 use clap::Parser;
 use sluice_stand_ins::{Addresses, Backend, Backends};

@@ -1,22 +1,29 @@
 //! Mimir's rules for `POST /otlp/v1/metrics` (grafana/mimir, pkg/distributor/otel.go and
-//! pkg/util/push), and for `POST /api/v1/push`, in `write`. Nobody ran a real Mimir for these: they are what its source says.
+//! pkg/util/push), and for `POST /api/v1/push`, in `write`. Nobody ran a real Mimir for these: they are what its source
+//! says.
 
 mod write;
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use http::{Method, StatusCode};
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, metric::Data};
+use http::{
+    Method, StatusCode,
+    header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+};
+use opentelemetry_proto::tonic::{
+    collector::metrics::v1::ExportMetricsServiceRequest,
+    metrics::v1::{AggregationTemporality, Metric, metric::Data},
+};
 
-use crate::answer::{Answer, JSON, PROTOBUF};
-use crate::encoding::{self, Coding, InflateError};
-use crate::otlp::{self, Format};
-use crate::push::{Body, Push, Verdict};
-use crate::status::{Code, Status};
-use crate::store::{Record, Telemetry};
-use crate::tenant;
+use crate::{
+    answer::{Answer, JSON, PROTOBUF},
+    encoding::{self, Coding, InflateError},
+    otlp::{self, Format},
+    push::{Body, Push, Verdict},
+    status::{Code, Status},
+    store::{Record, Telemetry},
+    tenant,
+};
 
 const PATH: &str = "/otlp/v1/metrics";
 

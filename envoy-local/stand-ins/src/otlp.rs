@@ -1,14 +1,17 @@
 //! Export requests: decoded as the backends decode them, and taken apart into records.
 
 use bytes::Bytes;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::metrics::v1::{
-    Exemplar, ExponentialHistogram, Gauge, Histogram, Metric, Sum, Summary, metric::Data,
+use opentelemetry_proto::tonic::{
+    collector::{
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::ExportTraceServiceRequest,
+    },
+    common::v1::KeyValue,
+    metrics::v1::{
+        Exemplar, ExponentialHistogram, Gauge, Histogram, Metric, Sum, Summary, metric::Data,
+    },
+    trace::v1::Span,
 };
-use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde::de::DeserializeOwned;
 

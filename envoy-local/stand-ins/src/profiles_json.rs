@@ -2,14 +2,15 @@
 //! every number as one and every text written out, while a sender leaves out what has its default
 //! value, writes a number of 64 bits as a string and refers to texts. An original payload is not read.
 
-use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::profiles::v1development::{
-    Function, Line, Link, Location, Mapping, Profile, ProfilesDictionary, ResourceProfiles, Sample,
-    ScopeProfiles, Stack, ValueType,
+use opentelemetry_proto::tonic::{
+    collector::profiles::v1development::ExportProfilesServiceRequest,
+    common::v1::KeyValue,
+    profiles::v1development::{
+        Function, Line, Link, Location, Mapping, Profile, ProfilesDictionary, ResourceProfiles,
+        Sample, ScopeProfiles, Stack, ValueType,
+    },
 };
-use serde::Serialize;
-use serde::de::Error as _;
+use serde::{Serialize, de::Error as _};
 use serde_json::{Error, Value};
 
 /// An export request in OTLP/JSON, as the protocol has it. A value that refers to a text of the

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, Version};
 
-use crate::answer::Answer;
-use crate::store::Record;
+use crate::{answer::Answer, store::Record};
 
 /// A request whose body has been read.
 #[derive(Debug)]

@@ -7,18 +7,24 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, StatusCode};
-use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
-use opentelemetry_proto::tonic::profiles::v1development::{Profile, ProfilesDictionary, Sample};
+use http::{
+    Method, StatusCode,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use opentelemetry_proto::tonic::{
+    collector::profiles::v1development::ExportProfilesServiceRequest,
+    profiles::v1development::{Profile, ProfilesDictionary, Sample},
+};
 
-use crate::answer::{Answer, JSON, PROTOBUF};
-use crate::encoding::{self, Coding, InflateError};
-use crate::otlp::{self, Format};
-use crate::profiles_json;
-use crate::push::{Body, Push, Verdict};
-use crate::store::{Record, Telemetry};
-use crate::tenant;
+use crate::{
+    answer::{Answer, JSON, PROTOBUF},
+    encoding::{self, Coding, InflateError},
+    otlp::{self, Format},
+    profiles_json,
+    push::{Body, Push, Verdict},
+    store::{Record, Telemetry},
+    tenant,
+};
 
 const PATH: &str = "/v1development/profiles";
 

@@ -1,29 +1,35 @@
 //! Listening, reading bodies, and the choice between a queued reaction and a backend's own rules.
 
-use std::convert::Infallible;
-use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
-use std::time::Duration;
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::Router;
 use bytes::BytesMut;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use hyper::{
+    body::Incoming,
+    service::{Service, service_fn},
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
 
-use crate::answer::{Answer, Reaction};
-use crate::push::{Body, Push, Verdict};
-use crate::standin;
-use crate::store::Store;
-use crate::{Backend, Door, loki, mimir, pyroscope, tempo, tempo_grpc};
+use crate::{
+    Backend, Door,
+    answer::{Answer, Reaction},
+    loki, mimir,
+    push::{Body, Push, Verdict},
+    pyroscope, standin,
+    store::Store,
+    tempo, tempo_grpc,
+};
 
 /// A body over its limit is read on to here, so that the sender hears the answer; a sender that
 /// goes beyond is cut off.

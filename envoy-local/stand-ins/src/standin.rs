@@ -1,23 +1,25 @@
 //! The stand-ins' own HTTP interface, for people with curl and for other processes.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::Backend;
-use crate::answer::{Answer, Reaction};
-use crate::store::{Record, Request, Store};
-use crate::value::attributes_json;
+use crate::{
+    Backend,
+    answer::{Answer, Reaction},
+    store::{Record, Request, Store},
+    value::attributes_json,
+};
 
 /// No real path of the four begins like this.
 pub(crate) const PREFIX: &str = "/standin/";

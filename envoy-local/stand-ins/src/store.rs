@@ -1,21 +1,29 @@
 //! What the backends took, and what they were told to answer.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
-use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::metrics::v1::Metric;
-use opentelemetry_proto::tonic::profiles::v1development::Profile;
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::{
+    common::v1::{InstrumentationScope, KeyValue},
+    logs::v1::LogRecord,
+    metrics::v1::Metric,
+    profiles::v1development::Profile,
+    resource::v1::Resource,
+    trace::v1::Span,
+};
 use sluice_prompb::TimeSeries;
 
-use crate::answer::Reaction;
-use crate::push::{Body, Push, Verdict};
-use crate::{Backend, loki, otlp, value};
+use crate::{
+    Backend,
+    answer::Reaction,
+    loki, otlp,
+    push::{Body, Push, Verdict},
+    value,
+};
 
 /// One log record, metric data point or span, with the resource and scope it came under.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,23 +1,25 @@
 //! Tempo's rules for `POST /v1/traces` on its OTLP/HTTP port: the OpenTelemetry Collector's
 //! receiver (receiver/otlpreceiver/otlphttp.go, config/confighttp), then Tempo's distributor.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use http::header::HeaderValue;
-use http::{Method, StatusCode};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::trace::v1::Span;
+use http::{Method, StatusCode, header::HeaderValue};
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::{KeyValue, any_value::Value},
+    trace::v1::Span,
+};
 use prost::Message;
 
-use crate::answer::{Answer, JSON, PROTOBUF};
-use crate::encoding::{self, Coding};
-use crate::otlp::{self, Format};
-use crate::push::{Body, Push, Verdict};
-use crate::status::{Code, Status};
-use crate::store::{Record, Telemetry};
-use crate::tenant;
+use crate::{
+    answer::{Answer, JSON, PROTOBUF},
+    encoding::{self, Coding},
+    otlp::{self, Format},
+    push::{Body, Push, Verdict},
+    status::{Code, Status},
+    store::{Record, Telemetry},
+    tenant,
+};
 
 const PATH: &str = "/v1/traces";
 

@@ -2,17 +2,21 @@
 //! is grpc-go), then Tempo's distributor, whose answers are those of the HTTP port.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{HeaderName, Method, StatusCode};
+use http::{
+    HeaderName, Method, StatusCode,
+    header::{CONTENT_TYPE, HeaderValue},
+};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
-use crate::answer::Answer;
-use crate::encoding::{self, Coding};
-use crate::otlp::{self, Format};
-use crate::push::{Body, Push, Verdict};
-use crate::status::{Code, Status};
-use crate::tempo;
+use crate::{
+    answer::Answer,
+    encoding::{self, Coding},
+    otlp::{self, Format},
+    push::{Body, Push, Verdict},
+    status::{Code, Status},
+    tempo,
+};
 
 const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 /// grpc-go's default `MaxRecvMsgSize`, for a message as sent and inflated.

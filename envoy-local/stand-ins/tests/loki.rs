@@ -3,8 +3,10 @@
 mod common;
 
 use common::*;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList, any_value::Value};
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::{
+    common::v1::{AnyValue, KeyValue, KeyValueList, any_value::Value},
+    logs::v1::LogRecord,
+};
 use prost::Message;
 use sluice_stand_ins::{Answer, Backend};
 

@@ -2,15 +2,19 @@
 
 mod common;
 
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::{
+    process::{Command, Stdio},
+    time::Instant,
+};
 
 use common::*;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use sluice_stand_ins::{Addresses, Answer, Backend, Backends, Ports, Reaction, StartError};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::time::{Duration, timeout};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    time::{Duration, timeout},
+};
 
 const LOGS: &str = "/otlp/v1/logs";
 

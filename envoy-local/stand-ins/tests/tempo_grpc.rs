@@ -4,16 +4,15 @@
 mod common;
 
 use common::*;
-use opentelemetry_proto::tonic::collector::logs::v1::{
-    ExportLogsServiceRequest, logs_service_client::LogsServiceClient,
-};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse, trace_service_client::TraceServiceClient,
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::{ExportLogsServiceRequest, logs_service_client::LogsServiceClient},
+    trace::v1::{
+        ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_client::TraceServiceClient,
+    },
 };
 use sluice_stand_ins::{Backend, Backends};
-use tonic::codec::CompressionEncoding;
-use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Status, codec::CompressionEncoding, transport::Channel};
 
 async fn channel(backends: &Backends) -> Channel {
     let address = format!("http://{}", backends.tempo_grpc());

@@ -48,7 +48,7 @@ pub struct Case {
 }
 
 /// The SANs of the certificate with which a request is sent.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sender {
     /// Its DNS SANs.
@@ -78,7 +78,7 @@ impl Default for Sender {
 }
 
 /// How a request is spoken.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// OTLP/gRPC.
@@ -170,7 +170,7 @@ fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<St
 }
 
 /// A signal by its name in the configuration.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SignalName {
     /// Log records.
@@ -196,7 +196,7 @@ impl From<SignalName> for Signal {
 }
 
 /// Bytes, as text or in hex.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum Bytes {
     /// The bytes of this text.
@@ -277,7 +277,7 @@ pub struct Backend {
 }
 
 /// Why Envoy answers in a backend's place.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Fails {
     /// It never answers.

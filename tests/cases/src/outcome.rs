@@ -235,8 +235,8 @@ fn percent_decoded(message: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A counter's name, `None` if it counts for one sender what another counts for all; with the tags that are written into it taken out, as
-/// `sluice_requests_total{outcome=stored,signal=logs}`.
+/// A counter's name, `None` if it counts for one sender what another counts for all; with the tags that are written
+/// into it taken out, as `sluice_requests_total{outcome=stored,signal=logs}`.
 #[must_use]
 pub fn counter(stat: &str) -> Option<String> {
     let mut parts: Vec<_> = stat.split(";.;").map(|part| part.trim_start_matches('.')).collect();

@@ -1,19 +1,18 @@
 //! The OpenTelemetry Collector as a sender: its own exporters, in the program that `make collector` builds from
 //! `tests/e2e/collector/`.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
-use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use tokio::process::Command;
-
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, de::DeserializeOwned};
 use sluice_otlp::Signal;
+use tokio::process::Command;
 
 use crate::{Encoding, PartialSuccess, Protocol, SendError};
 
@@ -47,7 +46,7 @@ pub struct Batch {
 }
 
 /// The exporters' setting `compression` (config/configcompression in the collector).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// `none`.
     None,
@@ -103,7 +102,7 @@ impl fmt::Display for Compression {
 }
 
 /// What an exporter made of one batch.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// The export request in protobuf, whatever it was sent as.
     pub sent: Vec<u8>,
@@ -114,7 +113,7 @@ pub struct Delivery {
 }
 
 /// An exporter's error.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ExportError {
     /// Its text.
     pub message: String,
@@ -144,7 +143,7 @@ pub struct Stretch {
 
 /// What an exporter with its queue and its retries says became of what it was given, in the metrics that a
 /// collector exposes. All but the batches and the attempts are log records, data points, spans or samples.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Account {
     /// How many batches it was given.
     pub batches: u64,
@@ -258,8 +257,7 @@ fn arguments(batch: &Batch) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::ExitStatus;
+    use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
     use super::*;
 

@@ -1,15 +1,13 @@
 //! One export request, as each of the SDKs can send it.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{fmt, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
 use crate::Sdk;
 
 /// One export: what is in it, who sends it, and where to.
-#[derive(Args, Clone, Debug)]
+#[derive(Clone, Debug, Args)]
 pub struct Export {
     /// OTLP/gRPC or OTLP/HTTP
     #[arg(long, value_enum)]
@@ -105,7 +103,7 @@ impl Export {
 }
 
 /// The two ways to carry OTLP that the gate takes.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Protocol {
     /// OTLP/gRPC.
     Grpc,
@@ -128,7 +126,7 @@ impl fmt::Display for Protocol {
 }
 
 /// How a request is written.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Encoding {
     /// Protobuf, which the collector's HTTP exporter calls `proto`.
     #[value(name = "proto")]
@@ -158,7 +156,7 @@ impl fmt::Display for Encoding {
 }
 
 /// The three signals that the SDKs have.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Signal {
     /// Log records.
     Logs,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Encoding, Protocol, Signal};
 
 /// What one call of an SDK's exporter came to. Each sender prints it as one line of JSON.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Outcome {
     /// Who sent.
     pub sdk: Sdk,
@@ -25,7 +25,7 @@ pub struct Outcome {
 }
 
 /// The SDK that sent.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sdk {
     /// `go.opentelemetry.io/otel`; HTTP/1.1 where it sends over HTTP.
@@ -72,7 +72,7 @@ impl fmt::Display for Sdk {
 }
 
 /// What an exporter returns to its application.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// The records have been taken; partial success counts as success.
@@ -82,7 +82,7 @@ pub enum Verdict {
 }
 
 /// A reply as it came over the wire.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum Reply {
     /// A gRPC status.
@@ -123,7 +123,7 @@ impl fmt::Display for Reply {
 }
 
 /// A `google.rpc.Status` without its details.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct ErrorStatus {
     /// The number of a gRPC status code.
@@ -133,7 +133,7 @@ pub struct ErrorStatus {
 }
 
 /// `ExportLogsPartialSuccess` and its two siblings.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct PartialSuccess {
     /// `rejected_log_records`, `rejected_data_points` or `rejected_spans`.
     pub rejected: i64,

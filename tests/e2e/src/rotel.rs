@@ -1,22 +1,24 @@
-//! Rotel as a sender: a collector in Rust, which takes OTLP on loopback and exports it to the gate. `make rotel` fetches
-//! it.
+//! Rotel as a sender: a collector in Rust, which takes OTLP on loopback and exports it to the gate. `make rotel`
+//! fetches it.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal as Kill, kill_process};
 use serde::Deserialize;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
-use tokio::task::JoinHandle;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    net::TcpStream,
+    process::{Child, ChildStdout, Command},
+    task::JoinHandle,
+};
 
-use crate::client::Alpn;
-use crate::tunnel::Tunnel;
-use crate::{Protocol, SendError, Signal};
+use crate::{Protocol, SendError, Signal, client::Alpn, tunnel::Tunnel};
 
 /// For it to start, and to end once it has been told to.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +37,7 @@ pub struct Rotel {
 }
 
 /// What Rotel logs of an export. Of one that succeeds it logs nothing, and a partial success counts as that.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// It has failed, and is sent again after a pause.
     Again {

@@ -3,20 +3,19 @@
 mod records;
 mod watch;
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::str::FromStr;
-use std::sync::Arc;
+use std::{collections::HashMap, path::Path, str::FromStr, sync::Arc};
 
 use opentelemetry_otlp::{
     Compression, LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig,
     WithTonicConfig,
 };
-use tonic::metadata::{MetadataKey, MetadataMap};
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use tonic::{
+    metadata::{MetadataKey, MetadataMap},
+    transport::{Certificate, ClientTlsConfig, Identity},
+};
+use watch::{Watch, Watched};
 
 use crate::{Encoding, Export, Outcome, Protocol, SendError, Signal, client};
-use watch::{Watch, Watched};
 
 /// Data points that the SDK keeps apart in one instrument (its cardinality limit, less the overflow's own).
 const MOST_POINTS: usize = 1_999;

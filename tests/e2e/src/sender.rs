@@ -1,9 +1,11 @@
 //! The SDKs as senders: the Rust one in this process, the others in programs of their own language, whose flags and
 //! output are those of `rust-sender`.
 
-use std::path::Path;
-use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+    time::{Duration, Instant},
+};
 
 use tokio::process::Command;
 

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 /// What the tests' identity provider signs with.
 const KEY: &[u8] = b"a key of thirty-two bytes or more";
 
-/// Envoy's JWT filter as Istio sets it up: a token need not be there, one that is there must be good, and its payload is
-/// kept for the filters behind.
+/// Envoy's JWT filter as Istio sets it up: a token need not be there, one that is there must be good, and its payload
+/// is kept for the filters behind.
 #[must_use]
 pub fn filter() -> Value {
     let keys = json!({"keys": [{"kty": "oct", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode(KEY)}]});

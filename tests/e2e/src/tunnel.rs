@@ -1,17 +1,23 @@
 //! Mutual TLS for senders that have none: a tunnel from loopback to the gate.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use rustls::pki_types::ServerName;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 use tokio_rustls::TlsConnector;
 
-use crate::SendError;
-use crate::client::{self, Alpn};
+use crate::{
+    SendError,
+    client::{self, Alpn},
+};
 
 /// Takes plain connections and carries each on in one to the gate. Dropping it cuts them off.
 #[derive(Debug)]

@@ -50,8 +50,8 @@ fetch() {
     fail "cannot write to $cache"
 }
 
-# Into the folder that is named. With a second argument the index is fetched too, into a folder of ours: the machine's own
-# may be old or not there, and is not ours to change.
+# Into the folder that is named. With a second argument the index is fetched too, into a folder of ours: the machine's
+# own may be old or not there, and is not ours to change.
 download() {
   local options=(--quiet -o APT::Sandbox::User=root)
   cd "$1"

@@ -1,5 +1,5 @@
-//! Attacks on who sends, in real Envoy: what no case can say, because it takes a connection that lasts, is resumed, or brings
-//! two tokens.
+//! Attacks on who sends, in real Envoy: what no case can say, because it takes a connection that lasts, is resumed, or
+//! brings two tokens.
 
 use std::{
     sync::Arc,

@@ -170,8 +170,8 @@ func withFiles(t *testing.T, tls *tlsapi.DownstreamTlsContext) {
 	common.ValidationContextType = &tlsapi.CommonTlsContext_ValidationContext{ValidationContext: validation}
 }
 
-// static is a cluster with an address of its own in the place of endpoints that istiod would send, and without TLS, which the
-// stand-ins do not speak, and whose certificates come from a Secret.
+// static is a cluster with an address of its own in the place of endpoints that istiod would send, and without TLS,
+// which the stand-ins do not speak, and whose certificates come from a Secret.
 func static(cluster *clusterapi.Cluster, name string) *clusterapi.Cluster {
 	made := proto.Clone(cluster).(*clusterapi.Cluster)
 	made.Name, made.AltStatName = name, ""
@@ -274,8 +274,8 @@ func closed(route *routeapi.Route) bool {
 // tokensAlone is the overlay whose senders show no certificate.
 const tokensAlone = "overlays/jwt"
 
-// guarded checks one listener: mutual TLS, or tokens that are verified before the gate reads them, and the filters in an order
-// in which nothing gets around the gate.
+// guarded checks one listener: mutual TLS, or tokens that are verified before the gate reads them, and the filters in
+// an order in which nothing gets around the gate.
 func guarded(t *testing.T, made gateway, listener *listenerapi.Listener, tokens bool) {
 	t.Helper()
 	tls := &tlsapi.DownstreamTlsContext{}

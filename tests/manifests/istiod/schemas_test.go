@@ -90,7 +90,8 @@ func moduleFolders() (map[string]string, error) {
 	return folders, nil
 }
 
-// listed runs a go command that writes modules as JSON, and returns their folders. Each must be in `sums`, if there are any.
+// listed runs a go command that writes modules as JSON, and returns their folders. Each must be in `sums`, if there are
+// any.
 func listed(command *exec.Cmd, sums []byte) (map[string]string, error) {
 	var problems bytes.Buffer
 	command.Stderr = &problems

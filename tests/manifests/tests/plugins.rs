@@ -1,7 +1,6 @@
 //! The plugin configuration in every manifest, as `make manifests` has built them, is read by the gate itself.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! What a module must be so that Envoy loads it: valid WebAssembly that imports only host functions of proxy-wasm, exports
-//! what the ABI asks for, and stays within a size budget.
+//! What a module must be so that Envoy loads it: valid WebAssembly that imports only host functions of proxy-wasm,
+//! exports what the ABI asks for, and stays within a size budget.
 
 use std::collections::BTreeSet;
 
@@ -28,8 +28,8 @@ const EXPORTS: &[&str] = &[
 const ALTERNATIVES: &[[&str; 2]] =
     &[["_initialize", "_start"], ["proxy_on_memory_allocate", "malloc"]];
 
-/// The module under which the host's functions are imported. A module that also imports `wasi_snapshot_preview1` would load,
-/// but has drawn in a clock, files or an environment that the gate must not have.
+/// The module under which the host's functions are imported. A module that also imports `wasi_snapshot_preview1` would
+/// load, but has drawn in a clock, files or an environment that the gate must not have.
 const HOST: &str = "env";
 
 /// What is asked of a module beyond being loadable.

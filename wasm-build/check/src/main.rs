@@ -1,7 +1,6 @@
 //! `wasm-check`: refuses a module that Envoy would not load, or that has grown too large.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use wasm_check::{Requirements, check};

@@ -1,14 +1,10 @@
-//! `header-only.lua` by itself: Envoy without the gate, between a plain server and a plain client, each over HTTP/1.1 and HTTP/2.
+//! `header-only.lua` by itself: Envoy without the gate, between a plain server and a plain client, each over HTTP/1.1
+//! and HTTP/2.
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Path as Status;
-use axum::response::Response;
-use axum::routing::post;
+use axum::{Router, body::Body, extract::Path as Status, response::Response, routing::post};
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::channel::Channel;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, channel::Channel};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};

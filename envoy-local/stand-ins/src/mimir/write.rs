@@ -7,10 +7,12 @@ use http::StatusCode;
 use sluice_prompb::{Message, TimeSeries, WriteRequest};
 
 use super::BODY_LIMIT;
-use crate::answer::Answer;
-use crate::encoding::{self, Coding};
-use crate::push::{Body, Push, Verdict};
-use crate::store::{Record, Telemetry};
+use crate::{
+    answer::Answer,
+    encoding::{self, Coding},
+    push::{Body, Push, Verdict},
+    store::{Record, Telemetry},
+};
 
 pub(super) const PATH: &str = "/api/v1/push";
 

@@ -1,15 +1,22 @@
 //! Shows what the gate does: real SDKs, four senders, real Envoy, and where the records end.
 
-use std::io::{IsTerminal, Write};
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use envoy_local::{Options, SenderName, Stack};
-use sluice_e2e::demo::plan::{self, RECORDS, Row};
-use sluice_e2e::demo::table::Line;
-use sluice_e2e::demo::{check, read_back, table};
-use sluice_e2e::{Export, Protocol};
+use sluice_e2e::{
+    Export, Protocol,
+    demo::{
+        check,
+        plan::{self, RECORDS, Row},
+        read_back, table,
+        table::Line,
+    },
+};
 
 /// Starts the gate on free ports and sends to it with the OpenTelemetry SDKs for Python and Rust.
 ///

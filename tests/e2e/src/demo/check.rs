@@ -3,8 +3,10 @@
 use envoy_local::SenderName;
 use sluice_stand_ins::Backend;
 
-use super::plan::{RECORDS, Row};
-use super::read_back::Stored;
+use super::{
+    plan::{RECORDS, Row},
+    read_back::Stored,
+};
 use crate::{Outcome, Protocol, Reply, Signal, Verdict};
 
 /// The backend that a signal belongs to.
@@ -17,7 +19,7 @@ pub fn backend(signal: Signal) -> Backend {
 }
 
 /// What should come of a row.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Stored under this tenant, less what lacks `source.name`, and the sender told how many those are.
     Taken(&'static str),
@@ -166,8 +168,7 @@ fn listed(stored: &[Stored]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::plan;
-    use super::*;
+    use super::{super::plan::plan, *};
     use crate::{PartialSuccess, Sdk};
 
     fn a_row() -> Row {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use sluice_stand_ins::{Backend, Backends};
 
 /// Records of one request in one place.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The backend that has them.
     pub backend: Backend,

@@ -1,11 +1,14 @@
 //! The table that the demo ends with.
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, Table, Width};
+use comfy_table::{
+    Cell, CellAlignment, ColumnConstraint, Table, Width, presets::UTF8_FULL_CONDENSED,
+};
 
-use super::check;
-use super::plan::{RECORDS, Row};
-use super::read_back::Stored;
+use super::{
+    check,
+    plan::{RECORDS, Row},
+    read_back::Stored,
+};
 use crate::Outcome;
 
 const HEADER: [&str; 12] = [

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
-use opentelemetry::logs::{LogRecord, Logger, LoggerProvider, Severity};
-use opentelemetry::metrics::MeterProvider;
-use opentelemetry::trace::{Span, Tracer, TracerProvider};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::logs::{BatchLogProcessor, SdkLoggerProvider};
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
-use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
+use opentelemetry::{
+    KeyValue,
+    logs::{LogRecord, Logger, LoggerProvider, Severity},
+    metrics::MeterProvider,
+    trace::{Span, Tracer, TracerProvider},
+};
+use opentelemetry_sdk::{
+    Resource,
+    logs::{BatchLogProcessor, SdkLoggerProvider},
+    metrics::{PeriodicReader, SdkMeterProvider, exporter::PushMetricExporter},
+    trace::{BatchSpanProcessor, SdkTracerProvider},
+};
 
 use crate::Export;
 

@@ -1,10 +1,6 @@
 //! Prometheus as a sender: an agent that scrapes itself and writes to a gate.
 
-use std::fs::File;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Instant;
+use std::{fs::File, net::SocketAddr, path::Path, process::Stdio, time::Instant};
 
 use envoy_local::SenderFiles;
 use serde_json::json;

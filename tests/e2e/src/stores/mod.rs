@@ -4,16 +4,17 @@
 mod agent;
 mod query;
 
-use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-
-use tokio::process::{Child, Command};
+use std::{
+    fs::File,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 pub use agent::{Agent, Target};
 pub use query::{QueryError, Series};
+use tokio::process::{Child, Command};
 
 /// How long a store may take until it answers; it does within a second on a machine with nothing else to do.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,25 +1,33 @@
 //! Backends that answer before they have the body.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use envoy_local::{Cluster, SenderName};
 use http_body_util::BodyExt;
-use hyper::Request;
-use hyper::client::conn::{http1, http2};
+use hyper::{
+    Request,
+    client::conn::{http1, http2},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use serde_json::json;
 use sluice_e2e::client::Alpn;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 use tokio_rustls::client::TlsStream;
 
-use crate::gate::{Gate, Mode};
-use crate::upload::Pieces;
+use crate::{
+    gate::{Gate, Mode},
+    upload::Pieces,
+};
 
 /// What a backend answers as soon as it has the head, and what the sender is told of it.
 #[derive(Clone, Copy, Debug)]
@@ -138,9 +146,11 @@ async fn send(
 
 /// A request of one log record that lacks `source.name`: several behind each other are one request.
 fn record() -> Bytes {
-    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-    use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
-    use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+    use opentelemetry_proto::tonic::{
+        collector::logs::v1::ExportLogsServiceRequest,
+        common::v1::{AnyValue, any_value::Value},
+        logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
+    };
 
     let body = Some(AnyValue { value: Some(Value::StringValue(SECRET.to_owned())) });
     let record = LogRecord { body, ..LogRecord::default() };

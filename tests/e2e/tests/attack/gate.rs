@@ -1,21 +1,21 @@
 //! A gate under attack: one Envoy with one worker, and what can be seen of it.
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use envoy_local::{Cluster, Options, SenderFiles, SenderName, Stack};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
-use hyper::{Request, StatusCode};
+use hyper::{Request, StatusCode, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use sluice_e2e::client::{self, Alpn};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// What Envoy may have resident with one worker: itself, the module's code and what it may hold
 /// (`limits.workerBytes`), what waits in Envoy, and what its allocator keeps. It is in `filters/README.md`.
@@ -165,10 +165,12 @@ impl Gate {
 
 /// One log record with `source.name`.
 fn small_logs() -> bytes::Bytes {
-    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
-    use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
-    use opentelemetry_proto::tonic::resource::v1::Resource;
+    use opentelemetry_proto::tonic::{
+        collector::logs::v1::ExportLogsServiceRequest,
+        common::v1::{AnyValue, KeyValue, any_value::Value},
+        logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
+        resource::v1::Resource,
+    };
     use prost::Message;
 
     let text = |text: &str| AnyValue { value: Some(Value::StringValue(text.to_owned())) };

@@ -6,8 +6,10 @@ use std::io::Write;
 use bytes::Bytes;
 use envoy_local::SenderName;
 use http_body_util::{BodyExt, Full};
-use hyper::Request;
-use hyper::client::conn::{http1, http2};
+use hyper::{
+    Request,
+    client::conn::{http1, http2},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use sluice_e2e::client::Alpn;

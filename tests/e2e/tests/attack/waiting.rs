@@ -1,20 +1,30 @@
 //! Bodies that wait for ever, by the hundred.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use envoy_local::{SenderFiles, SenderName};
-use hyper::client::conn::{http1, http2};
-use hyper::{Request, StatusCode};
+use hyper::{
+    Request, StatusCode,
+    client::conn::{http1, http2},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use sluice_e2e::client::Alpn;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
-use crate::gate::{Gate, Mode};
-use crate::upload::{Then, Upload};
+use crate::{
+    gate::{Gate, Mode},
+    upload::{Then, Upload},
+};
 
 const MIB: usize = 1 << 20;
 

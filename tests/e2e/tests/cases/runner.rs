@@ -34,7 +34,8 @@ pub(crate) async fn every_case_holds(
     plans.retain(keep);
     let of_manifests = envoy.is_some();
     if of_manifests {
-        // A cluster of one's own, or a path that is not OTLP's, needs a route that the manifests leave to whoever has it.
+        // A cluster of one's own, or a path that is not OTLP's, needs a route that the manifests leave to whoever has
+        // it.
         plans.retain(|plan| {
             let gate = Gate::of(plan);
             let fails = plan.case.backend.fails.is_some();

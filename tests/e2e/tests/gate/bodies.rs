@@ -2,18 +2,22 @@
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::ExportLogsServiceResponse, metrics::v1::ExportMetricsServiceResponse,
+};
 use prost::Message;
 use sluice_cases::compress::encode;
 use sluice_e2e::Signal;
 use sluice_otlp::content::{Encoding, EncodingHeader};
 use sluice_stand_ins::{Backend, Reaction};
 
-use crate::fixture::{Gate, until};
-use crate::http::{Call, Version};
-use crate::sdks::assert_tenants;
-use crate::{grpc, telemetry};
+use crate::{
+    fixture::{Gate, until},
+    grpc,
+    http::{Call, Version},
+    sdks::assert_tenants,
+    telemetry,
+};
 
 /// Each record below is about this large; Loki's own limit of 4 MiB is kept clear of.
 const KIBIBYTE: usize = 1_024;

@@ -7,12 +7,15 @@ use sluice_stand_ins::Backend;
 use tokio::io::AsyncWriteExt;
 use tonic::Code;
 
-use crate::bodies::gzip;
-use crate::fixture::Gate;
-use crate::http::{self, Call, Version};
-use crate::limits::assert_served;
-use crate::sdks::assert_tenants;
-use crate::{grpc, telemetry};
+use crate::{
+    bodies::gzip,
+    fixture::Gate,
+    grpc,
+    http::{self, Call, Version},
+    limits::assert_served,
+    sdks::assert_tenants,
+    telemetry,
+};
 
 pub(crate) async fn bytes_that_are_no_protobuf_are_400_and_the_next_request_is_served(gate: &Gate) {
     for version in Version::ALL {

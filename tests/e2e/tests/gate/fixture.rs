@@ -1,20 +1,23 @@
 //! The gates that the cases share, and their turns.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::future::Future;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use envoy_local::{Options, SenderName, Stack};
 use serde_json::{Value, json};
 use sluice_e2e::{Export, Protocol, Signal};
 use sluice_stand_ins::Store;
-use tokio::runtime::Runtime;
-use tokio::sync::Mutex;
+use tokio::{runtime::Runtime, sync::Mutex};
 
 /// What [`Limits::Small`] allows, in bytes: of a body, and of a decoded body.
 pub(crate) const SMALL: (usize, usize) = (65_536, 262_144);
@@ -23,14 +26,14 @@ pub(crate) const SMALL: (usize, usize) = (65_536, 262_144);
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A way to run the gate.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Setup {
     pub(crate) headers: Headers,
     pub(crate) limits: Limits,
 }
 
 /// The configuration's `holdHeaders`.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Headers {
     Held,
     Sent,
@@ -50,7 +53,7 @@ impl fmt::Display for Headers {
 }
 
 /// The configuration's `limits`.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Limits {
     Usual,
     Small,

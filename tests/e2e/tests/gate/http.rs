@@ -1,27 +1,31 @@
 //! HTTP requests as no SDK would send them, over mutual TLS.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use envoy_local::SenderName;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Frame};
-use hyper::client::conn::{http1, http2};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use hyper::{
+    Method, Request, StatusCode, Uri,
+    body::{Body, Frame},
+    client::conn::{http1, http2},
+    header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use rustls::pki_types::ServerName;
-use sluice_e2e::client::{self, Alpn};
-use sluice_e2e::{Protocol, Signal};
+use sluice_e2e::{
+    Protocol, Signal,
+    client::{self, Alpn},
+};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::Code;
 use tonic_types::pb;
 
@@ -30,7 +34,7 @@ use crate::fixture::Gate;
 pub(crate) const PROTOBUF: &str = "application/x-protobuf";
 
 /// The HTTP version that a request is sent with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
     Http1,
     Http2,

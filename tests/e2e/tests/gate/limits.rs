@@ -1,7 +1,9 @@
 //! What is too large is refused: at once, in little memory, and not to be sent again.
 
-use std::io::Write;
-use std::time::{Duration, Instant};
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
 
 use flate2::{Compress, Compression, Crc, FlushCompress};
 use hyper::StatusCode;
@@ -10,11 +12,14 @@ use sluice_e2e::Signal;
 use sluice_stand_ins::Backend;
 use tonic::Code;
 
-use crate::bodies::gzip;
-use crate::fixture::{Gate, SMALL};
-use crate::http::{Call, Version};
-use crate::sdks::assert_tenants;
-use crate::{grpc, telemetry};
+use crate::{
+    bodies::gzip,
+    fixture::{Gate, SMALL},
+    grpc,
+    http::{Call, Version},
+    sdks::assert_tenants,
+    telemetry,
+};
 
 /// The usual `limits.bodyBytes`.
 const USUAL: usize = 16_777_216;

@@ -16,8 +16,7 @@ mod sdks;
 mod senders;
 mod telemetry;
 
-use std::pin::Pin;
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use fixture::{Gate, Gates, Headers, Limits, Setup};
 use libtest_mimic::{Arguments, Trial};

@@ -1,19 +1,23 @@
 //! OTLP's own rules: paths, methods, media types, and what a success looks like.
 
 use hyper::{Method, StatusCode};
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::ExportLogsServiceResponse, metrics::v1::ExportMetricsServiceResponse,
+    trace::v1::ExportTraceServiceResponse,
+};
 use prost::Message;
 use sluice_e2e::Signal;
 use sluice_stand_ins::Backend;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::fixture::Gate;
-use crate::http::{Call, Version};
-use crate::sdks::assert_tenants;
-use crate::{grpc, telemetry};
+use crate::{
+    fixture::Gate,
+    grpc,
+    http::{Call, Version},
+    sdks::assert_tenants,
+    telemetry,
+};
 
 pub(crate) async fn json_is_answered_in_json(gate: &Gate) {
     for version in Version::ALL {

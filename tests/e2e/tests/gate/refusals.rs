@@ -1,24 +1,27 @@
 //! What is refused before its body has come: the sender is told all the same.
 //!
-//! curl over HTTP/2 takes a stream that is reset for a failure, whatever was answered on it, and Python writes its whole
-//! request before it reads. `REFUSALS=20` tries each of them twenty times.
+//! curl over HTTP/2 takes a stream that is reset for a failure, whatever was answered on it, and Python writes its
+//! whole request before it reads. `REFUSALS=20` tries each of them twenty times.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use envoy_local::SenderName;
 use hyper::StatusCode;
 use sluice_e2e::{Protocol, Signal};
 use sluice_stand_ins::Backend;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    process::Command,
+    time::timeout,
+};
 use tonic::Code;
 
-use crate::fixture::{Gate, until};
-use crate::http::{self, Call, PROTOBUF, Version};
-use crate::limits::assert_served;
-use crate::sdks::assert_tenants;
+use crate::{
+    fixture::{Gate, until},
+    http::{self, Call, PROTOBUF, Version},
+    limits::assert_served,
+    sdks::assert_tenants,
+};
 
 /// In bytes: in one packet with the head, more than what a connection holds, more than a body may have.
 const SIZES: [usize; 3] = [100, 100_000, 20_000_000];

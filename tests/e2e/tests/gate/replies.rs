@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use hyper::StatusCode;
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{
+    StatusCode,
+    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+};
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
 };
@@ -12,9 +14,12 @@ use sluice_e2e::Signal;
 use sluice_stand_ins::{Answer, Backend, Reaction};
 use tonic_types::StatusExt;
 
-use crate::fixture::Gate;
-use crate::http::{Call, PROTOBUF, Reply, Version};
-use crate::{grpc, telemetry};
+use crate::{
+    fixture::Gate,
+    grpc,
+    http::{Call, PROTOBUF, Reply, Version},
+    telemetry,
+};
 
 const PASSING: [u16; 4] = [429, 502, 503, 504];
 const LASTING: [u16; 5] = [400, 413, 415, 422, 500];

@@ -8,14 +8,19 @@ use prost::Message;
 use serde_json::{Value, json};
 use sluice_e2e::{Protocol, Signal};
 use sluice_stand_ins::Backend;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::Code;
 
-use crate::fixture::{Gate, until};
-use crate::http::{self, Call, Version};
-use crate::sdks::assert_tenants;
-use crate::{grpc, telemetry};
+use crate::{
+    fixture::{Gate, until},
+    grpc,
+    http::{self, Call, Version},
+    sdks::assert_tenants,
+    telemetry,
+};
 
 pub(crate) async fn a_stranger_is_denied_over_http_by_name(gate: &Gate) {
     for version in Version::ALL {

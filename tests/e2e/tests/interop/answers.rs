@@ -1,25 +1,33 @@
 //! The collector's exporter with its queue and its retries: what it counts as sent, failed and retried is what
 //! happened, whatever a backend answers.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{
+    HeaderMap, HeaderName, StatusCode,
+    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+};
 use libtest_mimic::Trial;
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceResponse,
 };
 use prost::Message;
-use sluice_e2e::collector::{self, Account, Batch, Compression, Stretch};
-use sluice_e2e::{Encoding, PartialSuccess, Protocol, SendError};
+use sluice_e2e::{
+    Encoding, PartialSuccess, Protocol, SendError,
+    collector::{self, Account, Batch, Compression, Stretch},
+};
 use sluice_otlp::{Signal, grpc};
 use sluice_stand_ins::{Answer, Backend, Reaction};
 
-use crate::batches::now;
-use crate::fixture::{Gate, Gates, Required, Setup, backend};
-use crate::ledger::{Ledger, Stored};
+use crate::{
+    batches::now,
+    fixture::{Gate, Gates, Required, Setup, backend},
+    ledger::{Ledger, Stored},
+};
 
 const GROUPS: usize = 5;
 

@@ -1,16 +1,22 @@
 //! The collector's own batches: each exporter, signal, encoding and compression that it can be configured with.
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use libtest_mimic::Trial;
-use sluice_e2e::collector::{self, Batch, Compression, Delivery, ExportError};
-use sluice_e2e::{Encoding, PartialSuccess, Protocol};
+use sluice_e2e::{
+    Encoding, PartialSuccess, Protocol,
+    collector::{self, Batch, Compression, Delivery, ExportError},
+};
 use sluice_otlp::Signal;
 
-use crate::fixture::{Gate, Gates, Required, Setup, backend};
-use crate::request::Request;
+use crate::{
+    fixture::{Gate, Gates, Required, Setup, backend},
+    request::Request,
+};
 
 /// About 150 KiB: more than a chunk of framed snappy (64 KiB) and more than a block of zstd (128 KiB).
 const USUAL: usize = 70;

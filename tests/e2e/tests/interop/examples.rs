@@ -3,20 +3,22 @@
 //! They are of 2018 and their sums are deltas, so neither Loki nor Mimir would take them: each backend is told to
 //! answer as if it did, and what arrived there is looked at.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::Arc;
+use std::{path::PathBuf, process::Command, sync::Arc};
 
-use http::StatusCode;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::{
+    StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue},
+};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use sluice_e2e::client::{self, Alpn};
 use sluice_otlp::Signal;
 use sluice_stand_ins::{Answer, Backend};
 
-use crate::fixture::{Gate, Gates, Required, Setup, backend};
-use crate::request::Request;
+use crate::{
+    fixture::{Gate, Gates, Required, Setup, backend},
+    request::Request,
+};
 
 const JSON: &str = "application/json";
 

@@ -1,10 +1,6 @@
 //! The gates that the trials share, all in one Envoy.
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use envoy_local::{Listener, Options, SenderName, Stack};
 use libtest_mimic::Trial;
@@ -12,8 +8,7 @@ use serde_json::{Value, json};
 use sluice_otlp::Signal;
 use sluice_stand_ins::{Backend, Backends, Store};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
-use tokio::sync::Mutex;
+use tokio::{runtime::Runtime, sync::Mutex};
 
 /// For most trials: longer than the slowest takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

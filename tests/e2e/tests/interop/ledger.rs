@@ -1,17 +1,17 @@
 //! What a backend did with each record: held against what senders say became of it.
 
-use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::ops::RangeInclusive;
+use std::{collections::BTreeMap, fmt::Debug, ops::RangeInclusive};
 
 use sluice_otlp::Signal;
 use sluice_stand_ins::Store;
 
-use crate::fixture::{TENANT, backend};
-use crate::request::Request;
+use crate::{
+    fixture::{TENANT, backend},
+    request::Request,
+};
 
 /// How often a record came in a push that was stored.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stored {
     /// The push was answered with success.
     pub(crate) answered: usize,

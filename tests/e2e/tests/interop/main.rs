@@ -14,9 +14,8 @@ mod sdk;
 
 use std::sync::Arc;
 
-use libtest_mimic::Arguments;
-
 use fixture::Gates;
+use libtest_mimic::Arguments;
 
 fn main() {
     let gates = Arc::new(Gates::new());

@@ -1,21 +1,29 @@
 //! Backends that fail and come back, again and again, while senders go on: nothing is lost, and nothing is stored
 //! twice but what a backend stored without answering.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use http::StatusCode;
-use http::header::{HeaderValue, RETRY_AFTER};
+use http::{
+    StatusCode,
+    header::{HeaderValue, RETRY_AFTER},
+};
 use libtest_mimic::Trial;
-use sluice_e2e::collector::{self, Account, Batch, Compression, Stretch};
-use sluice_e2e::{Encoding, Export, Outcome, Protocol, Sdk, Series, Verdict};
+use sluice_e2e::{
+    Encoding, Export, Outcome, Protocol, Sdk, Series, Verdict,
+    collector::{self, Account, Batch, Compression, Stretch},
+};
 use sluice_otlp::Signal;
 use sluice_stand_ins::{Answer, Backend, Reaction};
 use tokio::task::JoinSet;
 
-use crate::batches::now;
-use crate::fixture::{Gate, Gates, Required, Setup, backend};
-use crate::ledger::Ledger;
+use crate::{
+    batches::now,
+    fixture::{Gate, Gates, Required, Setup, backend},
+    ledger::Ledger,
+};
 
 /// The variable with the seconds that the run takes.
 const SECONDS: &str = "OUTAGE_SECONDS";

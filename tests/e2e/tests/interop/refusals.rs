@@ -1,20 +1,23 @@
-//! What the gate refuses by its head, sent by the OpenTelemetry Collector's exporters and by Rotel: whatever its size, the
-//! sender reads why and gives it up. The SDKs are in `sdk.rs`, curl and Python's client in the suite `gate`.
+//! What the gate refuses by its head, sent by the OpenTelemetry Collector's exporters and by Rotel: whatever its size,
+//! the sender reads why and gives it up. The SDKs are in `sdk.rs`, curl and Python's client in the suite `gate`.
 //! `REFUSALS=20` has each sent twenty times.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use envoy_local::SenderName;
 use libtest_mimic::Trial;
-use sluice_e2e::collector::{self, Batch, Compression, ExportError};
-use sluice_e2e::rotel::{Rotel, Said};
-use sluice_e2e::{Encoding, Protocol, Signal};
+use sluice_e2e::{
+    Encoding, Protocol, Signal,
+    collector::{self, Batch, Compression, ExportError},
+    rotel::{Rotel, Said},
+};
 use sluice_otlp::Signal as WireSignal;
 
-use crate::batches::now;
-use crate::fixture::{Gate, Gates, Required, Setup, backend};
-use crate::request::Request;
+use crate::{
+    batches::now,
+    fixture::{Gate, Gates, Required, Setup, backend},
+    request::Request,
+};
 
 /// For all that one client sends.
 const PATIENCE: Duration = Duration::from_secs(180);

@@ -1,17 +1,20 @@
 //! Rotel, a collector in Rust: what the backends store, and what Rotel logs of it.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use envoy_local::SenderName;
 use libtest_mimic::Trial;
-use sluice_e2e::rotel::{Rotel, Said};
-use sluice_e2e::{Protocol, Signal, Verdict};
+use sluice_e2e::{
+    Protocol, Signal, Verdict,
+    rotel::{Rotel, Said},
+};
 
-use crate::fixture::{Gate, Gates, Required, Setup, backend};
-use crate::ledger::{Ledger, Stored};
-use crate::request::Request;
-use crate::sdk::{RECORDS, Row, name_of, on_the_wire};
+use crate::{
+    fixture::{Gate, Gates, Required, Setup, backend},
+    ledger::{Ledger, Stored},
+    request::Request,
+    sdk::{RECORDS, Row, name_of, on_the_wire},
+};
 
 /// Between two looks at what has come of a batch.
 const PAUSE: Duration = Duration::from_millis(10);

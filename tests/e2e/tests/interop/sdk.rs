@@ -1,9 +1,7 @@
 //! The SDKs, which retry for themselves: what may be sent again they send again until it is stored, what may not they
 //! give up at once, and what they are told is what happened.
 
-use std::ops::Range;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use envoy_local::SenderName;
 use http::StatusCode;
@@ -14,9 +12,11 @@ use sluice_e2e::{
 };
 use sluice_stand_ins::{Backend, Reaction};
 
-use crate::answers::{WORDS, in_a_second, said};
-use crate::fixture::{Gate, Gates, PATIENCE, Required, Setup, backend};
-use crate::ledger::{Ledger, Stored};
+use crate::{
+    answers::{WORDS, in_a_second, said},
+    fixture::{Gate, Gates, PATIENCE, Required, Setup, backend},
+    ledger::{Ledger, Stored},
+};
 
 /// In each export.
 pub(crate) const RECORDS: usize = 10;
