@@ -13,7 +13,7 @@ use sluice_otlp::{
 use sluice_records::{Unfit, Verdict, Violations};
 use sluice_remote_write::WriteRequest;
 use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
-use sluice_route::{Endpoint, Kind, TraceShare, Transport};
+use sluice_route::{Endpoint, Kind, Transport};
 use sluice_senders::Admitted;
 use sluice_tenant::HeaderEdit;
 
@@ -36,8 +36,6 @@ pub struct Held {
     burst: Option<u32>,
     /// The encodings that the backend takes.
     taken: Encodings,
-    /// The share of traces that goes elsewhere; the head is held where there is one.
-    traces: Option<TraceShare>,
     head: Head,
     /// The length of the body, if it was announced.
     length: Option<usize>,
@@ -112,7 +110,6 @@ impl Held {
         hold: bool,
     ) -> (Vec<HeaderEdit>, Self) {
         let (transport, taken) = (endpoint.transport(), endpoint.encodings());
-        let traces = endpoint.trace_share();
         let (cluster, burst) = (endpoint.cluster().to_owned(), endpoint.burst());
         let held = |head, left_to_envoy| Self {
             sender,
@@ -122,7 +119,6 @@ impl Held {
             cluster,
             burst,
             taken,
-            traces,
             head,
             length: length.map(saturated),
             left_to_envoy,
@@ -245,7 +241,7 @@ impl Gate {
             _ => encoding.of_body(payload),
         };
         let (message, at) = self.decoded(payload, encoding, skip, &mut room)?;
-        let (verdict, edits, first_trace) = match &self.rules {
+        let (verdict, edits) = match &self.rules {
             Some(rules) => {
                 let limits = self.limits.of_reading(room);
                 let (message, sender) = (&message, held.sender.as_ref());
@@ -256,11 +252,9 @@ impl Gate {
                     _ => rules.check(&Request { message, at, signal, format, limits }, sender),
                 };
                 let checked = checked.map_err(|unfit| refusal(unfit, signal))?;
-                let first_trace = checked.first_trace();
-                let (verdict, edits) = checked.into_parts();
-                (verdict, edits, first_trace)
+                checked.into_parts()
             }
-            None => (Verdict::Kept(None), Edits::default(), None),
+            None => (Verdict::Kept(None), Edits::default()),
         };
         let (nothing, violations) = match verdict {
             Verdict::AllDropped(violations) => return Err(Refusal::AllDropped(violations)),
@@ -306,24 +300,18 @@ impl Gate {
             Outgoing { body: BodyEdit::Replace(buffer), encoding }
         };
         let counts = violations.iter().flat_map(Count::of_violations).collect();
-        let elsewhere = held.traces.and_then(|share| share.header_edit(first_trace));
-        let cluster = match &elsewhere {
-            Some(HeaderEdit::Set(_, cluster)) => cluster.clone(),
-            Some(HeaderEdit::Remove(_)) | None => held.cluster,
-        };
         let sent = Sent {
             protocol,
             signal,
             answers: held.backend.as_str(),
-            cluster,
+            cluster: held.cluster,
             burst: held.burst,
             transport: held.transport,
             violations,
             nothing,
             holds: self.hold_headers,
         };
-        let (mut edits, body) = checked.join(held.head, held.transport, room)?;
-        edits.extend(elsewhere);
+        let (edits, body) = checked.join(held.head, held.transport, room)?;
         Ok(BodyStep::Forward(Forward { edits, body, counts, sent }))
     }
 

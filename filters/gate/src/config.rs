@@ -1,7 +1,7 @@
 //! The configuration: read whole, or refused whole.
 
 use serde::Deserialize;
-use sluice_otlp::{Signal, content::longest_block, limits::ReadLimits, memory::Room};
+use sluice_otlp::{content::longest_block, limits::ReadLimits, memory::Room};
 use sluice_records::{RecordsConfig, RuleSet};
 use sluice_route::{BackendsConfig, Context, Routes};
 use sluice_senders::{ConfigProblem, Senders, SendersConfig};
@@ -260,10 +260,7 @@ impl GateConfig {
         }
         let other_paths = OtherPaths::compile(&self.other_paths, "otherPaths", &mut problems);
         let limits = self.limits.compile(&mut problems);
-        let context = Context {
-            tenant_ids: self.tenant.as_ref().map(TenantConfig::ids),
-            holds_headers: self.hold_headers,
-        };
+        let context = Context { tenant_ids: self.tenant.as_ref().map(TenantConfig::ids) };
         let mut collect = Collect(&mut problems);
         let asks = self.senders.is_some();
         let mut senders = collect.section(self.senders.map(|c| Senders::compile(&c, "senders")));
@@ -273,11 +270,8 @@ impl GateConfig {
             let backend = routes.as_ref()?.pick(signal)?;
             Some(backend.traits().clone())
         };
-        let asks_first_trace =
-            backend(Signal::Traces).is_some_and(|traits| traits.asks_first_trace);
         // Where there are no backends, that has been told, or their problems have.
-        let records = self.records.or_else(|| asks_first_trace.then(RecordsConfig::nothing));
-        let rules = collect.section(records.map(|r| r.compile("records", asks, backend)));
+        let rules = collect.section(self.records.map(|r| r.compile("records", asks, backend)));
         if let (Some(tenancy), None) = (&tenancy, &senders)
             && !tenancy.is_fixed()
             && problems.is_empty()
@@ -423,7 +417,7 @@ mod tests {
                 r#"{"tenant": {"fixed": "1", "ids": "account"}, "backends": {"traces": {
                     "kind": "tempo", "cluster": "a",
                     "canary": {"cluster": "b", "percent": 5, "by": "traceId"}}}}"#,
-                "backends.traces.canary.by: a trace is known with the body",
+                "backends.traces.canary.by: unknown variant `traceId`, expected `tenant`",
             ),
             (
                 r#"{"tenant": {"fixed": "a"}, "limits": {"bodyBytes": 0}}"#,

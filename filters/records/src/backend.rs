@@ -16,9 +16,6 @@ pub struct BackendTraits {
     pub refuses: Refuses,
     /// How many resource attributes it takes as labels, if there is such a limit.
     pub labels: Option<LabelLimit>,
-    /// Whether the trace of a request's first span decides where the request goes, so that
-    /// [`Checked::first_trace`](crate::Checked::first_trace) has to be found.
-    pub asks_first_trace: bool,
 }
 
 impl BackendTraits {
@@ -31,7 +28,6 @@ impl BackendTraits {
             precedence: Precedence::Any,
             refuses: Refuses::NOTHING,
             labels: None,
-            asks_first_trace: false,
         }
     }
 }

@@ -31,7 +31,6 @@ use crate::{
 pub struct Checked {
     verdict: Verdict,
     edits: Edits,
-    first_trace: Option<u128>,
 }
 
 /// What the rules leave of a request, and what in it broke them.
@@ -77,13 +76,6 @@ impl Checked {
     #[must_use]
     pub const fn verdict(&self) -> &Verdict {
         &self.verdict
-    }
-
-    /// The trace of the first span whose resource and scope are not dropped, if the backend
-    /// [asks for it](crate::BackendTraits::asks_first_trace) and it has a valid id.
-    #[must_use]
-    pub const fn first_trace(&self) -> Option<u128> {
-        self.first_trace
     }
 
     /// The verdict, and how the message must be edited for it.
@@ -163,9 +155,6 @@ struct Check<'r, 'a> {
     traces: Traces,
     /// Whether parts of the latest record go.
     cuts: bool,
-    /// Whether the first span is still to come, and its trace is asked for.
-    awaits_trace: bool,
-    first_trace: Option<u128>,
 }
 
 /// What was broken.
@@ -211,8 +200,6 @@ impl<'r, 'a> Check<'r, 'a> {
             example: None,
             traces: Traces::Any,
             cuts: false,
-            awaits_trace: rules.asks_first_trace && signal == Signal::Traces,
-            first_trace: None,
         }
     }
 
@@ -233,7 +220,7 @@ impl<'r, 'a> Check<'r, 'a> {
             (false, _, violations) => Verdict::Nothing(violations),
             (true, _, violations) => Verdict::Kept(violations),
         };
-        Checked { verdict, edits: spliced.edits, first_trace: self.first_trace }
+        Checked { verdict, edits: spliced.edits }
     }
 
     const fn asked(&mut self, level: Level) -> &mut Asked<'r> {
@@ -251,7 +238,7 @@ impl<'r, 'a> Check<'r, 'a> {
 
     /// Whether records have to be looked at one by one for the backend's sake.
     fn looks_at_records(&self) -> bool {
-        self.awaits_trace || self.unstorable().is_some_and(Unstorable::looks_at_records)
+        self.unstorable().is_some_and(Unstorable::looks_at_records)
     }
 
     /// Whether a rule looks at data points, which those of a kind that is not known would pass by.
@@ -519,14 +506,6 @@ impl<'r, 'a> Check<'r, 'a> {
         Ok((cut, true))
     }
 
-    /// Takes down the first span's trace; once a request, so not where every record passes.
-    #[inline(never)]
-    fn find_trace(&mut self, span: &Record<'_, 'a>) -> Result<(), Unreadable> {
-        self.awaits_trace = false;
-        self.first_trace = span.trace_id()?;
-        Ok(())
-    }
-
     /// What becomes of a metric of a kind that is not known where only rules forbid it: what the
     /// strictest of them asks for.
     fn on_unchecked(&self) -> OnViolation {
@@ -672,9 +651,6 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
         if self.traces.is_weighing() {
             self.traces.weigh(record)?;
             return Ok(true);
-        }
-        if self.awaits_trace {
-            self.find_trace(record)?;
         }
         if !self.at_record.is_empty() && !self.passes(record, Level::Record)? {
             return Ok(false);

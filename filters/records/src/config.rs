@@ -175,18 +175,6 @@ impl RequireConfig {
 }
 
 impl RecordsConfig {
-    /// The section that asks for nothing: what its rules find is the
-    /// [first trace](crate::Checked::first_trace), where the backend asks for it.
-    #[must_use]
-    pub const fn nothing() -> Self {
-        Self {
-            require: None,
-            stamp: Vec::new(),
-            on_violation: OnViolation::Drop,
-            unstorable: Some(Unstorable::Pass),
-        }
-    }
-
     /// Checks the section. `path` is where it stands, for the problems' paths; `has_senders` says
     /// whether anybody is asked who sends, and `backend` what is known of the backend of a signal.
     ///
@@ -336,7 +324,6 @@ impl RecordsConfig {
             precedence: Precedence::None,
             unstorable: None,
             labels: None,
-            asks_first_trace: false,
             backend,
         }
     }
@@ -365,7 +352,6 @@ pub(crate) mod tests {
             precedence: Precedence::None,
             refuses: Refuses::default(),
             labels: None,
-            asks_first_trace: false,
         }
     }
 

@@ -71,7 +71,6 @@ pub(crate) struct SignalRules {
     pub(crate) unstorable: Option<Unstorable>,
     pub(crate) labels: Option<Labels>,
     pub(crate) backend: &'static str,
-    pub(crate) asks_first_trace: bool,
 }
 
 /// Every rule, compiled from [`RecordsConfig`](crate::RecordsConfig).
@@ -139,7 +138,6 @@ impl SignalRules {
             }),
             labels: backend.labels.as_ref().map(|limit| Labels::new(limit, backend.spelling)),
             backend: backend.name,
-            asks_first_trace: backend.asks_first_trace,
         }
     }
 }

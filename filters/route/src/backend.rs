@@ -78,26 +78,11 @@ pub(crate) struct Clusters {
     pub(crate) grpc: Option<String>,
 }
 
-/// A share of those who have no cell.
+/// A share of the tenants that have no cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Canary {
     pub(crate) clusters: Clusters,
     pub(crate) share: Share,
-    pub(crate) by: CanaryBy,
-}
-
-/// What a canary's share is a share of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CanaryBy {
-    Tenant,
-    TraceId,
-}
-
-/// A canary's share of traces: where a request goes is known when its first trace is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TraceShare {
-    share: Share,
-    cluster: String,
 }
 
 /// Where a backend takes the requests of one tenant, and how it is spoken to there.
@@ -111,7 +96,6 @@ pub struct Endpoint<'b> {
     burst: Option<u32>,
     account: Option<(&'b str, &'b str)>,
     mirror: Option<&'b str>,
-    traces: Option<(Share, &'b str)>,
 }
 
 impl Clusters {
@@ -174,16 +158,11 @@ impl Backend {
         let account = self.account(tenant)?;
         let of_tenant = |tenants: &Tenants| tenant.is_some_and(|tenant| tenants.have(tenant));
         let cell = self.cells.iter().find(|(tenants, _)| of_tenant(tenants));
-        let mut traces = None;
         let clusters = match (cell, &self.canary) {
             (Some((_, clusters)), _) => clusters,
-            (None, Some(Canary { clusters, share, by: CanaryBy::Tenant })) => {
+            (None, Some(Canary { clusters, share })) => {
                 let inside = tenant.is_some_and(|tenant| share.has(tenant.as_str().as_bytes()));
                 if inside { clusters } else { &self.clusters }
-            }
-            (None, Some(Canary { clusters, share, by: CanaryBy::TraceId })) => {
-                traces = Some((*share, clusters.of(from).1));
-                &self.clusters
             }
             (None, None) => &self.clusters,
         };
@@ -204,7 +183,6 @@ impl Backend {
             burst: self.burst,
             account,
             mirror: mirror.map(|(_, cluster)| cluster.as_str()),
-            traces,
         })
     }
 
@@ -232,7 +210,7 @@ impl Endpoint<'_> {
         self.transport
     }
 
-    /// What Envoy's route is chosen by, unless the share of traces is elsewhere.
+    /// What Envoy's route is chosen by.
     #[must_use]
     pub const fn cluster(&self) -> &str {
         self.cluster
@@ -260,13 +238,6 @@ impl Endpoint<'_> {
     #[must_use]
     pub fn takes(&self, format: Format) -> bool {
         self.transport == Transport::Grpc || self.formats.contains(format)
-    }
-
-    /// The share of traces that goes elsewhere, if there is one.
-    #[must_use]
-    pub fn trace_share(&self) -> Option<TraceShare> {
-        let (share, cluster) = self.traces?;
-        Some(TraceShare { share, cluster: cluster.to_owned() })
     }
 
     /// The edits that send a request in `format`, with headers of these `names`, there. The
@@ -300,16 +271,6 @@ impl Endpoint<'_> {
         }
         edits.extend(self.mirror.map(|cluster| HeaderEdit::set(MIRROR_HEADER, cluster)));
         edits
-    }
-}
-
-impl TraceShare {
-    /// The edit that sends a request elsewhere whose first trace is this one, if it goes there. A
-    /// request without a trace stays.
-    #[must_use]
-    pub fn header_edit(&self, first_trace: Option<u128>) -> Option<HeaderEdit> {
-        let inside = self.share.has(&first_trace?.to_be_bytes());
-        inside.then(|| HeaderEdit::set(BACKEND_HEADER, self.cluster.as_str()))
     }
 }
 

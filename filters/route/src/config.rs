@@ -10,7 +10,7 @@ use sluice_tenant::TenantIds;
 
 use crate::{
     Backend, Formats, Kind, Routes,
-    backend::{Canary, CanaryBy, Clusters},
+    backend::{Canary, Clusters},
     formats::FormatName,
     kind::Naming,
     path::Path,
@@ -34,8 +34,6 @@ pub struct BackendsConfig {
 pub struct Context {
     /// What tenants may be called; `None` where requests have none.
     pub tenant_ids: Option<TenantIds>,
-    /// Whether a request's head is held until its body is known.
-    pub holds_headers: bool,
 }
 
 /// One backend as it is written.
@@ -104,16 +102,16 @@ struct CanaryConfig {
     grpc_cluster: Option<String>,
     percent: u32,
     #[serde(default)]
-    by: ByConfig,
+    #[expect(dead_code, reason = "reading it refuses every other value")]
+    by: CanaryBy,
 }
 
 /// What a canary's share is a share of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum ByConfig {
+enum CanaryBy {
     #[default]
     Tenant,
-    TraceId,
 }
 
 impl BackendsConfig {
@@ -160,7 +158,7 @@ impl Check<'_> {
             let (kind, stores) = (kind.as_str(), stores.join(", "));
             self.problem(".kind", format!("{kind} stores {stores}, not {}", self.signal.as_str()));
         }
-        let mut traits = config.traits(&self.path, self.problems);
+        let traits = config.traits(&self.path, self.problems);
         let known = kind.path(self.signal);
         let http_path = Path::parse(config.path.as_deref().unwrap_or(known));
         let http_path = http_path.unwrap_or_else(|message| {
@@ -186,8 +184,6 @@ impl Check<'_> {
         let mirrors = self.cells("mirror", kind, config.mirror).into_iter();
         let mirrors = mirrors.map(|(tenants, clusters)| (tenants, clusters.http)).collect();
         let canary = config.canary.map(|canary| self.canary(kind, &clusters, canary));
-        traits.asks_first_trace =
-            canary.as_ref().is_some_and(|canary| canary.by == CanaryBy::TraceId);
         let grpc = (self.signal.grpc_path(), kind.grpc_encodings().unwrap_or(Encodings::NONE));
         Backend {
             kind,
@@ -341,28 +337,11 @@ impl Check<'_> {
             let message = format!("{} is not between 1 and 99", canary.percent);
             self.problem(&format!("{at}.percent"), message);
         }
-        let by = match canary.by {
-            ByConfig::Tenant => CanaryBy::Tenant,
-            ByConfig::TraceId => CanaryBy::TraceId,
-        };
-        match by {
-            CanaryBy::Tenant if self.context.tenant_ids.is_none() => {
-                let message = "tenants are told apart, and there are none: add tenant";
-                self.problem(&format!("{at}.by"), message);
-            }
-            CanaryBy::TraceId if self.signal != Signal::Traces => {
-                let message =
-                    format!("{} have no traces to go by: use tenant", self.signal.as_str());
-                self.problem(&format!("{at}.by"), message);
-            }
-            CanaryBy::TraceId if !self.context.holds_headers => {
-                let message = "a trace is known with the body, when the head must still be there: \
-                               set holdHeaders";
-                self.problem(&format!("{at}.by"), message);
-            }
-            CanaryBy::Tenant | CanaryBy::TraceId => {}
+        if self.context.tenant_ids.is_none() {
+            let message = "tenants are told apart, and there are none: add tenant";
+            self.problem(&format!("{at}.by"), message);
         }
-        Canary { clusters, share: share.unwrap_or_default(), by }
+        Canary { clusters, share: share.unwrap_or_default() }
     }
 }
 

@@ -13,7 +13,7 @@ mod traits;
 mod unstorable;
 
 pub use backend::{
-    BACKEND_HEADER, Backend, Endpoint, MIRROR_HEADER, TraceShare, Transport, foreign_header_edits,
+    BACKEND_HEADER, Backend, Endpoint, MIRROR_HEADER, Transport, foreign_header_edits,
 };
 pub use config::{BackendsConfig, Context};
 pub use formats::Formats;

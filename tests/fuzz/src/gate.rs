@@ -91,7 +91,7 @@ fn configured(index: usize, hold: bool) -> Gate {
         });
         if hold {
             config["backends"]["traces"]["canary"] = serde_json::json!({
-                "cluster": "tempo-next", "grpcCluster": "tempo-next-grpc", "percent": 50, "by": "traceId",
+                "cluster": "tempo-next", "grpcCluster": "tempo-next-grpc", "percent": 50,
             });
         } else {
             let cell = serde_json::json!({"tenants": ["pay*"], "cluster": "mimir-b"});

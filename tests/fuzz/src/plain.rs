@@ -46,7 +46,6 @@ pub fn compiled(rules: &Rules, spelling: Spelling) -> RuleSet {
         name: "the backend",
         spelling,
         precedence: Precedence::None,
-        asks_first_trace: false,
         refuses: Refuses::default(),
         labels: None,
     };

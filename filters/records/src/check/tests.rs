@@ -21,8 +21,8 @@ use sluice_otlp::{
 
 use crate::config::tests::{backend, rules};
 use crate::{
-    BackendTraits, Checked, LabelLimit, Outcome, Overflow, Place, Precedence, Reason,
-    RecordsConfig, Refusal, Refuses, Remedy, RuleSet, Spelling, Unfit, Verdict,
+    BackendTraits, Checked, LabelLimit, Outcome, Overflow, Place, Precedence, Reason, Refusal,
+    Refuses, Remedy, RuleSet, Spelling, Unfit, Verdict,
 };
 
 fn text(key: &str, value: &str) -> KeyValue {
@@ -616,39 +616,6 @@ fn a_stamp_is_guarded_on_records_of_a_backend_that_is_not_known() {
     let body = request(vec![logs(vec![], vec![], &[vec![], vec![text("from", "me")]])]);
     let Verdict::Kept(Some(violations)) = verdict(&rules, &body) else { panic!("one goes") };
     assert_eq!(violations.by_rule()[0].reason, Reason::Overridden);
-}
-
-#[test]
-fn the_first_trace_is_that_of_the_first_span_whose_resource_stays() {
-    let asking = BackendTraits { asks_first_trace: true, ..backend(Spelling::Exact) };
-    let resource = |attributes, traces: &[u8]| ResourceSpans {
-        resource: Some(Resource { attributes, ..Resource::default() }),
-        scope_spans: vec![ScopeSpans {
-            spans: traces
-                .iter()
-                .map(|byte| Span { trace_id: vec![*byte; 16], ..Span::default() })
-                .collect(),
-            ..ScopeSpans::default()
-        }],
-        ..ResourceSpans::default()
-    };
-    let spans = |resource_spans| ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-    let first =
-        |rules: &RuleSet, body: &[u8]| checked(rules, body, Signal::Traces).unwrap().first_trace();
-    let named = || vec![text("source.name", "a")];
-    let id = |byte| Some(u128::from_be_bytes([byte; 16]));
-
-    let nothing = RecordsConfig::nothing().compile("records", false, |_| Some(asking.clone()));
-    let nothing = nothing.unwrap();
-    assert_eq!(first(&nothing, &spans(vec![resource(vec![], &[7, 8])])), id(7));
-    assert_eq!(first(&nothing, &spans(vec![resource(vec![], &[])])), None);
-
-    let naming = rules(r#"{"require": [{"attribute": "source.name"}]}"#, &asking);
-    let body = spans(vec![resource(vec![], &[1]), resource(named(), &[2, 3])]);
-    assert_eq!(first(&naming, &body), id(2));
-
-    let silent = rules(r#"{"require": [{"attribute": "source.name"}]}"#, &backend(Spelling::Exact));
-    assert_eq!(first(&silent, &body), None, "nobody asks");
 }
 
 #[test]

@@ -3,10 +3,10 @@ use sluice_tenant::{HeaderEdit, TenantId};
 use super::*;
 use crate::{BACKEND_HEADER, Endpoint, MIRROR_HEADER, Transport};
 
-const ORG_IDS: Context = Context { tenant_ids: Some(TenantIds::OrgId), holds_headers: true };
-const ACCOUNTS: Context = Context { tenant_ids: Some(TenantIds::Account), holds_headers: true };
-const TEXTS: Context = Context { tenant_ids: Some(TenantIds::Text), holds_headers: true };
-const NO_TENANTS: Context = Context { tenant_ids: None, holds_headers: true };
+const ORG_IDS: Context = Context { tenant_ids: Some(TenantIds::OrgId) };
+const ACCOUNTS: Context = Context { tenant_ids: Some(TenantIds::Account) };
+const TEXTS: Context = Context { tenant_ids: Some(TenantIds::Text) };
+const NO_TENANTS: Context = Context { tenant_ids: None };
 
 fn compile(json: &str, context: Context) -> Result<Routes, Vec<ConfigProblem>> {
     let config: BackendsConfig = serde_json::from_str(json).unwrap();
@@ -108,7 +108,7 @@ fn every_problem_is_told_at_once_with_its_place() {
                 "encodings": ["gzip", "br", "GZIP"], "formats": [],
                 "cells": [{"tenants": [], "cluster": "b"},
                           {"tenants": ["*", "a*b", "a|b", "team-*"], "cluster": "", "grpcCluster": "c"}],
-                "canary": {"cluster": "", "percent": 100, "by": "traceId"},
+                "canary": {"cluster": "", "percent": 100},
                 "mirror": [{"tenants": ["a"], "cluster": "c", "grpcCluster": "d"}]
             },
             "profiles": {"kind": "pyroscope", "cluster": "pyroscope", "takesDelta": true},
@@ -135,7 +135,6 @@ fn every_problem_is_told_at_once_with_its_place() {
             "backends.metrics.mirror[0].grpcCluster",
             "backends.metrics.canary.cluster",
             "backends.metrics.canary.percent",
-            "backends.metrics.canary.by",
             "backends.profiles.takesDelta",
             "backends.traces.cluster",
         ]
@@ -152,7 +151,7 @@ fn what_is_not_understood_is_refused() {
         r#"{"logs": {"kind": "otlp", "cluster": "a", "cells": [{"tenants": ["a"], "to": "b"}]}}"#,
         r#"{"logs": {"kind": "otlp", "cluster": "a", "canary": {"cluster": "b"}}}"#,
         r#"{"logs": {"kind": "otlp", "cluster": "a", "canary": {"cluster": "b", "percent": 2.5}}}"#,
-        r#"{"logs": {"kind": "otlp", "cluster": "a", "canary": {"cluster": "b", "percent": 5, "by": "ip"}}}"#,
+        r#"{"logs": {"kind": "otlp", "cluster": "a", "canary": {"cluster": "b", "percent": 5, "by": "traceId"}}}"#,
         r#"{"logs": {"kind": "otlp", "cluster": "a", "spelling": "loose"}}"#,
     ] {
         assert!(serde_json::from_str::<BackendsConfig>(json).is_err(), "{json}");
@@ -348,7 +347,7 @@ fn a_cell_and_a_canary_have_clusters_for_grpc_or_take_it_over_http() {
             "kind": "tempo", "cluster": "tempo", "grpcCluster": "tempo-grpc",
             "cells": [{"tenants": ["a"], "cluster": "b", "grpcCluster": "b-grpc"},
                       {"tenants": ["c"], "cluster": "d"}],
-            "canary": {"cluster": "next", "grpcCluster": "next-grpc", "percent": 50, "by": "traceId"}
+            "canary": {"cluster": "next", "grpcCluster": "next-grpc", "percent": 5, "by": "tenant"}
         }}"#,
         ORG_IDS,
     );
@@ -365,42 +364,18 @@ fn a_cell_and_a_canary_have_clusters_for_grpc_or_take_it_over_http() {
         ("c", Transport::Grpc, (Transport::Http, "d")),
         ("x", Transport::Grpc, (Transport::Grpc, "tempo-grpc")),
         ("x", Transport::Http, (Transport::Http, "tempo")),
+        // In a share of five percent (`share::tests::who_is_in_it_stays_in_it`).
+        ("team-60", Transport::Grpc, (Transport::Grpc, "next-grpc")),
+        ("team-60", Transport::Http, (Transport::Http, "next")),
     ] {
         assert_eq!(spoken(tenant, from), (expected.0, expected.1.to_owned()), "{tenant}");
     }
-    let tenant = id("x", TenantIds::OrgId);
-    let share = |from| tempo.endpoint(from, Some(&tenant)).unwrap().trace_share().unwrap();
-    let moved = |from| -> Vec<_> {
-        let share = share(from);
-        (0..100_u128).filter_map(|trace| share.header_edit(Some(trace))).collect()
-    };
-    for (from, cluster) in [(Transport::Grpc, "next-grpc"), (Transport::Http, "next")] {
-        let moved = moved(from);
-        assert!((30..70).contains(&moved.len()), "{}", moved.len());
-        assert_eq!(moved[0], HeaderEdit::set(BACKEND_HEADER, cluster));
-    }
-    assert_eq!(share(Transport::Http).header_edit(None), None, "nothing to go by");
-    let celled = id("a", TenantIds::OrgId);
-    let endpoint = tempo.endpoint(Transport::Http, Some(&celled)).unwrap();
-    assert_eq!(endpoint.trace_share(), None, "who has a cell stays in it");
 }
 
 #[test]
-fn a_canary_by_traces_needs_traces_and_the_head() {
-    let canary = |signal: &str, kind: &str, context| {
-        let json = format!(
-            r#"{{"{signal}": {{"kind": "{kind}", "cluster": "a",
-                "canary": {{"cluster": "b", "percent": 5, "by": "traceId"}}}}}}"#
-        );
-        compile(&json, context).map(drop).map_err(|problems| problems[0].to_string())
-    };
-    assert_eq!(canary("traces", "tempo", NO_TENANTS), Ok(()));
-    let gone = Context { holds_headers: false, ..ORG_IDS };
-    let refused = canary("traces", "tempo", gone).unwrap_err();
-    assert!(refused.starts_with("backends.traces.canary.by: a trace is known"), "{refused}");
-    assert!(canary("logs", "otlp", ORG_IDS).unwrap_err().contains("logs have no traces"));
+fn a_canary_has_a_cluster_for_grpc_where_its_backend_has_one() {
     let half = r#"{"traces": {"kind": "tempo", "cluster": "a", "grpcCluster": "g",
-                   "canary": {"cluster": "b", "percent": 5, "by": "traceId"}}}"#;
+                   "canary": {"cluster": "b", "percent": 5}}}"#;
     assert_eq!(places(half, ORG_IDS), ["backends.traces.canary.grpcCluster"]);
 }
 
