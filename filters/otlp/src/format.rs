@@ -1,9 +1,12 @@
 //! How a request is written.
 
+use serde::Deserialize;
+
 use crate::{json, wire::push_field};
 
-/// The two formats of OTLP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The two formats of OTLP; in the configuration as `json` or `protobuf`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// JSON as OTLP has it (OTLP specification 1.11, "JSON Protobuf Encoding").
     Json,

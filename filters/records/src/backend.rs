@@ -1,5 +1,7 @@
 //! What is known of the backend that a signal goes to, as far as its records are concerned.
 
+use serde::Deserialize;
+
 use crate::{Refuses, Spelling};
 
 /// How a backend reads records, and which ones it refuses.
@@ -32,8 +34,10 @@ impl BackendTraits {
     }
 }
 
-/// Which attributes a backend writes over others of the same name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which attributes a backend writes over others of the same name; in the configuration as `any`, `none`,
+/// `record`, `resource` or `scope`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Precedence {
     /// Not known: any level's may be written over any other's.
     Any,
@@ -58,8 +62,9 @@ pub struct LabelLimit {
     pub overflow: Overflow,
 }
 
-/// What becomes of attributes over a [`LabelLimit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What becomes of attributes over a [`LabelLimit`]; in the configuration as `drop` or `move`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Overflow {
     /// They go, and the sender is told.
     Drop,

@@ -1,13 +1,16 @@
 //! Names that a backend reads as one.
 
+use serde::Deserialize;
 use sluice_otlp::{
     attributes::{AnyValue, Attribute},
     limits::Unreadable,
     work,
 };
 
-/// How a backend tells one attribute name from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a backend tells one attribute name from another; in the configuration as `exact`, `flattened`
+/// or `folded`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Spelling {
     /// Byte by byte.
     Exact,

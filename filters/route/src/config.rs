@@ -2,21 +2,21 @@
 
 use serde::Deserialize;
 use sluice_otlp::{
-    Signal,
+    Format, Signal,
     content::{Encoding, Encodings},
 };
+use sluice_records::{Precedence, Spelling};
 use sluice_senders::ConfigProblem;
 use sluice_tenant::TenantIds;
 
 use crate::{
     Backend, Formats, Kind, Routes,
     backend::{Canary, Clusters},
-    formats::FormatName,
     kind::Naming,
     path::Path,
     share::Share,
     tenants::Tenants,
-    traits::{LabelsConfig, PrecedenceConfig, ScopeAttributes, SpellingConfig},
+    traits::{LabelsConfig, ScopeAttributes},
 };
 
 /// The section `backends` as it is written.
@@ -57,7 +57,7 @@ pub(crate) struct BackendConfig {
     /// takes if left out.
     encodings: Option<Vec<String>>,
     /// The formats that it takes over HTTP; what its kind takes if left out.
-    formats: Option<Vec<FormatName>>,
+    formats: Option<Vec<Format>>,
     /// Tenants with clusters of their own; the first entry that matches counts.
     #[serde(default)]
     cells: Vec<CellConfig>,
@@ -67,9 +67,9 @@ pub(crate) struct BackendConfig {
     #[serde(default)]
     mirror: Vec<CellConfig>,
     /// How it tells attribute names apart; as its kind does if left out.
-    pub(crate) spelling: Option<SpellingConfig>,
+    pub(crate) spelling: Option<Spelling>,
     /// Which attributes it writes over others of the same name; as its kind does if left out.
-    pub(crate) precedence: Option<PrecedenceConfig>,
+    pub(crate) precedence: Option<Precedence>,
     /// Loki: the resource attributes that become labels.
     pub(crate) labels: Option<LabelsConfig>,
     /// Loki: whether it keeps the attributes of scopes; it does, if left out.

@@ -1,6 +1,5 @@
 //! The formats that a backend takes.
 
-use serde::Deserialize;
 use sluice_otlp::Format;
 
 /// A set of formats that is not empty.
@@ -8,14 +7,6 @@ use sluice_otlp::Format;
 pub struct Formats {
     json: bool,
     protobuf: bool,
-}
-
-/// A format by its name in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum FormatName {
-    Json,
-    Protobuf,
 }
 
 impl Formats {
@@ -26,9 +17,9 @@ impl Formats {
     pub const PROTOBUF: Self = Self { json: false, protobuf: true };
 
     /// The set of these; `None` if there are none.
-    pub(crate) fn listed(names: &[FormatName]) -> Option<Self> {
-        let json = names.contains(&FormatName::Json);
-        let protobuf = names.contains(&FormatName::Protobuf);
+    pub(crate) fn listed(formats: &[Format]) -> Option<Self> {
+        let json = formats.contains(&Format::Json);
+        let protobuf = formats.contains(&Format::Protobuf);
         (json || protobuf).then_some(Self { json, protobuf })
     }
 

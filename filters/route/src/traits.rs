@@ -42,15 +42,7 @@ pub(crate) struct LabelsConfig {
     /// The attributes, the most important first.
     names: Option<Vec<String>>,
     /// They move if it is left out, or go where Loki throws away what a scope has.
-    overflow: Option<OverflowConfig>,
-}
-
-/// What becomes of attributes that would be a label too many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum OverflowConfig {
-    Drop,
-    Move,
+    overflow: Option<Overflow>,
 }
 
 /// What Loki does with the attributes of a scope.
@@ -63,64 +55,14 @@ pub(crate) enum ScopeAttributes {
     Kept,
 }
 
-/// How a backend tells attribute names apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum SpellingConfig {
-    /// Byte by byte.
-    Exact,
-    /// As labels, and entries of maps by names of their own.
-    Flattened,
-    /// As labels: `source.name` is `source_name`.
-    Folded,
-}
-
-/// Which attributes a backend writes over others of the same name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum PrecedenceConfig {
-    /// Any level's over any other's: it is not known.
-    Any,
-    /// None: each level keeps to itself.
-    None,
-    /// The record's over the resource's.
-    Record,
-    /// The resource's over the record's; the scope's are thrown away.
-    Resource,
-    /// The scope's over the resource's over the record's.
-    Scope,
-}
-
-impl From<SpellingConfig> for Spelling {
-    fn from(spelling: SpellingConfig) -> Self {
-        match spelling {
-            SpellingConfig::Exact => Self::Exact,
-            SpellingConfig::Flattened => Self::Flattened,
-            SpellingConfig::Folded => Self::Folded,
-        }
-    }
-}
-
-impl From<PrecedenceConfig> for Precedence {
-    fn from(precedence: PrecedenceConfig) -> Self {
-        match precedence {
-            PrecedenceConfig::Any => Self::Any,
-            PrecedenceConfig::None => Self::None,
-            PrecedenceConfig::Record => Self::Record,
-            PrecedenceConfig::Resource => Self::Resource,
-            PrecedenceConfig::Scope => Self::Scope,
-        }
-    }
-}
-
 impl BackendConfig {
     /// What is known of the backend; `path` is where it stands in the configuration.
     pub(crate) fn traits(&self, path: &str, problems: &mut Vec<ConfigProblem>) -> BackendTraits {
         self.check_settings(path, problems);
         let known = self.known();
         BackendTraits {
-            spelling: self.spelling.map_or(known.spelling, Spelling::from),
-            precedence: self.precedence.map_or(known.precedence, Precedence::from),
+            spelling: self.spelling.unwrap_or(known.spelling),
+            precedence: self.precedence.unwrap_or(known.precedence),
             ..known
         }
     }
@@ -148,7 +90,7 @@ impl BackendConfig {
                 spelling: Spelling::Folded,
                 precedence: Precedence::Record,
                 refuses: Refuses {
-                    keeps_names: matches!(self.spelling, Some(SpellingConfig::Exact)),
+                    keeps_names: matches!(self.spelling, Some(Spelling::Exact)),
                     ..defaults.refuses
                 },
                 ..defaults
@@ -205,10 +147,7 @@ impl BackendConfig {
             problems.push(ConfigProblem::new(format!("{path}.scopeAttributes"), message));
         }
         if self.drops_scope_attributes()
-            && self
-                .labels
-                .as_ref()
-                .is_some_and(|labels| labels.overflow == Some(OverflowConfig::Move))
+            && self.labels.as_ref().is_some_and(|labels| labels.overflow == Some(Overflow::Move))
         {
             let message = "they would move to the scopes, whose attributes are dropped: use drop";
             problems.push(ConfigProblem::new(format!("{path}.labels.overflow"), message));
@@ -247,8 +186,7 @@ impl BackendConfig {
                 .and_then(|labels| labels.names.clone())
                 .unwrap_or_else(|| LOKI_LABELS.map(str::to_owned).to_vec()),
             overflow: match labels.and_then(|labels| labels.overflow) {
-                Some(OverflowConfig::Drop) => Overflow::Drop,
-                Some(OverflowConfig::Move) => Overflow::Move,
+                Some(overflow) => overflow,
                 None if self.drops_scope_attributes() => Overflow::Drop,
                 None => Overflow::Move,
             },
