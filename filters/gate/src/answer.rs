@@ -1,6 +1,10 @@
 //! The reply: what the backend said, merged with what the gate dropped, in the sender's protocol.
 
 use log::Level;
+use sluice_headers::{
+    HeaderEdit, Headers,
+    names::{CONTENT_TYPE, RETRY_AFTER, STATUS},
+};
 use sluice_otlp::{Signal, grpc};
 use sluice_records::Violations;
 use sluice_reply::{
@@ -8,9 +12,8 @@ use sluice_reply::{
     Told, Written, from_base64, seconds, told,
 };
 use sluice_route::Transport;
-use sluice_tenant::HeaderEdit;
 
-use crate::{Count, Headers, Reply};
+use crate::{Count, Reply};
 
 /// A request that is with its backend, and what its reply must take into account.
 #[derive(Debug)]
@@ -207,12 +210,12 @@ impl Sent {
     fn reading(self, head: &ReplyHead<'_>, grpc: Option<&GrpcReply>) -> Reading {
         let headers = head.headers;
         let header_only = headers.number(HEADER_ONLY);
-        let status = header_only.or_else(|| headers.number(":status"));
+        let status = header_only.or_else(|| headers.number(STATUS));
         let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(500);
         let mut reading = Reading {
             status,
-            content_type: headers.first("content-type").unwrap_or_default().to_vec(),
-            retry_after: headers.first("retry-after").and_then(|value| seconds(value, head.now)),
+            content_type: headers.first(CONTENT_TYPE).unwrap_or_default().to_vec(),
+            retry_after: headers.first(RETRY_AFTER).and_then(|value| seconds(value, head.now)),
             envoy: None,
             rate_limited: false,
             header_only: header_only.is_some(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use sluice_headers::{HeaderEdit, names::CONTENT_LENGTH};
 use sluice_otlp::{
     Signal,
     content::{Encoding, EncodingHeader, Encodings, decode_within, encode_block, wrap},
@@ -15,7 +16,6 @@ use sluice_remote_write::WriteRequest;
 use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
 use sluice_route::{Endpoint, Kind, Transport};
 use sluice_senders::Admitted;
-use sluice_tenant::HeaderEdit;
 
 use crate::{
     Count, Gate, Reply, ReplyHead, ReplyStep, Rest, Sent, export::Export, rest::saturated,
@@ -141,7 +141,7 @@ impl Held {
         // either way, and gzip would add a checksum to it.
         let announced =
             if taken.contains(export.encoding) { export.encoding } else { Encoding::Identity };
-        edits.push(HeaderEdit::remove("content-length"));
+        edits.push(HeaderEdit::remove(CONTENT_LENGTH));
         edits.push(announce(transport, announced));
         (edits, held(Head::Gone(announced), left_to_envoy))
     }
@@ -377,7 +377,7 @@ impl Outgoing {
         Ok(match head {
             Head::Held(mut edits) => {
                 edits.push(announce(transport, self.encoding));
-                edits.push(HeaderEdit::set("content-length", self.body.len().to_string()));
+                edits.push(HeaderEdit::set(CONTENT_LENGTH, self.body.len().to_string()));
                 (edits, self.body)
             }
             Head::Gone(announced) if transport == Transport::Grpc || announced == self.encoding => {

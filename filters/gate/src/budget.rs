@@ -10,7 +10,9 @@ use std::{
     rc::Rc,
 };
 
-use crate::{Headers, Limits};
+use sluice_headers::Headers;
+
+use crate::Limits;
 
 /// The budget of a worker. Clones are the same budget: it is one for all plugins in a VM, and for
 /// the configuration before while its last streams end.

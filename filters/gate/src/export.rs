@@ -1,5 +1,9 @@
 //! What a request's head says that its body is.
 
+use sluice_headers::{
+    HeaderEdit, Headers, media_type,
+    names::{CONTENT_TYPE, METHOD},
+};
 use sluice_otlp::{
     Format, Signal,
     content::{Encoding, EncodingHeader},
@@ -8,9 +12,7 @@ use sluice_otlp::{
 use sluice_remote_write::{is_content_type, is_encoding, is_path};
 use sluice_reply::{Protocol, Refusal};
 use sluice_route::{Backend, Endpoint, Transport};
-use sluice_tenant::{HeaderEdit, TenantId};
-
-use crate::Headers;
+use sluice_tenant::TenantId;
 
 /// An OTLP export, or a write request of Prometheus, whose body has not been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +27,10 @@ pub(crate) struct Export {
 
 /// The protocol in which a sender is answered, whatever its request turns out to be.
 pub(crate) fn protocol(headers: Headers<'_>) -> Protocol {
-    let media_type = media_type(headers).unwrap_or_default();
+    let media_type = media_type_of(headers).unwrap_or_default();
     match grpc_suffix(media_type) {
         Some(_) => Protocol::Grpc,
-        None if is_path(path(headers)) => Protocol::RemoteWrite,
+        None if is_path(headers.path()) => Protocol::RemoteWrite,
         None => match Format::from_content_type(media_type) {
             Some(Format::Json) => Protocol::HttpJson,
             Some(Format::Protobuf) | None => Protocol::HttpProtobuf,
@@ -41,7 +43,7 @@ pub(crate) fn protocol(headers: Headers<'_>) -> Protocol {
 /// and parameters count.
 #[must_use]
 pub fn is_envoys_grpc(headers: Headers<'_>) -> bool {
-    let content_type = headers.first("content-type").unwrap_or_default();
+    let content_type = headers.first(CONTENT_TYPE).unwrap_or_default();
     matches!(content_type.strip_prefix(GRPC), Some([] | [b'+', ..]))
 }
 
@@ -49,16 +51,14 @@ const GRPC: &[u8; 16] = b"application/grpc";
 
 /// What the content type names, without parameters. Copies of one are one, however they came: Envoy joins
 /// them with a comma. `None` where they differ.
-fn media_type(headers: Headers<'_>) -> Option<&[u8]> {
-    let mut all = content_types(headers).map(|content_type| {
-        content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
-    });
+fn media_type_of(headers: Headers<'_>) -> Option<&[u8]> {
+    let mut all = content_types(headers).map(media_type);
     let first = all.next()?;
     all.all(|other| other.eq_ignore_ascii_case(first)).then_some(first)
 }
 
 fn content_types(headers: Headers<'_>) -> impl Iterator<Item = &[u8]> {
-    headers.all("content-type").flat_map(|value| value.split(|byte| *byte == b','))
+    headers.all(CONTENT_TYPE).flat_map(|value| value.split(|byte| *byte == b','))
 }
 
 /// What stands behind `application/grpc`: nothing, or the name of a format with a plus sign before it
@@ -68,25 +68,19 @@ fn grpc_suffix(media_type: &[u8]) -> Option<&[u8]> {
     (GRPC.eq_ignore_ascii_case(name) && matches!(suffix, [] | [b'+', ..])).then_some(suffix)
 }
 
-/// The path of a request, without a query.
-fn path(headers: Headers<'_>) -> &[u8] {
-    let target = headers.first(":path").unwrap_or_default();
-    target.split(|byte| *byte == b'?').next().unwrap_or_default()
-}
-
 impl Export {
     /// Reads the head of an export in `protocol`.
     ///
     /// # Errors
     /// The [`Refusal`] of a request that is not an export that the gate can check.
     pub(crate) fn from_head(headers: Headers<'_>, protocol: Protocol) -> Result<Self, Refusal> {
-        let path = path(headers);
+        let path = headers.path();
         let signal = match protocol {
             Protocol::Grpc => Signal::from_grpc_path(path),
             Protocol::HttpJson | Protocol::HttpProtobuf => Signal::from_http_path(path),
             Protocol::RemoteWrite => Some(Signal::Metrics),
         };
-        let content_type = || lossy(&headers.joined("content-type"));
+        let content_type = || lossy(&headers.joined(CONTENT_TYPE));
         let Some(signal) = signal else {
             // OTLP's in the other protocol: what is wrong is the type.
             let is_otlp = [Signal::from_grpc_path(path), Signal::from_http_path(path)];
@@ -95,14 +89,14 @@ impl Export {
                 _ => Refusal::ContentType(content_type()),
             });
         };
-        let method = headers.first(":method").unwrap_or_default();
+        let method = headers.first(METHOD).unwrap_or_default();
         if method != b"POST" {
             return Err(Refusal::Method(lossy(method)));
         }
         if protocol == Protocol::RemoteWrite {
             return Self::write_request(headers);
         }
-        let media_type = media_type(headers).unwrap_or_default();
+        let media_type = media_type_of(headers).unwrap_or_default();
         let format = match grpc_suffix(media_type) {
             Some(suffix) => (suffix.is_empty() || suffix.eq_ignore_ascii_case(b"+proto"))
                 .then_some(Format::Protobuf),
@@ -124,7 +118,7 @@ impl Export {
     fn write_request(headers: Headers<'_>) -> Result<Self, Refusal> {
         let mut content_types = content_types(headers).peekable();
         if content_types.peek().is_none() || !content_types.all(is_content_type) {
-            return Err(Refusal::WriteContentType(lossy(&headers.joined("content-type"))));
+            return Err(Refusal::WriteContentType(lossy(&headers.joined(CONTENT_TYPE))));
         }
         let encoding = headers.joined(EncodingHeader::Content.name());
         if !is_encoding(&encoding) {
@@ -155,7 +149,7 @@ impl Export {
             }
             Protocol::RemoteWrite => {
                 let endpoint = backend.write_endpoint(tenant);
-                return Ok(endpoint.ok_or_else(|| Refusal::WritePath(lossy(path(headers))))??);
+                return Ok(endpoint.ok_or_else(|| Refusal::WritePath(lossy(headers.path())))??);
             }
         };
         if !endpoint.takes(self.format) {

@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode;
 use serde::Deserialize;
+use sluice_headers::path_of;
 use sluice_senders::ConfigProblem;
 
 /// One entry of `otherPaths`: exactly one key.
@@ -74,8 +75,7 @@ impl OtherPaths {
         if self.exact.is_empty() && self.prefixes.is_empty() {
             return false;
         }
-        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-        let Some(path) = folded(path) else { return false };
+        let Some(path) = folded(path_of(target)) else { return false };
         let is_listed = self.exact.iter().any(|exact| exact.as_bytes() == path)
             || self.prefixes.iter().any(|prefix| is_at_or_below(&path, prefix.as_bytes()));
         is_listed && !is_of_telemetry(&path)

@@ -1,15 +1,19 @@
 //! The head of a request: who sends, for which tenant, what, and where to.
 
 use log::Level;
+use sluice_headers::{
+    HeaderEdit, Headers,
+    names::{CONTENT_LENGTH, FORWARDED_CLIENT_CERT, PATH},
+};
 use sluice_otlp::Signal;
 use sluice_remote_write::{VERSION, VERSION_HEADER};
 use sluice_reply::{LocalReply, Protocol, Refusal};
 use sluice_route::foreign_header_edits;
 use sluice_senders::{Admitted, Ambiguity, Ending, Evidence, PeerEvidence};
-use sluice_tenant::{HeaderEdit, Tenanted};
+use sluice_tenant::Tenanted;
 
 use crate::{
-    BodyStep, Certificates, Count, Gate, Headers, Held, Rest,
+    BodyStep, Certificates, Count, Gate, Held, Rest,
     export::{Export, protocol, timeout},
 };
 
@@ -169,7 +173,7 @@ impl Gate {
         let Some(routes) = &self.routes else {
             return Ok(HeadStep::Pass(edits));
         };
-        if self.other_paths.let_pass(headers.first(":path").unwrap_or_default()) {
+        if self.other_paths.let_pass(headers.first(PATH).unwrap_or_default()) {
             edits.extend(foreign_header_edits(headers.names()));
             return Ok(HeadStep::Pass(edits));
         }
@@ -179,7 +183,7 @@ impl Gate {
         let backend =
             routes.pick(export.signal).ok_or_else(|| known(Refusal::NoBackend(export.signal)))?;
         let limit = self.limits.body_bytes;
-        let length = headers.number("content-length");
+        let length = headers.number(CONTENT_LENGTH);
         let announced = length.unwrap_or(0);
         if usize::try_from(announced).unwrap_or(usize::MAX) > limit {
             return Err(known(Refusal::BodyTooLarge { limit }));
@@ -222,7 +226,7 @@ impl Gate {
     ) -> Result<Option<Admitted>, Refusal> {
         let Some(senders) = &self.senders else { return Ok(None) };
         let headers = head.headers;
-        let xfcc: Vec<_> = headers.all("x-forwarded-client-cert").collect();
+        let xfcc: Vec<_> = headers.all(FORWARDED_CLIENT_CERT).collect();
         let xfcc_sans = senders.reads_xfcc_sans();
         let peer = PeerEvidence { xfcc: &xfcc, xfcc_sans, ..head.peer };
         let mut evidence = Evidence {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sluice_reply::Protocol;
 
-use crate::Headers;
+use sluice_headers::{Headers, names::CONTENT_LENGTH};
 
 /// What is still to come of a refused request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Rest {
         if headers.first("expect").is_some() {
             return None;
         }
-        let length = headers.number("content-length");
+        let length = headers.number(CONTENT_LENGTH);
         Self::new(protocol, length.map(saturated), limit)
     }
 

@@ -13,8 +13,8 @@ use proxy_wasm::{
     types::{BufferType, GrpcStatusCode, MapType},
 };
 use sluice_gate::{NoRoom, Pieces};
+use sluice_headers::HeaderEdit;
 use sluice_reply::LocalReply;
-use sluice_tenant::HeaderEdit;
 
 /// The headers of `map`. Safe in the callback that brings that map, and while its headers are held.
 /// Values are bytes: the SDK's text getters panic on what is not UTF-8.

@@ -25,12 +25,12 @@ use proxy_wasm::{
 };
 use sluice_gate::{
     BodyEdit, BodyStep, Budget, Certificates, Count, Finished, Forward, Gate, HEADER_ONLY,
-    HeadStep, Headers, Held, Holding, Identified, NoRoom, Pieces, Reading, Reply, ReplyHead,
-    ReplyStep, RequestHead, Rest, Rewritten, Sent, Share, is_envoys_grpc,
+    HeadStep, Held, Holding, Identified, NoRoom, Pieces, Reading, Reply, ReplyHead, ReplyStep,
+    RequestHead, Rest, Rewritten, Sent, Share, is_envoys_grpc,
 };
+use sluice_headers::{HeaderEdit, Headers, names::CONTENT_LENGTH};
 use sluice_reply::{GrpcReply, LocalReply, Written};
 use sluice_senders::PeerEvidence;
-use sluice_tenant::HeaderEdit;
 
 use crate::{host, shared::Shared};
 
@@ -308,7 +308,7 @@ impl Stream {
         let headers = host::headers(MapType::HttpResponseHeaders);
         answered.padded = Headers(&headers).first(HEADER_ONLY).is_some();
         if answered.padded {
-            let taken_off = [HEADER_ONLY, "content-length"].map(HeaderEdit::remove);
+            let taken_off = [HEADER_ONLY, CONTENT_LENGTH].map(HeaderEdit::remove);
             host::edit(MapType::HttpResponseHeaders, &taken_off);
         }
         host::edit(MapType::HttpResponseHeaders, &answered.headers);

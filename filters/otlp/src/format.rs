@@ -1,6 +1,7 @@
 //! How a request is written.
 
 use serde::Deserialize;
+use sluice_headers::is_media_type;
 
 use crate::{json, wire::push_field};
 
@@ -28,10 +29,9 @@ impl Format {
     /// The format that a content type names, whatever its case and parameters.
     #[must_use]
     pub fn from_content_type(value: &[u8]) -> Option<Self> {
-        let media_type = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         [Self::Json, Self::Protobuf]
             .into_iter()
-            .find(|format| media_type.eq_ignore_ascii_case(format.content_type().as_bytes()))
+            .find(|format| is_media_type(value, format.content_type()))
     }
 
     /// An attribute with a text as its value, as it is written in this format: a `KeyValue`, in

@@ -1,5 +1,6 @@
 //! What the head of a write request says.
 
+use sluice_headers::is_media_type;
 use sluice_otlp::Format;
 
 /// The paths at which senders expect a receiver: Prometheus' own, and Mimir's.
@@ -24,10 +25,8 @@ pub fn is_path(path: &[u8]) -> bool {
 /// `prometheus.WriteRequest`. Remote write 2.0 names another, and is none.
 #[must_use]
 pub fn is_content_type(value: &[u8]) -> bool {
-    let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-    let media_type = parts.next().unwrap_or_default();
-    media_type.eq_ignore_ascii_case(Format::Protobuf.content_type().as_bytes())
-        && parts.all(names_the_message)
+    let mut parameters = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).skip(1);
+    is_media_type(value, Format::Protobuf.content_type()) && parameters.all(names_the_message)
 }
 
 fn names_the_message(parameter: &[u8]) -> bool {

@@ -2,6 +2,10 @@
 
 use percent_encoding::percent_decode;
 use prost::Message;
+use sluice_headers::{
+    is_media_type,
+    names::{GRPC_MESSAGE, GRPC_STATUS},
+};
 use sluice_records::Violations;
 
 use crate::{
@@ -52,14 +56,14 @@ pub struct GrpcReply {
 
 impl GrpcReply {
     /// The headers or trailers in which it stands.
-    pub const HEADERS: [&str; 4] = ["grpc-status", "grpc-message", DETAILS, RETRY_INFO_HEADER];
+    pub const HEADERS: [&str; 4] = [GRPC_STATUS, GRPC_MESSAGE, DETAILS, RETRY_INFO_HEADER];
 
     /// Reads the headers or trailers in which gRPC has a status, found by their names. `None` if there is
     /// no `grpc-status` among them; one that is no number is UNKNOWN (gRPC over HTTP/2, "Responses").
     pub fn read<'a>(header: impl Fn(&str) -> Option<&'a [u8]>) -> Option<Self> {
-        let code = header("grpc-status")?;
+        let code = header(GRPC_STATUS)?;
         let code = str::from_utf8(code).ok().and_then(|code| code.parse().ok());
-        let message = header("grpc-message").unwrap_or_default();
+        let message = header(GRPC_MESSAGE).unwrap_or_default();
         let details = header(DETAILS).and_then(Status::from_details_header);
         Some(Self {
             code: code.unwrap_or(UNKNOWN),
@@ -187,9 +191,9 @@ fn stored(reply: &BackendReply<'_>) -> ExportResponse {
     if reply.protocol == Protocol::RemoteWrite {
         // It has no response to read.
         ExportResponse::default()
-    } else if reply.grpc.is_some() || is_type(reply.content_type, b"application/x-protobuf") {
+    } else if reply.grpc.is_some() || is_media_type(reply.content_type, "application/x-protobuf") {
         ExportResponse::decode(reply.body).unwrap_or_default()
-    } else if is_type(reply.content_type, b"application/json") {
+    } else if is_media_type(reply.content_type, "application/json") {
         ExportResponse::from_json(reply.body).unwrap_or_default()
     } else {
         ExportResponse::default()
@@ -288,13 +292,13 @@ fn message(reply: &BackendReply<'_>) -> String {
     if let Some(grpc) = reply.grpc {
         return one_line(&grpc.message);
     }
-    let is = |expected| is_type(reply.content_type, expected);
-    if is(b"application/x-protobuf") || is(b"application/octet-stream") {
+    let is = |expected| is_media_type(reply.content_type, expected);
+    if is("application/x-protobuf") || is("application/octet-stream") {
         return Status::decode(reply.body)
             .map(|status| one_line(&status.message))
             .unwrap_or_default();
     }
-    if is(b"application/json") {
+    if is("application/json") {
         return Status::message_from_json(reply.body)
             .map(|message| one_line(&message))
             .unwrap_or_default();
@@ -303,12 +307,6 @@ fn message(reply: &BackendReply<'_>) -> String {
         return one_line(&String::from_utf8_lossy(reply.body));
     }
     String::new()
-}
-
-/// Whether a content type is `expected`, whatever its case and parameters.
-fn is_type(content_type: &[u8], expected: &[u8]) -> bool {
-    let end = content_type.iter().position(|byte| *byte == b';').unwrap_or(content_type.len());
-    content_type.get(..end).unwrap_or_default().trim_ascii().eq_ignore_ascii_case(expected)
 }
 
 #[cfg(test)]

@@ -2,8 +2,14 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use prost::Message;
+use sluice_headers::{
+    HeaderEdit,
+    names::{
+        ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, GRPC_MESSAGE, GRPC_STATUS,
+        RETRY_AFTER, STATUS,
+    },
+};
 use sluice_otlp::{Format, Signal, grpc};
-use sluice_tenant::HeaderEdit;
 
 use crate::{Code, ExportResponse, Failure, Refusal, Status, Told};
 
@@ -58,9 +64,9 @@ impl LocalReply {
     pub fn spelled_out(self) -> Self {
         let Self::Grpc { status, metadata } = self else { return self };
         let mut headers = vec![
-            ("content-type", Protocol::Grpc.content_type().to_owned()),
-            ("grpc-status", status.code.to_string()),
-            ("grpc-message", percent_encoded(&status.message)),
+            (CONTENT_TYPE, Protocol::Grpc.content_type().to_owned()),
+            (GRPC_STATUS, status.code.to_string()),
+            (GRPC_MESSAGE, percent_encoded(&status.message)),
         ];
         headers.extend(metadata);
         Self::Http { status: 200, headers, body: Vec::new() }
@@ -74,7 +80,7 @@ impl Protocol {
         let mut headers = match refusal {
             // RFC 9110, section 15.5.6
             Refusal::Method(_) if self != Self::Grpc => vec![("allow", "POST".to_owned())],
-            Refusal::WriteEncoding(_) => vec![("accept-encoding", "snappy".to_owned())],
+            Refusal::WriteEncoding(_) => vec![(ACCEPT_ENCODING, "snappy".to_owned())],
             Refusal::Encoding { header, .. } => {
                 let (name, accepted) = header.accepted();
                 vec![(name, accepted.to_owned())]
@@ -83,7 +89,7 @@ impl Protocol {
         };
         // Over gRPC it is RetryInfo, in the status.
         if let (Some(seconds), false) = (refusal.retry_after(), self == Self::Grpc) {
-            headers.push(("retry-after", seconds.to_string()));
+            headers.push((RETRY_AFTER, seconds.to_string()));
         }
         self.local_error(refusal.http_status(), refusal.status(), headers)
     }
@@ -98,13 +104,13 @@ impl Protocol {
                 let body = self.encode_response(response, signal);
                 let headers = match body.is_empty() {
                     true => Vec::new(),
-                    false => vec![("content-type", self.content_type().to_owned())],
+                    false => vec![(CONTENT_TYPE, self.content_type().to_owned())],
                 };
                 Some(LocalReply::Http { status: self.success(response), headers, body })
             }
             (_, Told::Success(response)) => Some(LocalReply::Http {
                 status: 200,
-                headers: vec![("content-type", self.content_type().to_owned())],
+                headers: vec![(CONTENT_TYPE, self.content_type().to_owned())],
                 body: self.encode_response(response, signal),
             }),
             (_, Told::Failure(failure)) => {
@@ -125,22 +131,22 @@ impl Protocol {
         let content_type = match (self, told) {
             // It goes without a body.
             (Self::RemoteWrite, Told::Success(response)) if self.success(response) == 200 => {
-                HeaderEdit::remove("content-type")
+                HeaderEdit::remove(CONTENT_TYPE)
             }
-            _ => HeaderEdit::set("content-type", self.content_type()),
+            _ => HeaderEdit::set(CONTENT_TYPE, self.content_type()),
         };
         let mut edits = vec![
             content_type,
-            HeaderEdit::remove("content-length"),
-            HeaderEdit::remove("content-encoding"),
-            HeaderEdit::remove("retry-after"),
+            HeaderEdit::remove(CONTENT_LENGTH),
+            HeaderEdit::remove(CONTENT_ENCODING),
+            HeaderEdit::remove(RETRY_AFTER),
         ];
         let status = match (self, told) {
             (Self::Grpc, _) => 200,
             (_, Told::Success(response)) => self.success(response),
             (_, Told::Failure(failure)) => failure.http_status,
         };
-        edits.push(HeaderEdit::set(":status", status.to_string()));
+        edits.push(HeaderEdit::set(STATUS, status.to_string()));
         if let (false, Told::Failure(failure)) = (self == Self::Grpc, told) {
             edits.extend(retry_after(failure).map(|(name, value)| HeaderEdit::set(name, value)));
         }
@@ -153,13 +159,13 @@ impl Protocol {
         match (self, told) {
             (Self::Grpc, Told::Success(response)) => Written {
                 body: framed(response),
-                trailers: vec![("grpc-status", Code::Ok.number().to_string())],
+                trailers: vec![(GRPC_STATUS, Code::Ok.number().to_string())],
             },
             (Self::Grpc, Told::Failure(failure)) => {
                 let status = failure.status();
                 let mut trailers = vec![
-                    ("grpc-status", status.code.to_string()),
-                    ("grpc-message", percent_encoded(&status.message)),
+                    (GRPC_STATUS, status.code.to_string()),
+                    (GRPC_MESSAGE, percent_encoded(&status.message)),
                 ];
                 trailers.extend(status.metadata());
                 Written { body: Vec::new(), trailers }
@@ -183,7 +189,7 @@ impl Protocol {
             headers.extend(status.metadata());
             return LocalReply::Grpc { status, metadata: headers };
         }
-        headers.push(("content-type", self.content_type().to_owned()));
+        headers.push((CONTENT_TYPE, self.content_type().to_owned()));
         LocalReply::Http { status: http_status, headers, body: self.encode(&status) }
     }
 
@@ -227,7 +233,7 @@ impl Protocol {
 }
 
 fn retry_after(failure: &Failure) -> Option<(&'static str, String)> {
-    failure.retry_after.map(|seconds| ("retry-after", seconds.to_string()))
+    failure.retry_after.map(|seconds| (RETRY_AFTER, seconds.to_string()))
 }
 
 fn framed(response: &ExportResponse) -> Vec<u8> {

@@ -2,13 +2,17 @@
 
 use std::fmt;
 
+use sluice_headers::{
+    HeaderEdit,
+    names::{ACCEPT_ENCODING, CONTENT_TYPE, FORWARDED_CLIENT_CERT, PATH, TE},
+};
 use sluice_otlp::{
     Format,
     content::{Encoding, Encodings},
 };
 use sluice_records::BackendTraits;
 use sluice_tenant::{
-    HeaderEdit, NoTenant, TenantId,
+    NoTenant, TenantId,
     headers::{ACCOUNT_ID, PROJECT_ID},
 };
 
@@ -254,16 +258,16 @@ impl Endpoint<'_> {
         let mut edits: Vec<_> = names.filter(ends).map(HeaderEdit::remove).collect();
         let (content_type, te) = match self.transport {
             // gRPC over HTTP/2, "Requests": it tells of proxies that lose trailers.
-            Transport::Grpc => ("application/grpc", HeaderEdit::set("te", "trailers")),
-            Transport::Http => (format.content_type(), HeaderEdit::remove("te")),
+            Transport::Grpc => ("application/grpc", HeaderEdit::set(TE, "trailers")),
+            Transport::Http => (format.content_type(), HeaderEdit::remove(TE)),
         };
         edits.extend([
             HeaderEdit::set(BACKEND_HEADER, self.cluster),
-            HeaderEdit::set(":path", self.path.as_str()),
-            HeaderEdit::set("content-type", content_type),
-            HeaderEdit::remove("accept-encoding"),
+            HeaderEdit::set(PATH, self.path.as_str()),
+            HeaderEdit::set(CONTENT_TYPE, content_type),
+            HeaderEdit::remove(ACCEPT_ENCODING),
             te,
-            HeaderEdit::remove("x-forwarded-client-cert"),
+            HeaderEdit::remove(FORWARDED_CLIENT_CERT),
         ]);
         if let Some((account, project)) = self.account {
             edits.push(HeaderEdit::set(ACCOUNT_ID, account));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base16ct::mixed;
 use der::DateTime;
+use sluice_headers::names::{CONTENT_LENGTH, CONTENT_TYPE, SCOPE_ORG_ID, TE};
 
 use crate::{
     allowlist::Allowlist,
@@ -23,9 +24,6 @@ use crate::{
 
 /// Where Envoy's JWT filter keeps what Istio has it keep: its own metadata, and the key there.
 const PAYLOAD: [&str; 2] = ["envoy.filters.http.jwt_authn", "payload"];
-
-/// The header in which a gate names the tenant, in lower case.
-const SCOPE_ORG_ID: &str = "x-scope-orgid";
 
 /// Collects what is wrong while the rest is still compiled.
 #[derive(Default)]
@@ -338,7 +336,7 @@ impl Compile {
             |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(is_token) {
             self.add(path, format!("{name:?} is not the name of a header"));
-        } else if matches!(name.as_str(), "host" | "content-type" | "content-length" | "te") {
+        } else if matches!(name.as_str(), "host" | CONTENT_TYPE | CONTENT_LENGTH | TE) {
             self.add(path, format!("{name:?} has a meaning of its own: name another header"));
         }
         self.take_off(&name);

@@ -1,31 +1,6 @@
-//! Changes to a request's headers, as data, and the headers that no sender may set.
+//! The headers that no sender may set.
 
-/// One change to a map of headers; only the module carries it out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HeaderEdit {
-    /// Every copy of the header goes.
-    Remove(String),
-    /// Every copy goes and one takes their place: the first of several copies wins in Loki, and
-    /// two are an error in Tempo.
-    Set(String, String),
-}
-
-impl HeaderEdit {
-    /// An edit that removes every copy of `name`.
-    #[must_use]
-    pub fn remove(name: &str) -> Self {
-        Self::Remove(name.to_owned())
-    }
-
-    /// An edit that leaves exactly one `name`, with `value`.
-    #[must_use]
-    pub fn set(name: &str, value: impl Into<String>) -> Self {
-        Self::Set(name.to_owned(), value.into())
-    }
-}
-
-/// The header in which Loki, Mimir and Tempo read the tenant, in lower case as Envoy has it.
-pub const SCOPE_ORG_ID: &str = "x-scope-orgid";
+use sluice_headers::names::SCOPE_ORG_ID;
 
 /// The headers in which VictoriaLogs reads the tenant's account and project
 /// (`lib/logstorage/tenant_id.go`).

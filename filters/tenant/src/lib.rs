@@ -5,6 +5,5 @@ pub mod headers;
 mod id;
 mod tenancy;
 
-pub use headers::HeaderEdit;
 pub use id::{TenantId, TenantIdError, TenantIds};
 pub use tenancy::{NoTenant, Tenancy, TenantConfig, Tenanted};

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use sluice_headers::{HeaderEdit, names::SCOPE_ORG_ID};
 use sluice_senders::{Admitted, Claimed, ConfigProblem};
 use thiserror::Error;
 
 use crate::{
-    HeaderEdit, TenantId, TenantIdError, TenantIds,
-    headers::{SCOPE_ORG_ID, are_one, is_guarded},
+    TenantId, TenantIdError, TenantIds,
+    headers::{are_one, is_guarded},
 };
 
 /// The section `tenant` as it is written: one of `fixed`, `fromNamespace`, `fromClaim` and `map`.

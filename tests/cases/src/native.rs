@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 use sluice_gate::{
-    BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
-    ReplyStep, RequestHead, Rewritten,
+    BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, ReplyHead, ReplyStep,
+    RequestHead, Rewritten,
 };
+use sluice_headers::{HeaderEdit, Headers};
 use sluice_reply::{LocalReply, Written};
 use sluice_senders::PeerEvidence;
-use sluice_tenant::HeaderEdit;
 
 use crate::{
     case::{Fails, Protocol},

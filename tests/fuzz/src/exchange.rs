@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use sluice_gate::{
-    BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, Headers, ReplyHead,
-    ReplyStep, RequestHead, Rewritten,
+    BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, ReplyHead, ReplyStep,
+    RequestHead, Rewritten,
 };
+use sluice_headers::{HeaderEdit, Headers};
 use sluice_reply::{LocalReply, Protocol, Written};
 use sluice_senders::PeerEvidence;
-use sluice_tenant::HeaderEdit;
 
 /// Headers in the order in which they are sent, pseudo headers among them.
 pub type HeaderList = Vec<(String, Vec<u8>)>;

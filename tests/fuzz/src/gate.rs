@@ -3,7 +3,8 @@
 use std::{array, sync::LazyLock};
 
 use prost::Message;
-use sluice_gate::{Gate, Headers};
+use sluice_gate::Gate;
+use sluice_headers::Headers;
 use sluice_otlp::{
     Format, Signal,
     content::{Encoding, EncodingHeader, decode},

@@ -4,7 +4,8 @@
 #![expect(clippy::arithmetic_side_effects, reason = "sizes of a test, which are small")]
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use sluice_gate::{BodyStep, Certificates, Gate, HeadStep, Headers, RequestHead};
+use sluice_gate::{BodyStep, Certificates, Gate, HeadStep, RequestHead};
+use sluice_headers::Headers;
 use sluice_otlp::{
     content::{Encoding, encode_block, wrap},
     grpc,

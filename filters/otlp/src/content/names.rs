@@ -1,6 +1,7 @@
 //! How encodings are called: on the wire, in two headers that do not agree, and in a backend's list.
 
 use super::Encoding;
+use sluice_headers::names::{ACCEPT_ENCODING, CONTENT_ENCODING};
 
 /// A header that names an encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl EncodingHeader {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Content => "content-encoding",
+            Self::Content => CONTENT_ENCODING,
             Self::Grpc => "grpc-encoding",
         }
     }
@@ -49,7 +50,7 @@ impl EncodingHeader {
     pub const fn accepted(self) -> (&'static str, &'static str) {
         match self {
             Self::Content => {
-                ("accept-encoding", "gzip, deflate, zstd, snappy, x-snappy-framed, lz4, identity")
+                (ACCEPT_ENCODING, "gzip, deflate, zstd, snappy, x-snappy-framed, lz4, identity")
             }
             Self::Grpc => ("grpc-accept-encoding", "gzip, deflate, zstd, snappy, identity"),
         }

@@ -3,8 +3,8 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
 };
 use proptest::prelude::*;
 use prost::Message;
+use sluice_headers::HeaderEdit;
 use sluice_otlp::{Signal, content::EncodingHeader, grpc};
-use sluice_tenant::HeaderEdit;
 
 use super::*;
 use crate::{

@@ -1,4 +1,5 @@
-use sluice_tenant::{HeaderEdit, TenantId};
+use sluice_headers::HeaderEdit;
+use sluice_tenant::TenantId;
 
 use super::*;
 use crate::{BACKEND_HEADER, Endpoint, MIRROR_HEADER, Transport};

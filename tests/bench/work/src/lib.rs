@@ -4,7 +4,8 @@
 use std::{cell::RefCell, fmt};
 
 use serde::{Deserialize, Serialize};
-use sluice_gate::{BodyStep, Certificates, Count, Gate, HeadStep, Headers, RequestHead};
+use sluice_gate::{BodyStep, Certificates, Count, Gate, HeadStep, RequestHead};
+use sluice_headers::Headers;
 use sluice_otlp::{Format, Signal, limits::ReadLimits, splice::Request};
 use sluice_records::{RecordsConfig, RuleSet, Unfit, Verdict};
 use sluice_route::{BackendsConfig, Context};

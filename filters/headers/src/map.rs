@@ -1,5 +1,7 @@
 //! A map of headers as Envoy hands it out: names in lower case, values in bytes, copies kept.
 
+use crate::{names::PATH, value::path_of};
+
 /// A view of a map of headers.
 #[derive(Clone, Copy, Debug)]
 pub struct Headers<'a>(pub &'a [(String, Vec<u8>)]);
@@ -29,6 +31,12 @@ impl<'a> Headers<'a> {
         let mut values = self.all(name);
         let only = values.next().filter(|_| values.next().is_none())?;
         std::str::from_utf8(only).ok()?.parse().ok()
+    }
+
+    /// The path of a request, without the query; empty if there is none.
+    #[must_use]
+    pub fn path(self) -> &'a [u8] {
+        path_of(self.first(PATH).unwrap_or_default())
     }
 
     /// The bytes of all names and values.

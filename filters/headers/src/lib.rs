@@ -1,0 +1,15 @@
+//! The headers of requests and replies.
+//!
+//! * [`Headers`]: a map of headers as Envoy hands it out.
+//! * [`HeaderEdit`]: a change to such a map, as data; only the module carries it out.
+//! * [`media_type`], [`path_of`]: the part of a header's value that others compare.
+//! * [`names`]: the names of headers that several crates know.
+
+mod edit;
+mod map;
+pub mod names;
+mod value;
+
+pub use edit::HeaderEdit;
+pub use map::Headers;
+pub use value::{is_media_type, media_type, path_of};
