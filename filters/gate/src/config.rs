@@ -1,10 +1,11 @@
 //! The configuration: read whole, or refused whole.
 
 use serde::Deserialize;
+use sluice_config::{ConfigProblem, Place, Problems};
 use sluice_otlp::{content::longest_block, limits::ReadLimits, memory::Room};
 use sluice_records::{RecordsConfig, RuleSet};
 use sluice_route::{BackendsConfig, Context, Routes};
-use sluice_senders::{ConfigProblem, Senders, SendersConfig};
+use sluice_senders::{Senders, SendersConfig};
 use sluice_tenant::{Tenancy, TenantConfig};
 
 use crate::{
@@ -240,7 +241,13 @@ impl Gate {
 
 impl GateConfig {
     fn compile(self) -> Result<Gate, Vec<ConfigProblem>> {
-        let mut problems = Vec::new();
+        let problems = Problems::default();
+        let gate = self.compile_all(&problems);
+        problems.into_result(gate)
+    }
+
+    /// `None` only with a problem.
+    fn compile_all(self, problems: &Problems) -> Option<Gate> {
         if self.senders.is_none()
             && self.tenant.is_none()
             && self.records.is_none()
@@ -248,73 +255,74 @@ impl GateConfig {
         {
             let message =
                 "it asks for nothing: add at least one of senders, tenant, records and backends";
-            problems.push(ConfigProblem::new("configuration", message));
+            problems.at("configuration").add(message);
         }
         if self.records.is_some() && self.backends.is_none() {
             let message = "records are checked on their way to a backend: add backends";
-            problems.push(ConfigProblem::new("records", message));
+            problems.at("records").add(message);
         }
+        let other_paths = problems.at("otherPaths");
         if !self.other_paths.is_empty() && self.backends.is_none() {
-            let message = "without backends every path passes: leave it out, or add backends";
-            problems.push(ConfigProblem::new("otherPaths", message));
+            other_paths.add("without backends every path passes: leave it out, or add backends");
         }
-        let other_paths = OtherPaths::compile(&self.other_paths, "otherPaths", &mut problems);
-        let limits = self.limits.compile(&mut problems);
+        let other_paths = OtherPaths::compile(&self.other_paths, &other_paths);
+        let limits = self.limits.compile(&problems.at("limits"));
         let context = Context { tenant_ids: self.tenant.as_ref().map(TenantConfig::ids) };
-        let mut collect = Collect(&mut problems);
+        // Of each section: `None` where it is left out, `Some(None)` where something is wrong in it.
         let asks = self.senders.is_some();
-        let mut senders = collect.section(self.senders.map(|c| Senders::compile(&c, "senders")));
-        let tenancy = collect.section(self.tenant.map(|c| c.compile("tenant")));
-        let routes = collect.section(self.backends.map(|c| c.compile("backends", context)));
+        let mut senders = self.senders.map(|section| section.compile(&problems.at("senders")));
+        let tenancy = self.tenant.map(|section| section.compile(&problems.at("tenant")));
+        let backends = problems.at("backends");
+        let routes = self.backends.map(|section| section.compile(&backends, context));
         let backend = |signal| {
-            let backend = routes.as_ref()?.pick(signal)?;
+            let backend = routes.as_ref()?.as_ref()?.pick(signal)?;
             Some(backend.traits().clone())
         };
         // Where there are no backends, that has been told, or their problems have.
-        let rules = collect.section(self.records.map(|r| r.compile("records", asks, backend)));
-        if let (Some(tenancy), None) = (&tenancy, &senders)
+        let records = problems.at("records");
+        let rules = self.records.map(|section| section.compile(&records, asks, backend));
+        if let (Some(Some(tenancy)), None | Some(None)) = (&tenancy, &senders)
             && !tenancy.is_fixed()
             && problems.is_empty()
         {
             let message = "the tenant follows from the sender: add senders, or use tenant.fixed";
-            problems.push(ConfigProblem::new("tenant", message));
+            problems.at("tenant").add(message);
         }
-        if let Some(claim) = tenancy.as_ref().and_then(Tenancy::claim) {
-            let is_read = senders.as_mut().is_some_and(|senders| senders.read_claim(claim));
+        if let Some(claim) = tenancy.iter().flatten().find_map(Tenancy::claim) {
+            let is_read = senders.iter_mut().flatten().any(|senders| senders.read_claim(claim));
             if !is_read && problems.is_empty() {
                 let message = "it is a claim of the sender's token: add jwt to senders.identify";
-                problems.push(ConfigProblem::new("tenant.fromClaim", message));
+                problems.at("tenant").at("fromClaim").add(message);
             }
         }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let hold_headers = self.hold_headers;
-        Ok(Gate { senders, tenancy, rules, routes, limits, other_paths, hold_headers })
+        Some(Gate {
+            senders: unless_wrong(senders)?,
+            tenancy: unless_wrong(tenancy)?,
+            rules: unless_wrong(rules)?,
+            routes: unless_wrong(routes)?,
+            limits,
+            other_paths,
+            hold_headers: self.hold_headers,
+        })
     }
 }
 
-struct Collect<'p>(&'p mut Vec<ConfigProblem>);
-
-impl Collect<'_> {
-    fn section<T>(&mut self, compiled: Option<Result<T, Vec<ConfigProblem>>>) -> Option<T> {
-        match compiled? {
-            Ok(section) => Some(section),
-            Err(problems) => {
-                self.0.extend(problems);
-                None
-            }
-        }
+/// A section that is left out or compiled; `None` for one in which something is wrong. It is never taken for
+/// one that is left out.
+fn unless_wrong<T>(section: Option<Option<T>>) -> Option<Option<T>> {
+    match section {
+        None => Some(None),
+        Some(Some(compiled)) => Some(Some(compiled)),
+        Some(None) => None,
     }
 }
 
 impl LimitsConfig {
-    fn compile(self, problems: &mut Vec<ConfigProblem>) -> Limits {
-        let mut limit = |name: &str, value: Option<usize>, default: usize, max: usize| {
+    fn compile(self, place: &Place<'_>) -> Limits {
+        let limit = |name: &str, value: Option<usize>, default: usize, max: usize| {
             let value = value.unwrap_or(default);
             if value == 0 || value > max {
-                let message = format!("a limit is between 1 and {max}");
-                problems.push(ConfigProblem::new(format!("limits.{name}"), message));
+                place.at(name).add(format!("a limit is between 1 and {max}"));
             }
             value
         };
@@ -332,7 +340,7 @@ impl LimitsConfig {
         let attributes =
             limit("attributes", self.attributes, default.attributes, Limits::MAX_ATTRIBUTES);
         let depth = limit("depth", self.depth, default.depth, Limits::MAX_DEPTH);
-        let mut share = |name: &str, value: Option<usize>, default: usize, least: usize, max| {
+        let share = |name: &str, value: Option<usize>, default: usize, least: usize, max| {
             let value = value.unwrap_or(default.max(least));
             if value < least || value > max {
                 let message = if least > max {
@@ -345,7 +353,7 @@ impl LimitsConfig {
                         "with these limits of a request it is between {least} and {max}: it is {value}"
                     )
                 };
-                problems.push(ConfigProblem::new(format!("limits.{name}"), message));
+                place.at(name).add(message);
             }
             value
         };

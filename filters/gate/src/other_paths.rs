@@ -2,8 +2,8 @@
 
 use percent_encoding::percent_decode;
 use serde::Deserialize;
+use sluice_config::Place;
 use sluice_headers::path_of;
-use sluice_senders::ConfigProblem;
 
 /// One entry of `otherPaths`: exactly one key.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,15 +23,11 @@ pub(crate) struct OtherPaths {
 }
 
 impl OtherPaths {
-    /// Checks the entries, which stand at `path`.
-    pub(crate) fn compile(
-        entries: &[OtherPath],
-        path: &str,
-        problems: &mut Vec<ConfigProblem>,
-    ) -> Self {
+    /// Checks the entries of the list at `place`.
+    pub(crate) fn compile(entries: &[OtherPath], place: &Place<'_>) -> Self {
         let mut compiled = Self::default();
         for (index, entry) in entries.iter().enumerate() {
-            let at = format!("{path}[{index}]");
+            let place = place.index(index);
             let (text, key, list) = match entry {
                 OtherPath { exact: Some(text), prefix: None } => {
                     (text, "exact", &mut compiled.exact)
@@ -40,8 +36,7 @@ impl OtherPaths {
                     (text, "prefix", &mut compiled.prefixes)
                 }
                 _ => {
-                    let message = "it must have exactly one of exact and prefix";
-                    problems.push(ConfigProblem::new(at, message));
+                    place.add("it must have exactly one of exact and prefix");
                     continue;
                 }
             };
@@ -61,9 +56,7 @@ impl OtherPaths {
                 ),
             };
             match problem {
-                Some(message) => {
-                    problems.push(ConfigProblem::new(format!("{at}.{key}"), message));
-                }
+                Some(message) => place.at(key).add(message),
                 None => list.push(text.clone()),
             }
         }
@@ -188,17 +181,14 @@ fn covered(path: &str, is_prefix: bool) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sluice_config::check;
 
     use super::*;
 
     fn compile(entries: &str) -> Result<OtherPaths, Vec<String>> {
         let entries: Vec<OtherPath> = serde_json::from_str(entries).unwrap();
-        let mut problems = Vec::new();
-        let compiled = OtherPaths::compile(&entries, "otherPaths", &mut problems);
-        if problems.is_empty() {
-            return Ok(compiled);
-        }
-        Err(problems.iter().map(ToString::to_string).collect())
+        let compiled = check("otherPaths", |place| Some(OtherPaths::compile(&entries, place)));
+        compiled.map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 
     #[test]

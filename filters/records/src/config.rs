@@ -1,8 +1,8 @@
 //! The section `records`.
 
 use serde::Deserialize;
+use sluice_config::Place;
 use sluice_otlp::Signal;
-use sluice_senders::ConfigProblem;
 
 use crate::{
     BackendTraits, Level, Precedence,
@@ -175,71 +175,59 @@ impl RequireConfig {
 }
 
 impl RecordsConfig {
-    /// Checks the section. `path` is where it stands, for the problems' paths; `has_senders` says
-    /// whether anybody is asked who sends, and `backend` what is known of the backend of a signal.
-    ///
-    /// # Errors
-    /// Every [`ConfigProblem`] there is.
+    /// Checks the section, which stands at `place`. `has_senders` says whether anybody is asked who sends, and
+    /// `backend` what is known of the backend of a signal. `None` with every problem in it added, if there is any.
+    #[must_use]
     pub fn compile(
-        &self,
-        path: &str,
+        self,
+        place: &Place<'_>,
         has_senders: bool,
         backend: impl Fn(Signal) -> Option<BackendTraits>,
-    ) -> Result<RuleSet, Vec<ConfigProblem>> {
-        let mut problems = Vec::new();
+    ) -> Option<RuleSet> {
         match &self.require {
             Some(require) if require.is_empty() => {
                 let message = "an empty list lets every record in: name an attribute, or leave \
                                records out";
-                problems.push(ConfigProblem::new(format!("{path}.require"), message));
+                place.at("require").add(message);
             }
             None if self.stamp.is_empty() && self.unstorable.is_none() => {
-                let message = "it asks for nothing: add require, stamp or unstorable";
-                problems.push(ConfigProblem::new(path, message));
+                place.add("it asks for nothing: add require, stamp or unstorable");
             }
             _ => {}
         }
         let mut values = Vec::new();
         for (index, require) in self.required().iter().enumerate() {
-            let path = format!("{path}.require[{index}]");
-            let value = format!("{path}.value");
-            values.extend(require.value.compile(&value, has_senders, &mut problems));
+            let place = place.at("require").index(index);
+            values.extend(require.value.compile(&place.at("value"), has_senders));
             let before = self.required().iter().take(index);
             let twice = before.map(|r| &r.attribute).any(|name| *name == require.attribute);
-            check_name(&require.attribute, twice.then_some("required"), &path, &mut problems);
+            check_name(&require.attribute, twice.then_some("required"), &place);
         }
         let mut stamps = Vec::new();
         for (index, stamp) in self.stamp.iter().enumerate() {
-            let path = format!("{path}.stamp[{index}]");
-            let value = format!("{path}.value");
-            stamps.extend(Template::of_sender(&stamp.value, &value, has_senders, &mut problems));
+            let place = place.at("stamp").index(index);
+            stamps.extend(Template::of_sender(&stamp.value, &place.at("value"), has_senders));
             let before = self.stamp.iter().take(index);
             let twice = before.map(|s| &s.attribute).any(|name| *name == stamp.attribute);
-            check_name(&stamp.attribute, twice.then_some("stamped"), &path, &mut problems);
+            check_name(&stamp.attribute, twice.then_some("stamped"), &place);
         }
         for signal in Signal::ALL {
             if let Some(backend) = backend(signal) {
-                self.check_names(path, signal, &backend, &mut problems);
+                self.check_names(place, signal, &backend);
             }
         }
-        if !problems.is_empty() {
-            return Err(problems);
+        if place.has_problems() {
+            return None;
         }
         // A signal without a backend is refused before its records are looked at.
         let backend = |signal| backend(signal).unwrap_or_else(BackendTraits::strictest);
         let series = self.series_rules(&values, &stamps, backend(Signal::Metrics).name);
         let rules = |signal| self.rules(signal, &values, &stamps, &backend(signal));
-        Ok(RuleSet::new(rules, series))
+        Some(RuleSet::new(rules, series))
     }
 
     /// What a rule or a stamp names must not be what the backend refuses a whole batch for.
-    fn check_names(
-        &self,
-        path: &str,
-        signal: Signal,
-        backend: &BackendTraits,
-        problems: &mut Vec<ConfigProblem>,
-    ) {
+    fn check_names(&self, place: &Place<'_>, signal: Signal, backend: &BackendTraits) {
         let looks = Looks::new(&backend.refuses, OnViolation::Drop, signal, true);
         let required = self.required().iter().map(|require| &require.attribute);
         let stamped = self.stamp.iter().map(|stamp| &stamp.attribute);
@@ -247,12 +235,10 @@ impl RecordsConfig {
         let stamped = stamped.enumerate().map(|(index, name)| ("stamp", index, name));
         for (list, index, name) in required.chain(stamped) {
             if looks.record_names && !name.is_empty() && looks.is_odd_name(name.as_bytes()) {
-                let path = format!("{path}.{list}[{index}].attribute");
-                let message = format!(
+                place.at(list).index(index).at("attribute").add(format!(
                     "{} refuses attributes whose name has no ASCII letter or digit",
                     backend.name
-                );
-                problems.push(ConfigProblem::new(path, message));
+                ));
             }
         }
     }
@@ -329,18 +315,20 @@ impl RecordsConfig {
     }
 }
 
-/// Checks the name of an attribute at `path`; `twice` says what it is for the second time, if it is.
-fn check_name(name: &str, twice: Option<&str>, path: &str, problems: &mut Vec<ConfigProblem>) {
-    let path = format!("{path}.attribute");
+/// Checks the name of the attribute of an entry; `twice` says what it is for the second time, if it is.
+fn check_name(name: &str, twice: Option<&str>, entry: &Place<'_>) {
+    let place = entry.at("attribute");
     if name.is_empty() {
-        problems.push(ConfigProblem::new(path, "an attribute's name is not empty"));
+        place.add("an attribute's name is not empty");
     } else if let Some(what) = twice {
-        problems.push(ConfigProblem::new(path, format!("{name:?} is {what} twice")));
+        place.add(format!("{name:?} is {what} twice"));
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use sluice_config::check;
+
     use super::*;
     use crate::{Outcome, Place, Reason, Refusal, Refuses, Remedy, Spelling};
 
@@ -358,7 +346,7 @@ pub(crate) mod tests {
     /// The rules that a section written in JSON gives.
     pub(crate) fn rules(json: &str, backend: &BackendTraits) -> RuleSet {
         let config: RecordsConfig = serde_json::from_str(json).unwrap();
-        config.compile("records", true, |_| Some(backend.clone())).unwrap()
+        check("records", |place| config.compile(place, true, |_| Some(backend.clone()))).unwrap()
     }
 
     #[test]
@@ -397,8 +385,10 @@ pub(crate) mod tests {
             ),
         ] {
             let config: RecordsConfig = serde_json::from_str(json).unwrap();
-            let problems =
-                config.compile("records", false, |_| Some(backend(Spelling::Exact))).unwrap_err();
+            let compiled = |place: &Place<'_>| {
+                config.compile(place, false, |_| Some(backend(Spelling::Exact)))
+            };
+            let problems = check("records", compiled).unwrap_err();
             assert!(problems[0].to_string().starts_with(expected), "{problems:?}");
         }
     }
@@ -419,8 +409,8 @@ pub(crate) mod tests {
         let json = r#"{"require": [{"attribute": "x"}, {"attribute": "ключ"}],
                        "stamp": [{"attribute": "_", "value": "a"}]}"#;
         let config: RecordsConfig = serde_json::from_str(json).unwrap();
-        let problems = config
-            .compile("records", true, |signal| (signal == Signal::Logs).then(|| loki.clone()));
+        let of_logs = |signal| (signal == Signal::Logs).then(|| loki.clone());
+        let problems = check("records", |place| config.clone().compile(place, true, of_logs));
         let problems: Vec<_> = problems.unwrap_err().iter().map(ToString::to_string).collect();
         assert_eq!(
             problems,
@@ -429,7 +419,8 @@ pub(crate) mod tests {
                 "records.stamp[0].attribute: loki refuses attributes whose name has no ASCII letter or digit",
             ]
         );
-        assert!(config.compile("records", true, |_| Some(backend(Spelling::Exact))).is_ok());
+        let of_any = |_| Some(backend(Spelling::Exact));
+        assert!(check("records", |place| config.compile(place, true, of_any)).is_ok());
     }
 
     #[test]

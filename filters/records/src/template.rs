@@ -1,6 +1,7 @@
 //! Texts with the sender's own names in them: `{namespace}/`.
 
-use sluice_senders::{Admitted, ConfigProblem};
+use sluice_config::{Piece, Pieces, Place, PlaceholderError, SenderName};
+use sluice_senders::Admitted;
 use thiserror::Error;
 
 /// A text, and where the sender's names go in it.
@@ -13,24 +14,13 @@ enum Part {
     Name(SenderName),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SenderName {
-    Namespace,
-    ServiceAccount,
-    TrustDomain,
-}
-
 /// Why a text is not a template.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum TemplateError {
     #[error("it is empty, and would say nothing")]
     Empty,
-    #[error("a brace has no partner: a placeholder is written as {{namespace}}")]
-    UnbalancedBrace,
-    #[error(
-        "{{{0}}} is not known: there are {{namespace}}, {{serviceAccount}} and {{trustDomain}}"
-    )]
-    UnknownPlaceholder(String),
+    #[error(transparent)]
+    Placeholder(#[from] PlaceholderError),
 }
 
 impl Template {
@@ -43,42 +33,24 @@ impl Template {
             return Err(TemplateError::Empty);
         }
         let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((literal, after)) = rest.split_once('{') {
-            let (name, behind) = after.split_once('}').ok_or(TemplateError::UnbalancedBrace)?;
-            push_literal(&mut parts, literal)?;
-            parts.push(Part::Name(match name {
-                "namespace" => SenderName::Namespace,
-                "serviceAccount" => SenderName::ServiceAccount,
-                "trustDomain" => SenderName::TrustDomain,
-                _ => return Err(TemplateError::UnknownPlaceholder(name.to_owned())),
-            }));
-            rest = behind;
+        for piece in Pieces::of(text) {
+            parts.push(match piece? {
+                Piece::Literal(literal) => Part::Literal(literal.to_owned()),
+                Piece::Name(name) => Part::Name(name),
+            });
         }
-        push_literal(&mut parts, rest)?;
         Ok(Self(parts))
     }
 
-    /// Reads the template at `path` of the configuration. `None` with a problem for what is wrong:
-    /// beside what [`Self::compile`] finds, a sender's name where nobody is asked who sends.
-    pub(crate) fn of_sender(
-        text: &str,
-        path: &str,
-        has_senders: bool,
-        problems: &mut Vec<ConfigProblem>,
-    ) -> Option<Self> {
-        match Self::compile(text) {
-            Ok(template) if template.names_sender() && !has_senders => {
-                let message = "it names the sender, and nobody is asked who sends: add senders";
-                problems.push(ConfigProblem::new(path, message));
-                None
-            }
-            Ok(template) => Some(template),
-            Err(error) => {
-                problems.push(ConfigProblem::new(path, error));
-                None
-            }
+    /// Reads the template that stands at `place`. `None` with a problem for what is wrong: beside what
+    /// [`Self::compile`] finds, a sender's name where nobody is asked who sends.
+    pub(crate) fn of_sender(text: &str, place: &Place<'_>, has_senders: bool) -> Option<Self> {
+        let template = place.take(Self::compile(text))?;
+        if template.names_sender() && !has_senders {
+            place.add("it names the sender, and nobody is asked who sends: add senders");
+            return None;
         }
+        Some(template)
     }
 
     /// Whether it needs to know who sends.
@@ -93,34 +65,23 @@ impl Template {
         for part in &self.0 {
             text.push_str(match part {
                 Part::Literal(literal) => literal,
-                Part::Name(name) => name.of(sender?)?,
+                Part::Name(name) => name_of(*name, sender?)?,
             });
         }
         Some(text)
     }
 }
 
-impl SenderName {
-    fn of(self, sender: &Admitted) -> Option<&str> {
-        match self {
-            Self::Namespace => {
-                let several = sender.namespaces().nth(1).is_some();
-                (!several).then(|| sender.namespace())
-            }
-            Self::ServiceAccount => sender.service_account(),
-            Self::TrustDomain => sender.trust_domain(),
+/// A sender's name; `None` if it lacks it, or has several.
+fn name_of(name: SenderName, sender: &Admitted) -> Option<&str> {
+    match name {
+        SenderName::Namespace => {
+            let several = sender.namespaces().nth(1).is_some();
+            (!several).then(|| sender.namespace())
         }
+        SenderName::ServiceAccount => sender.service_account(),
+        SenderName::TrustDomain => sender.trust_domain(),
     }
-}
-
-fn push_literal(parts: &mut Vec<Part>, literal: &str) -> Result<(), TemplateError> {
-    if literal.contains('}') {
-        return Err(TemplateError::UnbalancedBrace);
-    }
-    if !literal.is_empty() {
-        parts.push(Part::Literal(literal.to_owned()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -131,12 +92,9 @@ mod tests {
     fn what_is_not_understood_is_refused() {
         for (text, expected) in [
             ("", TemplateError::Empty),
-            ("{namespace", TemplateError::UnbalancedBrace),
-            ("namespace}", TemplateError::UnbalancedBrace),
-            ("{namespace}}", TemplateError::UnbalancedBrace),
-            ("{{namespace}", TemplateError::UnknownPlaceholder("{namespace".into())),
-            ("{tenant}", TemplateError::UnknownPlaceholder("tenant".into())),
-            ("{}", TemplateError::UnknownPlaceholder(String::new())),
+            ("{namespace", PlaceholderError::UnbalancedBrace.into()),
+            ("namespace}", PlaceholderError::UnbalancedBrace.into()),
+            ("{tenant}", PlaceholderError::Unknown("tenant".into()).into()),
         ] {
             assert_eq!(Template::compile(text), Err(expected), "{text}");
         }

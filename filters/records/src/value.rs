@@ -3,8 +3,9 @@
 use std::fmt;
 
 use serde::Deserialize;
+use sluice_config::Place;
 use sluice_otlp::attributes::AnyValue;
-use sluice_senders::{Admitted, ConfigProblem};
+use sluice_senders::Admitted;
 
 use crate::template::Template;
 
@@ -47,29 +48,23 @@ pub(crate) enum Expected {
 }
 
 impl ValueConfig {
-    /// Checks the rule; `path` is where it stands. `None` with a problem for each thing wrong.
-    pub(crate) fn compile(
-        &self,
-        path: &str,
-        has_senders: bool,
-        problems: &mut Vec<ConfigProblem>,
-    ) -> Option<ValueRule> {
-        let mut template = |key: &str, text: &str| {
-            Template::of_sender(text, &format!("{path}.{key}"), has_senders, problems)
-        };
+    /// Checks the rule, which stands at `place`. `None` with a problem for each thing wrong.
+    pub(crate) fn compile(&self, place: &Place<'_>, has_senders: bool) -> Option<ValueRule> {
+        let template =
+            |place: &Place<'_>, text: &str| Template::of_sender(text, place, has_senders);
         match self {
             Self::NonEmpty => Some(ValueRule::NonEmpty),
-            Self::Equals(text) => template("equals", text).map(ValueRule::Equals),
-            Self::Prefix(text) => template("prefix", text).map(ValueRule::Prefix),
+            Self::Equals(text) => template(&place.at("equals"), text).map(ValueRule::Equals),
+            Self::Prefix(text) => template(&place.at("prefix"), text).map(ValueRule::Prefix),
             Self::OneOf(texts) if texts.is_empty() => {
-                let message = "an empty list allows no value";
-                problems.push(ConfigProblem::new(format!("{path}.oneOf"), message));
+                place.at("oneOf").add("an empty list allows no value");
                 None
             }
             Self::OneOf(texts) => {
+                let place = place.at("oneOf");
                 let each = texts.iter().enumerate();
                 let templates: Vec<_> =
-                    each.map(|(index, text)| template(&format!("oneOf[{index}]"), text)).collect();
+                    each.map(|(index, text)| template(&place.index(index), text)).collect();
                 templates.into_iter().collect::<Option<_>>().map(ValueRule::OneOf)
             }
         }

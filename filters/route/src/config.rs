@@ -1,12 +1,12 @@
 //! The section `backends` as it is written, and its way into [`Routes`].
 
 use serde::Deserialize;
+use sluice_config::Place;
 use sluice_otlp::{
     Format, Signal,
     content::{Encoding, Encodings},
 };
 use sluice_records::{Precedence, Spelling};
-use sluice_senders::ConfigProblem;
 use sluice_tenant::TenantIds;
 
 use crate::{
@@ -115,15 +115,11 @@ enum CanaryBy {
 }
 
 impl BackendsConfig {
-    /// Checks the section. `path` is where it stands, for the problems' paths.
-    ///
-    /// # Errors
-    /// Every [`ConfigProblem`] there is.
-    pub fn compile(self, path: &str, context: Context) -> Result<Routes, Vec<ConfigProblem>> {
-        let mut problems = Vec::new();
-        let mut backend = |signal: Signal, config: Option<BackendConfig>| {
-            let path = format!("{path}.{}", signal.as_str());
-            let mut check = Check { signal, context, path, problems: &mut problems };
+    /// Checks the section, which stands at `place`. `None` with every problem in it added, if there is any.
+    #[must_use]
+    pub fn compile(self, place: &Place<'_>, context: Context) -> Option<Routes> {
+        let backend = |signal: Signal, config: Option<BackendConfig>| {
+            let check = Check { signal, context, place: place.at(signal.as_str()) };
             config.map(|config| check.backend(config))
         };
         let routes = Routes {
@@ -135,9 +131,9 @@ impl BackendsConfig {
         if Signal::ALL.into_iter().all(|signal| routes.pick(signal).is_none()) {
             let message =
                 "no signal has a backend: name at least one of logs, metrics, traces and profiles";
-            problems.push(ConfigProblem::new(path, message));
+            place.add(message);
         }
-        if problems.is_empty() { Ok(routes) } else { Err(problems) }
+        if place.has_problems() { None } else { Some(routes) }
     }
 }
 
@@ -146,26 +142,27 @@ struct Check<'p> {
     signal: Signal,
     context: Context,
     /// Where it stands.
-    path: String,
-    problems: &'p mut Vec<ConfigProblem>,
+    place: Place<'p>,
 }
 
 impl Check<'_> {
-    fn backend(&mut self, config: BackendConfig) -> Backend {
+    fn backend(&self, config: BackendConfig) -> Backend {
         let kind = config.kind;
         if !kind.stores(self.signal) {
             let stores: Vec<_> = kind.signals().iter().map(|signal| signal.as_str()).collect();
             let (kind, stores) = (kind.as_str(), stores.join(", "));
-            self.problem(".kind", format!("{kind} stores {stores}, not {}", self.signal.as_str()));
+            self.place
+                .at("kind")
+                .add(format!("{kind} stores {stores}, not {}", self.signal.as_str()));
         }
-        let traits = config.traits(&self.path, self.problems);
+        let traits = config.traits(&self.place);
         let known = kind.path(self.signal);
         let http_path = Path::parse(config.path.as_deref().unwrap_or(known));
         let http_path = http_path.unwrap_or_else(|message| {
-            self.problem(".path", message);
+            self.place.at("path").add(message);
             Path::default()
         });
-        self.tenants(kind, ".path", &http_path);
+        self.tenants(kind, "path", &http_path);
         let write_path = self.write_path(kind, config.remote_write_path, &http_path);
         let encodings = match config.encodings {
             Some(names) => self.encodings(&names),
@@ -173,13 +170,13 @@ impl Check<'_> {
         };
         let formats = match config.formats.as_deref().map(Formats::listed) {
             Some(None) => {
-                self.problem(".formats", "an empty list takes nothing: name protobuf or json");
+                self.place.at("formats").add("an empty list takes nothing: name protobuf or json");
                 Formats::ALL
             }
             Some(Some(formats)) => formats,
             None => kind.formats(),
         };
-        let clusters = self.clusters("", kind, config.cluster, config.grpc_cluster);
+        let clusters = self.clusters(&self.place, kind, config.cluster, config.grpc_cluster);
         let cells = self.cells("cells", kind, config.cells);
         let mirrors = self.cells("mirror", kind, config.mirror).into_iter();
         let mirrors = mirrors.map(|(tenants, clusters)| (tenants, clusters.http)).collect();
@@ -201,37 +198,31 @@ impl Check<'_> {
         }
     }
 
-    /// What is wrong at `key` of the backend.
-    fn problem(&mut self, key: &str, message: impl Into<String>) {
-        let path = [&self.path, key].concat();
-        self.problems.push(ConfigProblem { path, message: message.into() });
-    }
-
     /// Where the backend takes remote write; `None` if it does not.
-    fn write_path(&mut self, kind: Kind, named: Option<String>, http: &Path) -> Option<Path> {
+    fn write_path(&self, kind: Kind, named: Option<String>, http: &Path) -> Option<Path> {
         let own = kind.remote_write_path(http.names_tenant());
         if own.is_none() && named.is_some() {
             let message = format!("{} takes no remote write: leave it out", kind.as_str());
-            self.problem(".remoteWritePath", message);
+            self.place.at("remoteWritePath").add(message);
         }
         let own = own?;
         let is_named = named.is_some();
         match Path::parse(named.as_deref().unwrap_or(own)) {
             Ok(path) => {
                 if is_named && path.names_tenant() && !http.names_tenant() {
-                    self.tenants(kind, ".remoteWritePath", &path);
+                    self.tenants(kind, "remoteWritePath", &path);
                 }
                 Some(path)
             }
             Err(message) => {
-                self.problem(".remoteWritePath", message);
+                self.place.at("remoteWritePath").add(message);
                 None
             }
         }
     }
 
     /// Whether the backend can be told of the tenant, and of no other; `at` is where `path` stands.
-    fn tenants(&mut self, kind: Kind, at: &str, path: &Path) {
+    fn tenants(&self, kind: Kind, at: &str, path: &Path) {
         let name = kind.as_str();
         let by_number = match kind.naming() {
             Naming::AccountInHeaders => true,
@@ -242,47 +233,39 @@ impl Check<'_> {
             (None, Naming::AccountInHeaders) => {
                 let message =
                     format!("{name} has its tenant in headers that any sender can set: add tenant");
-                self.problem(".kind", message);
+                self.place.at("kind").add(message);
             }
             (None, _) if path.names_tenant() => {
                 let message =
                     "there is a tenant in it: add tenant, or write a path without {tenant}";
-                self.problem(at, message);
+                self.place.at(at).add(message);
             }
             (Some(TenantIds::OrgId | TenantIds::Text), _) if by_number => {
                 let message =
                     format!("{name} knows its tenants by number: write tenant.ids: account");
-                self.problem(".kind", message);
+                self.place.at("kind").add(message);
             }
             (Some(TenantIds::Text), Naming::OrgId) => {
                 let message =
                     format!("{name} takes some texts for others: write tenant.ids: orgId");
-                self.problem(".kind", message);
+                self.place.at("kind").add(message);
             }
             _ => {}
         }
     }
 
-    fn clusters(&mut self, at: &str, kind: Kind, http: String, grpc: Option<String>) -> Clusters {
+    fn clusters(&self, at: &Place<'_>, kind: Kind, http: String, grpc: Option<String>) -> Clusters {
         if grpc.is_some() && kind.grpc_encodings().is_none() {
             let message = format!("{} takes no OTLP over gRPC: leave it out", kind.as_str());
-            self.problem(&format!("{at}.grpcCluster"), message);
+            at.at("grpcCluster").add(message);
         }
-        let http = self.cluster(format!("{at}.cluster"), http);
-        let grpc = grpc.map(|grpc| self.cluster(format!("{at}.grpcCluster"), grpc));
+        let http = cluster(&at.at("cluster"), http);
+        let grpc = grpc.map(|grpc| cluster(&at.at("grpcCluster"), grpc));
         Clusters { http, grpc }
     }
 
-    /// A cluster's name, as far as a header can carry it.
-    fn cluster(&mut self, at: String, name: String) -> String {
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            self.problem(&at, format!("{name:?} cannot be a header's value: name a cluster"));
-        }
-        name
-    }
-
     /// The set of the encodings with these names.
-    fn encodings(&mut self, names: &[String]) -> Encodings {
+    fn encodings(&self, names: &[String]) -> Encodings {
         let mut listed = Encodings::NONE;
         for (index, name) in names.iter().enumerate() {
             match Encoding::ALL.into_iter().find(|encoding| encoding.as_str() == name) {
@@ -290,7 +273,7 @@ impl Check<'_> {
                 None => {
                     let known = Encoding::ALL.map(Encoding::as_str).join(", ");
                     let message = format!("{name:?} is no encoding that is known: use {known}");
-                    self.problem(&format!(".encodings[{index}]"), message);
+                    self.place.at("encodings").index(index).add(message);
                 }
             }
         }
@@ -298,51 +281,56 @@ impl Check<'_> {
     }
 
     /// Entries under `key`: `cells`, or `mirror`, whose copies go the way that the request does.
-    fn cells(&mut self, key: &str, kind: Kind, cells: Vec<CellConfig>) -> Vec<(Tenants, Clusters)> {
+    fn cells(&self, key: &str, kind: Kind, cells: Vec<CellConfig>) -> Vec<(Tenants, Clusters)> {
+        let place = self.place.at(key);
         if !cells.is_empty() && self.context.tenant_ids.is_none() {
-            self.problem(
-                &format!(".{key}"),
-                "tenants are told apart, and there are none: add tenant",
-            );
+            place.add("tenants are told apart, and there are none: add tenant");
         }
         let ids = self.context.tenant_ids.unwrap_or_default();
         let mut compiled = Vec::new();
         for (index, cell) in cells.into_iter().enumerate() {
-            let at = format!(".{key}[{index}]");
+            let at = place.index(index);
             let mut grpc = cell.grpc_cluster;
             if key == "mirror" && grpc.take().is_some() {
                 let message = "a copy is sent as the request is: name a cluster alone";
-                self.problem(&format!("{at}.grpcCluster"), message);
+                at.at("grpcCluster").add(message);
             }
-            let path = format!("{}{at}", self.path);
-            let tenants = Tenants::compile(cell.tenants, ids, &path, self.problems);
+            let tenants = Tenants::compile(cell.tenants, ids, &at.at("tenants"));
             compiled.push((tenants, self.clusters(&at, kind, cell.cluster, grpc)));
         }
         compiled
     }
 
-    fn canary(&mut self, kind: Kind, stable: &Clusters, canary: CanaryConfig) -> Canary {
-        let at = ".canary";
+    fn canary(&self, kind: Kind, stable: &Clusters, canary: CanaryConfig) -> Canary {
+        let at = &self.place.at("canary");
         let clusters = self.clusters(at, kind, canary.cluster, canary.grpc_cluster);
         if clusters.grpc.is_none() && stable.grpc.is_some() && kind.grpc_encodings().is_some() {
             let message = "what comes over gRPC goes on so: name the canary's cluster for it too";
-            self.problem(&format!("{at}.grpcCluster"), message);
+            at.at("grpcCluster").add(message);
         }
         if clusters.grpc.is_some() && stable.grpc.is_none() {
             let message = "the backend has none beside its cluster: leave it out, or give it one";
-            self.problem(&format!("{at}.grpcCluster"), message);
+            at.at("grpcCluster").add(message);
         }
         let share = Share::new(canary.percent);
         if share.is_none() {
             let message = format!("{} is not between 1 and 99", canary.percent);
-            self.problem(&format!("{at}.percent"), message);
+            at.at("percent").add(message);
         }
         if self.context.tenant_ids.is_none() {
             let message = "tenants are told apart, and there are none: add tenant";
-            self.problem(&format!("{at}.by"), message);
+            at.at("by").add(message);
         }
         Canary { clusters, share: share.unwrap_or_default() }
     }
+}
+
+/// A cluster's name, as far as a header can carry it.
+fn cluster(at: &Place<'_>, name: String) -> String {
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        at.add(format!("{name:?} cannot be a header's value: name a cluster"));
+    }
+    name
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! How each kind of backend reads records, and what it refuses.
 
 use serde::Deserialize;
+use sluice_config::Place;
 use sluice_records::{BackendTraits, LabelLimit, Overflow, Precedence, Reason, Refuses, Spelling};
-use sluice_senders::ConfigProblem;
 
 use crate::{Kind, config::BackendConfig, unstorable};
 
@@ -56,9 +56,9 @@ pub(crate) enum ScopeAttributes {
 }
 
 impl BackendConfig {
-    /// What is known of the backend; `path` is where it stands in the configuration.
-    pub(crate) fn traits(&self, path: &str, problems: &mut Vec<ConfigProblem>) -> BackendTraits {
-        self.check_settings(path, problems);
+    /// What is known of the backend, which stands at `place`.
+    pub(crate) fn traits(&self, place: &Place<'_>) -> BackendTraits {
+        self.check_settings(place);
         let known = self.known();
         BackendTraits {
             spelling: self.spelling.unwrap_or(known.spelling),
@@ -126,7 +126,7 @@ impl BackendConfig {
     }
 
     /// A setting that means nothing to the kind of backend is a mistake, not a wish.
-    fn check_settings(&self, path: &str, problems: &mut Vec<ConfigProblem>) {
+    fn check_settings(&self, place: &Place<'_>) {
         let metrics: &[_] = &[Kind::Mimir, Kind::Prometheus, Kind::VictoriaMetrics];
         let settings = [
             ("labels", self.labels.is_some(), &[Kind::Loki][..]),
@@ -138,31 +138,30 @@ impl BackendConfig {
         for (name, is_set, kinds) in settings {
             if is_set && !kinds.contains(&self.kind) {
                 let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
-                let message = format!("it is a setting of {} alone", kinds.join(", "));
-                problems.push(ConfigProblem::new(format!("{path}.{name}"), message));
+                place.at(name).add(format!("it is a setting of {} alone", kinds.join(", ")));
             }
         }
         if self.scope_attributes.is_some() && self.precedence.is_some() {
             let message = "precedence says what comes of scopes already: write one of the two";
-            problems.push(ConfigProblem::new(format!("{path}.scopeAttributes"), message));
+            place.at("scopeAttributes").add(message);
         }
         if self.drops_scope_attributes()
             && self.labels.as_ref().is_some_and(|labels| labels.overflow == Some(Overflow::Move))
         {
             let message = "they would move to the scopes, whose attributes are dropped: use drop";
-            problems.push(ConfigProblem::new(format!("{path}.labels.overflow"), message));
+            place.at("labels").at("overflow").add(message);
         }
         if self.max_trace_bytes == Some(0) {
             let message = "no trace is so small: write Tempo's max_bytes_per_trace";
-            problems.push(ConfigProblem::new(format!("{path}.maxTraceBytes"), message));
+            place.at("maxTraceBytes").add(message);
         }
         if self.burst_bytes == Some(0) {
             let message = "no batch is so small: write Loki's ingestion_burst_size_mb, in bytes";
-            problems.push(ConfigProblem::new(format!("{path}.burstBytes"), message));
+            place.at("burstBytes").add(message);
         }
         if self.labels.as_ref().is_some_and(|labels| labels.max == Some(0)) {
             let message = "service_name is always a label: at least 1";
-            problems.push(ConfigProblem::new(format!("{path}.labels.max"), message));
+            place.at("labels").at("max").add(message);
         }
         if self
             .labels
@@ -170,7 +169,7 @@ impl BackendConfig {
             .is_some_and(|labels| labels.names.as_ref().is_some_and(Vec::is_empty))
         {
             let message = "an empty list limits nothing: name Loki's index labels, or leave it out";
-            problems.push(ConfigProblem::new(format!("{path}.labels.names"), message));
+            place.at("labels").at("names").add(message);
         }
     }
 

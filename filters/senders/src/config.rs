@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// The `senders` section. [`Senders::compile`](crate::Senders::compile) checks it and makes it usable.
+/// The `senders` section. [`compile`](Self::compile) checks it and makes it usable.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SendersConfig {

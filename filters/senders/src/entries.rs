@@ -3,11 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use der::DateTime;
+use sluice_config::Glob;
 
-use crate::{
-    name::{NameGlob, NameKind},
-    sender::Sender,
-};
+use crate::{name::NameKind, sender::Sender};
 
 /// What a name must state, beside what its entry is found by, to satisfy it. One name must state all of it.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +14,7 @@ pub(crate) struct Conditions {
     /// Any of these: a text may be a certificate's issuer and a token's.
     pub(crate) issuer: Option<Vec<Arc<str>>>,
     pub(crate) trust_domain: Option<Box<str>>,
-    pub(crate) service_account: Option<NameGlob>,
+    pub(crate) service_account: Option<Glob>,
     /// The entry holds from this moment on.
     pub(crate) from: Option<DateTime>,
     /// The entry holds before this moment.
@@ -50,7 +48,7 @@ impl Conditions {
 
 /// What an entry is found by.
 pub(crate) enum Key {
-    Namespace(NameGlob),
+    Namespace(Glob),
     /// A fingerprint's or an issuer's key, of an entry that names no namespace.
     Certificate(Arc<str>),
 }
@@ -68,8 +66,8 @@ impl Entries {
     pub(crate) fn insert(&mut self, key: Key, conditions: Conditions) {
         let entries = match key {
             Key::Certificate(key) => self.exact.entry((*key).into()),
-            Key::Namespace(NameGlob::Exact(name)) => self.exact.entry(name),
-            Key::Namespace(NameGlob::Prefix(prefix)) => {
+            Key::Namespace(Glob::Exact(name)) => self.exact.entry(name),
+            Key::Namespace(Glob::Prefix(prefix)) => {
                 if !self.prefix_lengths.contains(&prefix.len()) {
                     self.prefix_lengths.push(prefix.len());
                 }
@@ -112,8 +110,8 @@ mod tests {
     use super::*;
     use crate::sender::IdentifiedBy;
 
-    fn glob(text: &str) -> NameGlob {
-        NameGlob::parse(text, NAMESPACE).unwrap()
+    fn glob(text: &str) -> Glob {
+        NAMESPACE.glob(text).unwrap()
     }
 
     fn any_in(namespace: &str, entries: &mut Entries) {
@@ -166,7 +164,7 @@ mod tests {
                     trust_domain: trust_domain.as_deref().map(Into::into),
                     service_account: service_account
                         .as_deref()
-                        .map(|text| NameGlob::parse(text, SERVICE_ACCOUNT).unwrap()),
+                        .map(|text| SERVICE_ACCOUNT.glob(text).unwrap()),
                     ..Conditions::default()
                 });
             }

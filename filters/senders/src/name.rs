@@ -1,5 +1,7 @@
 //! The names that a sender is made of: what each may look like, and how a configuration may write it.
 
+use sluice_config::{Glob, GlobError};
+
 /// A kind of name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum NameKind {
@@ -64,41 +66,18 @@ impl NameKind {
         }
         Ok(text.into())
     }
-}
 
-/// A name in an entry: exact, or every name that begins so.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum NameGlob {
-    Exact(Box<str>),
-    Prefix(Box<str>),
-}
-
-impl NameGlob {
-    /// Reads `name` or `prefix*`.
-    pub(crate) fn parse(text: &str, kind: NameKind) -> Result<Self, NotAName> {
-        let Some(prefix) = text.strip_suffix('*') else {
-            if text.contains('*') {
-                return Err(NotAName::InnerStar(text.to_owned()));
-            }
-            return kind.parse(text).map(Self::Exact);
+    /// Such a name, or the beginning of some: `payments`, `team-*`.
+    pub(crate) fn glob(self, text: &str) -> Result<Glob, NotAName> {
+        let glob = Glob::parse(text).map_err(|error| match error {
+            GlobError::InnerStar => NotAName::InnerStar(text.to_owned()),
+            GlobError::MatchesAll => NotAName::MatchesAll,
+        })?;
+        let is_one = match &glob {
+            Glob::Exact(name) => self.is_name(name.as_bytes()),
+            Glob::Prefix(prefix) => self.can_begin_with(prefix.as_bytes()),
         };
-        if prefix.is_empty() {
-            return Err(NotAName::MatchesAll);
-        }
-        if prefix.contains('*') {
-            return Err(NotAName::InnerStar(text.to_owned()));
-        }
-        if !kind.can_begin_with(prefix.as_bytes()) {
-            return Err(NotAName::Malformed(text.to_owned(), kind.rule()));
-        }
-        Ok(Self::Prefix(prefix.into()))
-    }
-
-    pub(crate) fn matches(&self, name: &str) -> bool {
-        match self {
-            Self::Exact(exact) => **exact == *name,
-            Self::Prefix(prefix) => name.starts_with(&**prefix),
-        }
+        if is_one { Ok(glob) } else { Err(NotAName::Malformed(text.to_owned(), self.rule())) }
     }
 }
 
@@ -169,21 +148,10 @@ mod tests {
             ("-*", NotAName::Malformed("-*".to_owned(), NameKind::Label.rule())),
             ("a.*", NotAName::Malformed("a.*".to_owned(), NameKind::Label.rule())),
         ] {
-            assert_eq!(NameGlob::parse(text, NameKind::Label), Err(error), "{text}");
+            assert_eq!(NameKind::Label.glob(text), Err(error), "{text}");
         }
         let too_long = "a".repeat(63) + "*";
-        assert!(NameGlob::parse(&too_long, NameKind::Label).is_err());
-    }
-
-    #[test]
-    fn a_glob_matches_what_begins_so() {
-        let glob = NameGlob::parse("team-*", NameKind::Label).unwrap();
-        assert!(glob.matches("team-a") && glob.matches("team-a-b"));
-        assert!(!glob.matches("team") && !glob.matches("tea") && !glob.matches("xteam-a"));
-        let exact = NameGlob::parse("team-a", NameKind::Label).unwrap();
-        assert!(exact.matches("team-a"));
-        assert!(!exact.matches("team-a-b") && !exact.matches("team-"));
-        let dotted = NameGlob::parse("otel.*", NameKind::Subdomain).unwrap();
-        assert!(dotted.matches("otel.agent") && !dotted.matches("otel"));
+        assert!(NameKind::Label.glob(&too_long).is_err());
+        assert!(NameKind::Subdomain.glob("otel.*").is_ok());
     }
 }

@@ -1,5 +1,7 @@
 //! How a SAN or a claim names a sender.
 
+use sluice_config::{Piece, Pieces, PlaceholderError, SenderName};
+
 use crate::{
     name::NameKind,
     san::San,
@@ -28,34 +30,16 @@ pub(crate) enum SanKind {
 #[derive(Debug)]
 enum Part {
     Literal(Box<[u8]>),
-    Placeholder(Placeholder, NameKind),
+    Placeholder(SenderName, NameKind),
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Placeholder {
-    Namespace,
-    ServiceAccount,
-    TrustDomain,
-}
-
-impl Placeholder {
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "namespace" => Some(Self::Namespace),
-            "serviceAccount" => Some(Self::ServiceAccount),
-            "trustDomain" => Some(Self::TrustDomain),
-            _ => None,
-        }
-    }
-
-    /// What it matches. Kubernetes allows dots in a service account's name. A URI's path can hold them; in a DNS name
-    /// they separate it from the next label, so there it is one label.
-    fn name_kind(self, kind: SanKind) -> NameKind {
-        match (self, kind) {
-            (Self::Namespace, _) | (Self::ServiceAccount, SanKind::Dns) => NameKind::Label,
-            (Self::ServiceAccount, SanKind::Claim | SanKind::Uri) => NameKind::Subdomain,
-            (Self::TrustDomain, _) => NameKind::TrustDomain,
-        }
+/// What a placeholder matches. Kubernetes allows dots in a service account's name. A URI's path can hold them; in a DNS
+/// name they separate it from the next label, so there it is one label.
+fn name_kind(name: SenderName, kind: SanKind) -> NameKind {
+    match (name, kind) {
+        (SenderName::Namespace, _) | (SenderName::ServiceAccount, SanKind::Dns) => NameKind::Label,
+        (SenderName::ServiceAccount, SanKind::Claim | SanKind::Uri) => NameKind::Subdomain,
+        (SenderName::TrustDomain, _) => NameKind::TrustDomain,
     }
 }
 
@@ -66,45 +50,34 @@ impl NamePattern {
             return Err(PatternError::NotPrintable(stray));
         }
         // A DNS SAN loses its trailing dot before it is compared; so does the pattern.
-        let mut rest = match kind {
+        let mut pieces = Pieces::of(match kind {
             SanKind::Dns => without_trailing_dot(text),
             SanKind::Claim | SanKind::Uri => text,
-        };
+        });
         let mut parts = Vec::new();
         let mut seen = Vec::new();
-        while !rest.is_empty() {
-            let (literal, after) = match rest.find(['{', '}']) {
-                Some(brace) => rest.split_at_checked(brace).unwrap_or((rest, "")),
-                None => (rest, ""),
+        while let Some(piece) = pieces.next() {
+            let name = match piece? {
+                Piece::Literal(literal) => {
+                    parts.push(Part::Literal(literal.as_bytes().into()));
+                    continue;
+                }
+                Piece::Name(name) => name,
             };
-            if !literal.is_empty() {
-                parts.push(Part::Literal(literal.as_bytes().into()));
+            if seen.contains(&name) {
+                return Err(PatternError::Repeated(name));
             }
-            if after.is_empty() {
-                break;
-            }
-            let (name, after) = after
-                .strip_prefix('{')
-                .and_then(|after| after.split_once('}'))
-                .filter(|(name, _)| !name.contains('{'))
-                .ok_or(PatternError::UnbalancedBrace)?;
-            let placeholder = Placeholder::named(name)
-                .ok_or_else(|| PatternError::UnknownPlaceholder(name.to_owned()))?;
-            if seen.contains(&placeholder) {
-                return Err(PatternError::Repeated(name.to_owned()));
-            }
-            let name_kind = placeholder.name_kind(kind);
-            let next = after.bytes().next();
+            let name_kind = name_kind(name, kind);
+            let next = pieces.rest().bytes().next();
             if next.is_some_and(|byte| {
                 byte == b'{' || name_kind.may_contain(byte.to_ascii_lowercase())
             }) {
-                return Err(PatternError::Ambiguous(name.to_owned()));
+                return Err(PatternError::Ambiguous(name));
             }
-            seen.push(placeholder);
-            parts.push(Part::Placeholder(placeholder, name_kind));
-            rest = after;
+            seen.push(name);
+            parts.push(Part::Placeholder(name, name_kind));
         }
-        if !seen.contains(&Placeholder::Namespace) {
+        if !seen.contains(&SenderName::Namespace) {
             return Err(PatternError::NoNamespace);
         }
         Ok(Self { kind, parts })
@@ -136,9 +109,9 @@ impl NamePattern {
                 Part::Placeholder(placeholder, kind) => {
                     let name = Some(rest.take(*kind)?);
                     match placeholder {
-                        Placeholder::Namespace => namespace = name,
-                        Placeholder::ServiceAccount => service_account = name,
-                        Placeholder::TrustDomain => trust_domain = name,
+                        SenderName::Namespace => namespace = name,
+                        SenderName::ServiceAccount => service_account = name,
+                        SenderName::TrustDomain => trust_domain = name,
                     }
                 }
             }
@@ -152,7 +125,7 @@ impl NamePattern {
 
 impl NamePattern {
     /// Whether names by this pattern state what `placeholder` stands for.
-    pub(crate) fn has(&self, placeholder: Placeholder) -> bool {
+    pub(crate) fn has(&self, placeholder: SenderName) -> bool {
         let is_it =
             |part: &Part| matches!(part, Part::Placeholder(found, _) if *found == placeholder);
         self.parts.iter().any(is_it)
@@ -270,19 +243,15 @@ pub(crate) enum PatternError {
     #[error(
         "where {{{0}}} ends is not certain, because what follows could belong to it: put a character between that it cannot contain"
     )]
-    Ambiguous(String),
+    Ambiguous(SenderName),
     #[error("it has no {{namespace}}: every name of a sender must say its namespace")]
     NoNamespace,
     #[error("{0:?} cannot be in a pattern: write it in printable ASCII without spaces")]
     NotPrintable(char),
     #[error("{{{0}}} occurs twice: a name can say it once")]
-    Repeated(String),
-    #[error("a brace has no partner: a placeholder is written as {{namespace}}")]
-    UnbalancedBrace,
-    #[error(
-        "{{{0}}} is not known: there are {{namespace}}, {{serviceAccount}} and {{trustDomain}}"
-    )]
-    UnknownPlaceholder(String),
+    Repeated(SenderName),
+    #[error(transparent)]
+    Placeholder(#[from] PlaceholderError),
 }
 
 #[cfg(test)]

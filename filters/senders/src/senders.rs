@@ -1,15 +1,13 @@
 //! The compiled `senders` section.
 
 use der::DateTime;
+use sluice_config::ConfigProblem;
 
 use crate::{
     allowlist::{Admitted, Allowlist, Ambiguity, Ending, NotAdmitted},
     certificate::Certificate,
-    compile::Compile,
-    config::SendersConfig,
     evidence::Evidence,
     identify::{self, Way},
-    problem::ConfigProblem,
     sender::{IdentifiedBy, Sender},
 };
 
@@ -32,14 +30,6 @@ pub struct Senders {
 }
 
 impl Senders {
-    /// Checks a configuration that stands at `path` (`senders`) and makes it usable.
-    ///
-    /// # Errors
-    /// Every problem in it, each with its own path.
-    pub fn compile(config: &SendersConfig, path: &str) -> Result<Self, Vec<ConfigProblem>> {
-        Compile::default().senders(config, path)
-    }
-
     /// What in the configuration may not be meant: an entry that ended before `now`, in seconds since the epoch; the
     /// name of an issuer that begins with its country.
     #[must_use]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use sluice_config::{Place, header_name};
 use sluice_headers::{HeaderEdit, names::SCOPE_ORG_ID};
-use sluice_senders::{Admitted, Claimed, ConfigProblem};
+use sluice_senders::{Admitted, Claimed};
 use thiserror::Error;
 
 use crate::{
@@ -126,74 +127,59 @@ impl TenantConfig {
         self.ids
     }
 
-    /// Checks the section. `path` is where it stands, for the problems' paths.
-    ///
-    /// # Errors
-    /// Every [`ConfigProblem`] there is.
-    pub fn compile(self, path: &str) -> Result<Tenancy, Vec<ConfigProblem>> {
-        let mut problems = Vec::new();
-        let header = self.header.unwrap_or_else(|| SCOPE_ORG_ID.to_owned()).to_ascii_lowercase();
-        if header.is_empty() || !header.bytes().all(is_token) {
-            let message = format!("{header:?} is not the name of a header");
-            problems.push(ConfigProblem::new(format!("{path}.header"), message));
-        }
+    /// Checks the section, which stands at `place`. `None` with every problem in it added, if there is any.
+    #[must_use]
+    pub fn compile(self, place: &Place<'_>) -> Option<Tenancy> {
+        let header = self.header.as_deref().unwrap_or(SCOPE_ORG_ID);
+        let header = place.at("header").take(header_name(header));
         let ids = self.ids;
         let has_map = self.map.is_some();
-        let mut id = |at: String, id: String| match TenantId::new(id, ids) {
-            Ok(id) => Some(id),
-            Err(error) => {
-                problems.push(ConfigProblem::new(at, error));
-                None
-            }
-        };
-        let default = self.default.map(|default| id(format!("{path}.default"), default));
+        let id = |place: &Place<'_>, id: String| place.take(TenantId::new(id, ids));
+        let default = self.default.map(|default| id(&place.at("default"), default));
         let assignment = match (self.fixed, self.from_namespace, self.from_claim, self.map) {
-            (Some(fixed), None, None, None) => {
-                id(format!("{path}.fixed"), fixed).map(Assignment::Fixed)
-            }
+            (Some(fixed), None, None, None) => id(&place.at("fixed"), fixed).map(Assignment::Fixed),
             (None, Some(around), None, None) => {
                 // Whatever the namespaces are called: letters for most stores, digits for accounts.
                 let sample = if ids == TenantIds::Account { "1" } else { "a" };
-                id(format!("{path}.fromNamespace"), around.tenant(sample))
+                id(&place.at("fromNamespace"), around.tenant(sample))
                     .map(|_| Assignment::FromNamespace(around))
             }
             (None, None, Some(claim), None) if !claim.is_empty() => {
                 Some(Assignment::FromClaim(claim))
             }
             (None, None, Some(_), None) => {
-                let message = "name the claim";
-                problems.push(ConfigProblem::new(format!("{path}.fromClaim"), message));
+                place.at("fromClaim").add("name the claim");
                 None
             }
             (None, None, None, Some(map)) if !map.is_empty() => {
                 let mut tenants = BTreeMap::new();
+                let place = place.at("map");
                 tenants.extend(map.into_iter().filter_map(|(namespace, tenant)| {
-                    let at = format!("{path}.map.{namespace}");
-                    Some((namespace, id(at, tenant)?))
+                    let tenant = id(&place.at(&namespace), tenant)?;
+                    Some((namespace, tenant))
                 }));
                 Some(Assignment::Map { tenants, default: default.clone().flatten() })
             }
             (None, None, None, Some(_)) => {
                 let message = "an empty map gives no sender a tenant: add a namespace, or use \
                                fromNamespace or fixed";
-                problems.push(ConfigProblem::new(format!("{path}.map"), message));
+                place.at("map").add(message);
                 None
             }
             _ => {
-                let message = "name exactly one of fixed, fromNamespace, fromClaim and map";
-                problems.push(ConfigProblem::new(path, message));
+                place.add("name exactly one of fixed, fromNamespace, fromClaim and map");
                 None
             }
         };
         if default.is_some() && !has_map {
             let message =
                 "it is for those whom map does not have, and there is no map: leave it out";
-            problems.push(ConfigProblem::new(format!("{path}.default"), message));
+            place.at("default").add(message);
         }
-        match assignment {
-            Some(assignment) if problems.is_empty() => Ok(Tenancy { header, ids, assignment }),
-            _ => Err(problems),
+        if place.has_problems() {
+            return None;
         }
+        Some(Tenancy { header: header?, ids, assignment: assignment? })
     }
 }
 
@@ -201,28 +187,6 @@ impl FromNamespace {
     fn tenant(&self, namespace: &str) -> String {
         [&self.prefix, namespace, &self.suffix].concat()
     }
-}
-
-/// A byte of a field name (RFC 9110, section 5.6.2, `tchar`).
-const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
 }
 
 impl Tenancy {
@@ -305,6 +269,8 @@ impl Tenanted {
 
 #[cfg(test)]
 mod tests {
+    use sluice_config::check;
+
     use super::*;
 
     fn config(json: &str) -> TenantConfig {
@@ -312,11 +278,12 @@ mod tests {
     }
 
     fn tenancy(json: &str) -> Tenancy {
-        config(json).compile("tenant").unwrap()
+        check("tenant", |place| config(json).compile(place)).unwrap()
     }
 
     fn problems(json: &str) -> Vec<String> {
-        config(json).compile("tenant").unwrap_err().iter().map(ToString::to_string).collect()
+        let problems = check("tenant", |place| config(json).compile(place)).unwrap_err();
+        problems.iter().map(ToString::to_string).collect()
     }
 
     #[test]

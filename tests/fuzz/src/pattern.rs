@@ -1,5 +1,6 @@
 //! How SANs name senders: a pattern of the configuration, held against a name.
 
+use sluice_config::check;
 use sluice_senders::{Certificate, Sender, Senders, SendersConfig};
 
 use crate::x509;
@@ -15,7 +16,7 @@ pub fn run(data: &[u8]) {
         "allow": [{"namespace": "payments"}],
     });
     let config: SendersConfig = serde_json::from_value(config).expect("it has the right shape");
-    let senders = match Senders::compile(&config, "senders") {
+    let senders = match check("senders", |place| config.compile(place)) {
         Ok(senders) => senders,
         Err(problems) => {
             let place = format!("senders.identify[0].clientCertificate.names[0].{kind}");
@@ -52,7 +53,7 @@ pub fn read(data: &[u8]) {
         "allow": [{"namespace": "payments"}],
     });
     let config: SendersConfig = serde_json::from_value(config).expect("it has the right shape");
-    let Ok(senders) = Senders::compile(&config, "senders") else { return };
+    let Ok(senders) = check("senders", |place| config.compile(place)) else { return };
     let tag = if kind == "dns" { x509::DNS } else { x509::URI };
     let certificate = Certificate::from_der(&x509::certificate(&[(tag, san.as_bytes())]));
     let _: Vec<Sender> = senders.names(&certificate.expect("it is a certificate"));

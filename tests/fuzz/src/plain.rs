@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::{
     metrics::v1::metric::Data,
 };
 use prost::{DecodeError, Message};
+use sluice_config::check;
 use sluice_otlp::Signal;
 use sluice_records::{
     BackendTraits, Fate, Level, Precedence, Reason, RecordsConfig, Refuses, RuleSet, Spelling,
@@ -49,7 +50,8 @@ pub fn compiled(rules: &Rules, spelling: Spelling) -> RuleSet {
         refuses: Refuses::default(),
         labels: None,
     };
-    config.compile("records", false, |_| Some(backend.clone())).expect("the rules are rules")
+    let backend = |_| Some(backend.clone());
+    check("records", |place| config.compile(place, false, backend)).expect("the rules are rules")
 }
 
 /// What is left of a request.

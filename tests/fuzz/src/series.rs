@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use sluice_config::check;
 use sluice_otlp::limits::ReadLimits;
 use sluice_prompb::{Message, TimeSeries, WriteRequest as Decoded};
 use sluice_records::{Reason, RecordsConfig, RuleSet, Verdict};
@@ -23,7 +24,7 @@ const STAMPED: (&str, &str) = ("stamped_by", "gate");
 
 fn compiled(section: serde_json::Value) -> RuleSet {
     let config: RecordsConfig = serde_json::from_value(section).expect("it has the right shape");
-    config.compile("records", false, |_| None).expect("the rules are rules")
+    check("records", |place| config.compile(place, false, |_| None)).expect("the rules are rules")
 }
 
 /// The input: a byte that chooses whether there is a stamp, and the message.

@@ -1,3 +1,4 @@
+use sluice_config::{ConfigProblem, check};
 use sluice_headers::HeaderEdit;
 use sluice_tenant::TenantId;
 
@@ -11,7 +12,7 @@ const NO_TENANTS: Context = Context { tenant_ids: None };
 
 fn compile(json: &str, context: Context) -> Result<Routes, Vec<ConfigProblem>> {
     let config: BackendsConfig = serde_json::from_str(json).unwrap();
-    config.compile("backends", context)
+    check("backends", |place| config.compile(place, context))
 }
 
 fn routes(json: &str, context: Context) -> Routes {

@@ -1,11 +1,12 @@
 //! Gates that forward for many senders.
 
+use sluice_config::Glob;
+
 use super::Proxy;
 use crate::{
     allowlist::NotAdmitted,
     entries::NAMESPACE,
     evidence::Evidence,
-    name::NameGlob,
     peer::NoIdentity,
     sender::{IdentifiedBy, Sender},
 };
@@ -21,7 +22,7 @@ pub(crate) struct Forwarded {
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) certificate: Proxy,
-    pub(crate) namespaces: Vec<NameGlob>,
+    pub(crate) namespaces: Vec<Glob>,
 }
 
 impl Forwarded {

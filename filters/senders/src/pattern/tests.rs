@@ -24,25 +24,26 @@ const SPIFFE: &str = "spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}"
 #[test]
 fn a_pattern_that_cannot_be_meant_is_refused() {
     use PatternError::*;
-    let name = |name: &str| name.to_owned();
+    let unknown = |name: &str| Placeholder(PlaceholderError::Unknown(name.to_owned()));
+    let unbalanced = || Placeholder(PlaceholderError::UnbalancedBrace);
     for (kind, text, error) in [
         (SanKind::Dns, "", NoNamespace),
         (SanKind::Dns, "*.payments", NoNamespace),
         (SanKind::Dns, "{serviceAccount}.svc", NoNamespace),
-        (SanKind::Dns, "{team}.{namespace}", UnknownPlaceholder(name("team"))),
-        (SanKind::Dns, "{}.{namespace}", UnknownPlaceholder(name(""))),
-        (SanKind::Dns, "{Namespace}", UnknownPlaceholder(name("Namespace"))),
-        (SanKind::Dns, "{namespace", UnbalancedBrace),
-        (SanKind::Dns, "namespace}", UnbalancedBrace),
-        (SanKind::Dns, "{namespace}}", UnbalancedBrace),
-        (SanKind::Dns, "{{namespace}}", UnbalancedBrace),
-        (SanKind::Dns, "{a{namespace}", UnbalancedBrace),
-        (SanKind::Dns, "{namespace}.{namespace}", Repeated(name("namespace"))),
-        (SanKind::Dns, "{namespace}{serviceAccount}", Ambiguous(name("namespace"))),
-        (SanKind::Dns, "{namespace}-x", Ambiguous(name("namespace"))),
-        (SanKind::Dns, "{namespace}X", Ambiguous(name("namespace"))),
-        (SanKind::Dns, "{trustDomain}.{namespace}", Ambiguous(name("trustDomain"))),
-        (SanKind::Uri, "x://{serviceAccount}.{namespace}", Ambiguous(name("serviceAccount"))),
+        (SanKind::Dns, "{team}.{namespace}", unknown("team")),
+        (SanKind::Dns, "{}.{namespace}", unknown("")),
+        (SanKind::Dns, "{Namespace}", unknown("Namespace")),
+        (SanKind::Dns, "{namespace", unbalanced()),
+        (SanKind::Dns, "namespace}", unbalanced()),
+        (SanKind::Dns, "{namespace}}", unbalanced()),
+        (SanKind::Dns, "{{namespace}}", unbalanced()),
+        (SanKind::Dns, "{a{namespace}", unbalanced()),
+        (SanKind::Dns, "{namespace}.{namespace}", Repeated(SenderName::Namespace)),
+        (SanKind::Dns, "{namespace}{serviceAccount}", Ambiguous(SenderName::Namespace)),
+        (SanKind::Dns, "{namespace}-x", Ambiguous(SenderName::Namespace)),
+        (SanKind::Dns, "{namespace}X", Ambiguous(SenderName::Namespace)),
+        (SanKind::Dns, "{trustDomain}.{namespace}", Ambiguous(SenderName::TrustDomain)),
+        (SanKind::Uri, "x://{serviceAccount}.{namespace}", Ambiguous(SenderName::ServiceAccount)),
         (SanKind::Dns, "{namespace}.caf\u{e9}", NotPrintable('\u{e9}')),
         (SanKind::Dns, "{namespace} ", NotPrintable(' ')),
         (SanKind::Uri, "x:{namespace}\n", NotPrintable('\n')),

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 use rcgen::SanType;
 use serde_json::{Value, json};
+use sluice_config::check;
 use sluice_senders::{
     Admitted, Ambiguity, Certificate, Evidence, NotAdmitted, Senders, SendersConfig,
 };
@@ -24,7 +25,7 @@ fn senders(allow: Value, deny: Value) -> Senders {
         "deny": deny,
     }))
     .unwrap();
-    Senders::compile(&config, "senders").unwrap()
+    check("senders", |place| config.compile(place)).unwrap()
 }
 
 fn certificate(sans: impl IntoIterator<Item = SanType>) -> Certificate {

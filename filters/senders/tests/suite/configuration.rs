@@ -1,11 +1,12 @@
 //! What is wrong with a configuration, all of it at once.
 
 use serde_json::{Value, json};
+use sluice_config::check;
 use sluice_senders::{Senders, SendersConfig};
 
 fn problems(config: Value) -> Vec<String> {
     let config: SendersConfig = serde_json::from_value(config).unwrap();
-    match Senders::compile(&config, "senders") {
+    match check("senders", |place| config.compile(place)) {
         Ok(_) => Vec::new(),
         Err(problems) => problems.iter().map(ToString::to_string).collect(),
     }
@@ -213,7 +214,7 @@ fn a_date_that_has_passed_is_warned_about() {
         ],
     });
     let config: SendersConfig = serde_json::from_value(config).unwrap();
-    let senders = Senders::compile(&config, "senders").unwrap();
+    let senders = check("senders", |place| config.compile(place)).unwrap();
     let warned = |now| {
         let warnings = senders.warnings(now);
         warnings.into_iter().map(|warning| warning.path).collect::<Vec<_>>()

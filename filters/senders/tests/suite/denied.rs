@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use sluice_config::check;
 use sluice_senders::{
     Ambiguity, Certificate, Evidence, NoIdentity, NotAdmitted, Senders, SendersConfig,
 };
@@ -225,7 +226,7 @@ proptest! {
             config["chooseBy"] = json!("x-scope-orgid");
         }
         let config: SendersConfig = serde_json::from_value(config).unwrap();
-        let senders = Senders::compile(&config, "senders").unwrap();
+        let senders = check("senders", |place| config.compile(place)).unwrap();
         let payloads: Vec<_> = shown.tokens.iter().map(|(key, names, iss)| {
             (*key, if iss.is_empty() { json!({"tenant": names}) } else { json!({"tenant": names, "iss": iss}) })
         }).collect();

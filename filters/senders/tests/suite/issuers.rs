@@ -9,6 +9,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use der::{Encode, asn1::SetOfVec};
 use serde_json::{Value, json};
+use sluice_config::check;
 use sluice_senders::{
     Ambiguity, Certificate, Evidence, NoIdentity, NotAdmitted, Senders, SendersConfig,
 };
@@ -86,7 +87,7 @@ fn compile(allow: Value, deny: Value) -> Result<Senders, String> {
         "deny": deny,
     }))
     .unwrap();
-    Senders::compile(&config, "senders").map_err(|problems| problems[0].to_string())
+    check("senders", |place| config.compile(place)).map_err(|problems| problems[0].to_string())
 }
 
 fn denying(issuer: &str) -> Senders {

@@ -1,6 +1,7 @@
 //! The README's tables and example are held against the code.
 
 use serde_json::Value;
+use sluice_config::check;
 use sluice_senders::{Senders, SendersConfig};
 
 const README: &str = include_str!("../../README.md");
@@ -53,5 +54,5 @@ fn the_example_compiles() {
     let json = README.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     let mut config: Value = serde_json::from_str(json).unwrap();
     let config: SendersConfig = serde_json::from_value(config["senders"].take()).unwrap();
-    assert!(Senders::compile(&config, "senders").is_ok());
+    assert!(check("senders", |place| config.compile(place)).is_ok());
 }

@@ -3,6 +3,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use serde_json::{Value, json};
+use sluice_config::check;
 use sluice_senders::{
     Admitted, Ambiguity, Certificate, Claimed, Evidence, NoIdentity, NotAdmitted, Senders,
     SendersConfig,
@@ -52,7 +53,7 @@ fn certificate(san: &str) -> Certificate {
 
 fn senders(config: Value) -> Senders {
     let config: SendersConfig = serde_json::from_value(config).unwrap();
-    Senders::compile(&config, "senders").unwrap()
+    check("senders", |place| config.compile(place)).unwrap()
 }
 
 /// A gate with these ways that lets in payments and team-*.

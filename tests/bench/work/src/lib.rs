@@ -4,6 +4,7 @@
 use std::{cell::RefCell, fmt};
 
 use serde::{Deserialize, Serialize};
+use sluice_config::check;
 use sluice_gate::{BodyStep, Certificates, Count, Gate, HeadStep, RequestHead};
 use sluice_headers::Headers;
 use sluice_otlp::{Format, Signal, limits::ReadLimits, splice::Request};
@@ -135,15 +136,16 @@ impl Task {
                 let format = format.ok_or(TaskError::ContentType(content_type))?;
                 let section: RecordsConfig = serde_json::from_value(records)?;
                 let backends: BackendsConfig = serde_json::from_value(backends)?;
-                let routes =
-                    backends.compile("backends", Context::default()).map_err(|e| refused(&e))?;
+                let routes = check("backends", |place| backends.compile(place, Context::default()));
+                let routes = routes.map_err(|e| refused(&e))?;
                 let backend = |signal| routes.pick(signal).map(|backend| backend.traits().clone());
-                let rules = section.compile("records", false, backend);
+                let rules = check("records", |place| section.compile(place, false, backend));
                 Ok(Work::Rules { signal, format, rules: rules.map_err(|e| refused(&e))? })
             }
             Self::Senders { senders } => {
                 let section: SendersConfig = serde_json::from_value(senders)?;
-                let senders = Senders::compile(&section, "senders").map_err(|e| refused(&e))?;
+                let senders =
+                    check("senders", |place| section.compile(place)).map_err(|e| refused(&e))?;
                 Ok(Work::Senders { senders, certificates: RefCell::default() })
             }
             Self::Gate { configuration, headers } => {
