@@ -227,8 +227,7 @@ impl Gate {
         let Some(senders) = &self.senders else { return Ok(None) };
         let headers = head.headers;
         let xfcc: Vec<_> = headers.all(FORWARDED_CLIENT_CERT).collect();
-        let xfcc_sans = senders.reads_xfcc_sans();
-        let peer = PeerEvidence { xfcc: &xfcc, xfcc_sans, ..head.peer };
+        let peer = PeerEvidence { xfcc: &xfcc, ..head.peer };
         let mut evidence = Evidence {
             certificate: &mut || certificates.read(&peer),
             header: &|name| headers.all(name).collect(),

@@ -425,7 +425,6 @@ impl HttpContext for Stream {
                 presented: presented.as_deref(),
                 digest: digest.as_deref(),
                 xfcc: &[],
-                xfcc_sans: false,
             },
             metadata: metadata.as_deref(),
             end_of_stream,

@@ -70,13 +70,6 @@ impl Certificate {
         })
     }
 
-    /// What Envoy says of a certificate that it does not show: its SANs, and its SHA-256 in hex.
-    pub(crate) fn described(sans: Vec<San>, sha256: &str) -> Self {
-        let (not_before, not_after) = (0, u64::MAX);
-        let (issuer, fingerprint) = (None, fingerprint_key(sha256));
-        Self { sans, not_before, not_after, issuer, fingerprint, names: OnceCell::new() }
-    }
-
     /// The DNS and URI SANs, in the certificate's order.
     #[must_use]
     pub fn sans(&self) -> &[San] {

@@ -9,9 +9,7 @@ use sluice_headers::names::{CONTENT_LENGTH, CONTENT_TYPE, SCOPE_ORG_ID, TE};
 
 use crate::{
     allowlist::Allowlist,
-    config::{
-        self, AllowEntry, ClientCertificate, DenyEntry, Identify, SanPattern, SendersConfig, Xfcc,
-    },
+    config::{self, AllowEntry, ClientCertificate, DenyEntry, Identify, SanPattern, SendersConfig},
     distinguished_name, duration,
     entries::{Conditions, Entries, Key, NAMESPACE, SERVICE_ACCOUNT, TRUST_DOMAIN},
     identify::{ApiKey, ApiKeys, ClaimName, Forwarded, Gate, Jwt, Proxy, Way},
@@ -32,7 +30,6 @@ pub(crate) struct Compile {
     stated: Stated,
     /// Whether something is wrong with the ways, so that what they state is not certain.
     ways_are_wrong: bool,
-    xfcc_sans: bool,
     warn_before_end: Option<u64>,
     denies_certificates: bool,
     denies_issuers: bool,
@@ -86,7 +83,6 @@ impl Compile {
             choose_by,
             reads_tokens: self.stated.token,
             taken: self.taken,
-            xfcc_sans: self.xfcc_sans,
             warn_before_end: self.warn_before_end,
             ends: self.ends,
             turned_round: self.turned_round,
@@ -136,8 +132,7 @@ impl Compile {
     }
 
     fn certificate(&mut self, certificate: &ClientCertificate, place: &Place<'_>) -> Way {
-        let ClientCertificate { names, xfcc, warn_before_end } = certificate;
-        self.xfcc_sans = *xfcc == Xfcc::Sans;
+        let ClientCertificate { names, warn_before_end } = certificate;
         if let Some(text) = warn_before_end {
             self.warn_before_end = duration::seconds(text);
             if self.warn_before_end.is_none() {

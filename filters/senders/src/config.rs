@@ -41,24 +41,9 @@ pub struct Identify {
 pub struct ClientCertificate {
     /// The patterns; at least one. Every SAN is held against each.
     pub names: Vec<SanPattern>,
-    /// What of `x-forwarded-client-cert` is read where Envoy does not show the certificate itself.
-    #[serde(default)]
-    pub xfcc: Xfcc,
     /// How long before its end a certificate is warned about (`4h`, `30m`, `2d`); when a sixth of its time is left, if
     /// left out.
     pub warn_before_end: Option<String>,
-}
-
-/// What of `x-forwarded-client-cert` is read.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub enum Xfcc {
-    /// `Cert=` alone.
-    #[default]
-    Certificate,
-    /// `DNS=` and `URI=` too, where there is no `Cert=`. A SAN can forge these, so this is for CAs that check what they
-    /// sign.
-    Sans,
 }
 
 /// How the claims of a token name a sender.

@@ -29,8 +29,6 @@ pub struct PeerEvidence<'a> {
     pub digest: Option<&'a [u8]>,
     /// Every value of `x-forwarded-client-cert`, in the order of the headers.
     pub xfcc: &'a [&'a [u8]],
-    /// Whether its `URI=` and `DNS=` pairs are read where it has no `Cert=`.
-    pub xfcc_sans: bool,
 }
 
 impl<'a> PeerEvidence<'a> {
@@ -50,20 +48,15 @@ impl<'a> PeerEvidence<'a> {
             return Err(NoIdentity::NotVerified);
         }
         if let Some(text) = certificate {
-            return Ok(PresentedCertificate { text, digest: None, described: false });
+            return Ok(PresentedCertificate { text, digest: None });
         }
         let last = self.xfcc.last().copied();
         let digest = self.digest.filter(|digest| digest.len() == DIGEST_BYTES);
         let (Some(last), digest @ Some(_)) = (last, digest) else {
             return Err(NoIdentity::NotInXfcc);
         };
-        match xfcc::last_certificate(last) {
-            Some(text) => Ok(PresentedCertificate { text, digest, described: false }),
-            None if self.xfcc_sans => {
-                Ok(PresentedCertificate { text: last, digest, described: true })
-            }
-            None => Err(NoIdentity::NotInXfcc),
-        }
+        let text = xfcc::last_certificate(last).ok_or(NoIdentity::NotInXfcc)?;
+        Ok(PresentedCertificate { text, digest })
     }
 }
 
@@ -78,8 +71,6 @@ pub struct PresentedCertificate<'a> {
     text: &'a [u8],
     /// The digest that the certificate must have, because its text came in a header.
     digest: Option<&'a [u8]>,
-    /// The text is a header that says the SANs of a certificate, and not the certificate.
-    described: bool,
 }
 
 impl<'a> PresentedCertificate<'a> {
@@ -104,11 +95,6 @@ impl<'a> PresentedCertificate<'a> {
         let Some(digest) = self.digest else {
             return Ok(Certificate::from_pem(self.text)?);
         };
-        if self.described {
-            let digest = str::from_utf8(digest).map_err(|_| NoIdentity::NotInXfcc)?;
-            let sans = xfcc::last_sans(self.text, digest).ok_or(NoIdentity::NotInXfcc)?;
-            return Ok(Certificate::described(sans, digest));
-        }
         let der = pem::to_der(self.text).map_err(|_| NoIdentity::NotInXfcc)?;
         let own = lower::encode_string(&certificate::sha256(&der));
         if !bool::from(own.as_bytes().ct_eq(digest)) {

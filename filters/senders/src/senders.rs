@@ -20,7 +20,6 @@ pub struct Senders {
     pub(crate) choose_by: Option<String>,
     pub(crate) reads_tokens: bool,
     pub(crate) taken: Vec<String>,
-    pub(crate) xfcc_sans: bool,
     /// In seconds.
     pub(crate) warn_before_end: Option<u64>,
     /// Where each entry's end stands in the configuration.
@@ -61,12 +60,6 @@ impl Senders {
     #[must_use]
     pub fn headers_taken(&self) -> &[String] {
         &self.taken
-    }
-
-    /// Whether [`PeerEvidence::xfcc_sans`](crate::PeerEvidence::xfcc_sans) is asked for.
-    #[must_use]
-    pub const fn reads_xfcc_sans(&self) -> bool {
-        self.xfcc_sans
     }
 
     /// Lets a sender in.

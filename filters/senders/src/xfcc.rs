@@ -1,10 +1,7 @@
-//! The `x-forwarded-client-cert` header: some pairs of it.
+//! The `x-forwarded-client-cert` header: its `Cert=` pair.
 //!
-//! Envoy writes `URI=` and `DNS=` without quotes or escapes (`conn_manager_utility.cc`), so a SAN can forge pairs there.
-//! `Cert=` is percent-encoded and cannot; it is all that is read unless a setting says otherwise, and the caller holds it
-//! against the connection's digest.
-
-use crate::{certificate::MAX_SANS, san::San};
+//! Envoy writes `URI=` and `DNS=` without quotes or escapes (`conn_manager_utility.cc`), so a SAN can forge pairs there:
+//! they are never read. `Cert=` is percent-encoded, and the caller compares it with the connection's digest.
 
 /// The value of the `Cert=` pair of the last element of a header value, without its quotes and still percent-encoded.
 ///
@@ -16,39 +13,6 @@ pub(crate) fn last_certificate(value: &[u8]) -> Option<&[u8]> {
     let mut certificates = pairs(last(value, b',')?, b';').filter_map(certificate);
     let certificate = certificates.next()?;
     certificates.next().is_none().then_some(certificate)
-}
-
-/// The SANs in the `DNS=` and `URI=` pairs of the last element of a header value, if its one `Hash=` is `digest`, which
-/// is in hex.
-///
-/// `None` also for a value with a quote within one of them, which no SAN that names a sender has.
-pub(crate) fn last_sans(value: &[u8], digest: &str) -> Option<Vec<San>> {
-    let mut sans = Vec::new();
-    let mut hashes = 0_usize;
-    for pair in pairs(last(value, b',')?, b';') {
-        let Some((key, value)) = key_and_value(pair) else { continue };
-        let kind = if key.eq_ignore_ascii_case(b"DNS") {
-            San::Dns
-        } else if key.eq_ignore_ascii_case(b"URI") {
-            San::Uri
-        } else {
-            if key.eq_ignore_ascii_case(b"Hash") {
-                hashes = hashes.saturating_add(1);
-                if value != digest.as_bytes() {
-                    return None;
-                }
-            }
-            continue;
-        };
-        let text = str::from_utf8(value).ok().filter(|text| text.is_ascii())?;
-        if text.contains('"') || sans.len() >= MAX_SANS {
-            return None;
-        }
-        if !text.is_empty() {
-            sans.push(kind(text.to_owned()));
-        }
-    }
-    (hashes == 1).then_some(sans)
 }
 
 fn certificate(pair: &[u8]) -> Option<&[u8]> {
@@ -161,32 +125,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn sans_are_those_of_the_certificate_whose_hash_is_there() {
-        let read = |value: &str| last_sans(value.as_bytes(), "ab");
-        let (dns, uri) = (|name: &str| San::Dns(name.into()), |name: &str| San::Uri(name.into()));
-        for value in [
-            "",
-            "DNS=a",
-            "Hash=cd;DNS=a",
-            "Hash=ab;Hash=ab;DNS=a",
-            "Hash=ab;DNS=a,Hash=cd;DNS=b",
-            "Hash=ab;Subject=\"x;DNS=a",
-            "Hash=ab;DNS=\u{e9}",
-            "Hash=ab;DNS=a\"b\"",
-        ] {
-            assert_eq!(read(value), None, "{value}");
-        }
-        for (value, sans) in [
-            ("Hash=ab", vec![]),
-            ("Hash=ab;DNS=a;DNS=b;URI=c", vec![dns("a"), dns("b"), uri("c")]),
-            ("DNS=z,Hash=ab;URI=;dns=a", vec![dns("a")]),
-            ("Hash=ab;Subject=\"CN=x;DNS=forged\";DNS=a", vec![dns("a")]),
-        ] {
-            assert_eq!(read(value), Some(sans), "{value}");
-        }
-    }
-
     proptest! {
         #[test]
         fn what_a_client_sent_before_the_last_element_is_never_read(
@@ -199,7 +137,6 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_a_panic(value in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = last_certificate(&value);
-            let _ = last_sans(&value, "");
         }
     }
 }

@@ -159,7 +159,6 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
             presented: attribute("@presented"),
             digest: attribute("@digest"),
             xfcc: &[],
-            xfcc_sans: false,
         },
         metadata: None,
         end_of_stream: exchange.asks('e'),

@@ -45,7 +45,6 @@ impl Peer {
             presented: Some(&[1]),
             digest: Some(self.digest.as_bytes()),
             xfcc: &[],
-            xfcc_sans: false,
         }
     }
 
@@ -188,24 +187,12 @@ fn the_last_element_of_the_header_counts_if_it_is_the_connections_certificate() 
 }
 
 #[test]
-fn the_sans_in_the_header_count_where_a_setting_says_so_and_nothing_better_is_there() {
-    let (own, other) = (peer("*.payments"), peer("*.victim"));
-    let sans = |peer: &Peer, dns: &str| format!("Hash={};Subject=\"CN=x\";DNS={dns}", peer.digest);
-    let read_with = |value: &str, xfcc_sans| {
-        let values = [value.as_bytes()];
-        read(&PeerEvidence { xfcc_sans, ..own.older(&values) })
-    };
-    let described = sans(&own, "*.payments");
-    assert_eq!(read_with(&described, false), Err(NoIdentity::NotInXfcc));
-    let certificate = read_with(&described, true).unwrap();
-    assert_eq!(certificate.sans(), own.certificate.sans());
-    assert_eq!(certificate.sha256(), own.digest);
-    // Another connection's, and one that a client has put in front.
-    for value in [sans(&other, "*.victim"), format!("{described},{}", sans(&other, "*.victim"))] {
-        assert_eq!(read_with(&value, true), Err(NoIdentity::NotInXfcc), "{value}");
-    }
-    let whole = format!("{};DNS=*.victim", own.xfcc());
-    assert_eq!(read_with(&whole, true).as_ref(), Ok(&own.certificate));
+fn the_sans_in_the_header_are_never_read() {
+    let own = peer("*.payments");
+    let described = format!("Hash={};Subject=\"CN=x\";DNS=*.payments", own.digest);
+    assert_eq!(read(&own.older(&[described.as_bytes()])), Err(NoIdentity::NotInXfcc));
+    let forged = format!("{};DNS=*.victim", own.xfcc());
+    assert_eq!(read(&own.older(&[forged.as_bytes()])).as_ref(), Ok(&own.certificate));
 }
 
 #[test]
