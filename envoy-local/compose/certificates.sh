@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes an authority, Envoy's certificate and those of two senders in the folder that is named, unless they are there
-# and valid for another day. The names are those of src/pki.rs.
+# Makes an authority, Envoy's certificate and certificates for two senders in the given folder, unless it has
+# certificates that stay valid for another day. The names are the same as in src/pki.rs.
 set -eu
 
 cd "$1"

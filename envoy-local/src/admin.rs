@@ -9,32 +9,32 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// Why the admin interface could not be asked.
+/// Why a request to the admin interface failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// No connection.
     #[error("cannot connect to Envoy's admin interface: {0}")]
     Connect(#[from] std::io::Error),
-    /// No reply, or one that is not HTTP.
+    /// No reply, or a reply that is not HTTP.
     #[error("Envoy's admin interface: {0}")]
     Http(#[from] hyper::Error),
-    /// A request that cannot be made.
+    /// The request is not valid.
     #[error("Envoy's admin interface: {0}")]
     Request(#[from] http::Error),
-    /// `/listeners` is not what Envoy's documentation says.
+    /// The answer of `/listeners` does not have the form in Envoy's documentation.
     #[error("Envoy's admin interface lists no address for {0}")]
     NoListener(String),
 }
 
-/// Whether Envoy takes requests: `GET /ready` is 200 once its listeners are up.
+/// Returns whether Envoy accepts requests: `GET /ready` is 200 once its listeners are up.
 pub(crate) async fn is_ready(admin: SocketAddr) -> bool {
     matches!(get(admin, "/ready").await, Ok((StatusCode::OK, _)))
 }
 
-/// Where each of the named listeners listens, its first address.
+/// Returns the first address of each named listener.
 ///
 /// # Errors
-/// When Envoy cannot be asked, or does not have such a listener.
+/// If the request to Envoy fails, or if Envoy has no listener with such a name.
 pub(crate) async fn listeners<'n>(
     admin: SocketAddr,
     names: impl IntoIterator<Item = &'n str>,

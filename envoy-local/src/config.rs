@@ -1,5 +1,5 @@
-//! Envoy's configuration for this machine: `envoy.yaml` with its paths, ports and host names replaced. What a container
-//! runs and what runs here are one file, so that what is tried here is what is deployed.
+//! Envoy's configuration for this machine: `envoy.yaml` with its paths, ports and host names replaced. A container and
+//! a local run use the same file, so that what is tried here is what is deployed.
 
 use std::{
     collections::BTreeMap,
@@ -9,13 +9,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// The configuration as it is for containers.
+/// The configuration for containers, unchanged.
 pub(crate) const ENVOY_YAML: &str = include_str!("../envoy.yaml");
 
-/// The native filter that gives header-only replies a body.
+/// The Lua filter that adds a body to header-only replies.
 pub(crate) const HEADER_ONLY_LUA: &str = include_str!("../header-only.lua");
 
-/// What differs on this machine.
+/// The values that differ on this machine.
 pub(crate) struct Local<'a> {
     /// The configuration for containers, as YAML or JSON.
     pub(crate) envoy: &'a str,
@@ -27,7 +27,8 @@ pub(crate) struct Local<'a> {
     pub(crate) certificates: &'a Path,
     /// The loopback addresses to listen on.
     pub(crate) loopback: &'a [IpAddr],
-    /// 0: a free one, on the first loopback address alone, because each address would get another.
+    /// The port for OTLP/gRPC. 0 means a free port, on the first loopback address only, because each address would get
+    /// a different one.
     pub(crate) grpc_port: u16,
     /// As `grpc_port`.
     pub(crate) http_port: u16,
@@ -39,53 +40,51 @@ pub(crate) struct Local<'a> {
     pub(crate) hold_headers: bool,
     /// Merged over the gate's configuration (RFC 7396).
     pub(crate) gate: Option<&'a Value>,
-    /// Listeners beside the two.
+    /// Listeners in addition to the two of `envoy.yaml`.
     pub(crate) more: &'a [Listener],
-    /// Clusters beside those of the backends.
+    /// Clusters in addition to those of the backends.
     pub(crate) clusters: &'a [Cluster],
-    /// Merged over those of these names (RFC 7396), beneath their addresses.
+    /// Merged over the clusters of these names (RFC 7396); their addresses stay.
     pub(crate) cluster_settings: &'a BTreeMap<String, Value>,
 }
 
-/// A cluster beside those of `envoy.yaml`.
+/// A cluster in addition to those of `envoy.yaml`.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     /// Its name.
     pub name: String,
-    /// The cluster of `envoy.yaml` that it is like: it speaks the same protocol.
+    /// The cluster of `envoy.yaml` from which this one is copied; it has the same protocol.
     pub like: String,
-    /// Where it is; where the other is, if left out.
+    /// The address; that of the copied cluster if `None`.
     pub address: Option<SocketAddr>,
 }
 
-/// A listener beside the two, with a gate of its own, for tests that need many gates and not an Envoy for each.
+/// A listener in addition to the two, with its own gate, for tests that need many gates but only one Envoy.
 #[derive(Clone, Debug)]
 pub struct Listener {
     /// Its name.
     pub name: String,
-    /// Its gate's whole configuration; `holdHeaders` in it is told to Envoy too.
+    /// The complete configuration of its gate. Envoy is configured to match the `holdHeaders` in it.
     pub gate: Value,
     /// Whether a sender must show a certificate.
     pub certificate_required: bool,
-    /// Whether the Lua filter stands behind the gate.
+    /// Whether the Lua filter runs after the gate.
     pub header_only_filter: bool,
-    /// How long Envoy waits for a backend, as protobuf's JSON has a duration; as `envoy.yaml` says if left
-    /// out.
+    /// How long Envoy waits for a backend, as a duration in protobuf's JSON; the value of `envoy.yaml` if `None`.
     pub timeout: Option<String>,
-    /// HTTP filters of Envoy's own in front of the gate.
+    /// Envoy's own HTTP filters before the gate.
     pub filters_before: Vec<Value>,
-    /// The cluster that takes what the gate lets pass without a backend; if left out, Envoy answers it
-    /// with 404.
+    /// The cluster for requests that the gate lets pass without a backend. If `None`, Envoy answers them with 404.
     pub other_paths: Option<String>,
 }
 
-/// Why `envoy.yaml` could not be made into a configuration for this machine.
+/// Why no configuration for this machine could be made from `envoy.yaml`.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It is not YAML.
     #[error("envoy-local/envoy.yaml: {0}")]
     Yaml(#[from] serde_yaml_ng::Error),
-    /// A place that is filled in here is not there.
+    /// A field that is replaced here is missing.
     #[error(
         "envoy-local/envoy.yaml has no {0}, which the local run fills in: change envoy-local/src/config.rs along with the file"
     )]
@@ -95,13 +94,13 @@ pub enum ConfigError {
     Gate(#[from] serde_json::Error),
 }
 
-/// Where a cluster's address stands in it.
+/// The JSON pointer of a cluster's address.
 const ENDPOINT: &str = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
 
-/// Envoy's configuration for this machine.
+/// Returns Envoy's configuration for this machine.
 ///
 /// # Errors
-/// When `envoy.yaml` does not have the shape that is expected here.
+/// If `envoy.yaml` does not have the expected structure.
 pub(crate) fn envoy(local: &Local<'_>) -> Result<Value, ConfigError> {
     let mut envoy: Value = serde_yaml_ng::from_str(local.envoy)?;
     *at(&mut envoy, "/admin/address/socket_address/port_value")? = local.admin_port.into();
@@ -186,7 +185,7 @@ fn certificates(listener: &mut Value, folder: &Path) -> Result<(), ConfigError> 
     ] {
         *at(tls, pointer)? = path(&folder.join(file));
     }
-    // A listener that asks for no certificate has no authority for one.
+    // A listener without client certificates has no authority to check them.
     if tls.get("validation_context").is_some() {
         *at(tls, "/validation_context/trusted_ca/filename")? = path(&folder.join("ca.pem"));
     }
@@ -262,7 +261,7 @@ mod tests {
         }
     }
 
-    /// Every gate configuration in it, parsed; one for each listener.
+    /// Every gate configuration in the Envoy configuration, parsed; one for each listener.
     fn gates(envoy: &Value) -> Vec<Value> {
         let listeners = envoy["static_resources"]["listeners"].as_array().unwrap();
         let plugin = |listener: &Value| {
@@ -316,7 +315,7 @@ mod tests {
         }
         let mut found = Vec::new();
         addresses(&envoy(&local()).unwrap(), &mut found);
-        // Admin, two listeners, the first one's second address, four clusters.
+        // The admin interface, two listeners, the second address of the first listener, four clusters.
         assert_eq!(found.len(), 9, "{found:?}");
         assert!(found.iter().all(|ip| ip.parse::<IpAddr>().unwrap().is_loopback()), "{found:?}");
     }
@@ -362,7 +361,7 @@ mod tests {
         let limit = envoy.pointer(limit).unwrap().as_u64().unwrap();
         let limits = &gates(&envoy)[0]["limits"];
         assert!(limit > limits["bodyBytes"].as_u64().unwrap() + (64 << 10));
-        // As remote write's snappy, where nothing can be compressed.
+        // The size as snappy of remote write, if nothing can be compressed.
         let decoded = limits["decodedBytes"].as_u64().unwrap();
         assert!(limit >= decoded + decoded / 6 + 32);
     }

@@ -1,4 +1,4 @@
-//! The Envoy process: found or fetched, started, watched, ended.
+//! The Envoy process: finds or downloads Envoy, then starts, watches and stops it.
 
 use std::{
     fs::File,
@@ -13,16 +13,16 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{oneshot, watch};
 
-/// How often the process is looked at.
+/// How often the process is polled.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// How long it may take to end by itself when asked to, before it is killed.
+/// How long Envoy may take to stop after it was asked to, before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Why there is no Envoy.
+/// Why Envoy could not be found or started.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvoyError {
-    /// The script that finds or fetches it could not be run.
+    /// The script that finds or downloads Envoy could not be run.
     #[error("cannot run {}: {source}", script.display())]
     Script {
         /// The script.
@@ -30,7 +30,7 @@ pub enum EnvoyError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// No Envoy could be found or fetched, or the one that `ENVOY` names is too old.
+    /// No Envoy could be found or downloaded, or the one in the variable `ENVOY` is too old.
     #[error("{0}")]
     NotFound(String),
     /// The process could not be started.
@@ -43,11 +43,11 @@ pub enum EnvoyError {
     },
 }
 
-/// The path of an Envoy that is new enough: the one that the variable `ENVOY` names, else the pinned one, fetched if
-/// need be.
+/// Returns the path of an Envoy that is new enough: the one in the variable `ENVOY`, or the pinned one, which is
+/// downloaded if necessary.
 ///
 /// # Errors
-/// Carries what `fetch-envoy.sh` said.
+/// If `fetch-envoy.sh` fails; the error contains its message.
 pub(crate) async fn find() -> Result<PathBuf, EnvoyError> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("fetch-envoy.sh");
     let output = tokio::process::Command::new(&script).output().await;
@@ -59,13 +59,13 @@ pub(crate) async fn find() -> Result<PathBuf, EnvoyError> {
     }
 }
 
-/// How to start it.
+/// How to start Envoy.
 pub(crate) struct Start<'a> {
     pub(crate) program: &'a Path,
     pub(crate) config: &'a Path,
-    /// Where it writes the address of its admin interface.
+    /// The file into which Envoy writes the address of its admin interface.
     pub(crate) admin_address: &'a Path,
-    /// Where its output goes.
+    /// The file for Envoy's output.
     pub(crate) log: &'a Path,
     /// Worker threads.
     pub(crate) concurrency: u32,
@@ -76,16 +76,16 @@ pub(crate) struct Start<'a> {
 pub(crate) struct Envoy {
     pid: u32,
     ended: watch::Receiver<Option<ExitStatus>>,
-    /// Taken when it is dropped: the keeper hears that nobody can ask it any more.
+    /// `drop` takes the sender, and the keeper thread then sees that no more orders can come.
     orders: Option<mpsc::Sender<()>>,
     keeper: Option<JoinHandle<()>>,
 }
 
 impl Envoy {
-    /// Starts it; it is not ready yet when this returns.
+    /// Starts Envoy. Envoy is not ready yet when this returns.
     ///
     /// # Errors
-    /// When the log cannot be written or the program cannot be run.
+    /// If the log cannot be written or the program cannot be run.
     pub(crate) async fn start(start: Start<'_>) -> Result<Self, EnvoyError> {
         let program = start.program.to_owned();
         let failed = |source| EnvoyError::Start { program, source };
@@ -109,17 +109,17 @@ impl Envoy {
         self.pid
     }
 
-    /// Waits until it has ended, for whatever reason.
+    /// Waits until Envoy has exited, for whatever reason.
     pub(crate) async fn ended(&self) -> Option<ExitStatus> {
         let mut ended = self.ended.clone();
-        // An error means that the keeper is gone, and it goes last.
+        // An error means that the keeper thread has ended, and it ends after Envoy.
         ended.wait_for(Option::is_some).await.ok().and_then(|status| *status)
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Asks Envoy to stop, and waits until it has.
     pub(crate) async fn stop(self) {
         if let Some(orders) = &self.orders {
-            // A keeper that does not hear has nothing left to keep.
+            // If the keeper thread has ended, Envoy has ended too.
             let _ = orders.send(());
         }
         self.ended().await;
@@ -130,7 +130,7 @@ impl Drop for Envoy {
     fn drop(&mut self) {
         drop(self.orders.take());
         if let Some(keeper) = self.keeper.take() {
-            // It panics nowhere, and there is nobody left to tell.
+            // The thread does not panic, and there is nobody to report to.
             let _ = keeper.join();
         }
     }
@@ -154,20 +154,21 @@ fn command(start: &Start<'_>) -> std::io::Result<Command> {
         .arg("--concurrency")
         .arg(start.concurrency.to_string())
         .args(["--disable-hot-restart", "--log-level", "info"])
-        // Who looks at the access log wants the last request in it, too.
+        // Writes the access log at once, so that it also has the last request.
         .args(["--file-flush-interval-msec", "200"])
-        // A filter that signs for Amazon would ask a machine of Amazon's for credentials.
+        // Otherwise a filter that signs requests to Amazon would ask an Amazon instance for credentials.
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
-        // Ctrl-C at a terminal goes to a whole group: it is for us, and we stop Envoy in our own time.
+        // Ctrl-C at a terminal is sent to the whole process group. It is for this process, which then stops Envoy
+        // itself.
         .process_group(0);
     Ok(command)
 }
 
-/// Whether this machine's setpriv (util-linux 2.33 and newer) can have a process end when its parent does, even when
-/// the parent is killed. Where it cannot, Envoy outlives a parent that is killed, and nothing else is lost.
+/// Returns whether setpriv on this machine (util-linux 2.33 and newer) can make a process end with its parent, even
+/// when the parent is killed. If it cannot, Envoy keeps running after its parent is killed; nothing else depends on it.
 fn dies_with_us() -> bool {
     let mut setpriv = Command::new("setpriv");
     setpriv.args(["--pdeathsig", "KILL", "--", "true"]);
@@ -175,8 +176,8 @@ fn dies_with_us() -> bool {
     setpriv.status().is_ok_and(|status| status.success())
 }
 
-/// Starts the process and stays with it until it has ended. One thread does both, because the kernel's "parent" of
-/// PR_SET_PDEATHSIG (prctl(2)) is the thread that started it.
+/// Starts the process and waits for it. One thread does both, because the "parent" of PR_SET_PDEATHSIG (prctl(2)) is
+/// the thread that started the process.
 fn keep(
     mut command: Command,
     started: oneshot::Sender<std::io::Result<u32>>,
@@ -187,7 +188,7 @@ fn keep(
         Ok(child) => child,
         Err(error) => return drop(started.send(Err(error))),
     };
-    // If nobody waits for this any more, `orders` says so below.
+    // If nobody waits for this any more, `orders` reports that below.
     let _ = started.send(Ok(child.id()));
     let status = loop {
         if let Ok(Some(status)) = child.try_wait() {
@@ -203,7 +204,8 @@ fn keep(
 }
 
 fn terminate(child: &mut Child) -> Option<ExitStatus> {
-    // Not waited for yet, so the number still belongs to it. It may have ended: then there is nothing to ask.
+    // The process has not been waited for yet, so its id is still its own. If it has already exited, there is nothing
+    // to stop.
     let _ = kill_process(Pid::from_child(child), Signal::TERM);
     let deadline = Instant::now() + GRACE;
     while Instant::now() < deadline {
@@ -216,7 +218,7 @@ fn terminate(child: &mut Child) -> Option<ExitStatus> {
 }
 
 fn kill(child: &mut Child) -> Option<ExitStatus> {
-    // Fails only for a process that has ended.
+    // Only fails for a process that has already exited.
     let _ = child.kill();
     child.wait().ok()
 }
@@ -225,8 +227,8 @@ fn kill(child: &mut Child) -> Option<ExitStatus> {
 mod tests {
     use super::*;
 
-    /// A program in Envoy's place that runs the given shell commands. Another process writes it: while this one had it
-    /// open for writing, a test beside this could fork, and then it could not be run (ETXTBSY, execve(2)).
+    /// A program that takes Envoy's place and runs the given shell commands. Another process writes the file: if this
+    /// one had it open for writing while a parallel test forks, the file could not be executed (ETXTBSY, execve(2)).
     fn program(folder: &Path, commands: &str) -> PathBuf {
         let path = folder.join("envoy");
         let write = r#"printf '#!/bin/sh\n%s\n' "$1" >"$0" && chmod 755 "$0""#;

@@ -1,8 +1,8 @@
 //! The gate on this machine: Envoy with the module, stand-in backends and certificates, all on loopback.
 //!
-//! [`Stack::start`] does it in this order: it looks whether the ports are free (`ports`), starts the backends, makes
-//! the certificates ([`pki`](Pki)), writes Envoy's configuration (`config`, from `envoy.yaml`), starts Envoy (`envoy`),
-//! and asks its admin interface (`admin`) until it is ready and for the ports that it got.
+//! [`Stack::start`] works in this order: it checks that the ports are free (`ports`), starts the backends, makes the
+//! certificates ([`pki`](Pki)), writes Envoy's configuration (`config`, from `envoy.yaml`), starts Envoy (`envoy`), and
+//! asks its admin interface (`admin`) until Envoy is ready, and then for the ports that it listens on.
 
 mod admin;
 mod config;

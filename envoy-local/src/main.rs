@@ -1,4 +1,4 @@
-//! `gate-local`: the gate on this machine, until Ctrl-C.
+//! `gate-local`: runs the gate on this machine until Ctrl-C.
 
 mod welcome;
 
@@ -11,15 +11,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the gate on this machine: Envoy with the module, and stand-ins for Loki, Mimir, Tempo and Pyroscope.
 ///
-/// Everything listens on loopback only. Certificates for four senders are made for the run; two of the senders are on
-/// the allowlist. When it is up it prints commands that send something and show what became of it. Ctrl-C ends all of
-/// it.
+/// Everything listens on loopback only. Each run makes certificates for four senders; two of them are on the allowlist.
+/// After the start it prints commands that send something and show the result. Ctrl-C stops everything.
 ///
-/// `make run` builds what this needs. A port may be chosen by flag or by variable: GRPC_PORT=24317 make run
+/// `make run` builds what this needs. Choose a port with a flag or a variable: GRPC_PORT=24317 make run
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {
-    /// Port for OTLP/gRPC; 0 takes a free one, as for every port here.
+    /// Port for OTLP/gRPC; 0 means a free port, here and for all other ports.
     #[arg(long, env, default_value_t = 4317)]
     grpc_port: u16,
     /// Port for OTLP/HTTP.
@@ -34,16 +33,17 @@ struct Arguments {
     /// Port for Mimir's stand-in.
     #[arg(long, env, default_value_t = 9009)]
     mimir_port: u16,
-    /// Port for Tempo's stand-in. Its real one, 4318, is the gate's here.
+    /// Port for Tempo's stand-in. Tempo's usual port, 4318, is the gate's here.
     #[arg(long, env, default_value_t = 14318)]
     tempo_port: u16,
-    /// Port for Tempo's stand-in, for OTLP/gRPC. Its real one, 4317, is the gate's here.
+    /// Port for Tempo's stand-in, for OTLP/gRPC. Tempo's usual port, 4317, is the gate's here.
     #[arg(long, env, default_value_t = 14317)]
     tempo_grpc_port: u16,
     /// Port for Pyroscope's stand-in.
     #[arg(long, env, default_value_t = 4040)]
     pyroscope_port: u16,
-    /// Runs the gate as an Envoy would that cannot hold the headers until the body has been read (Istio's WasmPlugin).
+    /// Runs the gate in an Envoy that cannot hold the headers until the body has been read (as with Istio's
+    /// WasmPlugin).
     #[arg(long)]
     no_hold_headers: bool,
     /// Envoy's worker threads.
@@ -84,7 +84,7 @@ impl Arguments {
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Arguments::parse().options();
-    // From here on, so that a signal that comes while things start ends them in order too.
+    // Listens for signals from here on, so that a signal during the start also stops everything in order.
     let stopped = match stop_signal() {
         Ok(stopped) => stopped,
         Err(error) => return failure(&format!("cannot listen for signals: {error}")),
@@ -123,7 +123,7 @@ async fn main() -> ExitCode {
     failure(&format!("Envoy ended by itself ({status}). The last of {log}:\n{last_lines}"))
 }
 
-/// Resolves at Ctrl-C, SIGTERM or the end of the terminal.
+/// Resolves on Ctrl-C, on SIGTERM, or when the terminal closes.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

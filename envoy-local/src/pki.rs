@@ -1,4 +1,4 @@
-//! Certificates for one run: an authority, Envoy's own, and one for each kind of sender that the gate tells apart.
+//! Certificates for one run: an authority, Envoy's certificate, and one for each kind of sender.
 
 use std::{
     fs::OpenOptions,
@@ -17,7 +17,7 @@ use time::{Duration, OffsetDateTime};
 /// How long a certificate is valid, in days.
 const VALID: i64 = 30;
 
-/// A sender with a certificate of its own.
+/// A sender with its own certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SenderName {
     /// On the allowlist. DNS SANs `*.payments`, as Vault PKI issues them, and `otel.payments.svc`.
@@ -26,15 +26,15 @@ pub enum SenderName {
     TeamBlue,
     /// Not on the allowlist. DNS SAN `*.stranger`.
     Stranger,
-    /// Says that it is `*.payments`, but another authority issued its certificate.
+    /// Has the SAN `*.payments`, but from another authority.
     Outsider,
 }
 
 impl SenderName {
-    /// All of them, those on the allowlist first.
+    /// All senders, those on the allowlist first.
     pub const ALL: [Self; 4] = [Self::Payments, Self::TeamBlue, Self::Stranger, Self::Outsider];
 
-    /// The name as it stands in file names.
+    /// The name in file names.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,12 +59,12 @@ impl SenderName {
     }
 }
 
-/// Where a sender's certificate and key lie, both PEM.
+/// The files with a sender's certificate and key, both PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SenderFiles {
     /// The certificate.
     pub cert: PathBuf,
-    /// Its private key (PKCS #8), readable by the owner alone.
+    /// Its private key (PKCS #8). Only the owner can read the file.
     pub key: PathBuf,
 }
 
@@ -74,9 +74,9 @@ pub enum PkiError {
     /// A certificate could not be issued.
     #[error("cannot issue the certificate of {name}: {source}")]
     Issue {
-        /// Whose it was to be.
+        /// The name of the certificate.
         name: String,
-        /// What rcgen said.
+        /// The error of rcgen.
         source: rcgen::Error,
     },
     /// A file could not be written.
@@ -99,10 +99,10 @@ pub struct Pki {
 }
 
 impl Pki {
-    /// Makes all certificates, valid from now for 30 days, and writes them into `folder`, which must exist.
+    /// Makes all certificates, valid from now on for 30 days, and writes them into `folder`, which must exist.
     ///
     /// # Errors
-    /// When a certificate cannot be issued or a file cannot be written.
+    /// If a certificate cannot be issued or a file cannot be written.
     pub fn create(folder: &Path) -> Result<Self, PkiError> {
         let ours = Authority::new("sluice local authority")?;
         let foreign = Authority::new("an authority that the gate does not know")?;
@@ -131,13 +131,13 @@ impl Pki {
         Ok(Self { folder: folder.to_owned(), ca, authority: ours, senders })
     }
 
-    /// The folder in which all of them lie.
+    /// The folder with all certificates.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The certificate of the authority that issued Envoy's and all senders' but the outsider's, PEM.
+    /// The certificate of the authority that issued all certificates except the outsider's, PEM.
     #[must_use]
     pub fn ca_pem(&self) -> &Path {
         &self.ca
@@ -146,15 +146,15 @@ impl Pki {
     /// A sender's certificate and key.
     #[must_use]
     pub fn sender(&self, sender: SenderName) -> &SenderFiles {
-        // `senders` was made from `ALL`, which lists the variants in the order in which they are declared.
+        // `senders` was made from `ALL`, which lists the variants in the order of their declaration.
         &self.senders[sender as usize]
     }
 
-    /// One more sender, whose certificate has these DNS and URI SANs and comes from the gate's own authority. `name` is
-    /// that of its files.
+    /// Issues a certificate for one more sender, with these DNS and URI SANs, from the gate's own authority. `name` is
+    /// used for its files.
     ///
     /// # Errors
-    /// When a SAN is not ASCII, or a file cannot be written.
+    /// If a SAN is not ASCII, or a file cannot be written.
     pub fn issue(
         &self,
         name: &str,
@@ -171,10 +171,10 @@ impl Pki {
         self.authority.issue(&self.folder, name, sans, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    /// One more sender with this DNS SAN, whose certificate ends in so many seconds.
+    /// Issues a certificate for one more sender with this DNS SAN; the certificate expires in this many seconds.
     ///
     /// # Errors
-    /// As those of [`issue`](Self::issue).
+    /// Fails as [`issue`](Self::issue) does.
     pub fn issue_briefly(
         &self,
         name: &str,
@@ -253,7 +253,7 @@ fn params(name: &str) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name.push(DnType::CommonName, name);
     let now = OffsetDateTime::now_utc();
-    // A minute ago: a sender in a container may have a clock that lags.
+    // Valid from a minute ago: the clock of a sender in a container may be behind.
     params.not_before = now - Duration::minutes(1);
     params.not_after = now + Duration::days(VALID);
     Ok(params)
@@ -261,7 +261,7 @@ fn params(name: &str) -> Result<CertificateParams, rcgen::Error> {
 
 fn write(path: &Path, mode: u32, text: &str) -> Result<(), PkiError> {
     let write = || {
-        // An earlier run's file would keep its own mode.
+        // A file from an earlier run would keep its permissions.
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -1,5 +1,5 @@
-//! Whether the ports that were asked for can be had. Asked before anything starts, so that a person reads of all of
-//! them at once. Envoy itself would not notice: its listeners share a port with another Envoy's (SO_REUSEPORT).
+//! Checks that the chosen ports are free. The check comes before anything starts, so that the user learns of all ports
+//! at once. Envoy itself would not notice: its listeners share a port with those of another Envoy (SO_REUSEPORT).
 
 use std::{
     fmt,
@@ -7,18 +7,18 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
 };
 
-/// A port that something here is to listen on.
+/// A port on which something will listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// 0 if any will do.
+    /// The number; 0 for any free port.
     pub(crate) port: u16,
     /// What it is for, in words.
     pub(crate) purpose: &'static str,
-    /// The variable by which `gate-local` lets it be chosen.
+    /// The variable with which the user of `gate-local` can choose it.
     pub(crate) variable: &'static str,
 }
 
-/// Ports that cannot be had, each on its line.
+/// Ports that are not free, one on each line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PortsTaken(Vec<Taken>);
 
@@ -61,10 +61,10 @@ impl fmt::Display for PortsTaken {
     }
 }
 
-/// Checks that every port asked for is free on the loopback addresses.
+/// Checks that every chosen port is free on the loopback addresses.
 ///
 /// # Errors
-/// Names every port that is not, what it was for, and how to choose another.
+/// If a port is not free; the error names every such port, what it is for, and how to choose another.
 pub(crate) fn check(wanted: &[Wanted]) -> Result<(), PortsTaken> {
     let fixed = wanted.iter().enumerate().filter(|(_, wanted)| wanted.port != 0);
     let taken = fixed.filter_map(|(index, &this)| {

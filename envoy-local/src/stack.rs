@@ -1,4 +1,4 @@
-//! Everything together: backends, certificates, configuration, Envoy.
+//! Starts everything together: backends, certificates, configuration, Envoy.
 
 use std::{
     collections::BTreeMap,
@@ -21,51 +21,51 @@ use crate::{
     ports::Wanted,
 };
 
-/// How long Envoy may take to be ready. It is there within two seconds; a machine that builds at the same time is
-/// slower.
+/// How long Envoy may take to be ready. It needs less than two seconds, and more on a machine that builds at the same
+/// time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often Envoy is asked whether it is ready.
 const GLANCE: Duration = Duration::from_millis(25);
 
-/// How much of Envoy's log an error carries, in lines.
+/// How many lines of Envoy's log an error contains.
 const LAST_LINES: usize = 30;
 
 /// What to start, and where.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where certificates, configuration and log go; made if it is not there. Another run must not use it at the same
-    /// time.
+    /// The folder for certificates, configuration and log; created if it does not exist. Two runs must not use it at
+    /// the same time.
     pub run_dir: PathBuf,
-    /// Envoy's configuration for containers, as YAML or JSON, in place of `envoy.yaml`. It must have that file's paths,
-    /// and its names of listeners, clusters and filters.
+    /// Envoy's configuration for containers, as YAML or JSON, instead of `envoy.yaml`. It must have the same paths, and
+    /// the same names of listeners, clusters and filters.
     pub envoy: Option<String>,
     /// The wasm module.
     pub module: PathBuf,
-    /// OTLP/gRPC; 0 takes a free port, on 127.0.0.1 alone.
+    /// The port for OTLP/gRPC; 0 means a free port, on 127.0.0.1 only.
     pub grpc_port: u16,
-    /// OTLP/HTTP; 0 as above.
+    /// The port for OTLP/HTTP; 0 as above.
     pub http_port: u16,
-    /// Envoy's admin interface; 0 as above.
+    /// The port for Envoy's admin interface; 0 as above.
     pub admin_port: u16,
     /// The backends' ports.
     pub backends: Ports,
     /// Whether the gate holds the headers until it has read the body.
     pub hold_headers: bool,
-    /// Merged over the gate's configuration in `envoy.yaml` (RFC 7396, so null removes).
+    /// Merged over the gate's configuration in `envoy.yaml` (RFC 7396, so null removes a key).
     pub gate: Option<Value>,
     /// Envoy's worker threads.
     pub concurrency: u32,
-    /// Listeners beside the two, each on a free port of 127.0.0.1.
+    /// Listeners in addition to the two, each on a free port of 127.0.0.1.
     pub listeners: Vec<Listener>,
-    /// Clusters beside those of `envoy.yaml`.
+    /// Clusters in addition to those of `envoy.yaml`.
     pub clusters: Vec<Cluster>,
-    /// Merged over those of these names (RFC 7396), beneath their addresses.
+    /// Merged over the clusters of these names (RFC 7396); their addresses stay.
     pub cluster_settings: BTreeMap<String, Value>,
 }
 
 impl Default for Options {
-    /// Free ports, headers held, one worker, `dist/sluice.wasm`, and a run folder of its own under `.run/`.
+    /// Free ports, headers held, one worker, `dist/sluice.wasm`, and a new run folder under `.run/`.
     fn default() -> Self {
         static RUNS: AtomicU32 = AtomicU32::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
@@ -104,32 +104,32 @@ impl Options {
     }
 }
 
-/// The folder of the workspace that this was built from.
+/// The folder of the workspace from which this was built.
 #[must_use]
 pub fn workspace_root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here)
 }
 
-/// Why the gate did not start. Whatever had been started by then has been ended.
+/// Why the gate did not start. Everything that had been started has been stopped again.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Some of the ports cannot be had.
+    /// Some of the ports are not free.
     #[error(transparent)]
     Ports(#[from] PortsTaken),
     /// The module has not been built.
     #[error("{} is not there: build it with `make wasm`", .0.display())]
     NoModule(PathBuf),
-    /// No Envoy.
+    /// Envoy could not be found or started.
     #[error(transparent)]
     Envoy(#[from] EnvoyError),
     /// A backend did not start.
     #[error(transparent)]
     Backends(#[from] sluice_stand_ins::StartError),
-    /// No certificates.
+    /// The certificates could not be made.
     #[error(transparent)]
     Pki(#[from] PkiError),
-    /// No configuration for this machine.
+    /// The configuration for this machine could not be made.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A file of the run could not be written.
@@ -140,17 +140,17 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Envoy ended instead of getting ready: most often it refused the configuration, the gate's part included.
+    /// Envoy exited before it was ready: in most cases it rejected the configuration, or the gate rejected its part.
     #[error("Envoy ended before it was ready ({status}). The last of {}:\n{last_lines}", log.display())]
     Ended {
-        /// How it ended.
+        /// The exit status.
         status: String,
         /// Its log.
         log: PathBuf,
         /// The end of the log.
         last_lines: String,
     },
-    /// Envoy runs but does not get ready.
+    /// Envoy runs, but does not become ready.
     #[error("Envoy is not ready after {} s. The last of {}:\n{last_lines}", PATIENCE.as_secs(), log.display())]
     NotReady {
         /// Its log.
@@ -158,12 +158,12 @@ pub enum StartError {
         /// The end of the log.
         last_lines: String,
     },
-    /// Envoy does not say where it listens.
+    /// Envoy's admin interface does not report the listeners.
     #[error(transparent)]
     Admin(#[from] AdminError),
 }
 
-/// The running gate. Dropping it ends everything at once; [`Stack::stop`] does it in order.
+/// The running gate. Dropping it stops everything at once; [`Stack::stop`] stops it in order.
 #[derive(Debug)]
 pub struct Stack {
     listeners: BTreeMap<String, SocketAddr>,
@@ -177,10 +177,10 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts the backends in this process and Envoy beside it, and waits until Envoy takes requests.
+    /// Starts the backends in this process and Envoy as another process, and waits until Envoy accepts requests.
     ///
     /// # Errors
-    /// [`StartError`] says what is missing or in the way, and what to do. Nothing is left running then.
+    /// [`StartError`] says what is missing or in the way, and what to do. Nothing keeps running after an error.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         ports::check(&options.ports())?;
         if !options.module.is_file() {
@@ -232,25 +232,26 @@ impl Stack {
         Ok(Self { listeners, grpc, http, admin, log: files.log, pki, envoy, backends })
     }
 
-    /// Where OTLP/gRPC is taken. Like all of them an IPv4 loopback address; fixed ports are open on the IPv6 one too.
+    /// The address for OTLP/gRPC. Like all addresses here, it is an IPv4 loopback address; fixed ports are open on the
+    /// IPv6 loopback address too.
     #[must_use]
     pub fn grpc_addr(&self) -> SocketAddr {
         self.grpc
     }
 
-    /// Where OTLP/HTTP is taken.
+    /// The address for OTLP/HTTP.
     #[must_use]
     pub fn http_addr(&self) -> SocketAddr {
         self.http
     }
 
-    /// Where the listener of [`Options::listeners`] with this name listens.
+    /// The address of the listener of [`Options::listeners`] with this name.
     #[must_use]
     pub fn listener(&self, name: &str) -> Option<SocketAddr> {
         self.listeners.get(name).copied()
     }
 
-    /// Where Envoy's admin interface listens.
+    /// The address of Envoy's admin interface.
     #[must_use]
     pub fn admin_addr(&self) -> SocketAddr {
         self.admin
@@ -268,18 +269,18 @@ impl Stack {
         &self.pki
     }
 
-    /// What Envoy, and the module in it, has logged so far.
+    /// What Envoy and the module in it have logged so far.
     pub async fn envoy_log(&self) -> String {
         read(&self.log).await
     }
 
-    /// The file that Envoy logs to.
+    /// The file with Envoy's log.
     #[must_use]
     pub fn envoy_log_path(&self) -> &Path {
         &self.log
     }
 
-    /// The end of Envoy's log: what to show a person when it has ended by itself.
+    /// The end of Envoy's log, to show to the user when Envoy has exited by itself.
     pub async fn envoy_last_lines(&self) -> String {
         last_lines(&self.log).await
     }
@@ -290,12 +291,12 @@ impl Stack {
         self.envoy.pid()
     }
 
-    /// Waits until Envoy has ended by itself, and says how, where that is known.
+    /// Waits until Envoy has exited by itself, and returns how, if that is known.
     pub async fn envoy_ended(&self) -> Option<ExitStatus> {
         self.envoy.ended().await
     }
 
-    /// Ends Envoy, then the backends.
+    /// Stops Envoy, then the backends.
     pub async fn stop(self) {
         self.envoy.stop().await;
         self.backends.stop().await;
@@ -323,7 +324,7 @@ impl Files {
         let made = std::fs::create_dir_all(&files.certificates);
         made.map_err(|source| StartError::Write { path: files.certificates.clone(), source })?;
         write(&files.header_only, HEADER_ONLY_LUA)?;
-        // An earlier run's address must not be taken for this one's.
+        // The address from an earlier run must not be mistaken for this run's.
         write(&files.admin_address, "")?;
         Ok(files)
     }
@@ -363,7 +364,8 @@ async fn last_lines(log: &Path) -> String {
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
 }
 
-/// A file that is not there (yet) reads as empty; a log may hold whatever a sender sent.
+/// A missing file reads as empty text, because it may not have been written yet. The log may contain any bytes that a
+/// sender sent.
 async fn read(path: &Path) -> String {
     let bytes = tokio::fs::read(path).await.unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()

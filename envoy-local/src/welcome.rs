@@ -1,4 +1,4 @@
-//! What a person needs next: where everything is, and commands that can be pasted.
+//! What the user needs next: the addresses, and commands to paste.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 
-/// Why the text cannot be given.
+/// Why the text could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}: {source}", path.display())]
 pub(crate) struct WelcomeError {
@@ -19,7 +19,8 @@ pub(crate) struct WelcomeError {
     source: std::io::Error,
 }
 
-/// The text to print once the gate is up. Also writes the request that its curl command sends into `run_dir`.
+/// Returns the text to print after the start. Also writes the request that the text's curl command sends into
+/// `run_dir`.
 pub(crate) fn text(stack: &Stack, run_dir: &Path) -> Result<String, WelcomeError> {
     let request = run_dir.join("first-log.pb");
     let written = std::fs::write(&request, first_log().encode_to_vec());
@@ -84,7 +85,7 @@ with provider.get_tracer('first').start_as_current_span('first span'):
 provider.shutdown()
 ";
 
-/// One record that meets the rules in `envoy.yaml`: its resource has `source.name`.
+/// One record that the rules in `envoy.yaml` accept: its resource has `source.name`.
 fn first_log() -> ExportLogsServiceRequest {
     let text = |text: &str| Some(AnyValue { value: Some(Value::StringValue(text.to_owned())) });
     let attribute = |key: &str, value| KeyValue {
@@ -109,7 +110,7 @@ fn first_log() -> ExportLogsServiceRequest {
     }
 }
 
-/// A path as a shell takes it, whatever is in it.
+/// Quotes any path for a shell.
 fn quoted(path: impl AsRef<Path>) -> String {
     format!("'{}'", path.as_ref().to_string_lossy().replace('\'', r"'\''"))
 }

@@ -1,4 +1,5 @@
-//! In real Envoy: what a start refuses, that a good start stands, and what `header-only.lua` does to replies.
+//! Tests in real Envoy: what a start rejects, that a good start keeps running, and what `header-only.lua` does to
+//! replies.
 
 mod header_only;
 
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 
-/// The default, in a folder that goes away with the test.
+/// The default options, with a run folder that is removed with the test.
 fn options(folder: &tempfile::TempDir) -> Options {
     Options { run_dir: folder.path().join("run"), ..Options::default() }
 }
@@ -59,7 +60,8 @@ async fn a_started_gate_has_a_configuration_that_envoy_validates_and_leaves_noth
     stack.stop().await;
     assert!(!Path::new("/proc").join(pid.to_string()).exists());
     for address in taken {
-        // Not at once: a process that a test beside this is just starting has our sockets until it runs its program.
+        // The ports are not free at once: a process that a parallel test starts has copies of our sockets until it runs
+        // its program.
         let freed = async {
             while TcpListener::bind(address).is_err() {
                 tokio::time::sleep(GLANCE).await;

@@ -1,5 +1,5 @@
-//! `header-only.lua` by itself: Envoy without the gate, between a plain server and a plain client, each over HTTP/1.1
-//! and HTTP/2.
+//! Tests of `header-only.lua` alone: Envoy without the gate, between a plain server and a plain client, each over
+//! HTTP/1.1 and HTTP/2.
 
 use axum::{Router, body::Body, extract::Path as Status, response::Response, routing::post};
 use bytes::Bytes;
@@ -11,10 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
-/// Larger than Envoy's usual buffer (1 MiB), so that a body which is waited for would show.
+/// Larger than Envoy's default buffer (1 MiB), so that waiting for the whole body would be noticed.
 const LARGE: usize = 3_000_000;
 
-/// The header by which the gate chooses a backend; here the client does.
+/// The header with which the gate chooses a backend. Here the client sets it.
 const ROUTED: &str = "x-sluice-backend";
 
 /// A path that reaches the server's 204 without that header.
@@ -28,7 +28,7 @@ enum Http {
 
 const ALL: [Http; 2] = [Http::One, Http::Two];
 
-/// What a client got.
+/// What a client received.
 #[derive(Debug)]
 struct Reply {
     status: StatusCode,
@@ -111,7 +111,7 @@ async fn headers_are_not_held_up_for_a_body_that_is_announced_or_a_grpc_message(
 #[tokio::test]
 async fn a_reply_with_trailers_in_place_of_a_body_keeps_them_and_does_not_break_the_script() {
     let bench = Bench::start().await;
-    // Whether Envoy has an empty body for it or none at all depends on how the frames come in.
+    // Depending on how the frames arrive, Envoy has an empty body or no body here.
     for _ in 0..20 {
         let reply = ask(&bench, Http::Two, Http::Two, "/trailers").await;
         assert_eq!(reply.status, StatusCode::OK);
@@ -121,7 +121,7 @@ async fn a_reply_with_trailers_in_place_of_a_body_keeps_them_and_does_not_break_
     assert!(!log.contains("script log"), "{log}");
 }
 
-/// Asks for the path over every pair of versions.
+/// Requests the path over every pair of versions.
 async fn each(path: &str, check: impl Fn(&Reply, &str)) {
     let bench = Bench::start().await;
     for downstream in ALL {
@@ -182,7 +182,7 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index % 251) as u8).collect()
 }
 
-/// A body whose length is not announced, in pieces of 64 KiB, with `grpc-status` in trailers if given.
+/// A body without `content-length`, in pieces of 64 KiB, with `grpc-status` in the trailers if given.
 fn pieces(length: usize, grpc_status: Option<&'static str>) -> Body {
     let (mut sender, body) = Channel::<Bytes>::new(4);
     tokio::spawn(async move {
@@ -207,7 +207,7 @@ fn open() -> Body {
     Body::new(body)
 }
 
-/// Envoy with the filter, and the server behind it.
+/// Envoy with the filter, and the server behind Envoy.
 struct Bench {
     address: SocketAddr,
     log: PathBuf,
