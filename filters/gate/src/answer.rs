@@ -1,11 +1,12 @@
 //! The reply: what the backend said, merged with what the gate dropped, in the sender's protocol.
 
 use log::Level;
+use sluice_encodings::grpc;
 use sluice_headers::{
     HeaderEdit, Headers,
     names::{CONTENT_TYPE, RETRY_AFTER, STATUS},
 };
-use sluice_otlp::{Signal, grpc};
+use sluice_otlp::Signal;
 use sluice_records::Violations;
 use sluice_reply::{
     BackendReply, Code, EnvoyAnswer, FAILED, Failure, GrpcReply, LocalReply, Protocol, Refusal,

@@ -2,20 +2,17 @@
 
 use std::borrow::Cow;
 
-use sluice_headers::{HeaderEdit, names::CONTENT_LENGTH};
-use sluice_otlp::{
-    Signal,
-    content::{Encoding, EncodingHeader, Encodings, decode_within, encode_block, wrap},
-    edits::Edits,
-    grpc,
-    memory::{NoMemory, Room},
-    splice::Request,
+use sluice_encodings::{
+    Encoding, EncodingHeader, Encodings, decode_within, encode_block, grpc, wrap,
 };
+use sluice_headers::{HeaderEdit, names::CONTENT_LENGTH};
+use sluice_otlp::{Signal, splice::Request};
 use sluice_records::{Unfit, Verdict, Violations};
 use sluice_remote_write::WriteRequest;
 use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
 use sluice_route::{Endpoint, Kind, Transport};
 use sluice_senders::Admitted;
+use sluice_wire::{Edits, NoMemory, Room};
 
 use crate::{
     Count, Gate, Reply, ReplyHead, ReplyStep, Rest, Sent, export::Export, rest::saturated,

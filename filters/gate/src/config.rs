@@ -2,11 +2,12 @@
 
 use serde::Deserialize;
 use sluice_config::{ConfigProblem, Place, Problems};
-use sluice_otlp::{content::longest_block, limits::ReadLimits, memory::Room};
+use sluice_encodings::longest_block;
 use sluice_records::{RecordsConfig, RuleSet};
 use sluice_route::{BackendsConfig, Context, Routes};
 use sluice_senders::{Senders, SendersConfig};
 use sluice_tenant::{Tenancy, TenantConfig};
+use sluice_wire::{ReadLimits, Room};
 
 use crate::{
     other_paths::{OtherPath, OtherPaths},

@@ -1,14 +1,11 @@
 //! What a request's head says that its body is.
 
+use sluice_encodings::{Encoding, EncodingHeader, grpc};
 use sluice_headers::{
     HeaderEdit, Headers, media_type,
     names::{CONTENT_TYPE, METHOD},
 };
-use sluice_otlp::{
-    Format, Signal,
-    content::{Encoding, EncodingHeader},
-    grpc,
-};
+use sluice_otlp::{Format, Signal};
 use sluice_remote_write::{is_content_type, is_encoding, is_path};
 use sluice_reply::{Protocol, Refusal};
 use sluice_route::{Backend, Endpoint, Transport};

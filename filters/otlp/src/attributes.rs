@@ -2,11 +2,14 @@
 
 use std::{borrow::Cow, mem, ops::Range, rc::Rc};
 
+use sluice_wire::{
+    Fault, Malformed, Nested, OverLimit, ReadLimits, Reader, Unreadable, Value, set_once,
+};
+
 use crate::{
+    fault,
     json::{self, Pair, Pairs},
-    limits::{OverLimit, ReadLimits, Unreadable},
     profiles::Strings,
-    wire::{Fault, Malformed, Nested, Reader, Value, set_once},
 };
 
 /// The attributes of a resource, a scope or a record, or the entries of a map in one of them.
@@ -51,7 +54,7 @@ impl<'a> Context<'a> {
     /// been referred to too often.
     pub(crate) fn text(&self, index: u64, at: usize) -> Result<&'a [u8], Unreadable> {
         let Some(strings) = &self.strings else { return Ok(&[]) };
-        let text = strings.get(index).ok_or(Malformed { fault: Fault::Reference, at })?;
+        let text = strings.get(index).ok_or(Malformed { fault: fault::REFERENCE, at })?;
         strings.refer_to(text, self.most_bytes)?;
         Ok(text)
     }
@@ -221,7 +224,7 @@ pub(crate) fn each_where<'a>(
         }
         context.spend(&mut left)?;
         let Value::Nested(pair) = field.value else {
-            return Err(Malformed { fault: Fault::WireType, at: field.at }.into());
+            return Err(Malformed { fault: Fault::WIRE_TYPE, at: field.at }.into());
         };
         match plain(pair.bytes) {
             Some(Plain { key, .. }) if !wanted(key) => {}
@@ -309,7 +312,7 @@ impl<'a> KeyValue<'a> {
                     set_once(&mut index, at, &field)?;
                 }
                 (3, _) if context.strings.is_some() => {
-                    return Err(Malformed { fault: Fault::WireType, at: field.at }.into());
+                    return Err(Malformed { fault: Fault::WIRE_TYPE, at: field.at }.into());
                 }
                 _ => {}
             }
@@ -318,7 +321,7 @@ impl<'a> KeyValue<'a> {
         let key = key.filter(|key: &Nested<'_>| !key.bytes.is_empty());
         let key = match (key, index.filter(|index| *index != 0)) {
             (Some(_), Some(_)) => {
-                return Err(Malformed { fault: Fault::Repeated, at: pair.start }.into());
+                return Err(Malformed { fault: Fault::REPEATED, at: pair.start }.into());
             }
             (Some(key), None) => key.bytes,
             (None, Some(index)) => context.text(index, pair.start)?,
@@ -426,7 +429,7 @@ impl<'a> Attribute<'a> {
                     text => AnyValue::String(Cow::Borrowed(text)),
                 },
                 (1..=8, _) => {
-                    return Err(Malformed { fault: Fault::WireType, at: field.at }.into());
+                    return Err(Malformed { fault: Fault::WIRE_TYPE, at: field.at }.into());
                 }
                 _ => continue,
             };

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 use sluice_headers::is_media_type;
+use sluice_wire::push_field;
 
-use crate::{json, wire::push_field};
+use crate::json;
 
 /// The two formats of OTLP; in the configuration as `json` or `protobuf`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

@@ -3,11 +3,10 @@
 
 use std::{borrow::Cow, ops::Range, rc::Rc};
 
+use sluice_wire::{NoMemory, Unreadable, memory::push};
+
 use crate::{
     attributes::{Attribute, Attributes},
-    edits::Edits,
-    limits::Unreadable,
-    memory::{NoMemory, push},
     splice::Record,
 };
 
@@ -241,15 +240,4 @@ impl<'a> Rewrite<'a> {
         self.taken.clear();
         self.put.clear();
     }
-}
-
-/// What came of walking a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spliced {
-    /// What has to be done to the message.
-    pub edits: Edits,
-    /// Records that go.
-    pub dropped: u64,
-    /// Whether any record stays.
-    pub kept: bool,
 }

@@ -3,11 +3,7 @@
 
 use std::cell::Cell;
 
-use crate::{
-    limits::{OverLimit, ReadLimits, Unreadable},
-    memory::Room,
-    wire::{Nested, Reader, set_once},
-};
+use sluice_wire::{Nested, OverLimit, ReadLimits, Reader, Room, Unreadable, set_once};
 
 /// `ProfilesDictionary.string_table`, in JSON each with its escapes; and how many bytes of long ones
 /// have been referred to.

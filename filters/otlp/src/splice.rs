@@ -13,16 +13,17 @@
 
 use std::{borrow::Cow, rc::Rc};
 
+use sluice_wire::{
+    Edits, INT32, Malformed, Mark, Nested, OverLimit, ReadLimits, Reader, Room, Spliced,
+    Unreadable, Value, field_head, set_once,
+};
+
 use crate::{
     Format, Signal,
     attributes::{Attributes, Context},
-    edits::{Edits, Mark},
-    json,
-    limits::{OverLimit, ReadLimits, Unreadable},
-    memory::Room,
-    policy::{Below, Metric, MetricKind, Policy, Rewrite, Spliced},
+    fault, json,
+    policy::{Below, Metric, MetricKind, Policy, Rewrite},
     profiles::Strings,
-    wire::{Fault, Malformed, Nested, Reader, Value, field_head, set_once},
 };
 
 mod parts;
@@ -125,9 +126,6 @@ const METRIC_NAME: u32 = 1;
 const DATA_POINTS: u32 = 1;
 /// `aggregation_temporality` in those kinds that have one.
 const TEMPORALITY: u32 = 2;
-
-/// What decoders keep of a varint in a field of 32 bits.
-pub(crate) const INT32: u64 = 0xffff_ffff;
 
 /// The kind of data that a field of `Metric` holds, if it is a member of `Metric.data`.
 const fn metric_kind(field: u32) -> Option<MetricKind> {
@@ -498,7 +496,7 @@ fn singular<'a>(owner: &Nested<'a>, number: u32) -> Result<Option<Nested<'a>>, U
         if field.number == number {
             set_once(&mut found, field.nested()?, &field)?;
         } else if field.number == DEPRECATED_SCOPE_ENTRIES {
-            return Err(Malformed { fault: Fault::Deprecated, at: field.at }.into());
+            return Err(Malformed { fault: fault::DEPRECATED, at: field.at }.into());
         }
     }
     Ok(found)

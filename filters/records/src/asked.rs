@@ -1,10 +1,8 @@
 //! What the rules ask of one list of attributes.
 
-use sluice_otlp::{
-    attributes::{AnyValue, Attribute, Attributed, Given},
-    limits::Unreadable,
-};
+use sluice_otlp::attributes::{AnyValue, Attribute, Attributed, Given};
 use sluice_senders::Admitted;
+use sluice_wire::Unreadable;
 
 use crate::{
     Level, OnViolation, Reason,

@@ -5,14 +5,12 @@ use std::rc::Rc;
 use sluice_otlp::{
     Signal,
     attributes::{AnyValue, Attributed, Attributes},
-    edits::Edits,
-    limits::{OverLimit, Unreadable},
-    policy::{Below, Metric, MetricKind, Parts, Policy, Put, Reads, Rewrite, Spliced},
+    policy::{Below, Metric, MetricKind, Parts, Policy, Put, Reads, Rewrite},
     splice::{Record, Request, splice},
-    wire::Malformed,
 };
 use sluice_remote_write::{self as remote_write, Series, WriteRequest};
 use sluice_senders::Admitted;
+use sluice_wire::{Edits, Malformed, OverLimit, Spliced, Unreadable};
 
 use crate::{
     Fate, Level, OnViolation, Outcome, Place, Reason, Refuses, Remedy, RuleSet, Violation,
@@ -20,6 +18,7 @@ use crate::{
     asked::Asked,
     labels::Labels,
     rule::SignalRules,
+    series::LabelsAsAttributes,
     stamp::Stamps,
     traces::Traces,
     unstorable::Unstorable,
@@ -700,7 +699,7 @@ impl<'a> remote_write::Policy<'a> for Check<'_, 'a> {
     #[inline(always)]
     fn series(&mut self, series: &Series<'a>) -> Result<bool, Unfit> {
         self.series = Some(*series);
-        if !self.passes(series, Level::Series)? {
+        if !self.passes(&LabelsAsAttributes(series), Level::Series)? {
             return Ok(false);
         }
         if !self.at_record.watched.is_empty() {

@@ -385,7 +385,7 @@ pub(crate) mod tests {
             ),
         ] {
             let config: RecordsConfig = serde_json::from_str(json).unwrap();
-            let compiled = |place: &Place<'_>| {
+            let compiled = |place: &sluice_config::Place<'_>| {
                 config.compile(place, false, |_| Some(backend(Spelling::Exact)))
             };
             let problems = check("records", compiled).unwrap_err();

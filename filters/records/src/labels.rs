@@ -2,10 +2,9 @@
 
 use sluice_otlp::{
     attributes::{AnyValue, Attribute, Attributes},
-    limits::Unreadable,
-    memory::push,
     policy::Rewrite,
 };
+use sluice_wire::{Unreadable, memory::push};
 
 use crate::{
     Spelling,

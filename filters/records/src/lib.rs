@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod labels;
 mod rule;
+mod series;
 mod spelling;
 mod stamp;
 mod template;

@@ -1,11 +1,8 @@
 //! Names that a backend reads as one.
 
 use serde::Deserialize;
-use sluice_otlp::{
-    attributes::{AnyValue, Attribute},
-    limits::Unreadable,
-    work,
-};
+use sluice_otlp::attributes::{AnyValue, Attribute};
+use sluice_wire::{Unreadable, work};
 
 /// How a backend tells one attribute name from another; in the configuration as `exact`, `flattened`
 /// or `folded`.

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use sluice_otlp::{
     Format,
     attributes::{Attribute, Attributes},
-    limits::Unreadable,
     policy::{Put, Rewrite},
 };
 use sluice_remote_write::label_field;
 use sluice_senders::Admitted;
+use sluice_wire::Unreadable;
 
 use crate::{spelling::Name, template::Template};
 

@@ -6,12 +6,8 @@
 
 use std::collections::BinaryHeap;
 
-use sluice_otlp::{
-    attributes::Attributes,
-    limits::{ReadLimits, Unreadable},
-    memory::Room,
-    splice::Record,
-};
+use sluice_otlp::{attributes::Attributes, splice::Record};
+use sluice_wire::{ReadLimits, Room, Unreadable};
 
 /// The traces of one request.
 #[derive(Clone, Debug, Default)]

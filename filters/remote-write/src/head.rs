@@ -1,10 +1,12 @@
 //! What the head of a write request says.
 
 use sluice_headers::is_media_type;
-use sluice_otlp::Format;
 
 /// The paths at which senders expect a receiver: Prometheus' own, and Mimir's.
 const PATHS: [&str; 2] = ["/api/v1/write", "/api/v1/push"];
+
+/// The media type of every version.
+const MEDIA_TYPE: &str = "application/x-protobuf";
 
 /// The message of remote write 1.0, as a content type may name it (remote write 2.0, "Protocol").
 const MESSAGE: &[u8] = b"prometheus.WriteRequest";
@@ -26,7 +28,7 @@ pub fn is_path(path: &[u8]) -> bool {
 #[must_use]
 pub fn is_content_type(value: &[u8]) -> bool {
     let mut parameters = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).skip(1);
-    is_media_type(value, Format::Protobuf.content_type()) && parameters.all(names_the_message)
+    is_media_type(value, MEDIA_TYPE) && parameters.all(names_the_message)
 }
 
 fn names_the_message(parameter: &[u8]) -> bool {

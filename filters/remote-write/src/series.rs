@@ -1,10 +1,6 @@
 //! A series, and its labels as they lie in a request (`prompb/types.proto`).
 
-use sluice_otlp::{
-    attributes::{Attributed, Given},
-    limits::{OverLimit, Unreadable},
-    wire::{Malformed, Nested, Reader, push_field, set_once},
-};
+use sluice_wire::{Malformed, Nested, OverLimit, Reader, Unreadable, push_field, set_once};
 
 /// `TimeSeries.labels`.
 const LABELS: u32 = 1;
@@ -143,23 +139,6 @@ impl<'a> Label<'a> {
             }
         }
         Ok((name.unwrap_or_default(), value.unwrap_or_default()))
-    }
-}
-
-impl<'a> Attributed<'a> for Series<'a> {
-    #[inline(always)]
-    fn each_where(
-        &self,
-        wanted: impl Fn(&[u8]) -> bool,
-        mut show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
-    ) -> Result<(), Unreadable> {
-        let mut labels = self.labels();
-        while let Some(Label { name: key, value: text, .. }) = labels.next_label()? {
-            if wanted(key) {
-                show(Given::Text { key, text })?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -2,11 +2,8 @@
 
 use std::rc::Rc;
 
-use sluice_otlp::{
-    edits::Edits,
-    limits::{OverLimit, ReadLimits, Unreadable},
-    policy::Spliced,
-    wire::{Fault, Malformed, Nested, Reader},
+use sluice_wire::{
+    Edits, Fault, Malformed, Nested, OverLimit, ReadLimits, Reader, Spliced, Unreadable,
 };
 
 use crate::Series;
@@ -25,6 +22,9 @@ const METADATA: u32 = 3;
 const fn is_reserved(field: u32) -> bool {
     matches!(field, 2 | 4 | 5 | 1000 | 1001)
 }
+
+/// A field that a backend keeps for its own components, and obeys.
+const RESERVED: Fault = Fault::new("field that is not for a sender to set");
 
 /// A write request, decompressed.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +99,7 @@ pub fn splice<'a, P: Policy<'a>>(
                 spliced.kept = true;
             }
             number if is_reserved(number) => {
-                let malformed = Malformed { fault: Fault::Reserved, at: field.at };
+                let malformed = Malformed { fault: RESERVED, at: field.at };
                 return Err(Unreadable::from(malformed).into());
             }
             _ => {}

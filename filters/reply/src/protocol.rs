@@ -2,6 +2,7 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use prost::Message;
+use sluice_encodings::grpc;
 use sluice_headers::{
     HeaderEdit,
     names::{
@@ -9,7 +10,7 @@ use sluice_headers::{
         RETRY_AFTER, STATUS,
     },
 };
-use sluice_otlp::{Format, Signal, grpc};
+use sluice_otlp::{Format, Signal};
 
 use crate::{Code, ExportResponse, Failure, Refusal, Status, Told};
 

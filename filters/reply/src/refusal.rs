@@ -1,16 +1,11 @@
 //! Every reason for which the gate itself refuses a request, and the one table of what it answers.
 
-use sluice_otlp::{
-    Signal,
-    content::{DecodeError, EncodingHeader},
-    grpc::FrameError,
-    limits::{OverLimit, Unreadable},
-    memory::NoMemory,
-    wire::Malformed,
-};
+use sluice_encodings::{DecodeError, EncodingHeader, grpc::FrameError};
+use sluice_otlp::Signal;
 use sluice_records::Violations;
 use sluice_senders::NotAdmitted;
 use sluice_tenant::NoTenant;
+use sluice_wire::{Malformed, NoMemory, OverLimit, Unreadable};
 use thiserror::Error;
 
 use crate::{Code, FieldViolation, Status, backend::DEFAULT_RETRY_AFTER, text::one_line};
@@ -300,13 +295,13 @@ impl From<DecodeError> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluice_otlp::wire::Fault;
     use sluice_senders::NoIdentity;
+    use sluice_wire::Fault;
 
     /// The refusal table of the documentation, row by row.
     #[test]
     fn every_refusal_has_its_row() {
-        let malformed = Malformed { fault: Fault::Truncated, at: 3 };
+        let malformed = Malformed { fault: Fault::TRUNCATED, at: 3 };
         for (refusal, http, code) in [
             (NotAdmitted::from(NoIdentity::NoCertificate).into(), 401, Code::Unauthenticated),
             (Refusal::NoTenant(NoTenant::Unmapped("a".into())), 403, Code::PermissionDenied),

@@ -2,14 +2,12 @@
 
 use std::fmt;
 
+use sluice_encodings::{Encoding, Encodings};
 use sluice_headers::{
     HeaderEdit,
     names::{ACCEPT_ENCODING, CONTENT_TYPE, FORWARDED_CLIENT_CERT, PATH, TE},
 };
-use sluice_otlp::{
-    Format,
-    content::{Encoding, Encodings},
-};
+use sluice_otlp::Format;
 use sluice_records::BackendTraits;
 use sluice_tenant::{
     NoTenant, TenantId,

@@ -2,10 +2,8 @@
 
 use serde::Deserialize;
 use sluice_config::Place;
-use sluice_otlp::{
-    Format, Signal,
-    content::{Encoding, Encodings},
-};
+use sluice_encodings::{Encoding, Encodings};
+use sluice_otlp::{Format, Signal};
 use sluice_records::{Precedence, Spelling};
 use sluice_tenant::TenantIds;
 

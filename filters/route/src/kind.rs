@@ -1,10 +1,8 @@
 //! What is known of each kind of backend.
 
 use serde::Deserialize;
-use sluice_otlp::{
-    Signal,
-    content::{Encoding, Encodings},
-};
+use sluice_encodings::{Encoding, Encodings};
+use sluice_otlp::Signal;
 
 use crate::Formats;
 

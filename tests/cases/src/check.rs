@@ -1,10 +1,7 @@
 //! Holds an outcome against its case.
 
 use anyhow::{Context, Result, ensure};
-use sluice_otlp::{
-    content::{Encoding, EncodingHeader, decode},
-    grpc,
-};
+use sluice_encodings::{Encoding, EncodingHeader, decode, grpc};
 use sluice_prompb::{Message, WriteRequest};
 
 use crate::{

@@ -7,7 +7,7 @@ use flate2::{
     Compression,
     write::{GzEncoder, ZlibEncoder},
 };
-use sluice_otlp::content::Encoding;
+use sluice_encodings::Encoding;
 
 /// The bytes in an encoding.
 ///

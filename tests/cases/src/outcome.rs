@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use prost::Message;
 use serde::Deserialize;
-use sluice_otlp::grpc;
+use sluice_encodings::grpc;
 use sluice_reply::{ExportResponse, Status};
 
 use crate::{case::Protocol, wire::HeaderList};

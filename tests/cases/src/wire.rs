@@ -4,11 +4,8 @@ use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use prost::Message;
 use serde_json::Value;
-use sluice_otlp::{
-    Signal,
-    content::{Encoding, EncodingHeader},
-    grpc,
-};
+use sluice_encodings::{Encoding, EncodingHeader, grpc};
+use sluice_otlp::Signal;
 use sluice_reply::{Code, ExportResponse, PartialSuccess, Status};
 
 use crate::{

@@ -11,11 +11,9 @@ use sluice_cases::{
     case::{self, Case, Protocol, Sender},
     wire,
 };
+use sluice_encodings::Encoding;
 use sluice_fuzz::{decode, exchange::Exchange, json, splice, x509};
-use sluice_otlp::{
-    Signal,
-    content::{self, Encoding},
-};
+use sluice_otlp::Signal;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -102,7 +100,9 @@ fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) ->
         Protocol::Grpc | Protocol::Json => {}
         Protocol::Write => {
             let limit = 1 << 20;
-            if let Ok(message) = content::decode(Encoding::SnappyRaw, &request.payload, limit) {
+            if let Ok(message) =
+                sluice_encodings::decode(Encoding::SnappyRaw, &request.payload, limit)
+            {
                 for choice in 0..2 {
                     let input = [&[choice], message.as_slice()].concat();
                     corpus.add("series", &format!("{name}-{choice}"), &input)?;

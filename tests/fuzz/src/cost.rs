@@ -1,6 +1,6 @@
 //! What reading an input may cost: so many steps, and so much memory, for each of its bytes.
 //!
-//! Steps are what `sluice_otlp::work` counts: bytes looked at, fields read, entries passed. They are
+//! Steps are what `sluice_wire::work` counts: bytes looked at, fields read, entries passed. They are
 //! the same on every machine, so an input that takes too many is found again by `cargo test`. What
 //! libraries do is not among them; processor time stands for it, far from where noise could reach.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use rustix::time::{ClockId, clock_gettime};
-use sluice_otlp::work;
+use sluice_wire::work;
 
 use crate::Target;
 

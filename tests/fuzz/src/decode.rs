@@ -1,9 +1,7 @@
 //! Decoding in every encoding, and the limit that it keeps.
 
-use sluice_otlp::{
-    content::{DecodeError, Encoding, decode, wrap},
-    memory::Room,
-};
+use sluice_encodings::{DecodeError, Encoding, decode, wrap};
+use sluice_wire::Room;
 
 /// The most that a body may decode to here, in bytes.
 const LIMIT: usize = 64 << 10;

@@ -3,13 +3,13 @@
 use std::{array, sync::LazyLock};
 
 use prost::Message;
-use sluice_gate::Gate;
-use sluice_headers::Headers;
-use sluice_otlp::{
-    Format, Signal,
-    content::{Encoding, EncodingHeader, decode},
+use sluice_encodings::{
+    Encoding, EncodingHeader, decode,
     grpc::{self, Frame},
 };
+use sluice_gate::Gate;
+use sluice_headers::Headers;
+use sluice_otlp::{Format, Signal};
 use sluice_prompb::{TimeSeries, WriteRequest};
 use sluice_records::Spelling;
 use sluice_reply::{ExportResponse, LocalReply, Protocol, Status, Written};

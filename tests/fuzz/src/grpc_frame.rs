@@ -1,6 +1,6 @@
 //! The frame around a gRPC message.
 
-use sluice_otlp::grpc;
+use sluice_encodings::grpc;
 
 /// Reads the frame.
 pub fn read(data: &[u8]) {

@@ -11,11 +11,11 @@ use serde::de::IgnoredAny;
 use sluice_otlp::{
     Format, Signal,
     attributes::Attributes,
-    limits::{ReadLimits, Unreadable},
     policy::{Below, Policy, Reads, Rewrite},
     splice::{Record, Request, splice},
 };
 use sluice_records::{RuleSet, Spelling};
+use sluice_wire::{ReadLimits, Unreadable};
 
 use crate::{plain, splice::RULES};
 

@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use sluice_config::check;
-use sluice_otlp::limits::ReadLimits;
 use sluice_prompb::{Message, TimeSeries, WriteRequest as Decoded};
 use sluice_records::{Reason, RecordsConfig, RuleSet, Verdict};
 use sluice_remote_write::WriteRequest;
+use sluice_wire::ReadLimits;
 
 /// A rule alone, and a rule with a stamp beside it.
 static RULES: LazyLock<[RuleSet; 2]> = LazyLock::new(|| {

@@ -2,8 +2,9 @@
 
 use std::{array, sync::LazyLock};
 
-use sluice_otlp::{Format, Signal, limits::ReadLimits, splice::Request};
+use sluice_otlp::{Format, Signal, splice::Request};
 use sluice_records::{Level, RuleSet, Spelling, Unfit, Verdict};
+use sluice_wire::ReadLimits;
 
 use crate::{
     json,

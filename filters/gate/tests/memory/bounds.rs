@@ -4,15 +4,11 @@
 #![expect(clippy::arithmetic_side_effects, reason = "sizes of a test, which are small")]
 
 use proptest::{collection::vec, prelude::*, sample::select};
+use sluice_encodings::{Encoding, encode_block, grpc, wrap};
 use sluice_gate::{BodyStep, Certificates, Gate, HeadStep, RequestHead};
 use sluice_headers::Headers;
-use sluice_otlp::{
-    content::{Encoding, encode_block, wrap},
-    grpc,
-    memory::Room,
-    wire::push_field,
-};
 use sluice_senders::PeerEvidence;
+use sluice_wire::{Room, push_field};
 
 /// The limits of the gates here.
 const BODY: usize = 320 << 10;

@@ -2,15 +2,13 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use sluice_wire::{Fault, Malformed, Unreadable};
+
 use super::{
     string::{unescaped, whole},
     text::{Node, Text, wrong_type},
 };
-use crate::{
-    attributes::{AnyValue, Attributes, Context},
-    limits::Unreadable,
-    wire::{Fault, Malformed},
-};
+use crate::attributes::{AnyValue, Attributes, Context};
 
 /// The pairs of a resource, a scope, a record or a map.
 #[derive(Clone, Debug)]
@@ -102,7 +100,7 @@ impl<'a> KeyValue<'a> {
         };
         // Writers that write what is not set write an empty key.
         let key = match (text.string(key)?.filter(|key| !key.is_empty()), index) {
-            (Some(_), Some(_)) => return Err(Malformed { fault: Fault::Repeated, at }.into()),
+            (Some(_), Some(_)) => return Err(Malformed { fault: Fault::REPEATED, at }.into()),
             (Some(key), None) => key,
             (None, Some(index)) => context.text(index.cast_unsigned(), at)?,
             (None, None) => &[],
@@ -151,7 +149,7 @@ impl<'a> Pair<'a> {
             members.into_iter().enumerate().filter_map(|(member, node)| Some((member, node?)));
         let Some((member, node)) = set.next() else { return Ok(AnyValue::Unset) };
         if let Some((_, second)) = set.next() {
-            return Err(Malformed { fault: Fault::Repeated, at: second.at }.into());
+            return Err(Malformed { fault: Fault::REPEATED, at: second.at }.into());
         }
         if text.is_null(node) {
             return Ok(AnyValue::Unset);

@@ -5,16 +5,14 @@
 //! them. What a string says is another matter: in a value that no decision rests on, as in protobuf,
 //! it may be anything.
 
+use sluice_wire::{Fault, Malformed, OverLimit, Room, Unreadable};
+
 use super::{
     ends::{Blocks, Ends},
     scan::{plain_end, white_space_end},
     string::whole,
 };
-use crate::{
-    limits::{OverLimit, Unreadable},
-    memory::Room,
-    wire::{Fault, Malformed, Syntax},
-};
+use crate::fault;
 
 /// The most objects and arrays that may be open in a request, whoever reads them: the readers of the
 /// backends give up a whole request for more (json-iterator, `maxDepth`). What the gate itself
@@ -47,12 +45,12 @@ pub(super) fn check_within(
     let mut check = Check { bytes, at: 0, depth, is_utf8, open: Vec::new(), blocks, escaped: 0 };
     check.skip_white_space();
     if check.peek() != Some(b'{') {
-        return Err(syntax(Syntax::NoObject, check.at).into());
+        return Err(malformed(fault::NO_OBJECT, check.at).into());
     }
     check.object()?;
     check.skip_white_space();
     if check.at < bytes.len() {
-        return Err(syntax(Syntax::Behind, check.at).into());
+        return Err(malformed(fault::BEHIND, check.at).into());
     }
     // Few are, and none is kept; but nobody says how long it is.
     room.probe(check.escaped)?;
@@ -60,8 +58,8 @@ pub(super) fn check_within(
     Ok(check.blocks.finish())
 }
 
-const fn syntax(syntax: Syntax, at: usize) -> Malformed {
-    Malformed { fault: Fault::Json(syntax), at }
+const fn malformed(fault: Fault, at: usize) -> Malformed {
+    Malformed { fault, at }
 }
 
 struct Check<'a> {
@@ -178,7 +176,7 @@ impl Check<'_> {
         let first = start.saturating_add(1);
         let name = self.bytes.get(first..self.at.saturating_sub(1)).unwrap_or_default();
         if name.is_empty() {
-            return Err(Malformed { fault: Fault::Nameless, at: start });
+            return Err(Malformed { fault: fault::NAMELESS, at: start });
         }
         if has_escapes {
             whole(name, start)?;
@@ -186,7 +184,7 @@ impl Check<'_> {
         if !self.is_utf8
             && let Err(error) = str::from_utf8(name)
         {
-            return Err(syntax(Syntax::Utf8, first.saturating_add(error.valid_up_to())));
+            return Err(malformed(fault::UTF8, first.saturating_add(error.valid_up_to())));
         }
         self.skip_white_space();
         if self.peek() != Some(b':') {
@@ -216,8 +214,8 @@ impl Check<'_> {
                     has_escapes = true;
                     self.escape()?;
                 }
-                Some(_) => return Err(syntax(Syntax::Control, self.at)),
-                None => return Err(syntax(Syntax::Truncated, self.at)),
+                Some(_) => return Err(malformed(fault::CONTROL, self.at)),
+                None => return Err(malformed(fault::CUT_OFF, self.at)),
             }
         }
     }
@@ -232,13 +230,13 @@ impl Check<'_> {
                     self.step(1);
                     match self.peek() {
                         Some(byte) if byte.is_ascii_hexdigit() => {}
-                        Some(_) => return Err(syntax(Syntax::Escape, self.at)),
-                        None => return Err(syntax(Syntax::Truncated, self.at)),
+                        Some(_) => return Err(malformed(fault::ESCAPE, self.at)),
+                        None => return Err(malformed(fault::CUT_OFF, self.at)),
                     }
                 }
             }
-            Some(_) => return Err(syntax(Syntax::Escape, start)),
-            None => return Err(syntax(Syntax::Truncated, self.at)),
+            Some(_) => return Err(malformed(fault::ESCAPE, start)),
+            None => return Err(malformed(fault::CUT_OFF, self.at)),
         }
         self.step(1);
         Ok(())
@@ -286,7 +284,7 @@ impl Check<'_> {
     }
 
     fn unexpected(&self) -> Malformed {
-        let fault = if self.peek().is_some() { Syntax::Unexpected } else { Syntax::Truncated };
-        syntax(fault, self.at)
+        let fault = if self.peek().is_some() { fault::UNEXPECTED } else { fault::CUT_OFF };
+        malformed(fault, self.at)
     }
 }

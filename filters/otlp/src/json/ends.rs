@@ -7,11 +7,9 @@
 //! object is and however deep it lies, and the blocks take a sixteenth of the text's length,
 //! whatever is in it.
 
+use sluice_wire::{NoMemory, Room, work};
+
 use super::scan::string_end;
-use crate::{
-    memory::{NoMemory, Room},
-    work,
-};
 
 /// Bytes of text that are summed up in one entry.
 const BLOCK: usize = 64;

@@ -1,11 +1,13 @@
 //! The odd parts of a record, as [`Parts`](crate::policy::Parts) has them.
 
+use sluice_wire::Unreadable;
+
 use super::{
     attributes::KeyValue,
     record::{Id, RecordText, SPAN_ID_DIGITS, TRACE_ID_DIGITS},
     text::Node,
 };
-use crate::{attributes::Context, limits::Unreadable, policy::Part, splice::record::Kind};
+use crate::{attributes::Context, policy::Part, splice::record::Kind};
 
 /// A member of a record that is a part, or a list of parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

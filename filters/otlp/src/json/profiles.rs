@@ -1,11 +1,9 @@
 //! The texts of a profiles export.
 
+use sluice_wire::{ReadLimits, Room, Unreadable};
+
 use super::text::{Node, Text, wrong_type};
-use crate::{
-    limits::{ReadLimits, Unreadable},
-    memory::Room,
-    profiles::Strings,
-};
+use crate::profiles::Strings;
 
 /// Reads `dictionary.stringTable`, whose strings stay as they are written; without a dictionary it
 /// is empty.

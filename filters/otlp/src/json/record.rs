@@ -1,10 +1,11 @@
 //! What is asked of a record beside its attributes.
 
+use sluice_wire::{Malformed, Unreadable};
+
 use super::{
     attributes::Pairs,
     text::{Node, Text},
 };
-use crate::{limits::Unreadable, wire::Malformed};
 
 /// A log record, span, profile or data point.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Where pieces of a text end. Nothing here checks anything: [`check`](super::check) has.
 
-use crate::work;
+use sluice_wire::work;
 
 /// The offset of the first byte at or behind `at` that is no white space.
 #[inline]

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::{
-    wire::{Fault, Malformed, Syntax},
-    work,
-};
+use sluice_wire::{Malformed, work};
+
+use crate::fault;
 
 /// The content of a string that has been checked, without its escapes. Half a surrogate pair is
 /// U+FFFD, as to the readers of the backends (json-iterator, `readEscapedChar`): what is escaped
@@ -33,7 +32,7 @@ pub(crate) fn whole(content: &[u8], at: usize) -> Result<Cow<'_, [u8]>, Malforme
     }
     match unescape(content) {
         (text, true) => Ok(Cow::Owned(text)),
-        (_, false) => Err(Malformed { fault: Fault::Json(Syntax::Surrogate), at }),
+        (_, false) => Err(Malformed { fault: fault::SURROGATE, at }),
     }
 }
 

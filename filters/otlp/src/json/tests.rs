@@ -6,10 +6,11 @@ mod oracle;
 mod refused;
 mod rewritten;
 
+use sluice_wire::{ReadLimits, Unreadable};
+
 use crate::{
     Format, Signal,
     attributes::{AnyValue, Attributes},
-    limits::{ReadLimits, Unreadable},
     policy::{Below, Metric, Policy, Reads, Rewrite},
     splice::{Record, Request},
 };

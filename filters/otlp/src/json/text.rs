@@ -2,15 +2,14 @@
 
 use std::{borrow::Cow, rc::Rc};
 
+use sluice_wire::{Fault, Malformed, work};
+
 use super::{
     ends::Ends,
     scan::{scalar_end, string_end, white_space_end},
     string::unescaped,
 };
-use crate::{
-    wire::{Fault, Malformed},
-    work,
-};
+use crate::fault;
 
 /// Where a value lies.
 #[derive(Clone, Copy, Debug)]
@@ -203,7 +202,7 @@ impl<'a> Text<'a> {
         members: &mut [Option<Node>],
     ) -> Result<usize, Malformed> {
         if self.byte(at) != Some(b'{') {
-            return Err(Malformed { fault: Fault::WireType, at });
+            return Err(Malformed { fault: Fault::WIRE_TYPE, at });
         }
         let mut at = at.saturating_add(1);
         loop {
@@ -225,7 +224,7 @@ impl<'a> Text<'a> {
                 && let Some(member) = members.get_mut(index)
                 && member.replace(value).is_some()
             {
-                return Err(Malformed { fault: Fault::Repeated, at: name.at });
+                return Err(Malformed { fault: Fault::REPEATED, at: name.at });
             }
         }
     }
@@ -245,7 +244,7 @@ fn known(written: &[u8], names: &[&str], at: usize) -> Result<Option<usize>, Mal
         return Ok(Some(index));
     }
     if names.iter().any(|known| is_other_spelling(&name, known)) {
-        return Err(Malformed { fault: Fault::Spelling, at });
+        return Err(Malformed { fault: fault::SPELLING, at });
     }
     Ok(None)
 }
@@ -261,7 +260,7 @@ fn letters(name: &[u8]) -> impl Iterator<Item = u8> {
 }
 
 pub(super) const fn wrong_type(node: Node) -> Malformed {
-    Malformed { fault: Fault::WireType, at: node.at }
+    Malformed { fault: Fault::WIRE_TYPE, at: node.at }
 }
 
 /// Reads the elements of an array in the order in which they lie.

@@ -2,6 +2,10 @@
 
 use std::rc::Rc;
 
+use sluice_wire::{
+    Edits, Fault, INT32, Malformed, OverLimit, ReadLimits, Room, Spliced, Unreadable,
+};
+
 use super::{
     attributes::Pairs,
     check::{MOST_OPEN, check_within},
@@ -13,13 +17,10 @@ use super::{
 use crate::{
     Signal,
     attributes::{Attributes, Context},
-    edits::Edits,
-    limits::{OverLimit, ReadLimits, Unreadable},
-    memory::Room,
-    policy::{Below, Metric, MetricKind, Policy, Rewrite, Spliced},
+    fault,
+    policy::{Below, Metric, MetricKind, Policy, Rewrite},
     profiles::Strings,
-    splice::{INT32, Record, Request, record::Kind},
-    wire::{Fault, Malformed},
+    splice::{Record, Request, record::Kind},
 };
 
 /// Walks an export request in JSON.
@@ -460,7 +461,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         let names = ["resource", self.names.scopes, older, oldest];
         let [resource, scopes, older, oldest] = self.text.members(entry, &names)?;
         if let Some(node) = older.or(oldest) {
-            return Err(Malformed { fault: Fault::Deprecated, at: node.at }.into());
+            return Err(Malformed { fault: fault::DEPRECATED, at: node.at }.into());
         }
         Ok((resource, self.text.array(scopes)?))
     }
@@ -478,7 +479,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
             data.into_iter().zip(METRIC_KINDS).filter_map(|(data, kind)| Some((data?, kind)));
         let first = set.next();
         if let (Some(_), Some((second, _))) = (first, set.next()) {
-            return Err(Malformed { fault: Fault::Repeated, at: second.at }.into());
+            return Err(Malformed { fault: Fault::REPEATED, at: second.at }.into());
         }
         let known = match first {
             Some((data, kind)) => self.text.object(Some(data))?.map(|data| (data, kind)),
@@ -521,7 +522,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
     fn enumeration(&self, node: Option<Node>) -> Result<u64, Malformed> {
         let Some(node) = node else { return Ok(0) };
         if self.text.of(node).starts_with(b"\"") {
-            return Err(Malformed { fault: Fault::EnumName, at: node.at });
+            return Err(Malformed { fault: fault::ENUM_NAME, at: node.at });
         }
         let number = self.text.integer(Some(node))?.unwrap_or_default();
         if i32::try_from(number).is_err() {

@@ -1,13 +1,5 @@
 //! What two decoders could read in two ways is refused, not guessed.
 
-use crate::{
-    Signal,
-    attributes::Attributes,
-    limits::Unreadable,
-    policy::{Below, Policy, Reads, Rewrite},
-    splice::{Record, request_of, splice},
-    wire::Fault,
-};
 use opentelemetry_proto::tonic::{
     collector::logs::v1::ExportLogsServiceRequest,
     common::v1::{AnyValue, KeyValue, any_value},
@@ -15,6 +7,15 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource,
 };
 use prost::Message;
+use sluice_wire::{Fault, Unreadable};
+
+use crate::{
+    Signal,
+    attributes::Attributes,
+    fault,
+    policy::{Below, Policy, Reads, Rewrite},
+    splice::{Record, request_of, splice},
+};
 
 /// Reads every attribute and drops nothing.
 struct ReadAll;
@@ -67,13 +68,13 @@ fn resource_with(attribute: &[u8]) -> Vec<u8> {
 #[test]
 fn a_second_resource_is_refused() {
     let entry = [field(1, &[]), field(1, &[])].concat();
-    assert_eq!(fault(&field(1, &entry), Signal::Logs), Fault::Repeated);
+    assert_eq!(fault(&field(1, &entry), Signal::Logs), Fault::REPEATED);
 }
 
 #[test]
 fn a_second_scope_is_refused() {
     let scopes = [field(1, &[]), field(1, &[])].concat();
-    assert_eq!(fault(&field(1, &field(2, &scopes)), Signal::Traces), Fault::Repeated);
+    assert_eq!(fault(&field(1, &field(2, &scopes)), Signal::Traces), Fault::REPEATED);
 }
 
 /// The OpenTelemetry Collector reads records from there: without this, they would pass unseen.
@@ -82,7 +83,7 @@ fn scope_entries_in_the_field_that_otlp_has_given_up_are_refused() {
     let records = field(2, &[]);
     let entry = [&[0xc2, 0x3e, u8::try_from(records.len()).unwrap()], records.as_slice()].concat();
     for signal in Signal::ALL {
-        assert_eq!(fault(&field(1, &entry), signal), Fault::Deprecated);
+        assert_eq!(fault(&field(1, &entry), signal), fault::DEPRECATED);
     }
 }
 
@@ -90,25 +91,25 @@ fn scope_entries_in_the_field_that_otlp_has_given_up_are_refused() {
 fn a_second_kind_of_metric_data_is_refused() {
     let metric = [field(5, &[]), field(7, &[])].concat();
     let request = field(1, &field(2, &field(2, &metric)));
-    assert_eq!(fault(&request, Signal::Metrics), Fault::Repeated);
+    assert_eq!(fault(&request, Signal::Metrics), Fault::REPEATED);
 }
 
 #[test]
 fn a_second_key_is_refused() {
     let attribute = [field(1, b"innocent"), field(1, b"source.name")].concat();
-    assert_eq!(fault(&resource_with(&attribute), Signal::Logs), Fault::Repeated);
+    assert_eq!(fault(&resource_with(&attribute), Signal::Logs), Fault::REPEATED);
 }
 
 #[test]
 fn a_second_value_is_refused() {
     let attribute = [field(2, &field(1, b"a")), field(2, &field(1, b"b"))].concat();
-    assert_eq!(fault(&resource_with(&attribute), Signal::Logs), Fault::Repeated);
+    assert_eq!(fault(&resource_with(&attribute), Signal::Logs), Fault::REPEATED);
 }
 
 #[test]
 fn a_value_of_two_types_is_refused() {
     let value = [field(1, b"a"), field(7, b"b")].concat();
-    assert_eq!(fault(&resource_with(&field(2, &value)), Signal::Logs), Fault::Repeated);
+    assert_eq!(fault(&resource_with(&field(2, &value)), Signal::Logs), Fault::REPEATED);
 }
 
 #[test]
@@ -148,13 +149,13 @@ fn a_list_of_unknown_fields_alone_is_empty() {
         }
     }
     let broken = resource_with(&field(2, &field(5, &[0x0a, 0x02])));
-    assert_eq!(fault(&broken, Signal::Logs), Fault::Truncated);
+    assert_eq!(fault(&broken, Signal::Logs), Fault::TRUNCATED);
 }
 
 #[test]
 fn a_known_field_of_another_wire_type_is_refused() {
-    assert_eq!(fault(&[0x08, 0x01], Signal::Logs), Fault::WireType);
-    assert_eq!(fault(&resource_with(&field(2, &[0x08, 0x01])), Signal::Logs), Fault::WireType);
+    assert_eq!(fault(&[0x08, 0x01], Signal::Logs), Fault::WIRE_TYPE);
+    assert_eq!(fault(&resource_with(&field(2, &[0x08, 0x01])), Signal::Logs), Fault::WIRE_TYPE);
 }
 
 #[test]

@@ -4,14 +4,14 @@
 //! A request is made here as a tree of [`Field`]s, which knows how it is sent and what of it must
 //! be left. No decoder has a part in it.
 
+use proptest::{collection::vec, option, prelude::*, sample::Index};
+use sluice_wire::{Fault, Malformed, Unreadable};
+
 use super::oracle::{KEY, Level, Required, spliced};
 use crate::{
     Signal,
-    limits::Unreadable,
     splice::{request_of, splice},
-    wire::{Fault, Malformed},
 };
-use proptest::{collection::vec, option, prelude::*, sample::Index};
 
 /// One field of a message, with everything in it.
 #[derive(Clone, Debug)]
@@ -267,7 +267,7 @@ fn insert(
 fn is_refused_as_repeated(signal: Signal, request: &[Field], decides: Level) -> bool {
     let mut policy = Required { level: decides, dropped: 0 };
     let read = splice(&request_of(&sent(request), 0, signal), &mut policy);
-    matches!(read, Err(Unreadable::Malformed(Malformed { fault: Fault::Repeated, .. })))
+    matches!(read, Err(Unreadable::Malformed(Malformed { fault: Fault::REPEATED, .. })))
 }
 
 fn any_level() -> impl Strategy<Value = Level> {

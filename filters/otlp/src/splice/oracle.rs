@@ -1,12 +1,5 @@
 //! The splicer against the obvious way: decode everything, filter, encode.
 
-use crate::{
-    Signal,
-    attributes::Attributes,
-    limits::Unreadable,
-    policy::{Below, Policy, Reads, Rewrite, Spliced},
-    splice::{Record, request_of, splice},
-};
 use opentelemetry_proto::tonic::{
     collector::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
@@ -24,6 +17,14 @@ use opentelemetry_proto::tonic::{
 };
 use proptest::{collection::vec, option, prelude::*};
 use prost::Message;
+use sluice_wire::{Spliced, Unreadable};
+
+use crate::{
+    Signal,
+    attributes::Attributes,
+    policy::{Below, Policy, Reads, Rewrite},
+    splice::{Record, request_of, splice},
+};
 
 pub(super) const KEY: &str = "source.name";
 

@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
+use sluice_wire::{Nested, Reader, Unreadable};
+
 use super::record::{Kind, Record, SPAN_ID_BYTES, TRACE_ID_BYTES, Written, has_length};
 use crate::{
     attributes::key_of,
-    limits::Unreadable,
     policy::{Part, Parts},
-    wire::{Nested, Reader},
 };
 
 /// `LogRecord.trace_id`.

@@ -1,12 +1,11 @@
 //! A record as a policy is shown it.
 
-use super::INT32;
+use sluice_wire::{INT32, Nested, Reader, Unreadable, Value};
+
 use crate::{
     attributes::{Attributed, Attributes, Context, Given, each_where},
     json::RecordText,
-    limits::Unreadable,
     policy::MetricKind,
-    wire::{Nested, Reader, Value},
 };
 
 /// A log record, span, profile or data point.

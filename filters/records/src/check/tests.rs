@@ -13,11 +13,8 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, ScopeSpans, Span, span::Link},
 };
 use prost::Message;
-use sluice_otlp::{
-    Format, Signal,
-    limits::{OverLimit, ReadLimits, Unreadable},
-    splice::Request,
-};
+use sluice_otlp::{Format, Signal, splice::Request};
+use sluice_wire::{OverLimit, ReadLimits, Unreadable};
 
 use crate::config::tests::{backend, rules};
 use crate::{

@@ -5,7 +5,6 @@
 use std::rc::Rc;
 
 use proptest::{collection::vec, prelude::*};
-use sluice_otlp::attributes::{Attributed, Given};
 use sluice_prompb as prompb;
 use sluice_prompb::Message;
 
@@ -37,14 +36,12 @@ impl<'a> Policy<'a> for Keep {
 
     fn series(&mut self, series: &Series<'a>) -> Result<bool, Unreadable> {
         let mut found = Vec::new();
-        series.each_where(
-            |name| name == b"keep",
-            |given| {
-                let Given::Text { text, .. } = given else { panic!("labels are texts") };
-                found.push(text);
-                Ok(())
-            },
-        )?;
+        let mut labels = series.labels();
+        while let Some(label) = labels.next_label()? {
+            if label.name == b"keep" {
+                found.push(label.value);
+            }
+        }
         Ok(matches!(found[..], [value] if !value.is_empty()))
     }
 
@@ -170,7 +167,7 @@ proptest! {
 
 fn field(number: u32, content: &[u8]) -> Vec<u8> {
     let mut field = Vec::new();
-    sluice_otlp::wire::push_field(&mut field, number, content);
+    sluice_wire::push_field(&mut field, number, content);
     field
 }
 
@@ -205,21 +202,21 @@ fn unknown_fields_and_their_order_stay() {
 fn what_decoders_read_otherwise_is_refused() {
     let twice = |number| [field(number, b"keep"), field(number, b"other"), field(2, b"a")].concat();
     for (message, expected) in [
-        (field(1, &field(1, &twice(1))), Fault::Repeated),
-        (field(1, &field(1, &twice(2))), Fault::Repeated),
-        (kept_series(&[0x0b, 0x0c]), Fault::Group),
-        (kept_series(&[0x08, 0x01]), Fault::WireType),
-        (kept_series(&[0x10, 0x01]), Fault::WireType),
-        (kept_series(&[0x12, 0x05]), Fault::Truncated),
-        (vec![0x08, 0x01], Fault::WireType),
-        (vec![0x18, 0x01], Fault::WireType),
-        (vec![0x0a, 0x05, 0x0a], Fault::Truncated),
+        (field(1, &field(1, &twice(1))), Fault::REPEATED),
+        (field(1, &field(1, &twice(2))), Fault::REPEATED),
+        (kept_series(&[0x0b, 0x0c]), Fault::GROUP),
+        (kept_series(&[0x08, 0x01]), Fault::WIRE_TYPE),
+        (kept_series(&[0x10, 0x01]), Fault::WIRE_TYPE),
+        (kept_series(&[0x12, 0x05]), Fault::TRUNCATED),
+        (vec![0x08, 0x01], Fault::WIRE_TYPE),
+        (vec![0x18, 0x01], Fault::WIRE_TYPE),
+        (vec![0x0a, 0x05, 0x0a], Fault::TRUNCATED),
         // What Mimir obeys: a source, the message of 2.0, switches.
-        (vec![0x10, 0x01], Fault::Reserved),
-        (field(4, b"symbol"), Fault::Reserved),
-        (field(5, &[]), Fault::Reserved),
-        (vec![0xc0, 0x3e, 0x01], Fault::Reserved),
-        (vec![0xc8, 0x3e, 0x01], Fault::Reserved),
+        (vec![0x10, 0x01], RESERVED),
+        (field(4, b"symbol"), RESERVED),
+        (field(5, &[]), RESERVED),
+        (vec![0xc0, 0x3e, 0x01], RESERVED),
+        (vec![0xc8, 0x3e, 0x01], RESERVED),
     ] {
         match spliced(&message, Keep::default()) {
             Err(Unreadable::Malformed(malformed)) => {

@@ -3,8 +3,9 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
 };
 use proptest::prelude::*;
 use prost::Message;
+use sluice_encodings::{EncodingHeader, grpc};
 use sluice_headers::HeaderEdit;
-use sluice_otlp::{Signal, content::EncodingHeader, grpc};
+use sluice_otlp::Signal;
 
 use super::*;
 use crate::{

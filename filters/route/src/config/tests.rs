@@ -34,7 +34,7 @@ fn id(tenant: &str, ids: TenantIds) -> TenantId {
 
 /// The values of some headers that a request to an endpoint gets.
 fn set<const N: usize>(endpoint: &Endpoint<'_>, names: [&str; N]) -> [Option<String>; N] {
-    let edits = endpoint.header_edits(sluice_otlp::Format::Protobuf, std::iter::empty());
+    let edits = endpoint.header_edits(Format::Protobuf, std::iter::empty());
     names.map(|name| {
         edits.iter().find_map(|edit| match edit {
             HeaderEdit::Set(set, value) if set == name => Some(value.clone()),
@@ -399,7 +399,7 @@ fn formats_are_the_kinds_own_unless_they_are_listed() {
         let routes = routes(&json, NO_TENANTS);
         let backend = routes.pick(Signal::Metrics).unwrap();
         let endpoint = backend.endpoint(Transport::Http, None).unwrap();
-        [sluice_otlp::Format::Protobuf, sluice_otlp::Format::Json].map(|f| endpoint.takes(f))
+        [Format::Protobuf, Format::Json].map(|f| endpoint.takes(f))
     };
     assert_eq!(takes(""), [true, false]);
     assert_eq!(takes(r#", "formats": ["json", "protobuf"]"#), [true, true]);

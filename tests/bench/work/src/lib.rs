@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use sluice_config::check;
 use sluice_gate::{BodyStep, Certificates, Count, Gate, HeadStep, RequestHead};
 use sluice_headers::Headers;
-use sluice_otlp::{Format, Signal, limits::ReadLimits, splice::Request};
+use sluice_otlp::{Format, Signal, splice::Request};
 use sluice_records::{RecordsConfig, RuleSet, Unfit, Verdict};
 use sluice_route::{BackendsConfig, Context};
 use sluice_senders::{Ambiguity, Evidence, PeerEvidence, Senders, SendersConfig};
+use sluice_wire::ReadLimits;
 use thiserror::Error;
 
 /// What is run on a request, as the host tells it to the guest.

@@ -185,7 +185,7 @@ pub(crate) const SHAPES: [Shape; 18] = [
 
 fn field(number: u32, content: &[u8]) -> Vec<u8> {
     let mut field = Vec::with_capacity(content.len() + 11);
-    sluice_otlp::wire::push_field(&mut field, number, content);
+    sluice_wire::push_field(&mut field, number, content);
     field
 }
 

@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::collector::{
 use prost::Message;
 use sluice_cases::compress::encode;
 use sluice_e2e::Signal;
-use sluice_otlp::content::{Encoding, EncodingHeader};
+use sluice_encodings::{Encoding, EncodingHeader};
 use sluice_stand_ins::{Backend, Reaction};
 
 use crate::{

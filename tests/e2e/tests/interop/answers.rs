@@ -20,7 +20,8 @@ use sluice_e2e::{
     Encoding, PartialSuccess, Protocol, SendError,
     collector::{self, Account, Batch, Compression, Stretch},
 };
-use sluice_otlp::{Signal, grpc};
+use sluice_encodings::grpc;
+use sluice_otlp::Signal;
 use sluice_stand_ins::{Answer, Backend, Reaction};
 
 use crate::{

@@ -2,13 +2,14 @@
 
 #![expect(clippy::arithmetic_side_effects, reason = "the plain reader counts plainly")]
 
-use crate::{
-    json::check::{MOST_OPEN, check},
-    limits::{OverLimit, Unreadable},
-    wire::{Fault, Malformed, Syntax},
-};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde::de::IgnoredAny;
+use sluice_wire::{Malformed, OverLimit, Unreadable};
+
+use crate::{
+    fault,
+    json::check::{MOST_OPEN, check},
+};
 
 /// Whether the check passes; `None` for what it refuses and `serde_json` does not: a member without
 /// a name, or with one that parsers read in different ways.
@@ -16,7 +17,7 @@ fn passes(bytes: &[u8]) -> Option<bool> {
     match check(bytes, 60) {
         Ok(_) => Some(true),
         Err(Unreadable::Malformed(Malformed {
-            fault: Fault::Nameless | Fault::Json(Syntax::Surrogate | Syntax::Utf8),
+            fault: fault::NAMELESS | fault::SURROGATE | fault::UTF8,
             ..
         })) => None,
         Err(Unreadable::OverLimit(over)) => panic!("{over}"),

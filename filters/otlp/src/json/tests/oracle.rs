@@ -3,15 +3,8 @@
 //! The policy takes its decisions from a sequence of numbers and writes down all that it is shown.
 //! The text has members in any order, white space, escapes, and members that nobody knows.
 
-use super::{LIMITS, rewritten::Marked};
-use crate::{
-    Format, Signal,
-    attributes::{AnyValue, Attributes},
-    limits::Unreadable,
-    policy::{Below, Metric, Policy, Put, Reads, Rewrite},
-    splice::{Record, Request, splice},
-    wire::{Fault, Malformed},
-};
+use std::fmt::Write;
+
 use opentelemetry_proto::tonic::{
     collector::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
@@ -35,7 +28,15 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use prost::Message;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
-use std::fmt::Write;
+use sluice_wire::{Fault, Malformed, Unreadable};
+
+use super::{LIMITS, rewritten::Marked};
+use crate::{
+    Format, Signal,
+    attributes::{AnyValue, Attributes},
+    policy::{Below, Metric, Policy, Put, Reads, Rewrite},
+    splice::{Record, Request, splice},
+};
 
 /// A sequence of numbers that a seed determines.
 struct Dice(u64);

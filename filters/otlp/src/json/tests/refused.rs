@@ -1,11 +1,11 @@
 //! What readers could take for different things, and what is too much.
 
+use sluice_wire::{Fault, Malformed, OverLimit, ReadLimits, Unreadable};
+
 use super::{LIMITS, ReadAll, request_of};
 use crate::{
-    Signal,
-    limits::{OverLimit, ReadLimits, Unreadable},
+    Signal, fault,
     splice::{Request, splice},
-    wire::{Fault, Malformed, Syntax},
 };
 
 fn refusal(text: &str, signal: Signal) -> Unreadable {
@@ -51,56 +51,56 @@ fn metric(members: &str) -> String {
 #[test]
 fn what_is_not_json_is_refused() {
     for (text, expected) in [
-        ("", Syntax::NoObject),
-        (" ", Syntax::NoObject),
-        ("[]", Syntax::NoObject),
-        ("null", Syntax::NoObject),
-        ("\u{feff}{}", Syntax::NoObject),
-        ("{", Syntax::Truncated),
-        (r#"{"a""#, Syntax::Truncated),
-        (r#"{"a":"#, Syntax::Truncated),
-        (r#"{"a"#, Syntax::Truncated),
-        (r#"{"a":1"#, Syntax::Truncated),
-        (r#"{"a":[1"#, Syntax::Truncated),
-        (r#"{"a":"\"#, Syntax::Truncated),
-        (r#"{"a":"\u00"#, Syntax::Truncated),
-        ("{}{}", Syntax::Behind),
-        ("{} x", Syntax::Behind),
-        ("{}\0", Syntax::Behind),
-        (r#"{"a":1,}"#, Syntax::Unexpected),
-        (r#"{,"a":1}"#, Syntax::Unexpected),
-        (r#"{"a":[1,]}"#, Syntax::Unexpected),
-        (r#"{"a":[1 2]}"#, Syntax::Unexpected),
-        (r#"{"a":[1}]"#, Syntax::Unexpected),
-        (r#"{"a" 1}"#, Syntax::Unexpected),
-        (r#"{"a":1 "b":2}"#, Syntax::Unexpected),
-        ("{a:1}", Syntax::Unexpected),
-        ("{'a':1}", Syntax::Unexpected),
-        (r#"{"a":1}/**/"#, Syntax::Behind),
-        (r#"{/**/"a":1}"#, Syntax::Unexpected),
-        (r#"{"a":tru}"#, Syntax::Unexpected),
-        (r#"{"a":True}"#, Syntax::Unexpected),
-        (r#"{"a":NaN}"#, Syntax::Unexpected),
-        (r#"{"a":nullx}"#, Syntax::Unexpected),
-        (r#"{"a":01}"#, Syntax::Unexpected),
-        (r#"{"a":+1}"#, Syntax::Unexpected),
-        (r#"{"a":-}"#, Syntax::Unexpected),
-        (r#"{"a":.5}"#, Syntax::Unexpected),
-        (r#"{"a":1.}"#, Syntax::Unexpected),
-        (r#"{"a":1e}"#, Syntax::Unexpected),
-        (r#"{"a":0x1}"#, Syntax::Unexpected),
-        ("{\"a\":\"\n\"}", Syntax::Control),
-        ("{\"a\":\"0123456789\u{1f}\"}", Syntax::Control),
-        ("{\"a\":\"\0\"}", Syntax::Control),
-        ("{\"a\0\":1}", Syntax::Control),
-        (r#"{"a":"\x41"}"#, Syntax::Escape),
-        (r#"{"a":"\'"}"#, Syntax::Escape),
-        (r#"{"a":"\u00g0"}"#, Syntax::Escape),
-        (r#"{"a":"\U0041"}"#, Syntax::Escape),
-        (r#"{"a":"\ud83d\u00g0"}"#, Syntax::Escape),
-        (r#"{"a":"\ud83d\u00"#, Syntax::Truncated),
+        ("", fault::NO_OBJECT),
+        (" ", fault::NO_OBJECT),
+        ("[]", fault::NO_OBJECT),
+        ("null", fault::NO_OBJECT),
+        ("\u{feff}{}", fault::NO_OBJECT),
+        ("{", fault::CUT_OFF),
+        (r#"{"a""#, fault::CUT_OFF),
+        (r#"{"a":"#, fault::CUT_OFF),
+        (r#"{"a"#, fault::CUT_OFF),
+        (r#"{"a":1"#, fault::CUT_OFF),
+        (r#"{"a":[1"#, fault::CUT_OFF),
+        (r#"{"a":"\"#, fault::CUT_OFF),
+        (r#"{"a":"\u00"#, fault::CUT_OFF),
+        ("{}{}", fault::BEHIND),
+        ("{} x", fault::BEHIND),
+        ("{}\0", fault::BEHIND),
+        (r#"{"a":1,}"#, fault::UNEXPECTED),
+        (r#"{,"a":1}"#, fault::UNEXPECTED),
+        (r#"{"a":[1,]}"#, fault::UNEXPECTED),
+        (r#"{"a":[1 2]}"#, fault::UNEXPECTED),
+        (r#"{"a":[1}]"#, fault::UNEXPECTED),
+        (r#"{"a" 1}"#, fault::UNEXPECTED),
+        (r#"{"a":1 "b":2}"#, fault::UNEXPECTED),
+        ("{a:1}", fault::UNEXPECTED),
+        ("{'a':1}", fault::UNEXPECTED),
+        (r#"{"a":1}/**/"#, fault::BEHIND),
+        (r#"{/**/"a":1}"#, fault::UNEXPECTED),
+        (r#"{"a":tru}"#, fault::UNEXPECTED),
+        (r#"{"a":True}"#, fault::UNEXPECTED),
+        (r#"{"a":NaN}"#, fault::UNEXPECTED),
+        (r#"{"a":nullx}"#, fault::UNEXPECTED),
+        (r#"{"a":01}"#, fault::UNEXPECTED),
+        (r#"{"a":+1}"#, fault::UNEXPECTED),
+        (r#"{"a":-}"#, fault::UNEXPECTED),
+        (r#"{"a":.5}"#, fault::UNEXPECTED),
+        (r#"{"a":1.}"#, fault::UNEXPECTED),
+        (r#"{"a":1e}"#, fault::UNEXPECTED),
+        (r#"{"a":0x1}"#, fault::UNEXPECTED),
+        ("{\"a\":\"\n\"}", fault::CONTROL),
+        ("{\"a\":\"0123456789\u{1f}\"}", fault::CONTROL),
+        ("{\"a\":\"\0\"}", fault::CONTROL),
+        ("{\"a\0\":1}", fault::CONTROL),
+        (r#"{"a":"\x41"}"#, fault::ESCAPE),
+        (r#"{"a":"\'"}"#, fault::ESCAPE),
+        (r#"{"a":"\u00g0"}"#, fault::ESCAPE),
+        (r#"{"a":"\U0041"}"#, fault::ESCAPE),
+        (r#"{"a":"\ud83d\u00g0"}"#, fault::ESCAPE),
+        (r#"{"a":"\ud83d\u00"#, fault::CUT_OFF),
     ] {
-        assert_eq!(fault(text, Signal::Logs), Fault::Json(expected), "{text}");
+        assert_eq!(fault(text, Signal::Logs), expected, "{text}");
     }
 }
 
@@ -118,7 +118,7 @@ fn half_a_surrogate_pair_is_refused_in_a_name_and_in_a_key_that_is_read() {
                 r#"{{"key":"k","value":{{"kvlistValue":{{"values":[{{"key":"{half}"}}]}}}}}}"#
             )),
         ] {
-            assert_eq!(fault(&text, Signal::Logs), Fault::Json(Syntax::Surrogate), "{text}");
+            assert_eq!(fault(&text, Signal::Logs), fault::SURROGATE, "{text}");
         }
     }
 }
@@ -142,7 +142,7 @@ fn half_a_surrogate_pair_passes_in_what_no_decision_rests_on() {
 fn a_name_that_is_not_utf_8_is_refused() {
     for bytes in [&b"{\"a\xc0\x80\":1}"[..], b"{\"x\":[{\"\xed\xa0\x80\":1}]}"] {
         let request = Request { message: bytes, ..request_of("", Signal::Logs) };
-        let expected = Fault::Json(Syntax::Utf8);
+        let expected = fault::UTF8;
         assert!(matches!(
             splice(&request, &mut ReadAll),
             Err(Unreadable::Malformed(Malformed { fault, .. })) if fault == expected
@@ -166,18 +166,18 @@ fn bytes_that_are_not_utf_8_pass_in_strings() {
 #[test]
 fn what_lies_in_an_unknown_member_is_checked_too() {
     let entry = r#"{"x":{"y":[{"z":"\x"}]}}"#;
-    assert_eq!(fault(&logs(entry), Signal::Logs), Fault::Json(Syntax::Escape));
+    assert_eq!(fault(&logs(entry), Signal::Logs), fault::ESCAPE);
 }
 
 /// The OpenTelemetry Collector takes such a name for the end of the object, and reads what follows
 /// as if it stood further out.
 #[test]
 fn a_member_without_a_name_is_refused() {
-    assert_eq!(fault(r#"{"":1}"#, Signal::Logs), Fault::Nameless);
+    assert_eq!(fault(r#"{"":1}"#, Signal::Logs), fault::NAMELESS);
     let hidden = r#"{"resource":{},"":[{"scopeLogs":[]}]}"#;
-    assert_eq!(fault(&logs(hidden), Signal::Logs), Fault::Nameless);
+    assert_eq!(fault(&logs(hidden), Signal::Logs), fault::NAMELESS);
     let deep = r#"{"x":{"y":[{"" :1}]}}"#;
-    assert_eq!(fault(&logs(deep), Signal::Logs), Fault::Nameless);
+    assert_eq!(fault(&logs(deep), Signal::Logs), fault::NAMELESS);
 }
 
 #[test]
@@ -201,10 +201,10 @@ fn a_known_member_twice_is_refused() {
         value(r#"{"arrayValue":{"values":[],"values":[]}}"#),
         value(r#"{"kvlistValue":{"values":[],"values":[]}}"#),
     ] {
-        assert_eq!(fault(&text, Signal::Logs), Fault::Repeated, "{text}");
+        assert_eq!(fault(&text, Signal::Logs), Fault::REPEATED, "{text}");
     }
     let twice = r#""traceId":"","traceId":"5b8efff798038103d269b633813fc60c""#;
-    assert_eq!(fault(&span(twice), Signal::Traces), Fault::Repeated);
+    assert_eq!(fault(&span(twice), Signal::Traces), Fault::REPEATED);
     for data in [
         r#""sum":{},"sum":{}"#,
         r#""gauge":{},"sum":{}"#,
@@ -212,7 +212,7 @@ fn a_known_member_twice_is_refused() {
         r#""gauge":{"dataPoints":[],"dataPoints":[]}"#,
         r#""sum":{"aggregationTemporality":1,"aggregationTemporality":2}"#,
     ] {
-        assert_eq!(fault(&metric(data), Signal::Metrics), Fault::Repeated, "{data}");
+        assert_eq!(fault(&metric(data), Signal::Metrics), Fault::REPEATED, "{data}");
     }
 }
 
@@ -238,11 +238,11 @@ fn another_spelling_of_a_known_member_is_refused() {
         value(r#"{"stringvalue":"a"}"#),
         value(r#"{"kvlist_value":{}}"#),
     ] {
-        assert_eq!(fault(&text, Signal::Logs), Fault::Spelling, "{text}");
+        assert_eq!(fault(&text, Signal::Logs), fault::SPELLING, "{text}");
     }
     for ids in [r#""trace_id":"""#, r#""traceID":"""#, r#""links":[{"span_id":""}]"#] {
         let valid = r#""traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174""#;
-        assert_eq!(fault(&span(&format!("{valid},{ids}")), Signal::Traces), Fault::Spelling);
+        assert_eq!(fault(&span(&format!("{valid},{ids}")), Signal::Traces), fault::SPELLING);
     }
     for data in [
         r#""exponential_histogram":{}"#,
@@ -250,7 +250,7 @@ fn another_spelling_of_a_known_member_is_refused() {
         r#""gauge":{"data_points":[]}"#,
         r#""sum":{"aggregation_temporality":1}"#,
     ] {
-        assert_eq!(fault(&metric(data), Signal::Metrics), Fault::Spelling, "{data}");
+        assert_eq!(fault(&metric(data), Signal::Metrics), fault::SPELLING, "{data}");
     }
 }
 
@@ -260,10 +260,10 @@ fn fields_that_otlp_has_given_up_are_refused() {
     let records = r#"[{"logRecords":[{}]}]"#;
     for name in ["deprecatedScopeLogs", "instrumentationLibraryLogs"] {
         let entry = format!(r#"{{"scopeLogs":[],"{name}":{records}}}"#);
-        assert_eq!(fault(&logs(&entry), Signal::Logs), Fault::Deprecated);
+        assert_eq!(fault(&logs(&entry), Signal::Logs), fault::DEPRECATED);
     }
     let spelled = format!(r#"{{"deprecated_scope_logs":{records}}}"#);
-    assert_eq!(fault(&logs(&spelled), Signal::Logs), Fault::Spelling);
+    assert_eq!(fault(&logs(&spelled), Signal::Logs), fault::SPELLING);
 }
 
 #[test]
@@ -304,10 +304,10 @@ fn a_known_member_of_another_type_is_refused() {
         value(r#"{"bytesValue":"\n"}"#),
         value(r#"{"stringValueStrindex":"x"}"#),
     ] {
-        assert_eq!(fault(&text, Signal::Logs), Fault::WireType, "{text}");
+        assert_eq!(fault(&text, Signal::Logs), Fault::WIRE_TYPE, "{text}");
     }
-    assert_eq!(fault(&span(r#""traceId":5"#), Signal::Traces), Fault::WireType);
-    assert_eq!(fault(&span(r#""traceId":[]"#), Signal::Traces), Fault::WireType);
+    assert_eq!(fault(&span(r#""traceId":5"#), Signal::Traces), Fault::WIRE_TYPE);
+    assert_eq!(fault(&span(r#""traceId":[]"#), Signal::Traces), Fault::WIRE_TYPE);
     for data in [
         r#""gauge":[]"#,
         r#""gauge":{"dataPoints":{}}"#,
@@ -316,7 +316,7 @@ fn a_known_member_of_another_type_is_refused() {
         r#""sum":{"aggregationTemporality":4294967297}"#,
         r#""exponentialHistogram":{"dataPoints":[{"scale":"x"}]}"#,
     ] {
-        assert_eq!(fault(&metric(data), Signal::Metrics), Fault::WireType, "{data}");
+        assert_eq!(fault(&metric(data), Signal::Metrics), Fault::WIRE_TYPE, "{data}");
     }
 }
 
@@ -324,7 +324,7 @@ fn a_known_member_of_another_type_is_refused() {
 fn an_enum_by_its_name_is_refused_with_what_to_write() {
     for name in [r#""AGGREGATION_TEMPORALITY_DELTA""#, r#""1""#, r#""""#] {
         let text = metric(&format!(r#""sum":{{"aggregationTemporality":{name}}}"#));
-        assert_eq!(fault(&text, Signal::Metrics), Fault::EnumName, "{text}");
+        assert_eq!(fault(&text, Signal::Metrics), fault::ENUM_NAME, "{text}");
         assert!(refusal(&text, Signal::Metrics).to_string().contains("write its number, 1 for"));
     }
 }
@@ -363,16 +363,16 @@ fn a_reference_to_no_string_is_refused() {
     );
     passes(&profiles(r#"{"key":"a","keyStrindex":0}"#, ""), Signal::Profiles);
     for (attribute, dictionary, expected) in [
-        (r#"{"keyStrindex":2}"#, table, Fault::Reference),
-        (r#"{"keyStrindex":-1}"#, table, Fault::Reference),
-        (r#"{"keyStrindex":1}"#, "", Fault::Reference),
-        (r#"{"key":"a","value":{"stringValueStrindex":2}}"#, table, Fault::Reference),
-        (r#"{"key":"a","keyStrindex":1}"#, table, Fault::Repeated),
-        (r#"{"key_strindex":1}"#, table, Fault::Spelling),
-        (r#"{"keyStrindex":true}"#, table, Fault::WireType),
-        ("", r#","dictionary":{"stringTable":[null]}"#, Fault::WireType),
-        ("", r#","dictionary":{"string_table":[]}"#, Fault::Spelling),
-        ("", r#","dictionary":{},"dictionary":{}"#, Fault::Repeated),
+        (r#"{"keyStrindex":2}"#, table, fault::REFERENCE),
+        (r#"{"keyStrindex":-1}"#, table, fault::REFERENCE),
+        (r#"{"keyStrindex":1}"#, "", fault::REFERENCE),
+        (r#"{"key":"a","value":{"stringValueStrindex":2}}"#, table, fault::REFERENCE),
+        (r#"{"key":"a","keyStrindex":1}"#, table, Fault::REPEATED),
+        (r#"{"key_strindex":1}"#, table, fault::SPELLING),
+        (r#"{"keyStrindex":true}"#, table, Fault::WIRE_TYPE),
+        ("", r#","dictionary":{"stringTable":[null]}"#, Fault::WIRE_TYPE),
+        ("", r#","dictionary":{"string_table":[]}"#, fault::SPELLING),
+        ("", r#","dictionary":{},"dictionary":{}"#, Fault::REPEATED),
     ] {
         let text = profiles(attribute, dictionary);
         assert_eq!(fault(&text, Signal::Profiles), expected, "{text}");
@@ -430,7 +430,7 @@ fn too_many_records_are_refused() {
 fn a_fault_says_where_it_is() {
     let text = r#"{"resourceLogs":[{"resource":{"attributes":[{"Key":"a"}]}}]}"#;
     let at = text.find(r#""Key""#).unwrap();
-    let expected = Unreadable::Malformed(Malformed { fault: Fault::Spelling, at });
+    let expected = Unreadable::Malformed(Malformed { fault: fault::SPELLING, at });
     assert_eq!(refusal(text, Signal::Logs), expected);
     assert_eq!(
         expected.to_string(),

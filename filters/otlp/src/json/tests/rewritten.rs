@@ -1,16 +1,17 @@
 //! What is left of a text, to the byte: what goes takes its comma along, and what is put in brings
 //! one where it needs it.
 
+use proptest::{collection::vec, prelude::*};
+use sluice_wire::{OverLimit, ReadLimits, Unreadable};
+
 use super::request_of;
 use crate::{
     Format, Signal,
     attributes::{AnyValue, Attributes},
     json::string::push_string,
-    limits::{OverLimit, ReadLimits, Unreadable},
     policy::{Below, Metric, Policy, Put, Reads, Rewrite},
     splice::{Record, Request, splice},
 };
-use proptest::{collection::vec, prelude::*};
 
 /// Drops what has an attribute `-`, takes every attribute `take` away, and puts `put` wherever it
 /// may.

@@ -3,12 +3,12 @@
 #![expect(clippy::disallowed_types, reason = "the one capped place")]
 
 use flate2::{Decompress, FlushDecompress, Status, bufread::MultiGzDecoder};
+use sluice_wire::Room;
 
-use super::{
+use crate::{
     DecodeError, Encoding, MAX_RATIO,
     output::{CORRUPT, CUT_OFF, Output, TRAILING},
 };
-use crate::memory::Room;
 
 /// The most that inflating takes beside what comes out, in bytes: a window of 32 KiB, and tables.
 const INFLATER: usize = 64 << 10;

@@ -2,10 +2,10 @@
 
 use std::io::Read;
 
+use sluice_wire::{NoMemory, Room, varint_bytes};
 use snap::read::FrameEncoder;
 
-use super::{Encoding, lz4, snappy::FRAMED};
-use crate::memory::{NoMemory, Room};
+use crate::{Encoding, lz4, snappy::FRAMED};
 
 /// Wraps bytes as a valid body of an encoding, at the least price: a copy and, where the format asks
 /// for one, a checksum.
@@ -142,7 +142,7 @@ fn lz4(bytes: &[u8], frame: &mut Vec<u8>) {
 fn snappy_raw(bytes: &[u8], block: &mut Vec<u8>) {
     /// A literal whose length follows in four bytes.
     const LITERAL: u8 = 63 << 2;
-    let (length, count) = crate::wire::varint_bytes(bytes.len());
+    let (length, count) = varint_bytes(bytes.len());
     block.extend(length.iter().take(count));
     if let Some(one_less) = size(bytes).checked_sub(1) {
         block.push(LITERAL);

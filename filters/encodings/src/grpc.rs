@@ -1,12 +1,14 @@
 //! The frame around a gRPC message: one flag byte and four length bytes
 //! (gRPC over HTTP/2, "Length-Prefixed-Message").
 
+use sluice_wire::{NoMemory, Room, SPARE};
 use thiserror::Error;
-
-use crate::memory::{NoMemory, Room};
 
 /// Bytes of a frame's header.
 pub const HEADER: usize = 5;
+
+// What has been edited can be framed where it is.
+const _: () = assert!(HEADER <= SPARE);
 
 /// A unary call's one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{memory::NoMemory, wire::Malformed};
+use crate::{malformed::Malformed, memory::NoMemory};
 
 /// The most that is read of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 
 use std::io::{ErrorKind, Read};
 
-use super::{DecodeError, Encoding};
-use crate::memory::{NoMemory, Room};
+use sluice_wire::{NoMemory, Room};
+
+use crate::{DecodeError, Encoding};
 
 /// Decoded bytes that never become more than `limit`, in a buffer that never takes more than one
 /// byte over it.

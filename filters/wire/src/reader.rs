@@ -3,101 +3,11 @@
 //! A gate must never read a message more kindly than the backend behind it does, so whatever
 //! decoders disagree on is an error here: groups, field number 0, varints over ten bytes, lengths
 //! past the end (<https://protobuf.dev/programming-guides/encoding/>).
-//!
-//! [`Malformed`] is what both formats are refused with.
 
-use thiserror::Error;
-
-use crate::work;
-
-/// Why bytes are not a message that every decoder reads alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{fault} at byte {at}")]
-pub struct Malformed {
-    /// What is wrong.
-    pub fault: Fault,
-    /// Offset in the message, in bytes from its start (after decompression).
-    pub at: usize,
-}
-
-/// The kinds of [`Malformed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Fault {
-    /// A field that OTLP has given up, and that backends may still read in the place of another.
-    #[error("field that OTLP has given up")]
-    Deprecated,
-    /// An `aggregationTemporality` by its name: OTLP/JSON has numbers alone (OTLP specification 1.11,
-    /// "JSON Protobuf Encoding").
-    #[error(
-        "aggregationTemporality by its name: write its number, 1 for AGGREGATION_TEMPORALITY_DELTA, \
-         2 for AGGREGATION_TEMPORALITY_CUMULATIVE"
-    )]
-    EnumName,
-    /// A field number of 0 or over 2^29-1.
-    #[error("invalid field number")]
-    FieldNumber,
-    /// A group (wire types 3 and 4), which proto3 does not have.
-    #[error("group")]
-    Group,
-    /// Text that is not JSON.
-    #[error("{0}")]
-    Json(Syntax),
-    /// A member whose name is empty: backends take it for the end of its object.
-    #[error("member without a name")]
-    Nameless,
-    /// A reference to a string that is not in the dictionary of the profiles.
-    #[error("reference to a string that is not in the dictionary")]
-    Reference,
-    /// A field that a backend keeps for its own components, and obeys.
-    #[error("field that is not for a sender to set")]
-    Reserved,
-    /// A singular field, or a member of a oneof, that is set twice: decoders merge or overwrite.
-    #[error("singular field set twice")]
-    Repeated,
-    /// In JSON, a known field in another spelling than its own: backends read some of those.
-    #[error("known field in another spelling than lowerCamelCase")]
-    Spelling,
-    /// The message ends inside a field.
-    #[error("message ends inside a field")]
-    Truncated,
-    /// A varint over ten bytes, or over 64 bits.
-    #[error("varint too long")]
-    Varint,
-    /// A known field of another type than the schema gives it, or wire type 6 or 7.
-    #[error("wrong type")]
-    WireType,
-}
-
-/// Why a text is not JSON as RFC 8259 has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Syntax {
-    /// Something other than white space behind the object.
-    #[error("something behind the JSON object")]
-    Behind,
-    /// A control character in a string.
-    #[error("control character in a JSON string")]
-    Control,
-    /// An escape that JSON does not have.
-    #[error("invalid escape in a JSON string")]
-    Escape,
-    /// The text is not an object.
-    #[error("no JSON object")]
-    NoObject,
-    /// Half a surrogate pair, which parsers replace, keep or refuse, in a name or in a text that a
-    /// decision rests on.
-    #[error("half a surrogate pair in a JSON string")]
-    Surrogate,
-    /// The text ends inside a value.
-    #[error("JSON ends inside a value")]
-    Truncated,
-    /// A character that cannot stand there.
-    #[error("unexpected character in JSON")]
-    Unexpected,
-    /// A member's name that is not UTF-8.
-    #[error("JSON with a name that is not UTF-8")]
-    Utf8,
-}
+use crate::{
+    malformed::{Fault, Malformed},
+    work,
+};
 
 /// A length-delimited field: a string, bytes or a nested message, and where it lies.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +24,7 @@ pub struct Nested<'a> {
 
 impl Nested<'_> {
     /// Offset just past the content.
+    #[inline]
     #[must_use]
     pub const fn end(&self) -> usize {
         self.content_at.saturating_add(self.bytes.len())
@@ -148,12 +59,12 @@ impl<'a> Field<'a> {
     /// The field as a length-delimited one.
     ///
     /// # Errors
-    /// [`Fault::WireType`] if it is not.
+    /// [`Fault::WIRE_TYPE`] if it is not.
     #[inline]
     pub const fn nested(&self) -> Result<Nested<'a>, Malformed> {
         match self.value {
             Value::Nested(nested) => Ok(nested),
-            _ => Err(Malformed { fault: Fault::WireType, at: self.at }),
+            _ => Err(Malformed { fault: Fault::WIRE_TYPE, at: self.at }),
         }
     }
 }
@@ -166,6 +77,9 @@ pub struct Reader<'a> {
 }
 
 const MAX_FIELD_NUMBER: u64 = (1 << 29) - 1;
+
+/// What decoders keep of a varint in a field of 32 bits.
+pub const INT32: u64 = 0xffff_ffff;
 
 impl<'a> Reader<'a> {
     /// A reader of a whole message that begins at offset `at` of its buffer.
@@ -222,7 +136,9 @@ impl<'a> Reader<'a> {
     }
 
     /// How many bytes are left.
-    pub(crate) const fn rest_bytes(&self) -> u64 {
+    #[inline]
+    #[must_use]
+    pub const fn rest_bytes(&self) -> u64 {
         self.rest.len() as u64
     }
 
@@ -233,7 +149,7 @@ impl<'a> Reader<'a> {
         let tag = self.varint()?;
         let number = tag >> 3;
         if number == 0 || number > MAX_FIELD_NUMBER {
-            return Err(Malformed { fault: Fault::FieldNumber, at });
+            return Err(Malformed { fault: Fault::FIELD_NUMBER, at });
         }
         #[expect(clippy::cast_possible_truncation, reason = "checked to be under 2^29")]
         let number = number as u32;
@@ -248,7 +164,7 @@ impl<'a> Reader<'a> {
                 let length = self.varint()?;
                 let content_at = self.position();
                 let length = usize::try_from(length)
-                    .map_err(|_| Malformed { fault: Fault::Truncated, at: length_at })?;
+                    .map_err(|_| Malformed { fault: Fault::TRUNCATED, at: length_at })?;
                 Value::Nested(Nested {
                     bytes: self.take(length)?,
                     start: at,
@@ -261,10 +177,10 @@ impl<'a> Reader<'a> {
                 Value::Fixed32
             }
             3 | 4 => {
-                return Err(Malformed { fault: Fault::Group, at });
+                return Err(Malformed { fault: Fault::GROUP, at });
             }
             _ => {
-                return Err(Malformed { fault: Fault::WireType, at });
+                return Err(Malformed { fault: Fault::WIRE_TYPE, at });
             }
         };
         Ok((Field { number, value, at }, self.rest))
@@ -278,7 +194,7 @@ impl<'a> Reader<'a> {
     #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let Some((taken, rest)) = self.rest.split_at_checked(length) else {
-            return Err(Malformed { fault: Fault::Truncated, at: self.position() });
+            return Err(Malformed { fault: Fault::TRUNCATED, at: self.position() });
         };
         self.rest = rest;
         Ok(taken)
@@ -300,19 +216,19 @@ impl<'a> Reader<'a> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let Some((&byte, rest)) = self.rest.split_first() else {
-                return Err(Malformed { fault: Fault::Truncated, at });
+                return Err(Malformed { fault: Fault::TRUNCATED, at });
             };
             self.rest = rest;
             let bits = u64::from(byte & 0x7f);
             if shift == 63 && bits > 1 {
-                return Err(Malformed { fault: Fault::Varint, at });
+                return Err(Malformed { fault: Fault::VARINT, at });
             }
             value |= bits << shift;
             if byte < 0x80 {
                 return Ok(value);
             }
         }
-        Err(Malformed { fault: Fault::Varint, at })
+        Err(Malformed { fault: Fault::VARINT, at })
     }
 }
 
@@ -336,54 +252,14 @@ fn short_nested(rest: &[u8], start: usize, end: usize) -> Option<(Value<'_>, &[u
     Some((Value::Nested(Nested { bytes, start, length_at, content_at }), rest))
 }
 
-/// The bytes of `value` as a minimal varint, and how many of them count.
-#[must_use]
-pub(crate) fn varint_bytes(mut value: usize) -> ([u8; 10], usize) {
-    let mut bytes = [0; 10];
-    let mut length: usize = 0;
-    for slot in &mut bytes {
-        length = length.saturating_add(1);
-        #[expect(clippy::cast_possible_truncation, reason = "masked to seven bits")]
-        let low = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            *slot = low;
-            break;
-        }
-        *slot = low | 0x80;
-    }
-    (bytes, length)
-}
-
 /// Sets a singular field, which must not have been set before: decoders merge or overwrite it, and
 /// the gate does not guess which one stands behind it.
 #[inline]
 pub fn set_once<T>(slot: &mut Option<T>, value: T, field: &Field<'_>) -> Result<(), Malformed> {
     if slot.replace(value).is_some() {
-        return Err(Malformed { fault: Fault::Repeated, at: field.at });
+        return Err(Malformed { fault: Fault::REPEATED, at: field.at });
     }
     Ok(())
-}
-
-/// The tag and the length of a length-delimited field whose number is under 16, and how many of
-/// these bytes count.
-#[must_use]
-pub(crate) fn field_head(number: u32, length: usize) -> ([u8; 11], usize) {
-    const LENGTH_DELIMITED: u32 = 2;
-    let mut head = [0; 11];
-    let (length, count) = varint_bytes(length);
-    let tag = u8::try_from(number << 3 | LENGTH_DELIMITED).unwrap_or_default();
-    let bytes = [tag].into_iter().chain(length);
-    head.iter_mut().zip(bytes).for_each(|(slot, byte)| *slot = byte);
-    (head, count.saturating_add(1))
-}
-
-/// Writes a length-delimited field; its number is under 16. For what the gate's own configuration
-/// says: it is not refused for want of memory.
-pub fn push_field(message: &mut Vec<u8>, number: u32, content: &[u8]) {
-    let (head, count) = field_head(number, content.len());
-    message.extend_from_slice(head.get(..count).unwrap_or_default());
-    message.extend_from_slice(content);
 }
 
 #[cfg(test)]
@@ -404,22 +280,22 @@ mod tests {
     #[test]
     fn what_decoders_disagree_on_is_refused() {
         for (bytes, expected) in [
-            (&[0x00, 0x00][..], Fault::FieldNumber),
-            (&[0x80, 0x80, 0x80, 0x80, 0x10, 0x00], Fault::FieldNumber),
-            (&[0x0b, 0x0c], Fault::Group),
-            (&[0x0c], Fault::Group),
-            (&[0x0e], Fault::WireType),
-            (&[0x0f], Fault::WireType),
-            (&[0x0a], Fault::Truncated),
-            (&[0x0a, 0x02, 0x01], Fault::Truncated),
-            (&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Fault::Truncated),
-            (&[0x08, 0x80], Fault::Truncated),
-            (&[0x09, 1, 2, 3, 4, 5, 6, 7], Fault::Truncated),
-            (&[0x0d, 1, 2, 3], Fault::Truncated),
-            (&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], Fault::Varint),
+            (&[0x00, 0x00][..], Fault::FIELD_NUMBER),
+            (&[0x80, 0x80, 0x80, 0x80, 0x10, 0x00], Fault::FIELD_NUMBER),
+            (&[0x0b, 0x0c], Fault::GROUP),
+            (&[0x0c], Fault::GROUP),
+            (&[0x0e], Fault::WIRE_TYPE),
+            (&[0x0f], Fault::WIRE_TYPE),
+            (&[0x0a], Fault::TRUNCATED),
+            (&[0x0a, 0x02, 0x01], Fault::TRUNCATED),
+            (&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], Fault::TRUNCATED),
+            (&[0x08, 0x80], Fault::TRUNCATED),
+            (&[0x09, 1, 2, 3, 4, 5, 6, 7], Fault::TRUNCATED),
+            (&[0x0d, 1, 2, 3], Fault::TRUNCATED),
+            (&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], Fault::VARINT),
             (
                 &[0x08, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00],
-                Fault::Varint,
+                Fault::VARINT,
             ),
         ] {
             assert_eq!(fault(bytes), expected, "{bytes:x?}");
@@ -443,19 +319,5 @@ mod tests {
             (nested.start, nested.length_at, nested.content_at, nested.end(), nested.bytes),
             (102, 103, 105, 108, &b"abc"[..])
         );
-    }
-
-    #[test]
-    fn varints_are_written_minimally() {
-        for (value, expected) in [
-            (0, &[0][..]),
-            (127, &[0x7f]),
-            (128, &[0x80, 0x01]),
-            (16_384, &[0x80, 0x80, 0x01]),
-            (usize::MAX, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
-        ] {
-            let (bytes, length) = varint_bytes(value);
-            assert_eq!(&bytes[..length], expected);
-        }
     }
 }

@@ -3,13 +3,13 @@
 #![expect(clippy::disallowed_types, reason = "the one capped place")]
 
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder, errors::FrameDecoderError};
+use sluice_wire::Room;
 
-use super::{
+use crate::{
     DecodeError, Encoding,
     frame::Input,
     output::{CORRUPT, Output},
 };
-use crate::memory::Room;
 
 /// The window that every decoder takes, in bytes (RFC 8878, section 3.1.1.1.2), and the most that
 /// encoders use unless told to do their utmost.

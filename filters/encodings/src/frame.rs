@@ -1,6 +1,6 @@
 //! What the frames of zstd and LZ4 have in common.
 
-use super::{DecodeError, Encoding, output::CUT_OFF};
+use crate::{DecodeError, Encoding, output::CUT_OFF};
 
 /// Bytes that are read from their front.
 pub(super) struct Input<'b> {

@@ -6,7 +6,8 @@ use std::collections::BinaryHeap;
 use crate::{
     limits::{OverLimit, ReadLimits, Unreadable},
     memory::{NoMemory, Room},
-    wire::{Nested, field_head, varint_bytes},
+    reader::Nested,
+    write::{field_head, varint_bytes},
 };
 
 /// A list of changes to one buffer.
@@ -132,7 +133,7 @@ impl Edits {
     ///
     /// # Errors
     /// As [`Self::insert`].
-    pub(crate) fn insert_field(
+    pub fn insert_field(
         &mut self,
         at: usize,
         number: u32,
@@ -147,12 +148,7 @@ impl Edits {
     /// # Errors
     /// As [`Self::insert`].
     #[inline(never)]
-    pub(crate) fn insert_head(
-        &mut self,
-        at: usize,
-        number: u32,
-        length: usize,
-    ) -> Result<(), Unreadable> {
+    pub fn insert_head(&mut self, at: usize, number: u32, length: usize) -> Result<(), Unreadable> {
         let (head, count) = field_head(number, length);
         self.insert(at, head.get(..count).unwrap_or_default())
     }
@@ -313,8 +309,7 @@ impl Edits {
     fn rebuilt(&self, buffer: &[u8], front: usize, mut room: Room) -> Result<Vec<u8>, NoMemory> {
         let mut size = 0_usize;
         self.pieces(buffer, front, |piece| size = size.saturating_add(piece.len()));
-        // It may yet become a gRPC message.
-        let most = size.saturating_add(crate::grpc::HEADER);
+        let most = size.saturating_add(SPARE);
         let mut rebuilt = Vec::new();
         room.grow(&mut rebuilt, most, most)?;
         self.pieces(buffer, front, |piece| rebuilt.extend_from_slice(piece));
@@ -342,6 +337,10 @@ impl Edits {
         show(buffer.get(read..).unwrap_or_default());
     }
 }
+
+/// How many bytes a message that grows is given memory for beside its own: it may yet become a gRPC
+/// message, whose frame begins with as many.
+pub const SPARE: usize = 5;
 
 /// Moves `from..to` down to `target`, which is not behind `from`; returns the end of what was moved.
 fn move_down(buffer: &mut [u8], from: usize, to: usize, target: usize) -> usize {

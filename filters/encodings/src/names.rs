@@ -1,7 +1,8 @@
 //! How encodings are called: on the wire, in two headers that do not agree, and in a backend's list.
 
-use super::Encoding;
 use sluice_headers::names::{ACCEPT_ENCODING, CONTENT_ENCODING};
+
+use crate::Encoding;
 
 /// A header that names an encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

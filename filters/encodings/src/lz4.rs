@@ -4,14 +4,14 @@
 //! cut off between two blocks for whole.
 
 use lz4_flex::block::decompress_into_with_dict;
+use sluice_wire::Room;
 use twox_hash::XxHash32;
 
-use super::{
+use crate::{
     DecodeError, Encoding,
     frame::Input,
     output::{CORRUPT, Output},
 };
-use crate::memory::Room;
 
 pub(super) const MAGIC: u32 = 0x184d_2204;
 

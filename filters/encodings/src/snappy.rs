@@ -2,13 +2,13 @@
 
 #![expect(clippy::disallowed_types, reason = "the one capped place")]
 
+use sluice_wire::{NoMemory, Room};
 use snap::{raw, read::FrameDecoder};
 
-use super::{
+use crate::{
     DecodeError, Encoding,
     output::{CORRUPT, Output},
 };
-use crate::memory::{NoMemory, Room};
 
 /// What a framed stream begins with (framing format, section 4.1).
 pub(super) const STREAM_IDENTIFIER: [u8; 10] = *b"\xff\x06\0\0sNaPpY";

@@ -1,4 +1,17 @@
-//! Content encodings: the one place where bytes are decoded, always with a cap.
+//! How a body is framed and compressed: the one place where bytes are decoded, always with a cap.
+//! Nothing here knows what the bytes say.
+//!
+//! A gRPC body is read as one [`grpc`] frame first; then [`decode_within`] undoes the encoding.
+//!
+//! ```
+//! use sluice_encodings::{Encoding, EncodingHeader, decode, wrap};
+//! use sluice_wire::Room;
+//!
+//! let encoding = EncodingHeader::Content.read(b"gzip").unwrap_or(Encoding::Identity);
+//! let body = wrap(encoding, b"telemetry", Room::ANY)?;
+//! assert_eq!(decode(encoding, &body, 1 << 20)?, b"telemetry");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! | encoding | format | checked |
 //! |---|---|---|
@@ -13,6 +26,7 @@
 
 mod deflate;
 mod frame;
+pub mod grpc;
 mod lz4;
 mod names;
 mod output;
@@ -22,9 +36,8 @@ mod zstd;
 
 use std::fmt;
 
+use sluice_wire::{NoMemory, Room};
 use thiserror::Error;
-
-use crate::memory::{NoMemory, Room};
 
 pub use names::{EncodingHeader, Encodings};
 pub use snappy::{encode_block, longest_block};
