@@ -177,9 +177,9 @@ fn every_reading(parts: &[Part], text: &[u8]) -> Vec<Vec<String>> {
 fn in_order(pattern: &NamePattern, sender: &Sender) -> Vec<String> {
     let named = pattern.parts.iter().filter_map(|part| match part {
         Part::Literal(_) => None,
-        Part::Placeholder(Placeholder::Namespace, _) => Some(sender.namespace.clone()),
-        Part::Placeholder(Placeholder::ServiceAccount, _) => sender.service_account.clone(),
-        Part::Placeholder(Placeholder::TrustDomain, _) => sender.trust_domain.clone(),
+        Part::Placeholder(SenderName::Namespace, _) => Some(sender.namespace.clone()),
+        Part::Placeholder(SenderName::ServiceAccount, _) => sender.service_account.clone(),
+        Part::Placeholder(SenderName::TrustDomain, _) => sender.trust_domain.clone(),
     });
     named.collect()
 }
