@@ -104,8 +104,8 @@ fn is_at_or_below(path: &[u8], prefix: &[u8]) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
 }
 
-/// Where telemetry is pushed, in whatever protocol, by Sluice or by what may be behind it. One that ends in `*` is every
-/// path that begins so. All of them may stand behind a prefix.
+/// Where telemetry is pushed, in whatever protocol, by Sluice or by what may be behind it. One that ends in `*` is
+/// every path that begins so. All of them may stand behind a prefix.
 const TELEMETRY: [&str; 39] = [
     // OTLP, and where stores take it: Loki's /otlp, Prometheus' /api/v1/otlp, VictoriaMetrics' /opentelemetry.
     "/v1/logs*",

@@ -7,9 +7,8 @@
 
 use std::time::Duration;
 
-use sluice_reply::Protocol;
-
 use sluice_headers::{Headers, names::CONTENT_LENGTH};
+use sluice_reply::Protocol;
 
 /// What is still to come of a refused request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

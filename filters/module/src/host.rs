@@ -107,8 +107,8 @@ pub(crate) fn connection(attribute: &str) -> Option<Vec<u8>> {
     hostcalls::get_property(vec!["connection", attribute]).ok().flatten()
 }
 
-/// What filters have left for those behind them, in protobuf: `envoy.config.core.v3.Metadata`. Where Envoy fails to write
-/// it, bytes that no message has: a token that cannot be read is not the same as none.
+/// What filters have left for those behind them, in protobuf: `envoy.config.core.v3.Metadata`. Where Envoy fails to
+/// write it, bytes that no message has: a token that cannot be read is not the same as none.
 pub(crate) fn metadata() -> Option<Vec<u8>> {
     const UNREADABLE: u8 = 0xff;
     hostcalls::get_property(vec!["metadata"]).unwrap_or_else(|_| Some(vec![UNREADABLE]))

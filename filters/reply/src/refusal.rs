@@ -294,9 +294,10 @@ impl From<DecodeError> for Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use sluice_senders::NoIdentity;
     use sluice_wire::Fault;
+
+    use super::*;
 
     /// The refusal table of the documentation, row by row.
     #[test]

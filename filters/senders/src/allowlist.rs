@@ -160,7 +160,7 @@ fn agreed<'a>(mut stated: impl Iterator<Item = &'a str>) -> Option<String> {
 }
 
 /// What becomes of a sender that names two allowed namespaces.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ambiguity {
     /// It is refused: nobody can say for which of the two it sends.
     Refused,
@@ -169,7 +169,7 @@ pub enum Ambiguity {
 }
 
 /// The proof that the allowlist has let a sender in. Only [`Senders::admit`](crate::Senders::admit) makes one.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Admitted {
     namespace: String,
     others: Vec<String>,
@@ -181,7 +181,7 @@ pub struct Admitted {
 }
 
 /// When the certificate ends by which a sender was found.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
     /// The end of its validity, in seconds since the epoch.
     pub at: u64,
@@ -246,7 +246,7 @@ impl Admitted {
 
 /// Why a sender is not let in. The texts are for the sender: they say what it has shown itself, and nothing of what the
 /// allowlist holds.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
     /// It names several allowed namespaces.
     #[error(
@@ -342,7 +342,8 @@ pub enum NotAdmitted {
 }
 
 impl NotAdmitted {
-    /// Whether no other way is tried: a proxy has spoken for somebody, and must not be let in under its own name instead.
+    /// Whether no other way is tried: a proxy has spoken for somebody, and must not be let in under its own name
+    /// instead.
     pub(crate) const fn decides(&self) -> bool {
         matches!(
             self,

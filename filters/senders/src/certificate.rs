@@ -21,8 +21,9 @@ pub const MAX_SANS: usize = 512;
 
 /// What is read of a client certificate. The common name is not.
 ///
-/// It is for one configuration: what that makes of it is kept with it. Nothing is verified here: the TLS handshake has done that, and [`PeerEvidence`](crate::PeerEvidence) says whether.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// It is for one configuration: what that makes of it is kept with it. Nothing is verified here: the TLS handshake has
+/// done that, and [`PeerEvidence`](crate::PeerEvidence) says whether.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     sans: Vec<San>,
     not_before: u64,
@@ -149,7 +150,7 @@ fn san(name: AnyRef<'_>) -> Result<Option<San>, CertificateError> {
 }
 
 /// Why a certificate cannot be read.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// It is not strict DER, or not a certificate.
     #[error("it is not an X.509 certificate in strict DER ({0})")]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// The `senders` section. [`compile`](Self::compile) checks it and makes it usable.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SendersConfig {
     /// How a sender is recognised; at least one way. The first that finds someone decides.
@@ -18,7 +18,7 @@ pub struct SendersConfig {
 }
 
 /// One way to recognise a sender: exactly one key.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Identify {
     /// By the SANs of its client certificate.
@@ -36,7 +36,7 @@ pub struct Identify {
 }
 
 /// How SANs name a sender.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ClientCertificate {
     /// The patterns; at least one. Every SAN is held against each.
@@ -47,7 +47,7 @@ pub struct ClientCertificate {
 }
 
 /// How the claims of a token name a sender.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Jwt {
     /// The patterns; at least one. Every value of its claim is held against each.
@@ -58,7 +58,7 @@ pub struct Jwt {
 }
 
 /// A pattern for one claim.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ClaimPattern {
     /// The claim: a text, or a list of them.
@@ -71,7 +71,7 @@ pub struct ClaimPattern {
 }
 
 /// Keys that an API gateway has passed on.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ApiKeys {
     /// The header that they come in.
@@ -83,7 +83,7 @@ pub struct ApiKeys {
 }
 
 /// One key.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ApiKey {
     /// The SHA-256 of the key, in hex. The key itself is nowhere.
@@ -97,7 +97,7 @@ pub struct ApiKey {
 }
 
 /// The certificate of a proxy that stands before this one: exactly one key, which it must have as it is written.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Proxy {
     /// A DNS SAN.
@@ -109,7 +109,7 @@ pub struct Proxy {
 }
 
 /// Gates that forward for many.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Forwarded {
     /// The header in which they name the sender's namespace; `X-Scope-OrgID`, which a gate sets, if left out.
@@ -119,7 +119,7 @@ pub struct Forwarded {
 }
 
 /// One gate: its certificate, by exactly one of three keys, and for whom it may speak.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Gate {
     /// A DNS SAN.
@@ -135,7 +135,7 @@ pub struct Gate {
 /// A pattern for one kind of SAN: exactly one key.
 ///
 /// A struct of options, and not an enum, because YAML readers write enums in ways of their own.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SanPattern {
     /// For DNS SANs: `*.{namespace}`.
@@ -145,7 +145,7 @@ pub struct SanPattern {
 }
 
 /// Who may send. One name must satisfy all of it.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct AllowEntry {
     /// A namespace, or the beginning that several share: `payments`, `team-*`.
@@ -165,7 +165,7 @@ pub struct AllowEntry {
 }
 
 /// Who may not send. One name that satisfies all of it is enough.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct DenyEntry {
     /// As in [`AllowEntry`]; may be left out beside `issuer` or `fingerprint`, and the entry then cuts off every

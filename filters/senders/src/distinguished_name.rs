@@ -13,8 +13,8 @@ use der::{
 };
 use x509_cert::name::Name;
 
-/// The types that have a name where names are written: those of RFC 4514, section 3, and what `openssl` shows of others.
-/// A type that is not among them is written by its OID.
+/// The types that have a name where names are written: those of RFC 4514, section 3, and what `openssl` shows of
+/// others. A type that is not among them is written by its OID.
 const TYPES: [(&str, &str); 36] = [
     ("businessCategory", "2.5.4.15"),
     ("C", "2.5.4.6"),
@@ -214,8 +214,8 @@ fn comparable_text(oid: ObjectIdentifier, text: &str) -> String {
 /// A text without what a comparison leaves out (RFC 4518, sections 2.2 and 2.6.1, and the folding of letters that
 /// caseIgnoreMatch asks for): case, spaces at the ends, more than one space within, what is not seen.
 ///
-/// The case of Latin (ASCII and Latin-1), Greek and Cyrillic letters alone: the tables for all others are as large as the
-/// rest of this crate, and openssl itself folds ASCII alone.
+/// The case of Latin (ASCII and Latin-1), Greek and Cyrillic letters alone: the tables for all others are as large as
+/// the rest of this crate, and openssl itself folds ASCII alone.
 fn folded(text: &str) -> String {
     let is_unseen = |c: &char| {
         matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
@@ -244,7 +244,7 @@ fn small(letter: char) -> char {
 }
 
 /// Why a text is no name.
-#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAName {
     #[error("\\{0} is no escape: write a character that has a meaning as \\, and a byte as \\C3")]
     Escape(String),

@@ -53,8 +53,9 @@ pub(crate) enum Key {
     Certificate(Arc<str>),
 }
 
-/// Entries by namespace, or by fingerprint or issuer where they name none. How many there are costs a request nothing: a namespace is looked up once as it is, and once
-/// for each length that the globs' prefixes have, of which a DNS label allows 63.
+/// Entries by namespace, or by fingerprint or issuer where they name none. How many there are costs a request nothing:
+/// a namespace is looked up once as it is, and once for each length that the globs' prefixes have, of which a DNS label
+/// allows 63.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
     exact: BTreeMap<Box<str>, Vec<Conditions>>,

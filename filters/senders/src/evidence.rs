@@ -10,8 +10,8 @@ pub struct Evidence<'a> {
     pub certificate: &'a mut dyn FnMut() -> Result<Rc<Certificate>, NoIdentity>,
     /// Every value of a header, by its name in lower case.
     pub header: &'a dyn Fn(&str) -> Vec<&'a [u8]>,
-    /// Envoy's attribute `metadata`: what the filters before have left for this one, among it the payloads of tokens, as
-    /// a message `envoy.config.core.v3.Metadata`. Read where [`Senders::reads_tokens`](crate::Senders::reads_tokens)
+    /// Envoy's attribute `metadata`: what the filters before have left for this one, among it the payloads of tokens,
+    /// as a message `envoy.config.core.v3.Metadata`. Read where [`Senders::reads_tokens`](crate::Senders::reads_tokens)
     /// says so; `None` where Envoy has none.
     pub metadata: Option<&'a [u8]>,
     /// The time, in seconds since the epoch.

@@ -10,7 +10,7 @@ const MAX_NAME_BYTES: usize = 96;
 /// At most five names, each cut to 96 bytes, and the count of those left out.
 ///
 /// Shown as `a, b and 3 more`, or `none`. Everything in it is printable ASCII.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     shown: Vec<String>,
     more: usize,

@@ -3,7 +3,7 @@
 use sluice_config::{Glob, GlobError};
 
 /// A kind of name.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NameKind {
     /// A DNS label (RFC 1123, section 2.1) in lower case: a Kubernetes namespace.
     Label,
@@ -82,7 +82,7 @@ impl NameKind {
 }
 
 /// Why a configuration's name is none.
-#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAName {
     #[error(
         "{0:?} has a '*' that is not its last character: only names that begin alike can be told apart, as team-*"

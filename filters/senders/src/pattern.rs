@@ -19,7 +19,7 @@ pub(crate) struct NamePattern {
     parts: Vec<Part>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SanKind {
     /// Not a SAN but a claim's value.
     Claim,
@@ -238,7 +238,7 @@ impl<'a> Unread<'a> {
 }
 
 /// Why a pattern cannot be used.
-#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PatternError {
     #[error(
         "where {{{0}}} ends is not certain, because what follows could belong to it: put a character between that it cannot contain"

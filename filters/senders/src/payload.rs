@@ -2,8 +2,8 @@
 //!
 //! Envoy hands out a claim's value in bytes that do not say of what type it was: a number is eight bytes, which may
 //! spell a namespace, and a list looks like a map of the same texts (`serializeValue` in
-//! `source/extensions/common/wasm/context.cc`). The whole of a request's metadata it hands out as a message in protobuf,
-//! `envoy.config.core.v3.Metadata`, and in that each value says its type.
+//! `source/extensions/common/wasm/context.cc`). The whole of a request's metadata it hands out as a message in
+//! protobuf, `envoy.config.core.v3.Metadata`, and in that each value says its type.
 
 /// The attribute in which the metadata is: [`Evidence::metadata`](crate::Evidence::metadata).
 pub(crate) const ATTRIBUTE: [&str; 2] = ["metadata", "filter_metadata"];

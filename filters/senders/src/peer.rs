@@ -113,7 +113,7 @@ pub fn read(evidence: &PeerEvidence<'_>) -> Result<Certificate, NoIdentity> {
 }
 
 /// Why a request says nothing of its sender.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoIdentity {
     /// It brings no API key.
     #[error("no API key was sent in {header}")]

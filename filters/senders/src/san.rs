@@ -5,7 +5,7 @@ use std::fmt;
 /// A subject alternative name as the certificate states it (RFC 5280, section 4.2.1.6).
 ///
 /// Both kinds are ASCII (`IA5String`). Other kinds (e-mail, IP address, ...) name no sender and have no variant.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum San {
     /// A `dNSName`. May be a wildcard: Vault's PKI issues `*.payments` for the namespace payments.
     Dns(String),

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 /// What one name (a SAN, a claim's value, an API key, a gate's word) states of a sender.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sender {
     pub(crate) namespace: String,
     pub(crate) service_account: Option<String>,
@@ -66,7 +66,7 @@ pub(crate) fn token_issuer_key(iss: &str) -> Arc<str> {
 }
 
 /// What the tokens by which a sender was found have as the claim that names its tenant.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Claimed {
     /// There is none, or no token.
     #[default]
@@ -91,7 +91,7 @@ impl Claimed {
 }
 
 /// By what a sender was found.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IdentifiedBy(u8);
 
 impl IdentifiedBy {

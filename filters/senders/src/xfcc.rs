@@ -1,7 +1,7 @@
 //! The `x-forwarded-client-cert` header: its `Cert=` pair.
 //!
-//! Envoy writes `URI=` and `DNS=` without quotes or escapes (`conn_manager_utility.cc`), so a SAN can forge pairs there:
-//! they are never read. `Cert=` is percent-encoded, and the caller compares it with the connection's digest.
+//! Envoy writes `URI=` and `DNS=` without quotes or escapes (`conn_manager_utility.cc`), so a SAN can forge pairs
+//! there: they are never read. `Cert=` is percent-encoded, and the caller compares it with the connection's digest.
 
 /// The value of the `Cert=` pair of the last element of a header value, without its quotes and still percent-encoded.
 ///

@@ -16,10 +16,10 @@ use prost::Message;
 use sluice_otlp::{Format, Signal, splice::Request};
 use sluice_wire::{OverLimit, ReadLimits, Unreadable};
 
-use crate::config::tests::{backend, rules};
 use crate::{
     BackendTraits, Checked, LabelLimit, Outcome, Overflow, Place, Precedence, Reason, Refusal,
     Refuses, Remedy, RuleSet, Spelling, Unfit, Verdict,
+    config::tests::{backend, rules},
 };
 
 fn text(key: &str, value: &str) -> KeyValue {

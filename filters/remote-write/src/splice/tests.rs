@@ -5,8 +5,7 @@
 use std::rc::Rc;
 
 use proptest::{collection::vec, prelude::*};
-use sluice_prompb as prompb;
-use sluice_prompb::Message;
+use sluice_prompb::{self as prompb, Message};
 
 use super::*;
 use crate::label_field;

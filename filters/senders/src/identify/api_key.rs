@@ -56,8 +56,8 @@ impl ApiKeys {
         Ok(())
     }
 
-    /// The key that `brought` is. Every key is looked at, and each to its end: how long it takes says nothing of which is
-    /// nearly right.
+    /// The key that `brought` is. Every key is looked at, and each to its end: how long it takes says nothing of which
+    /// is nearly right.
     fn known(&self, brought: &str) -> Option<&ApiKey> {
         let brought = sha256(brought.as_bytes());
         let mut found = None;

@@ -1,10 +1,11 @@
 //! Reading certificates, against `x509-parser` and against what no CA should issue.
 
-use crate::pki;
 use proptest::prelude::*;
 use rcgen::SanType;
 use sluice_senders::{Certificate, CertificateError, MAX_CERTIFICATE_BYTES, MAX_SANS, San};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use crate::pki;
 
 fn read(certificate: &rcgen::Certificate) -> Result<Certificate, CertificateError> {
     Certificate::from_der(certificate.der())
