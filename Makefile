@@ -144,6 +144,7 @@ lint: tools lint-rust ## what can be said of the code without running it: format
 # who work here, so they have private items, and links to them.
 lint-rust:
 	cargo fmt --all --check
+	tests/style.py
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
 
