@@ -1,7 +1,7 @@
 //! How SANs name senders: a pattern of the configuration, held against a name.
 
 use sluice_config::check;
-use sluice_senders::{Certificate, Sender, Senders, SendersConfig};
+use sluice_senders::{Certificate, Sender, SendersConfig};
 
 use crate::x509;
 

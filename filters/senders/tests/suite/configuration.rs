@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice_config::check;
-use sluice_senders::{Senders, SendersConfig};
+use sluice_senders::SendersConfig;
 
 fn problems(config: Value) -> Vec<String> {
     let config: SendersConfig = serde_json::from_value(config).unwrap();

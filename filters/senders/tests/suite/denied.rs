@@ -5,9 +5,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sluice_config::check;
-use sluice_senders::{
-    Ambiguity, Certificate, Evidence, NoIdentity, NotAdmitted, Senders, SendersConfig,
-};
+use sluice_senders::{Ambiguity, Certificate, Evidence, NoIdentity, NotAdmitted, SendersConfig};
 
 use crate::{pki, tokens};
 

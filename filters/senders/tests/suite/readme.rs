@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sluice_config::check;
-use sluice_senders::{Senders, SendersConfig};
+use sluice_senders::SendersConfig;
 
 const README: &str = include_str!("../../README.md");
 const TESTS: &[&str] = &[
