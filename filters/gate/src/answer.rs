@@ -9,8 +9,8 @@ use sluice_headers::{
 use sluice_otlp::Signal;
 use sluice_records::Violations;
 use sluice_reply::{
-    BackendReply, Code, EnvoyAnswer, FAILED, Failure, GrpcReply, LocalReply, Protocol, Refusal,
-    Told, Written, from_base64, seconds, told,
+    BackendReply, Code, EnvoyAnswer, FAILED, Failure, GrpcReply, LocalReply, Protocol, Told,
+    Written, from_base64, seconds, told,
 };
 use sluice_route::Transport;
 
@@ -133,11 +133,6 @@ pub const SAID: &str = "x-sluice-said";
 const NO_STATUS: &str = "its reply ended without a grpc-status";
 
 impl Sent {
-    /// The answer to a request that could go on, if Envoy were not holding as much for backends already.
-    pub fn on_no_room(&self) -> Reply {
-        Reply::refuse(self.protocol, Some(self.signal), &Refusal::NoMemory)
-    }
-
     /// Decides on a reply by its head, before the request has had its verdict. A backend's is replaced as
     /// a whole: with the answer in its place, Envoy ends the request to it.
     pub(crate) fn on_early_reply(self, head: &ReplyHead<'_>) -> ReplyStep {

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use sluice_config::{ConfigProblem, Place, Problems};
 use sluice_encodings::longest_block;
-use sluice_records::{RecordsConfig, RuleSet};
+use sluice_records::{RecordStage, RecordsConfig};
 use sluice_route::{BackendsConfig, Context, Routes};
-use sluice_senders::{Senders, SendersConfig};
-use sluice_tenant::{Tenancy, TenantConfig};
+use sluice_senders::{SenderStage, SendersConfig};
+use sluice_tenant::{TenantConfig, TenantStage};
 use sluice_wire::{ReadLimits, Room};
 
 use crate::{
@@ -174,9 +174,10 @@ impl Limits {
 /// A configured gate.
 #[derive(Debug)]
 pub struct Gate {
-    pub(crate) senders: Option<Senders>,
-    pub(crate) tenancy: Option<Tenancy>,
-    pub(crate) rules: Option<RuleSet>,
+    pub(crate) senders: SenderStage,
+    pub(crate) tenants: TenantStage,
+    pub(crate) records: RecordStage,
+    /// Where requests go; `None` where the gate looks at no bodies, and every path passes.
     pub(crate) routes: Option<Routes>,
     pub(crate) limits: Limits,
     pub(crate) other_paths: OtherPaths,
@@ -224,19 +225,19 @@ impl Gate {
     /// Whether the gate looks at who sends.
     #[must_use]
     pub const fn identifies_senders(&self) -> bool {
-        self.senders.is_some()
+        self.senders.is_on()
     }
 
     /// Whether [`RequestHead::metadata`](crate::RequestHead::metadata) is asked for.
     #[must_use]
     pub fn reads_tokens(&self) -> bool {
-        self.senders.as_ref().is_some_and(Senders::reads_tokens)
+        self.senders.reads_tokens()
     }
 
     /// What in the configuration may not be meant, at `now` in seconds since the epoch.
     #[must_use]
     pub fn warnings(&self, now: u64) -> Vec<ConfigProblem> {
-        self.senders.as_ref().map(|senders| senders.warnings(now)).unwrap_or_default()
+        self.senders.warnings(now)
     }
 }
 
@@ -269,52 +270,36 @@ impl GateConfig {
         let other_paths = OtherPaths::compile(&self.other_paths, &other_paths);
         let limits = self.limits.compile(&problems.at("limits"));
         let context = Context { tenant_ids: self.tenant.as_ref().map(TenantConfig::ids) };
-        // Of each section: `None` where it is left out, `Some(None)` where something is wrong in it.
         let asks = self.senders.is_some();
-        let mut senders = self.senders.map(|section| section.compile(&problems.at("senders")));
-        let tenancy = self.tenant.map(|section| section.compile(&problems.at("tenant")));
+        let senders = SenderStage::compile(self.senders, &problems.at("senders"));
+        let tenants = TenantStage::compile(self.tenant, &problems.at("tenant"));
         let backends = problems.at("backends");
+        // `None` where the section is left out, `Some(None)` where something is wrong in it.
         let routes = self.backends.map(|section| section.compile(&backends, context));
         let backend = |signal| {
             let backend = routes.as_ref()?.as_ref()?.pick(signal)?;
             Some(backend.traits().clone())
         };
         // Where there are no backends, that has been told, or their problems have.
-        let records = problems.at("records");
-        let rules = self.records.map(|section| section.compile(&records, asks, backend));
-        if let (Some(Some(tenancy)), None | Some(None)) = (&tenancy, &senders)
-            && !tenancy.is_fixed()
-            && problems.is_empty()
-        {
+        let records = RecordStage::compile(self.records, &problems.at("records"), asks, backend);
+        let (mut senders, tenants, records) = (senders?, tenants?, records?);
+        if problems.is_empty() && tenants.depends_on_sender() && !senders.is_on() {
             let message = "the tenant follows from the sender: add senders, or use tenant.fixed";
             problems.at("tenant").add(message);
         }
-        if let Some(claim) = tenancy.iter().flatten().find_map(Tenancy::claim) {
-            let is_read = senders.iter_mut().flatten().any(|senders| senders.read_claim(claim));
+        if let Some(claim) = tenants.claim() {
+            let is_read = senders.read_claim(claim);
             if !is_read && problems.is_empty() {
                 let message = "it is a claim of the sender's token: add jwt to senders.identify";
                 problems.at("tenant").at("fromClaim").add(message);
             }
         }
-        Some(Gate {
-            senders: unless_wrong(senders)?,
-            tenancy: unless_wrong(tenancy)?,
-            rules: unless_wrong(rules)?,
-            routes: unless_wrong(routes)?,
-            limits,
-            other_paths,
-            hold_headers: self.hold_headers,
-        })
-    }
-}
-
-/// A section that is left out or compiled; `None` for one in which something is wrong. It is never taken for
-/// one that is left out.
-fn unless_wrong<T>(section: Option<Option<T>>) -> Option<Option<T>> {
-    match section {
-        None => Some(None),
-        Some(Some(compiled)) => Some(Some(compiled)),
-        Some(None) => None,
+        let routes = match routes {
+            Some(compiled) => Some(compiled?),
+            None => None,
+        };
+        let hold_headers = self.hold_headers;
+        Some(Gate { senders, tenants, records, routes, limits, other_paths, hold_headers })
     }
 }
 

@@ -9,7 +9,7 @@ use sluice_otlp::{Format, Signal};
 use sluice_remote_write::{is_content_type, is_encoding, is_path};
 use sluice_reply::{Protocol, Refusal};
 use sluice_route::{Backend, Endpoint, Transport};
-use sluice_tenant::TenantId;
+use sluice_tenant::Tenanted;
 
 /// An OTLP export, or a write request of Prometheus, whose body has not been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,23 +129,23 @@ impl Export {
         })
     }
 
-    /// Where it goes in a backend, for a tenant.
+    /// Where it goes in a backend.
     ///
     /// # Errors
     /// The [`Refusal`] of what the backend does not take.
     pub(crate) fn endpoint<'b>(
         &self,
         backend: &'b Backend,
-        tenant: Option<&'b TenantId>,
+        tenanted: &'b Tenanted,
         headers: Headers<'_>,
     ) -> Result<Endpoint<'b>, Refusal> {
         let endpoint = match self.protocol {
-            Protocol::Grpc => backend.endpoint(Transport::Grpc, tenant)?,
+            Protocol::Grpc => backend.endpoint(tenanted, Transport::Grpc)?,
             Protocol::HttpJson | Protocol::HttpProtobuf => {
-                backend.endpoint(Transport::Http, tenant)?
+                backend.endpoint(tenanted, Transport::Http)?
             }
             Protocol::RemoteWrite => {
-                let endpoint = backend.write_endpoint(tenant);
+                let endpoint = backend.write_endpoint(tenanted);
                 return Ok(endpoint.ok_or_else(|| Refusal::WritePath(lossy(headers.path())))??);
             }
         };

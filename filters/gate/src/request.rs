@@ -8,13 +8,15 @@ use sluice_headers::{
 use sluice_otlp::Signal;
 use sluice_remote_write::{VERSION, VERSION_HEADER};
 use sluice_reply::{LocalReply, Protocol, Refusal};
-use sluice_route::foreign_header_edits;
-use sluice_senders::{Admitted, Ambiguity, Ending, Evidence, PeerEvidence};
+use sluice_route::{Routes, foreign_header_edits};
+use sluice_senders::{Admission, Ambiguity, Ending, Evidence, PeerEvidence};
 use sluice_tenant::Tenanted;
 
 use crate::{
     BodyStep, Certificates, Count, Gate, Held, Rest,
     export::{Export, protocol, timeout},
+    held::Route,
+    rest::saturated,
 };
 
 /// The head of a request, as Envoy hands it out.
@@ -146,85 +148,53 @@ impl Gate {
         certificates: &mut Certificates,
         identified: &mut Identified,
     ) -> Result<HeadStep, (Option<Signal>, Refusal)> {
-        let unknown = |refusal: Refusal| (None, refusal);
         let headers = head.headers;
-        let admitted = self.admit(head, certificates).map_err(unknown)?;
-        let mut edits = Vec::new();
-        if let (Some(senders), Some(admitted)) = (&self.senders, &admitted) {
-            identified.sender = Some(admitted.namespace().to_owned());
-            identified.by = Some(admitted.identified_by().to_string());
-            identified.ending = admitted.ending();
-            identified.warn(certificates);
-            let taken = |name: &&str| senders.headers_taken().iter().any(|taken| taken == name);
-            edits.extend(headers.names().filter(taken).map(HeaderEdit::remove));
-        }
-        let tenanted = match &self.tenancy {
-            Some(tenancy) => {
-                let tenanted = tenancy.assign(admitted.as_ref());
-                Some(tenanted.map_err(|refusal| unknown(refusal.into()))?)
-            }
-            None => None,
-        };
-        if let Some(tenanted) = &tenanted {
-            identified.tenant = Some(tenanted.tenant().as_str().to_owned());
-            // These come after what was taken off: the tenant's header may be one of them.
-            edits.extend(tenanted.header_edits(headers.names()));
-        }
+        let tenanted = self.identify(head, certificates, identified).map_err(|why| (None, why))?;
+        let edits = self.own_edits(&tenanted, headers);
         let Some(routes) = &self.routes else {
             return Ok(HeadStep::Pass(edits));
         };
         if self.other_paths.let_pass(headers.first(PATH).unwrap_or_default()) {
-            edits.extend(foreign_header_edits(headers.names()));
-            return Ok(HeadStep::Pass(edits));
+            let foreign = foreign_header_edits(headers.names());
+            return Ok(HeadStep::Pass(edits.into_iter().chain(foreign).collect()));
         }
-
-        let export = Export::from_head(headers, protocol).map_err(unknown)?;
-        let known = |refusal: Refusal| (Some(export.signal), refusal);
-        let backend =
-            routes.pick(export.signal).ok_or_else(|| known(Refusal::NoBackend(export.signal)))?;
-        let limit = self.limits.body_bytes;
-        let length = headers.number(CONTENT_LENGTH);
-        let announced = length.unwrap_or(0);
-        if usize::try_from(announced).unwrap_or(usize::MAX) > limit {
-            return Err(known(Refusal::BodyTooLarge { limit }));
+        let export = Export::from_head(headers, protocol).map_err(|why| (None, why))?;
+        let routed = self.route(routes, tenanted, export, headers, edits);
+        let (edits, held) = routed.map_err(|refusal| (Some(export.signal), refusal))?;
+        if !head.end_of_stream {
+            return Ok(HeadStep::Body { edits, held });
         }
-        let tenant = tenanted.as_ref().map(Tenanted::tenant);
-        let endpoint = export.endpoint(backend, tenant, headers).map_err(known)?;
-        edits.extend(endpoint.header_edits(export.format, headers.names()));
-        match protocol {
-            Protocol::Grpc => edits.extend(timeout(headers)),
-            Protocol::RemoteWrite => edits.push(HeaderEdit::set(VERSION_HEADER, VERSION)),
-            Protocol::HttpJson | Protocol::HttpProtobuf => {}
-        }
-
-        let (edits, held) = Held::new(
-            admitted,
-            export,
-            backend.kind(),
-            &endpoint,
-            edits,
-            length,
-            self.hold_headers,
-        );
-        let stamps = self.rules.as_ref().is_some_and(|rules| rules.stamps(export.signal));
-        let held = if stamps { held.lengthened() } else { held };
-        if head.end_of_stream {
-            let mut step = self.on_body(held, Vec::new(), usize::MAX);
-            if let BodyStep::Forward(forward) = &mut step {
-                forward.edits.splice(..0, edits);
-            }
-            return Ok(HeadStep::Decided(step));
-        }
-        Ok(HeadStep::Body { edits, held })
+        Ok(HeadStep::Decided(match self.on_body(held, Vec::new(), usize::MAX) {
+            BodyStep::Forward(forward) => BodyStep::Forward(forward.with_edits(edits)),
+            reply @ BodyStep::Reply(_) => reply,
+        }))
     }
 
-    /// Lets the sender in. `None` only where the configuration does not ask who sends.
+    /// Finds out who sends and for which tenant, and whether that may be.
+    fn identify(
+        &self,
+        head: &RequestHead<'_>,
+        certificates: &mut Certificates,
+        identified: &mut Identified,
+    ) -> Result<Tenanted, Refusal> {
+        let admission = self.admit(head, certificates)?;
+        if let Some(sender) = admission.sender() {
+            identified.sender = Some(sender.namespace().to_owned());
+            identified.by = Some(sender.identified_by().to_string());
+            identified.ending = sender.ending();
+            identified.warn(certificates);
+        }
+        let tenanted = self.tenants.assign(admission)?;
+        identified.tenant = tenanted.tenant().map(|tenant| tenant.as_str().to_owned());
+        Ok(tenanted)
+    }
+
+    /// Lets the sender in.
     fn admit(
         &self,
         head: &RequestHead<'_>,
         certificates: &mut Certificates,
-    ) -> Result<Option<Admitted>, Refusal> {
-        let Some(senders) = &self.senders else { return Ok(None) };
+    ) -> Result<Admission, Refusal> {
         let headers = head.headers;
         let xfcc: Vec<_> = headers.all(FORWARDED_CLIENT_CERT).collect();
         let peer = PeerEvidence { xfcc: &xfcc, ..head.peer };
@@ -234,8 +204,48 @@ impl Gate {
             metadata: head.metadata,
             now: head.now,
         };
-        let fixed = self.tenancy.as_ref().is_some_and(|tenancy| tenancy.is_fixed());
-        let ambiguity = if fixed { Ambiguity::Tolerated } else { Ambiguity::Refused };
-        Ok(Some(senders.admit(&mut evidence, ambiguity)?))
+        let ambiguity =
+            if self.tenants.is_fixed() { Ambiguity::Tolerated } else { Ambiguity::Refused };
+        Ok(self.senders.admit(&mut evidence, ambiguity)?)
+    }
+
+    /// What the sender's and the tenant's stage change of a head.
+    fn own_edits(&self, tenanted: &Tenanted, headers: Headers<'_>) -> Vec<HeaderEdit> {
+        let taken = |name: &&str| self.senders.headers_taken().iter().any(|taken| taken == name);
+        let mut edits: Vec<_> = headers.names().filter(taken).map(HeaderEdit::remove).collect();
+        // These come after what was taken off: the tenant's header may be one of them.
+        edits.extend(tenanted.header_edits(headers.names()));
+        edits
+    }
+
+    /// Sends an export on its way, and gives the edits to make now: none while the head is held.
+    fn route(
+        &self,
+        routes: &Routes,
+        tenanted: Tenanted,
+        export: Export,
+        headers: Headers<'_>,
+        mut edits: Vec<HeaderEdit>,
+    ) -> Result<(Vec<HeaderEdit>, Held), Refusal> {
+        let backend = routes.pick(export.signal).ok_or(Refusal::NoBackend(export.signal))?;
+        let limit = self.limits.body_bytes;
+        let length = headers.number(CONTENT_LENGTH);
+        if saturated(length.unwrap_or(0)) > limit {
+            return Err(Refusal::BodyTooLarge { limit });
+        }
+        let endpoint = export.endpoint(backend, &tenanted, headers)?;
+        edits.extend(endpoint.header_edits(export.format, headers.names()));
+        match export.protocol {
+            Protocol::Grpc => edits.extend(timeout(headers)),
+            Protocol::RemoteWrite => edits.push(HeaderEdit::set(VERSION_HEADER, VERSION)),
+            Protocol::HttpJson | Protocol::HttpProtobuf => {}
+        }
+        let route = Route::to(backend.kind(), &endpoint);
+        if self.hold_headers {
+            return Ok((Vec::new(), Held::with_head(tenanted, export, route, edits, length)));
+        }
+        let held = Held::without_head(tenanted, export, route, &mut edits, length);
+        let stamps = self.records.stamps(export.signal);
+        Ok((edits, if stamps { held.lengthened() } else { held }))
     }
 }

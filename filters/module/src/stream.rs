@@ -24,9 +24,9 @@ use proxy_wasm::{
     types::{Action, BufferType, MapType},
 };
 use sluice_gate::{
-    BodyEdit, BodyStep, Budget, Certificates, Count, Finished, Forward, Gate, HEADER_ONLY,
-    HeadStep, Held, Holding, Identified, NoRoom, Pieces, Reading, Reply, ReplyHead, ReplyStep,
-    RequestHead, Rest, Rewritten, Sent, Share, is_envoys_grpc,
+    BodyEdit, BodyStep, Budget, Certificates, Count, Finished, Gate, HEADER_ONLY, HeadStep, Held,
+    Holding, Identified, NoRoom, Pieces, Reading, Reply, ReplyHead, ReplyStep, RequestHead, Rest,
+    Rewritten, Sent, Share, is_envoys_grpc,
 };
 use sluice_headers::{HeaderEdit, Headers, names::CONTENT_LENGTH};
 use sluice_reply::{GrpcReply, LocalReply, Written};
@@ -271,12 +271,12 @@ impl Stream {
         // It does not wait any more, and still is there.
         let room = self.shared.budget.room(&limits).saturating_sub(body.len());
         let step = receiving.gate.on_body(receiving.held, body, room);
-        if let BodyStep::Forward(Forward { body, sent, .. }) = &step
-            && let Some(holding) = Holding::of_forwarded(body.as_slice().len(), &limits)
+        if let BodyStep::Forward(forward) = &step
+            && let Some(holding) = Holding::of_forwarded(forward.body().as_slice().len(), &limits)
         {
             let mut share = self.shared.forwarded.share(self.sender.clone());
             if share.hold(holding, &limits).is_err() {
-                return self.answer(sent.on_no_room());
+                return self.answer(forward.on_no_room());
             }
             self.forwarded = Some(share);
         }
@@ -284,22 +284,22 @@ impl Stream {
     }
 
     fn body_step(&mut self, step: BodyStep, buffer: &Buffer) -> Action {
-        let Forward { edits, body, counts, sent } = match step {
+        let forward = match step {
             BodyStep::Reply(reply) => return self.answer(reply),
             BodyStep::Forward(forward) => forward,
         };
-        host::edit(MapType::HttpRequestHeaders, &edits);
-        match (buffer, &body) {
+        host::edit(MapType::HttpRequestHeaders, forward.edits());
+        match (buffer, forward.body()) {
             (Buffer::Envoy(_), BodyEdit::Keep { skip: 0, .. }) | (Buffer::None, _) => {}
             (Buffer::Envoy(_), BodyEdit::Keep { skip, .. }) => {
                 host::replace(BufferType::HttpRequestBody, *skip, &[]);
             }
-            (Buffer::Envoy(size), BodyEdit::Replace(_)) | (Buffer::Drained(size), _) => {
+            (Buffer::Envoy(size), body @ BodyEdit::Replace(_)) | (Buffer::Drained(size), body) => {
                 host::replace(BufferType::HttpRequestBody, *size, body.as_slice());
             }
         }
-        self.count(counts);
-        self.phase = Phase::Sent(sent);
+        self.count(forward.counts().iter().copied());
+        self.phase = Phase::Sent(forward.into_sent());
         Action::Continue
     }
 

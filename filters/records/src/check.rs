@@ -25,9 +25,10 @@ use crate::{
     violation::{Example, excerpt},
 };
 
-/// Proof that a message's records were checked. Only [`RuleSet::check`] makes one.
+/// What the rules find in a message. It is no proof that they were asked for the sender who sent it:
+/// that is [`Checked`](crate::Checked).
 #[derive(Clone, Debug)]
-pub struct Checked {
+pub struct Findings {
     verdict: Verdict,
     edits: Edits,
 }
@@ -70,7 +71,7 @@ impl From<OverLimit> for Unfit {
     }
 }
 
-impl Checked {
+impl Findings {
     /// What the rules leave.
     #[must_use]
     pub const fn verdict(&self) -> &Verdict {
@@ -94,7 +95,7 @@ impl RuleSet {
         &self,
         request: &Request<'_>,
         sender: Option<&Admitted>,
-    ) -> Result<Checked, Unfit> {
+    ) -> Result<Findings, Unfit> {
         let rules = self.of(request.signal);
         let mut policy = Check::of_export(rules, request, sender);
         let mut request = *request;
@@ -109,7 +110,7 @@ impl RuleSet {
                 policy.traces.weighed(max, request.limits.room)?;
         }
         let spliced = splice(&request, &mut policy)?;
-        Ok(policy.checked(spliced))
+        Ok(policy.findings(spliced))
     }
 
     /// Checks a write request from `sender`; `None` only where nobody is asked who sends.
@@ -120,11 +121,11 @@ impl RuleSet {
         &self,
         request: &WriteRequest<'_>,
         sender: Option<&Admitted>,
-    ) -> Result<Checked, Unfit> {
+    ) -> Result<Findings, Unfit> {
         let stamps = Stamps::labels(&self.series.stamps, sender);
         let mut policy = Check::new(&self.series, Signal::Metrics, Level::Series, stamps, sender);
         let spliced = remote_write::splice(request, &mut policy)?;
-        Ok(policy.checked(spliced))
+        Ok(policy.findings(spliced))
     }
 }
 
@@ -209,7 +210,7 @@ impl<'r, 'a> Check<'r, 'a> {
         (!by_rule.is_empty()).then_some(Violations { signal: self.signal, by_rule, example })
     }
 
-    fn checked(mut self, spliced: Spliced) -> Checked {
+    fn findings(mut self, spliced: Spliced) -> Findings {
         let verdict = match (spliced.kept, spliced.dropped, self.violations()) {
             (false, 1.., Some(violations)) => Verdict::AllDropped(violations),
             // Series without samples, and nothing else.
@@ -219,7 +220,7 @@ impl<'r, 'a> Check<'r, 'a> {
             (false, _, violations) => Verdict::Nothing(violations),
             (true, _, violations) => Verdict::Kept(violations),
         };
-        Checked { verdict, edits: spliced.edits }
+        Findings { verdict, edits: spliced.edits }
     }
 
     const fn asked(&mut self, level: Level) -> &mut Asked<'r> {

@@ -10,7 +10,7 @@ use sluice_headers::{
 use sluice_otlp::Format;
 use sluice_records::BackendTraits;
 use sluice_tenant::{
-    NoTenant, TenantId,
+    NoTenant, TenantId, Tenanted,
     headers::{ACCOUNT_ID, PROJECT_ID},
 };
 
@@ -123,17 +123,39 @@ impl Backend {
         &self.traits
     }
 
-    /// Where a request goes that came over gRPC, or over HTTP. `tenant` is `None` only where the
-    /// configuration has no `tenant`.
+    /// Where a request goes that came over gRPC, or over HTTP.
+    ///
+    /// ```
+    /// use sluice_route::{Backend, Endpoint, Transport};
+    /// use sluice_tenant::{NoTenant, Tenanted};
+    ///
+    /// fn route<'b>(
+    ///     backend: &'b Backend,
+    ///     tenanted: &'b Tenanted,
+    /// ) -> Result<Endpoint<'b>, NoTenant> {
+    ///     backend.endpoint(tenanted, Transport::Http)
+    /// }
+    /// ```
+    ///
+    /// A request whose tenant has not been assigned goes nowhere:
+    ///
+    /// ```compile_fail,E0308
+    /// use sluice_route::{Backend, Endpoint, Transport};
+    /// use sluice_tenant::NoTenant;
+    ///
+    /// fn route<'b>(backend: &'b Backend) -> Result<Endpoint<'b>, NoTenant> {
+    ///     backend.endpoint(None, Transport::Http)
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`NoTenant`] if the backend would take the tenant for another, or cannot be told of one.
     pub fn endpoint<'b>(
         &'b self,
+        tenanted: &'b Tenanted,
         from: Transport,
-        tenant: Option<&'b TenantId>,
     ) -> Result<Endpoint<'b>, NoTenant> {
-        self.endpoint_at(from, &self.path, self.encodings, tenant)
+        self.endpoint_at(from, &self.path, self.encodings, tenanted.tenant())
     }
 
     /// Where a write request of Prometheus goes; `None` if the backend takes none.
@@ -142,12 +164,12 @@ impl Backend {
     /// As [`endpoint`](Self::endpoint).
     pub fn write_endpoint<'b>(
         &'b self,
-        tenant: Option<&'b TenantId>,
+        tenanted: &'b Tenanted,
     ) -> Option<Result<Endpoint<'b>, NoTenant>> {
         // What is not snappy no backend takes there, whatever it takes of OTLP.
         let encodings = Encodings::NONE.with(Encoding::SnappyRaw);
         let path = self.write_path.as_ref()?;
-        Some(self.endpoint_at(Transport::Http, path, encodings, tenant))
+        Some(self.endpoint_at(Transport::Http, path, encodings, tenanted.tenant()))
     }
 
     fn endpoint_at<'b>(

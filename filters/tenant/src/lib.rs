@@ -1,9 +1,11 @@
-//! For which tenant a request counts: an [`Admitted`](sluice_senders::Admitted) sender becomes
-//! [`Tenanted`], and every header by which the sender could have chosen for itself comes off.
+//! For which tenant a request counts: the [`TenantStage`] makes [`Tenanted`] of an
+//! [`Admission`](sluice_senders::Admission), and every header by which the sender could have chosen for itself comes off.
 
 pub mod headers;
 mod id;
+mod stage;
 mod tenancy;
 
 pub use id::{TenantId, TenantIdError, TenantIds};
-pub use tenancy::{NoTenant, Tenancy, TenantConfig, Tenanted};
+pub use stage::{TenantStage, Tenanted};
+pub use tenancy::{NoTenant, TenantConfig};

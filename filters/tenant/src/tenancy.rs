@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use sluice_config::{Place, header_name};
-use sluice_headers::{HeaderEdit, names::SCOPE_ORG_ID};
+use sluice_headers::names::SCOPE_ORG_ID;
 use sluice_senders::{Admitted, Claimed};
 use thiserror::Error;
 
-use crate::{
-    TenantId, TenantIdError, TenantIds,
-    headers::{are_one, is_guarded},
-};
+use crate::{TenantId, TenantIdError, TenantIds};
 
 /// The section `tenant` as it is written: one of `fixed`, `fromNamespace`, `fromClaim` and `map`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -45,9 +42,10 @@ struct FromNamespace {
 }
 
 /// How tenants are assigned; compiled from a [`TenantConfig`].
-#[derive(Clone, Debug)]
-pub struct Tenancy {
-    header: String,
+#[derive(Debug)]
+pub(crate) struct Tenancy {
+    /// In lower case.
+    pub(crate) header: String,
     ids: TenantIds,
     assignment: Assignment,
 }
@@ -58,13 +56,6 @@ enum Assignment {
     FromClaim(String),
     FromNamespace(FromNamespace),
     Map { tenants: BTreeMap<String, TenantId>, default: Option<TenantId> },
-}
-
-/// Proof that a request has a tenant. Only [`Tenancy::assign`] makes one.
-#[derive(Clone, Debug)]
-pub struct Tenanted {
-    tenant: TenantId,
-    header: String,
 }
 
 /// Why a sender that was let in has no tenant.
@@ -129,7 +120,7 @@ impl TenantConfig {
 
     /// Checks the section, which stands at `place`. `None` with every problem in it added, if there is any.
     #[must_use]
-    pub fn compile(self, place: &Place<'_>) -> Option<Tenancy> {
+    pub(crate) fn compile(self, place: &Place<'_>) -> Option<Tenancy> {
         let header = self.header.as_deref().unwrap_or(SCOPE_ORG_ID);
         let header = place.at("header").take(header_name(header));
         let ids = self.ids;
@@ -192,27 +183,25 @@ impl FromNamespace {
 impl Tenancy {
     /// Whether every sender writes to the same tenant, so that it does not matter for the tenant
     /// which of a certificate's namespaces is meant.
-    #[must_use]
-    pub const fn is_fixed(&self) -> bool {
+    pub(crate) const fn is_fixed(&self) -> bool {
         matches!(self.assignment, Assignment::Fixed(_))
     }
 
-    /// The claim of the sender's token that [`assign`](Self::assign) asks for, if it asks for one.
-    #[must_use]
-    pub fn claim(&self) -> Option<&str> {
+    /// The claim of the sender's token that [`tenant_of`](Self::tenant_of) asks for, if it asks for one.
+    pub(crate) fn claim(&self) -> Option<&str> {
         match &self.assignment {
             Assignment::FromClaim(claim) => Some(claim),
             _ => None,
         }
     }
 
-    /// Assigns the tenant. `sender` is `None` only where the configuration has no `senders`.
+    /// The tenant of a sender; `None` is nobody that is known.
     ///
     /// # Errors
     /// [`NoTenant`] if the sender's namespace, or its claim, gives none.
-    pub fn assign(&self, sender: Option<&Admitted>) -> Result<Tenanted, NoTenant> {
+    pub(crate) fn tenant_of(&self, sender: Option<&Admitted>) -> Result<TenantId, NoTenant> {
         let namespace = || sender.map(Admitted::namespace).ok_or(NoTenant::Unidentified);
-        let tenant = match &self.assignment {
+        Ok(match &self.assignment {
             Assignment::Fixed(tenant) => tenant.clone(),
             Assignment::FromClaim(claim) => {
                 let sender = sender.ok_or(NoTenant::Unidentified)?;
@@ -232,8 +221,7 @@ impl Tenancy {
                     .cloned()
                     .ok_or_else(|| NoTenant::Unmapped(namespace.to_owned()))?
             }
-        };
-        Ok(Tenanted { tenant, header: self.header.clone() })
+        })
     }
 
     /// The tenant that a sender's token names by a claim.
@@ -246,24 +234,6 @@ impl Tenancy {
             Claimed::Text(text) => TenantId::new(text.as_str(), self.ids)
                 .map_err(|error| NoTenant::UnusableClaim { claim, error }),
         }
-    }
-}
-
-impl Tenanted {
-    /// The tenant.
-    #[must_use]
-    pub const fn tenant(&self) -> &TenantId {
-        &self.tenant
-    }
-
-    /// What has to happen to headers of these `names`: the sender's own guarded ones go, and the
-    /// tenant is set.
-    pub fn header_edits<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<HeaderEdit> {
-        let is_taken =
-            |name: &&str| is_guarded(name) || (*name != self.header && are_one(name, &self.header));
-        let mut edits: Vec<_> = names.filter(is_taken).map(HeaderEdit::remove).collect();
-        edits.push(HeaderEdit::set(&self.header, self.tenant.as_str()));
-        edits
     }
 }
 
@@ -336,12 +306,12 @@ mod tests {
     #[test]
     fn without_a_sender_only_a_fixed_tenant_is_assigned() {
         let from_namespace = tenancy(r#"{"fromNamespace": {}}"#);
-        assert_eq!(from_namespace.assign(None).unwrap_err(), NoTenant::Unidentified);
+        assert_eq!(from_namespace.tenant_of(None).unwrap_err(), NoTenant::Unidentified);
         let mapped = tenancy(r#"{"map": {"a": "b"}, "default": "shared"}"#);
-        assert_eq!(mapped.assign(None).unwrap_err(), NoTenant::Unidentified);
+        assert_eq!(mapped.tenant_of(None).unwrap_err(), NoTenant::Unidentified);
         let fixed = tenancy(r#"{"fixed": "e2e"}"#);
         assert!(fixed.is_fixed());
-        assert_eq!(fixed.assign(None).unwrap().tenant().as_str(), "e2e");
+        assert_eq!(fixed.tenant_of(None).unwrap().as_str(), "e2e");
     }
 
     #[test]
@@ -360,24 +330,6 @@ mod tests {
             let refused = claimed(said).unwrap_err().to_string();
             assert!(refused.contains(says), "{refused}");
         }
-        assert_eq!(tenancy.assign(None).unwrap_err(), NoTenant::Unidentified);
-    }
-
-    #[test]
-    fn guarded_headers_go_and_one_tenant_header_stays() {
-        let tenanted = tenancy(r#"{"fixed": "e2e", "header": "X-Tenant"}"#);
-        let tenanted = tenanted.assign(None).unwrap();
-        let names =
-            ["content-type", "x-scope-orgid", "x-tenant", "x_tenant", "x-mimir-skip", "accountid"];
-        assert_eq!(
-            tenanted.header_edits(names.into_iter()),
-            [
-                HeaderEdit::remove("x-scope-orgid"),
-                HeaderEdit::remove("x_tenant"),
-                HeaderEdit::remove("x-mimir-skip"),
-                HeaderEdit::remove("accountid"),
-                HeaderEdit::set("x-tenant", "e2e"),
-            ]
-        );
+        assert_eq!(tenancy.tenant_of(None).unwrap_err(), NoTenant::Unidentified);
     }
 }

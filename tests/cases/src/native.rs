@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 use sluice_gate::{
-    BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, ReplyHead, ReplyStep,
-    RequestHead, Rewritten,
+    BodyStep, Certificates, Count, Finished, Gate, HeadStep, ReplyHead, ReplyStep, RequestHead,
+    Rewritten,
 };
 use sluice_headers::{HeaderEdit, Headers};
 use sluice_reply::{LocalReply, Written};
@@ -99,13 +99,13 @@ impl Run<'_> {
                 self.counts.extend(reply.counts);
                 Ok((None, self.local(&reply.reply)?))
             }
-            BodyStep::Forward(Forward { edits, body, counts, sent }) => {
-                edit(&mut self.headers, &edits);
-                self.counts.extend(counts);
-                let body = body.as_slice().to_vec();
+            BodyStep::Forward(forward) => {
+                edit(&mut self.headers, forward.edits());
+                self.counts.extend(forward.counts());
+                let body = forward.body().as_slice().to_vec();
                 let forwarded = Forwarded { headers: self.headers.clone(), body };
                 let forwarded = Some(forwarded).filter(|_| self.reached);
-                Ok((forwarded, self.reply(|head| sent.on_reply_head(head), reply)?))
+                Ok((forwarded, self.reply(|head| forward.into_sent().on_reply_head(head), reply)?))
             }
         }
     }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use sluice_gate::{
-    BodyStep, Certificates, Count, Finished, Forward, Gate, HeadStep, ReplyHead, ReplyStep,
-    RequestHead, Rewritten,
+    BodyStep, Certificates, Count, Finished, Gate, HeadStep, ReplyHead, ReplyStep, RequestHead,
+    Rewritten,
 };
 use sluice_headers::{HeaderEdit, Headers};
 use sluice_reply::{LocalReply, Protocol, Written};
@@ -187,13 +187,13 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
     };
     match step {
         BodyStep::Reply(reply) => Outcome::Refused(reply.reply),
-        BodyStep::Forward(Forward { edits, body, counts, sent }) => {
-            edit(&mut head, &edits);
+        BodyStep::Forward(forward) => {
+            edit(&mut head, forward.edits());
             Outcome::Forwarded(Forwarded {
                 head,
-                body: body.as_slice().to_vec(),
-                dropped: counts.iter().map(|count| records(*count)).sum(),
-                reply: reply(|head| sent.on_reply_head(head), exchange),
+                body: forward.body().as_slice().to_vec(),
+                dropped: forward.counts().iter().map(|count| records(*count)).sum(),
+                reply: reply(|head| forward.into_sent().on_reply_head(head), exchange),
             })
         }
     }

@@ -267,7 +267,7 @@ fn peak(gate: &Gate, headers: &[(String, Vec<u8>)], body: &[u8], room: usize) ->
     let memory = allocation_counter::measure(|| {
         let step = gate.on_body(held, body.to_vec(), room);
         outcome = match &step {
-            BodyStep::Forward(forward) => format!("forward {}", forward.body.as_slice().len()),
+            BodyStep::Forward(forward) => format!("forward {}", forward.body().as_slice().len()),
             BodyStep::Reply(reply) => format!("{:?}", reply.counts),
         };
     });

@@ -17,7 +17,7 @@ use sluice_otlp::{Format, Signal, splice::Request};
 use sluice_wire::{OverLimit, ReadLimits, Unreadable};
 
 use crate::{
-    BackendTraits, Checked, LabelLimit, Outcome, Overflow, Place, Precedence, Reason, Refusal,
+    BackendTraits, Findings, LabelLimit, Outcome, Overflow, Place, Precedence, Reason, Refusal,
     Refuses, Remedy, RuleSet, Spelling, Unfit, Verdict,
     config::tests::{backend, rules},
 };
@@ -52,7 +52,7 @@ fn request(resource_logs: Vec<ResourceLogs>) -> Vec<u8> {
     ExportLogsServiceRequest { resource_logs }.encode_to_vec()
 }
 
-fn checked(rules: &RuleSet, message: &[u8], signal: Signal) -> Result<Checked, Unfit> {
+fn checked(rules: &RuleSet, message: &[u8], signal: Signal) -> Result<Findings, Unfit> {
     let limits =
         ReadLimits { attributes: 100, bytes: 1 << 20, depth: 20, records: 1000, room: usize::MAX };
     let request = Request { message, at: 0, signal, format: Format::Protobuf, limits };

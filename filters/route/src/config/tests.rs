@@ -1,6 +1,7 @@
 use sluice_config::{ConfigProblem, check};
 use sluice_headers::HeaderEdit;
-use sluice_tenant::TenantId;
+use sluice_senders::{Ambiguity, Evidence, NoIdentity, SenderStage};
+use sluice_tenant::{TenantStage, Tenanted};
 
 use super::*;
 use crate::{BACKEND_HEADER, Endpoint, MIRROR_HEADER, Transport};
@@ -28,8 +29,34 @@ fn places(json: &str, context: Context) -> Vec<String> {
     compile(json, context).unwrap_err().into_iter().map(|problem| problem.path).collect()
 }
 
-fn id(tenant: &str, ids: TenantIds) -> TenantId {
-    TenantId::new(tenant, ids).unwrap()
+/// A request of this tenant.
+fn of_tenant(tenant: &str, ids: TenantIds) -> Tenanted {
+    let ids = match ids {
+        TenantIds::Account => "account",
+        TenantIds::OrgId => "orgId",
+        TenantIds::Text => "text",
+    };
+    tenanted(&format!(r#"{{"fixed": "{tenant}", "ids": "{ids}"}}"#))
+}
+
+/// A request where no tenants are assigned.
+fn of_none() -> Tenanted {
+    tenanted("null")
+}
+
+/// A request that has been through a section `tenant`.
+fn tenanted(section: &str) -> Tenanted {
+    let mut evidence = Evidence {
+        certificate: &mut || Err(NoIdentity::NoCertificate),
+        header: &|_| Vec::new(),
+        metadata: None,
+        now: 0,
+    };
+    let senders = check("senders", |place| SenderStage::compile(None, place)).unwrap();
+    let admission = senders.admit(&mut evidence, Ambiguity::Refused).unwrap();
+    let section = serde_json::from_str(section).unwrap();
+    let tenants = check("tenant", |place| TenantStage::compile(section, place)).unwrap();
+    tenants.assign(admission).unwrap()
 }
 
 /// The values of some headers that a request to an endpoint gets.
@@ -45,17 +72,17 @@ fn set<const N: usize>(endpoint: &Endpoint<'_>, names: [&str; N]) -> [Option<Str
 
 /// The cluster and the copy's cluster of a tenant's metrics.
 fn places_of(routes: &Routes, tenant: &str) -> [Option<String>; 2] {
-    let tenant = id(tenant, TenantIds::OrgId);
+    let tenant = of_tenant(tenant, TenantIds::OrgId);
     let backend = routes.pick(Signal::Metrics).unwrap();
-    let endpoint = backend.endpoint(Transport::Http, Some(&tenant)).unwrap();
+    let endpoint = backend.endpoint(&tenant, Transport::Http).unwrap();
     set(&endpoint, [BACKEND_HEADER, MIRROR_HEADER])
 }
 
 /// The path of write requests to the backend of metrics, if it takes them.
 fn write_path(json: &str, context: Context, tenant: &str) -> Option<String> {
     let routes = routes(&format!(r#"{{"metrics": {json}}}"#), context);
-    let tenant = context.tenant_ids.map(|ids| id(tenant, ids));
-    let endpoint = routes.pick(Signal::Metrics).unwrap().write_endpoint(tenant.as_ref())?;
+    let tenant = context.tenant_ids.map_or_else(of_none, |ids| of_tenant(tenant, ids));
+    let endpoint = routes.pick(Signal::Metrics).unwrap().write_endpoint(&tenant)?;
     let [path] = set(&endpoint.unwrap(), [":path"]);
     path
 }
@@ -188,7 +215,7 @@ fn a_list_of_encodings_takes_the_place_of_the_kinds_own() {
         );
         let routes = routes(&json, NO_TENANTS);
         let backend = routes.pick(Signal::Metrics).unwrap();
-        backend.endpoint(Transport::Http, None).unwrap().encodings()
+        backend.endpoint(&of_none(), Transport::Http).unwrap().encodings()
     };
     let expected = Encodings::NONE.with(Encoding::Identity).with(Encoding::Zstd);
     assert_eq!(takes(r#"["zstd", "identity"]"#), expected);
@@ -281,9 +308,9 @@ fn an_account_is_in_the_path_or_in_headers() {
     );
     let headers = [":path", "accountid", "projectid"];
     let told = |signal, tenant| {
-        let tenant = id(tenant, TenantIds::Account);
+        let tenant = of_tenant(tenant, TenantIds::Account);
         let backend = routes.pick(signal).unwrap();
-        set(&backend.endpoint(Transport::Http, Some(&tenant)).unwrap(), headers)
+        set(&backend.endpoint(&tenant, Transport::Http).unwrap(), headers)
             .map(Option::unwrap_or_default)
     };
     let path = "/insert/opentelemetry/v1/logs";
@@ -292,17 +319,20 @@ fn an_account_is_in_the_path_or_in_headers() {
     let path = "/insert/12:3/opentelemetry/v1/metrics";
     assert_eq!(told(Signal::Metrics, "12:3"), [path, "", ""]);
     let vm = routes.pick(Signal::Metrics).unwrap();
-    assert_eq!(vm.endpoint(Transport::Http, None), Err(sluice_tenant::NoTenant::Unidentified));
+    assert_eq!(
+        vm.endpoint(&of_none(), Transport::Http),
+        Err(sluice_tenant::NoTenant::Unidentified)
+    );
 }
 
 #[test]
 fn a_project_is_no_tenant_where_a_colon_begins_something_else() {
     let routes = routes(r#"{"metrics": {"kind": "mimir", "cluster": "mimir"}}"#, ACCOUNTS);
     let mimir = routes.pick(Signal::Metrics).unwrap();
-    let account = id("12", TenantIds::Account);
-    assert!(mimir.endpoint(Transport::Http, Some(&account)).is_ok());
-    let project = id("12:3", TenantIds::Account);
-    let refused = mimir.endpoint(Transport::Http, Some(&project)).unwrap_err();
+    let account = of_tenant("12", TenantIds::Account);
+    assert!(mimir.endpoint(&account, Transport::Http).is_ok());
+    let project = of_tenant("12:3", TenantIds::Account);
+    let refused = mimir.endpoint(&project, Transport::Http).unwrap_err();
     assert!(refused.to_string().contains("\"12:3\" cannot be named to mimir"), "{refused}");
 }
 
@@ -355,8 +385,8 @@ fn a_cell_and_a_canary_have_clusters_for_grpc_or_take_it_over_http() {
     );
     let tempo = routes.pick(Signal::Traces).unwrap();
     let spoken = |tenant, from| {
-        let tenant = id(tenant, TenantIds::OrgId);
-        let endpoint = tempo.endpoint(from, Some(&tenant)).unwrap();
+        let tenant = of_tenant(tenant, TenantIds::OrgId);
+        let endpoint = tempo.endpoint(&tenant, from).unwrap();
         let [cluster] = set(&endpoint, [BACKEND_HEADER]).map(Option::unwrap_or_default);
         (endpoint.transport(), cluster)
     };
@@ -398,7 +428,8 @@ fn formats_are_the_kinds_own_unless_they_are_listed() {
         );
         let routes = routes(&json, NO_TENANTS);
         let backend = routes.pick(Signal::Metrics).unwrap();
-        let endpoint = backend.endpoint(Transport::Http, None).unwrap();
+        let request = of_none();
+        let endpoint = backend.endpoint(&request, Transport::Http).unwrap();
         [Format::Protobuf, Format::Json].map(|f| endpoint.takes(f))
     };
     assert_eq!(takes(""), [true, false]);

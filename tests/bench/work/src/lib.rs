@@ -247,7 +247,7 @@ fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> O
         HeadStep::Pass(_) => return Outcome::Kept,
     };
     match step {
-        BodyStep::Forward(forward) => match dropped(&forward.counts) {
+        BodyStep::Forward(forward) => match dropped(forward.counts()) {
             0 => Outcome::Kept,
             records => Outcome::Dropped(records),
         },

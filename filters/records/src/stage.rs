@@ -1,0 +1,170 @@
+//! The stage that checks records, switched on or off by the configuration.
+
+use sluice_config::Place;
+use sluice_otlp::{Signal, splice::Request};
+use sluice_remote_write::WriteRequest;
+use sluice_tenant::Tenanted;
+use sluice_wire::{Edits, Unreadable};
+
+use crate::{BackendTraits, Findings, RecordsConfig, RuleSet, Unfit, Verdict, Violations};
+
+/// The stage that checks records. Only the configuration switches it off, by having no section for it.
+#[derive(Debug)]
+pub struct RecordStage(Option<RuleSet>);
+
+/// Proof that a message has been through the [`RecordStage`] as its sender's: at least one record stays, or there
+/// was none to begin with, or the configuration has no rules. What is forwarded is made from this and from nothing
+/// else, so the stage cannot be left out.
+///
+/// ```
+/// use sluice_otlp::splice::Request;
+/// use sluice_records::{Checked, RecordStage, Rejected};
+/// use sluice_tenant::Tenanted;
+///
+/// fn check(
+///     stage: &RecordStage,
+///     tenanted: &Tenanted,
+///     request: &Request<'_>,
+/// ) -> Result<Checked, Rejected> {
+///     stage.check(tenanted, request)
+/// }
+/// ```
+///
+/// Without the stages before, nothing is checked:
+///
+/// ```compile_fail,E0308
+/// use sluice_otlp::splice::Request;
+/// use sluice_records::{Checked, RecordStage, Rejected};
+///
+/// fn check(stage: &RecordStage, request: &Request<'_>) -> Result<Checked, Rejected> {
+///     stage.check(None, request)
+/// }
+/// ```
+///
+/// Without this stage, nothing has been:
+///
+/// ```
+/// use sluice_wire::Edits;
+///
+/// let edits = Edits::default();
+/// ```
+///
+/// ```compile_fail,E0451
+/// use sluice_records::Checked;
+/// use sluice_wire::Edits;
+///
+/// let edits = Edits::default();
+/// let checked = Checked { violations: None, is_empty: false, edits };
+/// ```
+#[derive(Debug)]
+pub struct Checked {
+    violations: Option<Violations>,
+    is_empty: bool,
+    edits: Edits,
+}
+
+/// Why a request goes no further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// No record stays.
+    AllDropped(Box<Violations>),
+    /// It breaks a rule for which whole requests are refused.
+    Refused(Box<Violations>),
+    /// It cannot be read, or is over a limit.
+    Unreadable(Unreadable),
+}
+
+impl From<Unfit> for Rejected {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Refused(violations) => Self::Refused(violations),
+            Unfit::Unreadable(unreadable) => Self::Unreadable(unreadable),
+        }
+    }
+}
+
+impl RecordStage {
+    /// Checks the section, which stands at `place`; without one the stage is switched off. For the rest see
+    /// [`RecordsConfig::compile`]. `None` with every problem in it added, if there is any.
+    #[must_use]
+    pub fn compile(
+        config: Option<RecordsConfig>,
+        place: &Place<'_>,
+        has_senders: bool,
+        backend: impl Fn(Signal) -> Option<BackendTraits>,
+    ) -> Option<Self> {
+        match config {
+            Some(config) => Some(Self(Some(config.compile(place, has_senders, backend)?))),
+            None => Some(Self(None)),
+        }
+    }
+
+    /// See [`RuleSet::stamps`].
+    #[must_use]
+    pub fn stamps(&self, signal: Signal) -> bool {
+        self.0.as_ref().is_some_and(|rules| rules.stamps(signal))
+    }
+
+    /// Checks an export request. Without a section every record stays, and `request` is not read.
+    ///
+    /// # Errors
+    /// [`Rejected`] if what the rules have to read cannot be read, breaks a rule for which requests are
+    /// refused, or loses every record.
+    pub fn check(&self, tenanted: &Tenanted, request: &Request<'_>) -> Result<Checked, Rejected> {
+        match &self.0 {
+            Some(rules) => Checked::of(rules.check(request, tenanted.sender())?),
+            None => Ok(Checked::unread()),
+        }
+    }
+
+    /// Checks a write request. Without a section every series stays, and `request` is not read.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_series(
+        &self,
+        tenanted: &Tenanted,
+        request: &WriteRequest<'_>,
+    ) -> Result<Checked, Rejected> {
+        match &self.0 {
+            Some(rules) => Checked::of(rules.check_series(request, tenanted.sender())?),
+            None => Ok(Checked::unread()),
+        }
+    }
+}
+
+impl Checked {
+    fn of(findings: Findings) -> Result<Self, Rejected> {
+        let (verdict, edits) = findings.into_parts();
+        let (violations, is_empty) = match verdict {
+            Verdict::AllDropped(violations) => {
+                return Err(Rejected::AllDropped(Box::new(violations)));
+            }
+            Verdict::Kept(violations) => (violations, false),
+            Verdict::Nothing(violations) => (violations, true),
+        };
+        Ok(Self { violations, is_empty, edits })
+    }
+
+    fn unread() -> Self {
+        Self { violations: None, is_empty: false, edits: Edits::default() }
+    }
+
+    /// What in the message broke the rules.
+    #[must_use]
+    pub const fn violations(&self) -> Option<&Violations> {
+        self.violations.as_ref()
+    }
+
+    /// Whether there was no record to begin with.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    /// What in the message broke the rules, and how it must be edited for what stays.
+    #[must_use]
+    pub fn into_parts(self) -> (Option<Violations>, Edits) {
+        (self.violations, self.edits)
+    }
+}
