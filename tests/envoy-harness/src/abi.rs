@@ -1,6 +1,6 @@
-//! The host functions of proxy-wasm 0.2.1, as proxy-wasm-cpp-host's `src/exports.cc` has them.
+//! The host functions of proxy-wasm 0.2.1, as in proxy-wasm-cpp-host's `src/exports.cc`.
 //!
-//! Here are their signatures; what they do is in the modules below, one for each subject.
+//! This module has their signatures. The modules below implement them, one module for each subject.
 
 mod buffers;
 mod calls;
@@ -18,7 +18,7 @@ use crate::{
     status::Status,
 };
 
-/// Puts every host function into `linker`.
+/// Adds every host function to `linker`.
 pub(crate) fn define(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     define_control(linker)?;
     define_header_maps(linker)?;
@@ -28,7 +28,7 @@ pub(crate) fn define(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     define_calls(linker)
 }
 
-/// What the guest sees of a host function's outcome.
+/// The result of a host function, as the guest sees it.
 fn answer(outcome: Result<(), Fault>) -> wasmtime::Result<u32> {
     match outcome {
         Ok(()) => Ok(Status::Ok.code()),
@@ -37,8 +37,8 @@ fn answer(outcome: Result<(), Fault>) -> wasmtime::Result<u32> {
     }
 }
 
-/// Puts host functions of the module `env` into a linker: their names, their parameters after
-/// the guest, and what they do. Every parameter is 32 bits unless it says otherwise.
+/// Adds host functions of the module `env` to a linker: their names, their parameters after the guest, and their code.
+/// Every parameter has 32 bits unless it says otherwise.
 macro_rules! host_functions {
     ($linker:ident: $($name:literal, |$guest:ident $(, $param:ident $(: $type:ty)?)*| $does:expr;)+) => {
         $($linker.func_wrap(

@@ -1,27 +1,26 @@
-//! Call-outs that guests make.
+//! Call-outs of guests.
 
 use std::time::Duration;
 
 use crate::headers::HeaderMap;
 
-/// An HTTP call-out that waits for its answer
-/// ([`Vm::answer_http_call`](crate::Vm::answer_http_call)).
+/// An HTTP call-out that is waiting for its answer ([`Vm::answer_http_call`](crate::Vm::answer_http_call)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpCall {
     /// Names the call.
     pub token: u32,
-    /// The root context that is told of the answer.
+    /// The root context that gets the answer.
     pub root_context: u32,
-    /// The cluster that is called.
+    /// The called cluster.
     pub cluster: String,
-    /// Its headers; `content-length` is set where there is a body, as Envoy does.
+    /// Its headers. As in Envoy, `content-length` is set if there is a body.
     pub headers: HeaderMap,
     /// Its body.
     pub body: Vec<u8>,
-    /// Its trailers; empty are none.
+    /// Its trailers; empty if it has none.
     pub trailers: HeaderMap,
-    /// How long the guest would wait; `None` is for ever. Nothing times out here by itself:
-    /// [`Vm::fail_http_call`](crate::Vm::fail_http_call) does it.
+    /// The guest's timeout; `None` means none. Nothing times out here by itself: call
+    /// [`Vm::fail_http_call`](crate::Vm::fail_http_call).
     pub timeout: Option<Duration>,
 }
 
@@ -30,9 +29,9 @@ pub struct HttpCall {
 pub struct GrpcCall {
     /// Names the call.
     pub token: u32,
-    /// The root context that is told of what comes.
+    /// The root context that gets the events of the call.
     pub root_context: u32,
-    /// Whether it was opened by `proxy_grpc_stream`.
+    /// Whether `proxy_grpc_stream` opened it.
     pub streaming: bool,
     /// The cluster's name, or an encoded `GrpcService` message.
     pub upstream: Vec<u8>,
@@ -44,8 +43,8 @@ pub struct GrpcCall {
     pub metadata: HeaderMap,
     /// The messages that the guest has sent, without frames.
     pub messages: Vec<Vec<u8>>,
-    /// The guest sends no more.
+    /// The guest has closed its side.
     pub half_closed: bool,
-    /// How long the guest would wait; `None` is for ever, and for streams.
+    /// The guest's timeout; `None` means none, as for streams.
     pub timeout: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! The contexts of a VM: itself, its plugins, their streams.
+//! The contexts of a VM: the VM itself, its plugins, their streams.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::{
 };
 
 pub(crate) struct Context {
-    /// The root context that it belongs to: its own id, unless it is a stream's.
+    /// The root context of this context; for anything but a stream, its own id.
     pub(crate) root: u32,
-    /// What `proxy_get_status` gives.
+    /// The status that `proxy_get_status` returns.
     pub(crate) status: (u32, String),
     pub(crate) kind: Kind,
 }
@@ -29,19 +29,19 @@ pub(crate) enum Kind {
 /// A plugin.
 pub(crate) struct Root {
     pub(crate) plugin: PluginConfig,
-    /// The plugin's configuration can be read: it is being created or configured.
+    /// The plugin's configuration is readable, because the plugin is being created or configured.
     pub(crate) configuring: bool,
-    /// Zero is off.
+    /// Zero means off.
     pub(crate) tick_period: Duration,
     pub(crate) next_tick: Option<Duration>,
-    /// Another has taken its place; it ends with its last stream.
+    /// Another plugin has replaced it. It ends with its last stream.
     pub(crate) retired: bool,
-    /// It has answered false to `proxy_on_done` and has not called `proxy_done` since.
+    /// It has returned false from `proxy_on_done`, and has not called `proxy_done` since.
     pub(crate) pending_done: bool,
     pub(crate) call_out: CallOut,
 }
 
-/// What an answer to a call-out lets the guest see while it is told of it.
+/// What the guest can read of an answer to a call-out during the callback for that answer.
 #[derive(Default)]
 pub(crate) struct CallOut {
     pub(crate) http: Option<Answer>,
@@ -74,16 +74,16 @@ pub(crate) struct StreamState {
 
     /// `proxy_on_context_create` has been called.
     pub(crate) created: bool,
-    /// The last headers or data that the filter got were the end of their side.
+    /// The last headers or data that the filter got were the end of their direction.
     pub(crate) end_of_stream: bool,
     pub(crate) log_phase: bool,
-    /// The filter is in a callback of the request's side, of the reply's.
+    /// The filter is in a callback of the request, or of the reply.
     pub(crate) decoding: bool,
     pub(crate) encoding: bool,
-    /// A local reply has ended the filter chain's run.
+    /// A local reply has ended the iteration of the filter chain.
     pub(crate) decoding_aborted: bool,
     pub(crate) encoding_aborted: bool,
-    /// A local reply that waits for the callback to return.
+    /// A local reply that is sent when the callback returns.
     pub(crate) prepared: Option<LocalReply>,
     pub(crate) failure_reply_sent: bool,
     pub(crate) is_grpc: bool,
@@ -93,7 +93,7 @@ pub(crate) struct StreamState {
     pub(crate) details: String,
     /// The downstream's stream was reset.
     pub(crate) reset: bool,
-    /// The upstream's stream was reset: it had begun, and will not end.
+    /// The upstream's stream was reset: it had begun and will not end regularly.
     pub(crate) upstream_reset: bool,
     pub(crate) fuel: u64,
 }

@@ -1,4 +1,4 @@
-//! What can go wrong, and how it reads.
+//! Errors and their texts.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -12,16 +12,16 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The bytes are not a WebAssembly module that can be compiled.
+    /// The bytes are not a WebAssembly module, or it cannot be compiled.
     #[error("not a WebAssembly module: {reason}")]
     NotAModule {
-        /// What the compiler said.
+        /// The message of the compiler.
         reason: String,
     },
-    /// The module imports what no proxy-wasm 0.2.1 host offers.
+    /// The module imports something that proxy-wasm 0.2.1 does not offer.
     #[error(
         "the module imports what proxy-wasm 0.2.1 does not offer: {}; WASI is not offered here: \
          build for wasm32-unknown-unknown",
@@ -34,7 +34,7 @@ pub enum Error {
     /// The module imports a host function with another signature.
     #[error("an import does not have the signature of proxy-wasm 0.2.1: {reason}")]
     ImportType {
-        /// Which one, and how it differs.
+        /// The import, and how it differs.
         reason: String,
     },
     /// The module does not export what every proxy-wasm module must.
@@ -42,10 +42,10 @@ pub enum Error {
     MissingExport {
         /// The export.
         name: &'static str,
-        /// How a module comes by it.
+        /// What to do so that the module exports it.
         way_out: &'static str,
     },
-    /// The guest answered false when it was started or configured.
+    /// The guest returned false when it was started or configured.
     #[error(transparent)]
     Refused(#[from] Box<Refused>),
     /// The guest trapped.
@@ -54,31 +54,31 @@ pub enum Error {
     /// The VM has failed before, so it cannot take a plugin.
     #[error("the VM has failed and starts nothing any more: {0}")]
     Failed(Box<Trap>),
-    /// There is no plugin of this id in this VM, or it has been shut down.
+    /// This VM has no plugin with this id, or the plugin has been shut down.
     #[error("this VM has no such plugin: it was started in another VM, or shut down")]
     UnknownPlugin,
-    /// There is no call-out with this token that waits for an answer.
+    /// No call-out with this token is waiting for an answer.
     #[error("no call-out with token {token} waits for an answer; see `http_calls`, `grpc_calls`")]
     UnknownCall {
         /// The token.
         token: u32,
     },
-    /// The test did what no peer of Envoy's could do.
+    /// The test did something that a peer of Envoy cannot do.
     #[error("{what}: {why}")]
     OutOfOrder {
-        /// What was asked for.
+        /// What the test tried to do.
         what: &'static str,
-        /// Why it cannot be.
+        /// Why this is not possible.
         why: &'static str,
     },
 }
 
-/// A guest that answered false to `proxy_on_vm_start` or `proxy_on_configure`.
+/// A guest that returned false from `proxy_on_vm_start` or `proxy_on_configure`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The plugin's root id.
     pub root_id: String,
-    /// The callback that answered false.
+    /// The callback that returned false.
     pub callback: &'static str,
     /// What the guest logged during the attempt.
     pub logs: Vec<LogLine>,
@@ -93,21 +93,21 @@ impl fmt::Display for Refused {
     }
 }
 
-/// A guest that trapped: a panic, an access out of its memory, or too much fuel used.
+/// A guest that trapped: because of a panic, an access outside its memory, or too much fuel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trap {
-    /// The exported function that Envoy had called.
+    /// The exported function that was called.
     pub callback: String,
-    /// The context that it was called for.
+    /// The context for which it was called.
     pub context: u32,
     /// The root id of that context's plugin.
     pub root_id: String,
-    /// What the guest ran into.
+    /// The reason for the trap.
     pub reason: String,
-    /// The guest's functions, the innermost first, where the module has names.
+    /// The guest's functions on the stack, the innermost first, if the module has names.
     pub backtrace: Vec<String>,
-    /// The last lines that the guest logged. A Rust guest's panic message is among them, if it
-    /// has installed a hook that logs it, as the Rust SDK does.
+    /// The last lines that the guest logged. They include the panic message of a Rust guest if it has installed a hook
+    /// that logs it, as the Rust SDK does.
     pub logs: Vec<LogLine>,
 }
 

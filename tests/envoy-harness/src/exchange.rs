@@ -1,4 +1,4 @@
-//! A whole request and its answer in one go.
+//! A complete request and its answer in one call.
 
 use std::num::NonZeroUsize;
 
@@ -9,7 +9,7 @@ use crate::{
 
 type Upstream<'a> = Box<dyn FnMut(&Message) -> Answer + 'a>;
 
-/// A request that is sent whole, and the upstream that it comes to.
+/// A complete request, and the upstream that answers it.
 ///
 /// ```
 /// # fn test(vm: &envoy_harness::Vm, plugin: envoy_harness::PluginId) -> Result<(), envoy_harness::Error> {
@@ -35,7 +35,7 @@ pub struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    /// A request of headers alone, to an upstream that answers 200 and no more.
+    /// A request that only has headers, to an upstream that answers 200 without a body.
     pub fn new(headers: impl Into<HeaderMap>) -> Self {
         Self {
             headers: headers.into(),
@@ -48,50 +48,51 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// With a body. An empty one ends the request by an empty piece, and not by its headers.
+    /// Sets the body. An empty body ends the request with an empty piece, not with its headers.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
         self
     }
 
-    /// With trailers.
+    /// Sets the trailers.
     #[must_use]
     pub fn trailers(mut self, trailers: impl Into<HeaderMap>) -> Self {
         self.trailers = Some(trailers.into());
         self
     }
 
-    /// Sends both bodies in pieces of this many bytes; whole unless it is set, and for 0.
+    /// Sends both bodies in pieces of this many bytes. The default, and 0, is to send each body whole.
     #[must_use]
     pub fn in_pieces_of(mut self, bytes: usize) -> Self {
         self.piece = NonZeroUsize::new(bytes).unwrap_or(NonZeroUsize::MAX);
         self
     }
 
-    /// On a stream of which Envoy knows this.
+    /// Sets the attributes of the stream.
     #[must_use]
     pub fn attributes(mut self, attributes: Attributes) -> Self {
         self.attributes = attributes;
         self
     }
 
-    /// With this limit; see [`Stream::set_buffer_limit`].
+    /// Sets the buffer limit; see [`Stream::set_buffer_limit`].
     #[must_use]
     pub const fn buffer_limit(mut self, bytes: usize) -> Self {
         self.buffer_limit = Some(bytes);
         self
     }
 
-    /// To an upstream that answers as `upstream` does, once it has got the whole request.
+    /// Sets the upstream: `upstream` is called once the upstream has received the complete request, and returns the
+    /// answer.
     #[must_use]
     pub fn upstream(mut self, upstream: impl FnMut(&Message) -> Answer + 'a) -> Self {
         self.upstream = Box::new(upstream);
         self
     }
 
-    /// Sends it. The stream that comes back says what both sides have got; it is not finished.
-    /// If the filter still holds the request, the upstream has not been asked.
+    /// Sends the request. The returned stream shows what both sides received; it is not finished. If the filter still
+    /// holds the request, the upstream has not been called.
     ///
     /// # Errors
     ///

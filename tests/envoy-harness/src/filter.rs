@@ -1,9 +1,8 @@
-//! A stream's way through the filter chain, in which the guest is the only filter.
+//! A stream's way through the filter chain. The guest is the only filter in it.
 //!
-//! The frame is Envoy's `FilterManager` (`source/common/http/filter_manager.cc`); each function
-//! names the one that it follows. What the wasm filter itself does is in [`Worker::filter_headers`]
-//! and its siblings (`Context` in `source/extensions/common/wasm/context.cc`, `ContextBase` in
-//! proxy-wasm-cpp-host's `src/context.cc`).
+//! The structure is that of Envoy's `FilterManager` (`source/common/http/filter_manager.cc`); each function names the
+//! one that it follows. [`Worker::filter_headers`] and its siblings do what the wasm filter itself does (`Context` in
+//! `source/extensions/common/wasm/context.cc`, `ContextBase` in proxy-wasm-cpp-host's `src/context.cc`).
 
 use crate::{
     context::StreamState,
@@ -13,14 +12,14 @@ use crate::{
     worker::{Called, Worker, size},
 };
 
-/// Where a frame enters the chain.
+/// The place where a frame enters the chain.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Start {
-    /// At its beginning: the frame has just arrived.
+    /// At the start: the frame has just arrived.
     First,
-    /// At the filter, which has not seen it: iteration had stopped for all frames.
+    /// At the filter, which has not seen the frame, because iteration had stopped for all frames.
     Current,
-    /// Behind the filter, which has seen it.
+    /// After the filter, which has seen the frame.
     Next,
 }
 
@@ -52,7 +51,7 @@ impl Worker {
         let headers = headers.into_kind(direction.headers_kind());
         let stream = self.stream(id);
         if direction == Direction::Request {
-            // Latched: what the filter makes of the headers does not change it.
+            // Decided once: changes of the headers by the filter do not change it.
             stream.is_grpc = is_grpc(&headers);
             stream.is_head = headers.get(":method") == Some(b"HEAD");
         }
@@ -137,7 +136,7 @@ impl Worker {
         }
     }
 
-    /// The data, if it goes on (`commonHandleAfterDataCallback`).
+    /// Returns the data if it is forwarded (`commonHandleAfterDataCallback`).
     fn after_data(
         &mut self,
         id: u32,
@@ -158,13 +157,13 @@ impl Worker {
         side.iteration = Iteration::StopSingle;
         match (status, start) {
             (DataStatus::StopNoBuffer, _) => {
-                // So that there is an end to go on with.
+                // So that there is an end that can be forwarded.
                 if side.ended && side.trailers.is_none() {
                     side.buffered.get_or_insert_default();
                 }
             }
             (_, Start::Current) => {
-                // It comes from the buffer, so it is not held against the limit again.
+                // This data comes from the buffer, so it does not count towards the limit again.
                 side.streaming = status == DataStatus::StopAndWatermark;
                 side.buffered = Some(data);
             }
@@ -208,7 +207,7 @@ impl Worker {
         self.pass_trailers(id, direction);
     }
 
-    /// What was held goes on (`commonContinue`).
+    /// Forwards what was held (`commonContinue`).
     pub(crate) fn resume(&mut self, id: u32, direction: Direction) {
         let stream = self.stream(id);
         let answered = match direction {
@@ -237,15 +236,15 @@ impl Worker {
         }
     }
 
-    /// Puts data behind what is buffered (`commonHandleBufferData`).
+    /// Appends data to the buffer (`commonHandleBufferData`).
     fn buffer(&mut self, id: u32, direction: Direction, mut data: Vec<u8>) {
         let side = self.side(id, direction);
         side.buffered.get_or_insert_default().append(&mut data);
         self.check_limit(id, direction);
     }
 
-    /// A buffer that is above its limit fails the stream, unless the peer can be made to
-    /// wait (`requestDataTooLarge`, `responseDataTooLarge`).
+    /// A buffer above its limit fails the stream, unless the peer can be made to wait (`requestDataTooLarge`,
+    /// `responseDataTooLarge`).
     fn check_limit(&mut self, id: u32, direction: Direction) {
         let stream = self.stream(id);
         let limit = stream.buffer_limit;
@@ -284,7 +283,7 @@ impl Worker {
         side.out.complete = true;
     }
 
-    /// Answers in the upstream's place (`DownstreamFilterManager::sendLocalReply`).
+    /// Sends a local reply in place of the upstream's answer (`DownstreamFilterManager::sendLocalReply`).
     pub(crate) fn reply(&mut self, id: u32, reply: LocalReply) {
         let stream = self.stream(id);
         if stream.reset || stream.response.out.complete {
@@ -299,7 +298,8 @@ impl Worker {
         stream.upstream_reset |= upstream_goes_on;
         if stream.response.headers.is_none() {
             if stream.decoding {
-                // It waits for the callback to return. The first one counts, whoever gave it.
+                // The reply is sent when the callback returns. The first reply counts, whether it is the filter's or
+                // Envoy's.
                 stream.prepared.get_or_insert(reply);
             } else {
                 self.reply_through_the_filter(id, &reply);
@@ -307,13 +307,13 @@ impl Worker {
         } else if stream.response.out.headers.is_none() {
             reply_directly(stream, &reply);
         } else {
-            // The headers are with the client: too late for another reply.
+            // The client already has the headers, so it is too late for another reply.
             stream.reset = true;
             stream.details = reply.details;
         }
     }
 
-    /// The filter sees its own local replies (`sendLocalReplyViaFilterChain`).
+    /// Passes a local reply through the filter's response callbacks (`sendLocalReplyViaFilterChain`).
     fn reply_through_the_filter(&mut self, id: u32, reply: &LocalReply) {
         let stream = self.stream(id);
         stream.origin = Some(reply.origin);
@@ -325,7 +325,7 @@ impl Worker {
         }
     }
 
-    /// The client sees the stream end without its end.
+    /// Resets the stream: the client sees it end early.
     pub(crate) fn reset(&mut self, id: u32) {
         let stream = self.stream(id);
         if !stream.response.out.complete {
@@ -360,7 +360,7 @@ impl Worker {
             (Called::Absent, _) => HeadersStatus::Continue,
             (_, true) => HeadersStatus::StopAllAndWatermark,
             (Called::Returned(1), _) if allow_stop_iteration => HeadersStatus::StopIteration,
-            // 2 was once "continue and end the stream".
+            // In older versions, 2 was "continue and end the stream".
             (Called::Returned(0 | 2), _) => HeadersStatus::Continue,
             (Called::Returned(3), _) => HeadersStatus::StopAllAndBuffer,
             (Called::Returned(_), _) => HeadersStatus::StopAllAndWatermark,
@@ -455,7 +455,7 @@ impl Worker {
         }
     }
 
-    /// Ends a stream: the access log, then its end (`Context::log`, `Context::onDestroy`).
+    /// Ends a stream: calls the access log, then destroys it (`Context::log`, `Context::onDestroy`).
     pub(crate) fn finish(&mut self, id: u32) -> Option<Box<StreamState>> {
         self.create(id);
         self.stream(id).log_phase = true;
@@ -470,8 +470,7 @@ impl Worker {
         context.into_stream()
     }
 
-    /// The guest has failed; whatever it guards is closed (`CHECK_FAIL`, `Context::failStream`
-    /// under FAIL_CLOSED).
+    /// The guest has failed, so its streams are closed (`CHECK_FAIL`, `Context::failStream` under FAIL_CLOSED).
     fn fail_stream(&mut self, id: u32) {
         let stream = self.stream(id);
         if !std::mem::replace(&mut stream.failure_reply_sent, true) {
@@ -479,7 +478,7 @@ impl Worker {
         }
     }
 
-    /// Whether the guest is not asked: it was never told of the stream, or has failed on it.
+    /// Returns whether the guest is not called, because it does not know the stream or has failed on it.
     fn passes_by(&mut self, id: u32) -> bool {
         let stream = self.stream(id);
         !stream.created || stream.failure_reply_sent
@@ -497,7 +496,7 @@ impl Worker {
         self.stream(id).side_mut(direction)
     }
 
-    /// Whether nobody cares for more of this side.
+    /// Returns whether nobody needs more of this direction.
     fn is_over(&mut self, id: u32, direction: Direction) -> bool {
         let stream = self.stream(id);
         match direction {
@@ -514,7 +513,7 @@ impl Worker {
         }
     }
 
-    /// Whether a local reply has ended this side; one that waited for it is sent
+    /// Returns whether a local reply has ended this direction; sends one that was waiting
     /// (`executeLocalReplyIfPrepared`).
     fn aborted(&mut self, id: u32, direction: Direction) -> bool {
         let stream = self.stream(id);
@@ -529,7 +528,7 @@ impl Worker {
     }
 }
 
-/// The filter has begun with another reply, so it does not see this one (`sendDirectLocalReply`).
+/// The filter has already begun another reply, so it does not see this one (`sendDirectLocalReply`).
 fn reply_directly(stream: &mut StreamState, reply: &LocalReply) {
     let (headers, body) = reply.prepare(stream.is_grpc, stream.is_head);
     stream.origin = Some(reply.origin);

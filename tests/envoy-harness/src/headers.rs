@@ -1,10 +1,10 @@
-//! Header maps, as Envoy keeps them.
+//! Header maps, as Envoy stores them.
 
 use std::{borrow::Cow, fmt};
 
-/// Headers of a request that Envoy keeps once: a further value is joined to the first with a comma
-/// (`HeaderMapImpl::insertByKey`, `source/common/http/header_map_impl.cc`). The list was taken from
-/// Envoy 1.40.0 at work, by adding each twice.
+/// Request headers that Envoy stores once: a further value is joined to the first with a comma
+/// (`HeaderMapImpl::insertByKey`, `source/common/http/header_map_impl.cc`). The list was observed on Envoy 1.40.0, by
+/// adding each header twice.
 const OF_REQUEST: &[&str] = &[
     ":authority",
     ":method",
@@ -62,7 +62,7 @@ const OF_REQUEST: &[&str] = &[
     "x-request-id",
 ];
 
-/// The same, of a reply.
+/// The same for a reply.
 const OF_RESPONSE: &[&str] = &[
     ":status",
     "access-control-allow-origin",
@@ -93,13 +93,13 @@ const OF_RESPONSE: &[&str] = &[
     "x-request-id",
 ];
 
-/// The same, of a reply's trailers.
+/// The same for a reply's trailers.
 const OF_RESPONSE_TRAILERS: &[&str] = &["grpc-message", "grpc-status"];
 
-/// What a map is of, which says what Envoy keeps once in it.
+/// What a map belongs to. This decides which headers Envoy stores once in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Nothing in it is kept once: a request's trailers, and a map that is not sent yet.
+    /// No header is stored once: a request's trailers, and a map that has not been sent yet.
     #[default]
     Plain,
     Request,
@@ -109,10 +109,9 @@ pub(crate) enum Kind {
 
 /// A multimap of headers or trailers.
 ///
-/// As in Envoy: names are lower case, whatever case they come in; values are bytes; the order of
-/// arrival is kept, but names that begin with a colon come before the others. Once it is sent,
-/// some well-known headers are kept once, with their values joined (`content-type`, say, but not
-/// `x-scope-orgid`), and a request's `host` is its `:authority`.
+/// As in Envoy: names are in lower case, whatever their case was; values are bytes; the order of arrival is kept, but
+/// names that begin with a colon come first. Once the map is sent, some well-known headers are stored once, with their
+/// values joined (for example `content-type`, but not `x-scope-orgid`), and a request's `host` is its `:authority`.
 #[derive(Clone, Default)]
 pub struct HeaderMap {
     kind: Kind,
@@ -126,28 +125,28 @@ impl HeaderMap {
         Self { kind: Kind::Plain, entries: Vec::new() }
     }
 
-    /// The map as Envoy keeps it when it is of `kind`.
+    /// The map as Envoy stores it for this `kind`.
     pub(crate) fn into_kind(self, kind: Kind) -> Self {
         let mut map = Self { kind, entries: Vec::with_capacity(self.entries.len()) };
         map.extend(self.entries);
         map
     }
 
-    /// Another content, of the same kind (`Context::setHeaderMapPairs`).
+    /// Replaces the content; the kind stays (`Context::setHeaderMapPairs`).
     pub(crate) fn replace_all(&mut self, entries: Vec<(Vec<u8>, Vec<u8>)>) {
         self.entries.clear();
         self.extend(entries);
     }
 
-    /// The map with one more value under `name`, beside those that it has.
+    /// Returns the map with one more value under `name`; existing values stay.
     #[must_use]
     pub fn with(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.add(name, value);
         self
     }
 
-    /// Adds a value under `name` (`HeaderMapImpl::addCopy`). To a header that Envoy keeps once,
-    /// the value is joined with a comma.
+    /// Adds a value under `name` (`HeaderMapImpl::addCopy`). If Envoy stores this header once, the value is joined with
+    /// a comma.
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let name = self.key(name.as_ref());
         let value = value.as_ref();
@@ -174,31 +173,31 @@ impl HeaderMap {
         self.entries.insert(at, (name, value.to_vec()));
     }
 
-    /// Takes every value of `name` off and puts one on (`HeaderMapImpl::setCopy`).
+    /// Replaces all values of `name` with one (`HeaderMapImpl::setCopy`).
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         self.remove(name.as_ref());
         self.add(name, value);
     }
 
-    /// Takes every value of `name` off.
+    /// Removes all values of `name`.
     pub fn remove(&mut self, name: impl AsRef<[u8]>) {
         let name = self.key(name.as_ref());
         self.entries.retain(|(n, _)| *n != name);
     }
 
-    /// The first value of `name`: the one that `proxy_get_header_map_value` gives.
+    /// The first value of `name`, which `proxy_get_header_map_value` returns.
     #[must_use]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.all(name).next()
     }
 
-    /// The first value of `name` as text; what is not UTF-8 is replaced.
+    /// The first value of `name` as text; bytes that are not UTF-8 are replaced.
     #[must_use]
     pub fn text(&self, name: impl AsRef<[u8]>) -> Option<Cow<'_, str>> {
         self.get(name).map(String::from_utf8_lossy)
     }
 
-    /// Every value of `name`, in order.
+    /// All values of `name`, in order.
     pub fn all(&self, name: impl AsRef<[u8]>) -> impl Iterator<Item = &[u8]> {
         let name = self.key(name.as_ref());
         self.entries.iter().filter(move |(n, _)| *n == name).map(|(_, value)| value.as_slice())
@@ -211,30 +210,30 @@ impl HeaderMap {
         }
     }
 
-    /// Whether there is a value of `name`.
+    /// Whether the map has a value under `name`.
     #[must_use]
     pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
         self.get(name).is_some()
     }
 
-    /// Every name and value, in order.
+    /// All names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.entries.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))
     }
 
-    /// How many values there are.
+    /// The number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is none.
+    /// Whether the map is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Bytes in names and values (`HeaderMapImpl::byteSize`).
+    /// The number of bytes in names and values (`HeaderMapImpl::byteSize`).
     #[must_use]
     pub fn byte_size(&self) -> usize {
         self.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum()
@@ -263,7 +262,7 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>, const COUNT: usize> From<[(N, V); COUNT]> f
     }
 }
 
-/// Maps are equal if their names and values are, in order.
+/// Maps are equal if they have the same names and values in the same order.
 impl PartialEq for HeaderMap {
     fn eq(&self, other: &Self) -> bool {
         self.entries == other.entries

@@ -1,4 +1,4 @@
-//! The host's state: all that host functions work on. It lives in the wasmtime store.
+//! The host's state, on which all host functions work. It is in the wasmtime store.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,14 +17,14 @@ use crate::{
     side::Direction,
 };
 
-/// The ids of call-outs of one kind are this far apart; the kind is in the low bits
-/// (`kCalloutTypeMask` and `kCalloutIncrement`, `include/proxy-wasm/wasm.h`).
+/// The distance between ids of call-outs of one kind; the kind is in the low bits (`kCalloutTypeMask` and
+/// `kCalloutIncrement`, `include/proxy-wasm/wasm.h`).
 const CALL_STEP: u32 = 0b100;
 const GRPC_CALL: u32 = 1;
 const GRPC_STREAM: u32 = 2;
 
 pub(crate) struct Host {
-    /// Tells this VM from others.
+    /// Identifies this VM.
     pub(crate) vm: usize,
     pub(crate) config: VmConfig,
     pub(crate) limits: StoreLimits,
@@ -34,11 +34,11 @@ pub(crate) struct Host {
     pub(crate) last_context: u32,
     /// The context that the guest was called for.
     pub(crate) current: u32,
-    /// The one that the guest has chosen instead; 0 is none.
+    /// The context that the guest has chosen instead; 0 means none.
     pub(crate) effective: u32,
-    /// A local reply was asked for in this callback: whatever it returns, nothing goes on.
+    /// The guest sent a local reply in this callback, so nothing is forwarded, whatever the callback returns.
     pub(crate) stop_next_iteration: bool,
-    /// What is to be done when the guest has returned.
+    /// What to do when the guest has returned.
     pub(crate) after_call: VecDeque<AfterCall>,
 
     pub(crate) logs: Vec<LogLine>,
@@ -50,7 +50,7 @@ pub(crate) struct Host {
     last_grpc_stream: u32,
 }
 
-/// Envoy puts these off until the guest has returned (`addAfterVmCallAction`).
+/// Envoy does these only after the guest has returned (`addAfterVmCallAction`).
 pub(crate) enum AfterCall {
     Continue { context: u32, direction: Direction },
     Delete { root: u32 },
@@ -81,7 +81,7 @@ impl Host {
         }
     }
 
-    /// The id of the context that host functions work on (`contextOrEffectiveContext`).
+    /// The id of the context on which host functions work (`contextOrEffectiveContext`).
     pub(crate) fn active_id(&self) -> u32 {
         let chosen = self.effective != 0 && self.contexts.contains_key(&self.effective);
         if chosen { self.effective } else { self.current }
@@ -115,7 +115,7 @@ impl Host {
         self.contexts.get_mut(&id)?.as_root_mut()
     }
 
-    /// The root context of the active one.
+    /// The root context of the active context.
     pub(crate) fn active_root_id(&self) -> u32 {
         self.active().map_or(0, |context| context.root)
     }
@@ -149,7 +149,7 @@ impl Host {
     }
 }
 
-/// Whether a token can be one of a gRPC call, unary or streaming.
+/// Returns whether the token can be that of a gRPC call, unary or streaming.
 pub(crate) const fn is_grpc_token(token: u32) -> bool {
     is_grpc_stream_token(token) || token % CALL_STEP == GRPC_CALL
 }

@@ -1,23 +1,23 @@
-//! Local replies: the ones that Envoy gives itself, at a filter's request or its own.
+//! Local replies: those that Envoy sends itself, for a filter or for its own reasons.
 
 use crate::{
     headers::{HeaderMap, Kind},
     pairs::Pairs,
 };
 
-/// The highest status of gRPC (`WellKnownGrpcStatus::MaximumKnown`); above it is "not given",
-/// which SDKs write as -1.
+/// The highest gRPC status (`WellKnownGrpcStatus::MaximumKnown`). A higher number means "not given"; SDKs write it as
+/// -1.
 const LAST_GRPC_STATUS: u32 = 16;
 const UNAVAILABLE: u32 = 14;
 
-/// Whoever answered in the upstream's place.
+/// The source of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The upstream itself: this is no local reply.
+    /// The upstream: the reply is not a local reply.
     Upstream,
-    /// The filter, by `proxy_send_local_response`.
+    /// The filter, with `proxy_send_local_response`.
     Filter,
-    /// Envoy: the guest failed, or a body was too large for the buffer.
+    /// Envoy, because the guest failed or a body was too large for the buffer.
     Envoy,
 }
 
@@ -49,18 +49,17 @@ impl LocalReply {
         }
     }
 
-    /// For a stream whose guest has failed (`Context::failStream`).
+    /// The reply for a stream whose guest has failed (`Context::failStream`).
     pub(crate) fn of_failure() -> Self {
         Self { grpc_status: Some(UNAVAILABLE), ..Self::of_envoy(503, "", "wasm_fail_stream") }
     }
 
-    /// For a request that is too long for the buffer
-    /// (`ActiveStreamDecoderFilter::requestDataTooLarge`).
+    /// The reply to a request that is too large for the buffer (`ActiveStreamDecoderFilter::requestDataTooLarge`).
     pub(crate) fn of_long_request() -> Self {
         Self::of_envoy(413, "Payload Too Large", "request_payload_too_large")
     }
 
-    /// For a reply that is too long for the buffer
+    /// The reply in place of an answer that is too large for the buffer
     /// (`ActiveStreamEncoderFilter::responseDataTooLarge`).
     pub(crate) fn of_long_response() -> Self {
         Self::of_envoy(500, "Internal Server Error", "response_payload_too_large")
@@ -78,7 +77,7 @@ impl LocalReply {
     }
 
     /// Headers and body as they are sent (`Utility::prepareLocalReply` and `encodeLocalReply` of
-    /// `source/common/http/utility.cc`). To a gRPC request they are headers alone.
+    /// `source/common/http/utility.cc`). To a gRPC request, the reply only has headers.
     pub(crate) fn prepare(&self, is_grpc: bool, is_head: bool) -> (HeaderMap, Vec<u8>) {
         let mut headers = HeaderMap::new().into_kind(Kind::Response);
         headers.add(":status", self.status.to_string());
@@ -121,7 +120,7 @@ pub(crate) const fn grpc_status_of(http_status: u32) -> u32 {
     }
 }
 
-/// `Http::Utility::PercentEncoding::encode`: all but printable ASCII, and the percent sign.
+/// `Http::Utility::PercentEncoding::encode`: encodes all bytes except printable ASCII, and also the percent sign.
 fn percent_encoded(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -132,8 +131,7 @@ fn percent_encoded(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Whether a request is gRPC (`Grpc::Common::isGrpcRequestHeaders`,
-/// `source/common/grpc/common.cc`).
+/// Returns whether a request is gRPC (`Grpc::Common::isGrpcRequestHeaders`, `source/common/grpc/common.cc`).
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get("content-type").is_some_and(|content_type| {
         content_type == b"application/grpc" || content_type.starts_with(b"application/grpc+")

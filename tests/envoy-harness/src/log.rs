@@ -1,8 +1,8 @@
-//! What a guest logs.
+//! The log of a guest.
 
 use std::fmt;
 
-/// How much a log line matters; the numbers are those of `proxy_log`.
+/// The level of a log line; the numbers are those of `proxy_log`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum LogLevel {
@@ -37,9 +37,9 @@ impl LogLevel {
 /// One line that a guest logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// How much it matters.
+    /// The level.
     pub level: LogLevel,
-    /// The text; what is not UTF-8 is replaced.
+    /// The text; bytes that are not UTF-8 are replaced.
     pub message: String,
     /// The context that was active: 0 is the VM, then each plugin and each stream has its own.
     pub context: u32,

@@ -1,4 +1,4 @@
-//! The guest's memory, seen from a host function. Every pointer is checked.
+//! Access of host functions to the guest's memory. Every pointer is checked.
 
 use wasmtime::{Caller, Extern, Memory};
 
@@ -7,11 +7,11 @@ use crate::{host::Host, status::Status};
 /// What a host function works with: the guest that called it, and the host's state.
 pub(crate) type Guest<'a> = Caller<'a, Host>;
 
-/// Why a host function does not answer Ok.
+/// Why a host function does not return Ok.
 pub(crate) enum Fault {
-    /// The guest is told.
+    /// The guest gets this status.
     Status(Status),
-    /// The guest trapped while it gave memory; it ends.
+    /// The guest trapped while it allocated memory, so it ends.
     Trap(wasmtime::Error),
 }
 
@@ -21,11 +21,11 @@ impl From<Status> for Fault {
     }
 }
 
-/// A stretch of the guest's memory, as it passes one: a pointer and a length.
+/// A range of the guest's memory, as the guest passes it: a pointer and a length.
 #[derive(Clone, Copy)]
 pub(crate) struct Span(pub(crate) u32, pub(crate) u32);
 
-/// Where the guest wants a pointer and a length written.
+/// The addresses where the guest expects a pointer and a length.
 #[derive(Clone, Copy)]
 pub(crate) struct Out(pub(crate) u32, pub(crate) u32);
 
@@ -51,8 +51,8 @@ pub(crate) fn write_u64(guest: &mut Guest<'_>, at: u32, number: u64) -> Result<(
     write(guest, at, &number.to_le_bytes())
 }
 
-/// Hands bytes to the guest, in memory that it gives; no bytes are a null pointer
-/// (`copyToPointerSize`, `include/proxy-wasm/wasm.h`).
+/// Copies bytes into memory that the guest allocates; for zero bytes, the pointer is null (`copyToPointerSize`,
+/// `include/proxy-wasm/wasm.h`).
 pub(crate) fn give(guest: &mut Guest<'_>, out: Out, bytes: &[u8]) -> Result<(), Fault> {
     let length = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
     let at = if bytes.is_empty() { 0 } else { allocate(guest, length)? };

@@ -1,4 +1,4 @@
-//! Metrics that a guest defines.
+//! The metrics that a guest defines.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use crate::status::Status;
 /// The kind of a metric, in the two low bits of its id (`kMetricTypeMask`,
 /// `include/proxy-wasm/wasm.h`).
 const KIND: u32 = 0b11;
-/// The ids of one kind are this far apart (`kMetricIdIncrement`).
+/// The distance between ids of one kind (`kMetricIdIncrement`).
 const STEP: u32 = 0b100;
 
-/// What a metric has come to.
+/// The value of a metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// Only grows.
+    /// A counter, which only grows.
     Counter(u64),
-    /// Grows and shrinks.
+    /// A gauge, which grows and shrinks.
     Gauge(u64),
-    /// Each value that was recorded, in order.
+    /// A histogram: every recorded value, in order.
     Histogram(Vec<u64>),
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Metrics {
     last_ids: [u32; 3],
 }
 
-/// As `Context::defineMetric`, `incrementMetric`, `recordMetric` and `getMetric` of
+/// Follows `Context::defineMetric`, `incrementMetric`, `recordMetric` and `getMetric` of
 /// `source/extensions/common/wasm/context.cc`.
 impl Metrics {
     pub(crate) fn define(&mut self, kind: u32, name: &[u8]) -> Result<u32, Status> {
@@ -49,7 +49,7 @@ impl Metrics {
         Ok(id)
     }
 
-    /// A histogram cannot be incremented; a counter only by more than nothing.
+    /// A histogram cannot be incremented, and a counter only by more than zero.
     pub(crate) fn increment(&mut self, id: u32, offset: i64) -> Result<(), Status> {
         if id & KIND > 1 {
             return Err(Status::BadArgument);
@@ -83,7 +83,7 @@ impl Metrics {
         }
     }
 
-    /// Every metric by its name. Where a counter and a gauge share a name, the gauge is shown.
+    /// Every metric by its name. If a counter and a gauge have the same name, this shows the gauge.
     pub(crate) fn by_name(&self) -> BTreeMap<String, Metric> {
         self.values.iter().map(|((_, name), metric)| (name.clone(), metric.clone())).collect()
     }

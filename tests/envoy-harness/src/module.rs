@@ -6,8 +6,8 @@ use wasmtime::{Config, Engine, ExternType, InstancePre, Linker, Store, WasmBackt
 
 use crate::{abi, error::Error, host::Host, plugin::VmConfig};
 
-/// A proxy-wasm module that was compiled, once, for any number of [`Vm`](crate::Vm)s. It is cheap
-/// to clone and can be sent between threads.
+/// A proxy-wasm module. It is compiled once for any number of [`Vm`](crate::Vm)s, is cheap to clone, and can be sent
+/// between threads.
 #[derive(Clone)]
 pub struct Module {
     pub(crate) instance: InstancePre<Host>,
@@ -29,14 +29,14 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// If it is no module; if it imports what is not of proxy-wasm 0.2.1, or with another
-    /// signature; if it lacks what the ABI asks of it: `proxy_abi_version_0_2_1` (or `_0_2_0`),
+    /// If the bytes are not a module; if it imports anything that is not in proxy-wasm 0.2.1, or imports it with
+    /// another signature; if it lacks an export that the ABI requires: `proxy_abi_version_0_2_1` (or `_0_2_0`),
     /// `memory`, and `malloc` (or `proxy_on_memory_allocate`).
     pub fn from_bytes(wasm: &[u8]) -> Result<Self, Error> {
         let not_a_module =
             |error: wasmtime::Error| Error::NotAModule { reason: format!("{error:#}") };
         let mut config = Config::new();
-        // Names of functions are enough; looking for source lines is slow.
+        // Only function names are needed; looking for source lines is slow.
         config.consume_fuel(true).wasm_backtrace_details(WasmBacktraceDetails::Disable);
         let engine = Engine::new(&config).map_err(not_a_module)?;
         let module = wasmtime::Module::new(&engine, wasm).map_err(not_a_module)?;

@@ -19,21 +19,21 @@ impl PluginConfig {
         Self { root_id: root_id.into(), ..Self::default() }
     }
 
-    /// Its name: the property `plugin_name`.
+    /// Sets the name: the property `plugin_name`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// What it reads when it is configured.
+    /// Sets the configuration that the plugin reads.
     #[must_use]
     pub fn configuration(mut self, configuration: impl Into<Vec<u8>>) -> Self {
         self.configuration = configuration.into();
         self
     }
 
-    /// Whether Pause on headers lets the body come (Envoy 1.35 and later; off unless set).
+    /// Lets the body arrive while the filter has paused on headers (Envoy 1.35 and later). The default is off.
     #[must_use]
     pub const fn allow_on_headers_stop_iteration(mut self, allow: bool) -> Self {
         self.allow_on_headers_stop_iteration = allow;
@@ -88,20 +88,20 @@ impl Default for VmConfig {
 }
 
 impl VmConfig {
-    /// A VM without an id, on 14 November 2023 at 22:13:20 UTC, in a process of its own.
+    /// A VM without an id, with the time 14 November 2023, 22:13:20 UTC, in its own process.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Its id: VMs of one id share data and queues, if they are given the same [`Shared`].
+    /// Sets the id. VMs with the same id share data and queues if they have the same [`Shared`].
     #[must_use]
     pub fn vm_id(mut self, vm_id: impl Into<String>) -> Self {
         self.vm_id = vm_id.into();
         self
     }
 
-    /// What the guest reads when the VM starts.
+    /// Sets the configuration that the guest reads when the VM starts.
     #[must_use]
     pub fn configuration(mut self, configuration: impl Into<Vec<u8>>) -> Self {
         self.configuration = configuration.into();
@@ -115,28 +115,28 @@ impl VmConfig {
         self
     }
 
-    /// The time that the guest is told, since 1970.
+    /// Sets the time that the guest sees, since 1970.
     #[must_use]
     pub const fn time(mut self, since_epoch: Duration) -> Self {
         self.time = since_epoch;
         self
     }
 
-    /// What `proxy_get_log_level` says; every line is kept, whatever its level.
+    /// Sets the level that `proxy_get_log_level` returns. Lines of every level are kept.
     #[must_use]
     pub const fn log_level(mut self, level: LogLevel) -> Self {
         self.log_level = level;
         self
     }
 
-    /// The clusters that there are: a call-out to another fails. Any will do unless this is set.
+    /// Sets the existing clusters; a call-out to any other cluster fails. By default every cluster exists.
     #[must_use]
     pub fn clusters(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.clusters = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Offers a foreign function. It must not use the [`Vm`](crate::Vm) that it is called from.
+    /// Adds a foreign function. The function must not use the [`Vm`](crate::Vm) that calls it.
     #[must_use]
     pub fn foreign_function(
         mut self,
@@ -147,16 +147,16 @@ impl VmConfig {
         self
     }
 
-    /// How much fuel one callback may use before it traps; about one unit an instruction. Envoy
-    /// has no such limit: it keeps a test from running for ever. Ten thousand million unless set.
+    /// Sets how much fuel one callback may use before it traps, at about one unit for each instruction. Envoy has no
+    /// such limit; here it prevents a test from running for ever. The default is ten thousand million.
     #[must_use]
     pub const fn fuel_limit(mut self, fuel: u64) -> Self {
         self.fuel_limit = fuel;
         self
     }
 
-    /// How large the guest's memory may grow, in bytes. 1 GiB unless set, as in
-    /// proxy-wasm-cpp-host's `include/proxy-wasm/limits.h`.
+    /// Sets the maximum size of the guest's memory in bytes. The default is 1 GiB, as in proxy-wasm-cpp-host's
+    /// `include/proxy-wasm/limits.h`.
     #[must_use]
     pub const fn memory_limit(mut self, bytes: usize) -> Self {
         self.memory_limit = bytes;

@@ -1,13 +1,13 @@
-//! Properties: what `proxy_get_property` finds, and how its values are written.
+//! Properties: what `proxy_get_property` finds, and how their values are encoded.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{headers::HeaderMap, local_reply::grpc_status_of, pairs};
 
-/// A property's value, in the bytes that Envoy hands to a guest (`serializeValue` of
-/// `source/extensions/common/wasm/context.cc`): text and bytes as they are, numbers in 8
-/// little-endian bytes, a bool in one, a duration or a time in nanoseconds, a map and a list as
-/// pairs (a list's items are the names), a message in its protobuf encoding.
+/// A property's value, in the bytes that Envoy gives to a guest (`serializeValue` of
+/// `source/extensions/common/wasm/context.cc`): text and bytes unchanged; numbers in 8 little-endian bytes; a bool in
+/// one byte; a duration or a time in nanoseconds; a map and a list as pairs (the items of a list are the names); a
+/// message in its protobuf encoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value(Vec<u8>);
 
@@ -87,11 +87,10 @@ impl From<Duration> for Value {
     }
 }
 
-/// What Envoy knows of a stream and its connection before the filter runs.
+/// What Envoy knows about a stream and its connection before the filter runs.
 ///
-/// A path that is not set here is not found, but for those that Envoy works out from the
-/// headers (see the crate's documentation) and `connection_id`, `plugin_name`, `plugin_root_id`
-/// and `plugin_vm_id`.
+/// A path that is not set here is not found, except those that Envoy derives from the headers (see the crate's
+/// documentation) and `connection_id`, `plugin_name`, `plugin_root_id` and `plugin_vm_id`.
 #[derive(Clone, Debug, Default)]
 pub struct Attributes {
     pub(crate) values: BTreeMap<Vec<u8>, Value>,
@@ -105,7 +104,7 @@ impl Attributes {
         Self::default()
     }
 
-    /// With `value` at `path`, as in `["connection", "mtls"]`.
+    /// Sets `value` at `path`, for example `["connection", "mtls"]`.
     #[must_use]
     pub fn with<const DEPTH: usize>(
         mut self,
@@ -116,8 +115,7 @@ impl Attributes {
         self
     }
 
-    /// With a value in the filter state, as if another wasm filter had called
-    /// `proxy_set_property` with `name`.
+    /// Sets a value in the filter state, as if another wasm filter had called `proxy_set_property` with `name`.
     #[must_use]
     pub fn with_filter_state(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
         self.filter_state.insert(name.into(), value.into());
@@ -125,7 +123,7 @@ impl Attributes {
     }
 }
 
-/// What Envoy works out from the request's headers (`RequestWrapper` of
+/// What Envoy derives from the request's headers (`RequestWrapper` of
 /// `source/extensions/filters/common/expr/context.cc`); `path` is what follows `request`.
 pub(crate) fn of_request(headers: &HeaderMap, path: &[u8]) -> Option<Value> {
     let target = || headers.get(":path");
@@ -145,8 +143,7 @@ pub(crate) fn of_request(headers: &HeaderMap, path: &[u8]) -> Option<Value> {
     value.map(Into::into)
 }
 
-/// What Envoy works out from the reply's headers and trailers (`ResponseWrapper`); `path` is what
-/// follows `response`.
+/// What Envoy derives from the reply's headers and trailers (`ResponseWrapper`); `path` is what follows `response`.
 pub(crate) fn of_response(
     headers: Option<&HeaderMap>,
     trailers: Option<&HeaderMap>,
@@ -161,7 +158,7 @@ pub(crate) fn of_response(
     let number = |value: &[u8]| std::str::from_utf8(value).ok()?.parse::<i64>().ok();
     match path {
         b"code" => number(headers?.get(":status")?).map(Into::into),
-        // Of a reply that says nothing of gRPC, it is what its HTTP status comes to.
+        // If the reply has no gRPC status, Envoy derives it from the HTTP status.
         b"grpc_status" => [trailers, headers]
             .into_iter()
             .flatten()

@@ -7,11 +7,10 @@ use std::{
 
 use crate::status::Status;
 
-/// Shared data and shared queues. In Envoy they belong to the process; here each VM has its own
-/// unless it is given another's ([`VmConfig::share`](crate::VmConfig::share)).
+/// Shared data and shared queues. In Envoy they belong to the process. Here each VM has its own, unless it is given
+/// those of another VM ([`VmConfig::share`](crate::VmConfig::share)).
 ///
-/// Both are kept apart by VM id, as in proxy-wasm-cpp-host's `src/shared_data.cc` and
-/// `src/shared_queue.cc`.
+/// Both are separate for each VM id, as in proxy-wasm-cpp-host's `src/shared_data.cc` and `src/shared_queue.cc`.
 #[derive(Clone, Debug, Default)]
 pub struct Shared(Arc<Mutex<State>>);
 
@@ -19,7 +18,7 @@ pub struct Shared(Arc<Mutex<State>>);
 struct State {
     data: BTreeMap<(String, Vec<u8>), (Vec<u8>, u32)>,
     last_cas: u32,
-    /// By token, which is the place in the list, counted from 1.
+    /// By token, which is the position in the list, counted from 1.
     queues: Vec<Queue>,
 }
 
@@ -28,7 +27,7 @@ struct Queue {
     vm_id: String,
     name: Vec<u8>,
     items: VecDeque<Vec<u8>>,
-    /// The root context that is told, and how often it has yet to be.
+    /// The root context that is notified, and the number of notifications that are still due.
     listener: Listener,
     unannounced: u32,
 }
@@ -36,13 +35,13 @@ struct Queue {
 /// A root context of one VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Listener {
-    /// Tells VMs apart, which may have the same id.
+    /// Identifies the VM, because several may have the same id.
     pub(crate) vm: usize,
     pub(crate) context: u32,
 }
 
 impl Shared {
-    /// Nothing yet.
+    /// Empty shared data, without queues.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -54,7 +53,7 @@ impl Shared {
         self.get(vm_id, key.as_ref()).ok().map(|(value, _)| value)
     }
 
-    /// What waits in the queue `name` of VMs of this id; `None` if no guest has registered it.
+    /// The content of the queue `name` of VMs with this id; `None` if no guest has registered the queue.
     #[must_use]
     pub fn queue(&self, vm_id: &str, name: impl AsRef<[u8]>) -> Option<Vec<Vec<u8>>> {
         let state = self.lock();
@@ -72,7 +71,7 @@ impl Shared {
         self.lock().data.get(&entry).cloned().ok_or(Status::NotFound)
     }
 
-    /// `cas` of 0 writes whatever is there; a key that is new takes any.
+    /// With a `cas` of 0, the write always succeeds. For a new key, every `cas` is accepted.
     pub(crate) fn set(
         &self,
         vm_id: &str,
@@ -89,7 +88,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The token of a queue. Who registers last is told of what comes in.
+    /// Returns the token of a queue. The last one to register is notified of new entries.
     pub(crate) fn register(&self, vm_id: &str, name: Vec<u8>, listener: Listener) -> u32 {
         let mut state = self.lock();
         match state.queues.iter_mut().position(|q| q.is(vm_id, &name)) {
@@ -127,7 +126,7 @@ impl Shared {
         queue.items.pop_front().ok_or(Status::Empty)
     }
 
-    /// The next call of `proxy_on_queue_ready` that this VM has to make: context and token.
+    /// The next call of `proxy_on_queue_ready` that is due in this VM: context and token.
     pub(crate) fn next_announcement(&self, vm: usize) -> Option<(u32, u32)> {
         let mut state = self.lock();
         let at = state.queues.iter().position(|q| q.listener.vm == vm && q.unannounced > 0)?;
@@ -143,7 +142,7 @@ impl Shared {
 
 impl State {
     fn store(&mut self, vm_id: &str, key: Vec<u8>, value: Vec<u8>) {
-        // 0 is no compare-and-swap value.
+        // 0 is not a compare-and-swap value.
         self.last_cas = self.last_cas.checked_add(1).unwrap_or(1);
         self.data.insert((vm_id.to_owned(), key), (value, self.last_cas));
     }

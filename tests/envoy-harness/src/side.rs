@@ -1,8 +1,8 @@
-//! One direction of a stream: what Envoy's filter manager and the wasm filter hold of it.
+//! One direction of a stream: the state that Envoy's filter manager and the wasm filter have of it.
 
 use crate::headers::{HeaderMap, Kind};
 
-/// Which way something goes.
+/// The direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// Downstream to upstream; Envoy says "decode".
@@ -27,7 +27,7 @@ impl Direction {
     }
 }
 
-/// A request or a reply, as far as it has passed the filter.
+/// The part of a request or a reply that has passed the filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// Its headers, as they were when they passed.
@@ -36,12 +36,12 @@ pub struct Message {
     pub body: Vec<u8>,
     /// Its trailers, if it has any.
     pub trailers: Option<HeaderMap>,
-    /// Its end has passed.
+    /// Whether its end has passed.
     pub complete: bool,
 }
 
 impl Message {
-    /// The first value of a header, as text; `None` before the headers have passed, too.
+    /// The first value of a header, as text; `None` also before the headers have passed.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         Some(self.headers.as_ref()?.text(name)?.into_owned())
@@ -60,16 +60,16 @@ impl Message {
     }
 }
 
-/// Why a filter gets nothing more (`IterationState`, `source/common/http/filter_manager.h`).
+/// Why a filter gets no more frames (`IterationState`, `source/common/http/filter_manager.h`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Iteration {
     #[default]
     Continue,
-    /// Body and trailers still come, and nothing goes on.
+    /// The filter still gets body and trailers, but nothing is forwarded.
     StopSingle,
-    /// Nothing comes; what arrives is kept, up to the buffer limit.
+    /// The filter gets nothing; what arrives is buffered, up to the buffer limit.
     StopAllBuffer,
-    /// Nothing comes; what arrives is kept, and the peer is told to wait.
+    /// The filter gets nothing; what arrives is buffered, and the peer is told to wait.
     StopAllWatermark,
 }
 
@@ -81,7 +81,7 @@ impl Iteration {
 
 #[derive(Debug, Default)]
 pub(crate) struct Side {
-    // What the filter manager holds.
+    // The state of the filter manager.
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) buffered: Option<Vec<u8>>,
     pub(crate) trailers: Option<HeaderMap>,
@@ -89,19 +89,19 @@ pub(crate) struct Side {
     pub(crate) headers_continued: bool,
     /// The end has arrived, from the peer or with a local reply.
     pub(crate) ended: bool,
-    /// A full buffer makes the peer wait (and not the stream fail).
+    /// A full buffer makes the peer wait instead of failing the stream.
     pub(crate) streaming: bool,
 
     // What the wasm filter (`Context`) can see.
     pub(crate) headers_shown: bool,
     pub(crate) trailers_shown: bool,
-    /// The chunk of this body callback; outlives it only when the filter keeps it.
+    /// The chunk of this body callback. It is kept after the callback only if the filter buffers it.
     pub(crate) data: Option<Vec<u8>>,
     pub(crate) data_shown: bool,
     /// The last body callback asked for buffering.
     pub(crate) buffering: bool,
 
-    /// What has gone on.
+    /// What has been forwarded.
     pub(crate) out: Message,
 }
 
@@ -110,8 +110,7 @@ impl Side {
         Self { streaming: true, ..Self::default() }
     }
 
-    /// The body that the filter sees now: the whole that is buffered, or the chunk at hand
-    /// (`Context::getBuffer`).
+    /// The body that the filter sees now: the whole buffer, or the current chunk (`Context::getBuffer`).
     pub(crate) fn visible_body(&self) -> Option<&[u8]> {
         if self.buffering {
             self.buffered.as_deref()

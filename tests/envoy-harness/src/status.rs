@@ -1,34 +1,33 @@
-//! What a host function answers.
+//! The result of a host function.
 
 use std::fmt;
 
-/// The status that a host function returns to its guest (`proxy_status_t` of the ABI, and
-/// `WasmResult` of proxy-wasm-cpp-host's `include/proxy-wasm/wasm_api_impl.h`, which has more of
-/// them than the ABI names).
+/// The status that a host function returns to its guest (`proxy_status_t` of the ABI, and `WasmResult` of
+/// proxy-wasm-cpp-host's `include/proxy-wasm/wasm_api_impl.h`, which has more values than the ABI names).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Status {
-    /// It was done.
+    /// Success.
     Ok = 0,
-    /// What was asked for is not there.
+    /// Not found.
     NotFound = 1,
-    /// An argument is wrong, or the map is not to be had in this phase.
+    /// An argument is wrong, or the map is not accessible in this phase.
     BadArgument = 2,
-    /// A value cannot be written as bytes.
+    /// A value cannot be serialized.
     SerializationFailure = 3,
-    /// A value cannot be read.
+    /// A value cannot be parsed.
     ParseFailure = 4,
-    /// A pointer leads out of the guest's memory, or the guest could not give memory.
+    /// A pointer is outside the guest's memory, or the guest could not allocate memory.
     InvalidMemoryAccess = 6,
-    /// A queue has nothing in it.
+    /// The queue is empty.
     Empty = 7,
-    /// Shared data has changed since it was read.
+    /// Shared data has changed since the guest read it.
     CasMismatch = 8,
-    /// The host could not do it.
+    /// The host failed.
     InternalFailure = 10,
     /// The connection of a call-out broke.
     BrokenConnection = 11,
-    /// The host does not offer it.
+    /// Not supported by the host.
     Unimplemented = 12,
 }
 

@@ -1,4 +1,4 @@
-//! A stream, from outside: its peers, and what they see.
+//! A stream as its peers see it.
 
 use std::{cell::RefCell, num::NonZeroUsize, rc::Rc};
 
@@ -12,14 +12,14 @@ use crate::{
     worker::Worker,
 };
 
-/// Where a stream is after something has arrived.
+/// The state of a stream after something has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// What arrived went on, and what was held with it.
+    /// What arrived was forwarded, with everything that was held before it.
     Continued,
     /// The filter holds it.
     Paused,
-    /// A local reply was given: the upstream gets nothing more.
+    /// A local reply was sent: the upstream gets nothing more.
     Replied,
     /// The stream was reset.
     Reset,
@@ -27,9 +27,9 @@ pub enum Progress {
 
 /// One request and its reply on their way through the filter.
 ///
-/// The methods that send play the downstream and the upstream; the others say what each of them
-/// has got by now. A trap is an error of the call that led to it, and of no other: the stream
-/// itself goes on as in Envoy, which answers for the guest (FAIL_CLOSED).
+/// Some methods send as the downstream or as the upstream; the others return what each of them has received so far. A
+/// trap is an error of the call that caused it, and only of that call: afterwards the stream continues as in Envoy,
+/// which answers for the guest (FAIL_CLOSED).
 pub struct Stream {
     worker: Rc<RefCell<Worker>>,
     id: u32,
@@ -47,9 +47,9 @@ impl Stream {
         self.id
     }
 
-    /// Sets how many bytes of a body Envoy keeps for the filter: 1 MiB unless it is set, 0 for no
-    /// limit. (Over HTTP/1.1 it is the listener's `per_connection_buffer_limit_bytes`, over HTTP/2
-    /// the window of a stream, 16 MiB.)
+    /// Sets how many bytes of a body Envoy buffers for the filter. The default is 1 MiB; 0 means no limit. (Over
+    /// HTTP/1.1 this is the listener's `per_connection_buffer_limit_bytes`, over HTTP/2 the window of a stream, 16
+    /// MiB.)
     pub fn set_buffer_limit(&mut self, bytes: usize) {
         self.with(|stream| stream.buffer_limit = bytes);
     }
@@ -58,7 +58,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// If the guest traps, or the headers have been sent before.
+    /// If the guest traps, or the headers have already been sent.
     pub fn request_headers(
         &mut self,
         headers: impl Into<HeaderMap>,
@@ -72,11 +72,11 @@ impl Stream {
         })
     }
 
-    /// The downstream sends a part of its body. After a local reply nobody reads it.
+    /// The downstream sends a part of its body. After a local reply, Envoy does not read it any more.
     ///
     /// # Errors
     ///
-    /// If the guest traps, or the downstream's headers have not been sent, or its end has.
+    /// If the guest traps, if the downstream's headers have not been sent, or if its end has been sent.
     pub fn request_body(
         &mut self,
         body: impl AsRef<[u8]>,
@@ -103,11 +103,11 @@ impl Stream {
         })
     }
 
-    /// The upstream sends its headers, `:status` among them.
+    /// The upstream sends its headers, including `:status`.
     ///
     /// # Errors
     ///
-    /// If the guest traps, or the upstream has got no request, or has answered.
+    /// If the guest traps, or if the upstream has not received a request or has already answered.
     pub fn response_headers(
         &mut self,
         headers: impl Into<HeaderMap>,
@@ -129,7 +129,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// If the guest traps, or the upstream's headers have not been sent, or its end has.
+    /// If the guest traps, if the upstream's headers have not been sent, or if its end has been sent.
     pub fn response_body(
         &mut self,
         body: impl AsRef<[u8]>,
@@ -156,8 +156,8 @@ impl Stream {
         })
     }
 
-    /// The upstream sends a whole answer: headers, the body in pieces of `piece` bytes, trailers.
-    /// It stops where a local reply is given in its place, or the stream is reset.
+    /// The upstream sends a complete answer: headers, the body in pieces of `piece` bytes, trailers. It stops if a
+    /// local reply replaces the answer, or if the stream is reset.
     ///
     /// # Errors
     ///
@@ -181,8 +181,8 @@ impl Stream {
         }
     }
 
-    /// Ends the stream: `proxy_on_log`, `proxy_on_done`, `proxy_on_delete`. What its peers have
-    /// got can still be seen. To end it twice is nothing.
+    /// Ends the stream: `proxy_on_log`, `proxy_on_done`, `proxy_on_delete`. What the peers received can still be read.
+    /// A second call does nothing.
     ///
     /// # Errors
     ///
@@ -196,38 +196,38 @@ impl Stream {
         Ok(())
     }
 
-    /// Where the request is.
+    /// The state of the request.
     #[must_use]
     pub fn request_progress(&self) -> Progress {
         self.read(|stream| progress(stream, Direction::Request))
     }
 
-    /// Where the reply is.
+    /// The state of the reply.
     #[must_use]
     pub fn response_progress(&self) -> Progress {
         self.read(|stream| progress(stream, Direction::Response))
     }
 
-    /// What the upstream has got.
+    /// What the upstream has received.
     #[must_use]
     pub fn forwarded(&self) -> Message {
         self.read(|stream| stream.request.out.clone())
     }
 
-    /// What the downstream has got.
+    /// What the downstream has received.
     #[must_use]
     pub fn received(&self) -> Message {
         self.read(|stream| stream.response.out.clone())
     }
 
-    /// What the downstream has got, if it is a local reply.
+    /// What the downstream has received, if it is a local reply.
     #[must_use]
     pub fn local_reply(&self) -> Option<Message> {
         let local = matches!(self.origin(), Some(Origin::Envoy | Origin::Filter));
         local.then(|| self.received())
     }
 
-    /// Who gave the reply, as far as there is one.
+    /// The source of the reply, if there is one yet.
     #[must_use]
     pub fn origin(&self) -> Option<Origin> {
         self.read(|stream| stream.origin)
@@ -239,28 +239,26 @@ impl Stream {
         self.read(|stream| stream.details.clone())
     }
 
-    /// Whether the downstream's stream was reset: it saw the reply begin, or nothing, and no end.
+    /// Whether the downstream's stream was reset: the downstream saw the start of the reply, or nothing, and no end.
     #[must_use]
     pub fn is_reset(&self) -> bool {
         self.read(|stream| stream.reset)
     }
 
-    /// Whether the upstream's stream was reset: it had got a part of the request before a local
-    /// reply was given. Over HTTP/1.1 that costs a connection.
+    /// Whether the upstream's stream was reset: it had received a part of the request before a local reply was sent.
+    /// Over HTTP/1.1 this costs a connection.
     #[must_use]
     pub fn is_upstream_reset(&self) -> bool {
         self.read(|stream| stream.upstream_reset)
     }
 
-    /// What is in the filter state under a name that a wasm filter has set by
-    /// `proxy_set_property`.
+    /// The value in the filter state under a name that a wasm filter has set with `proxy_set_property`.
     #[must_use]
     pub fn filter_state(&self, name: &str) -> Option<Vec<u8>> {
         self.read(|stream| stream.attributes.filter_state.get(name.as_bytes()).cloned())
     }
 
-    /// The fuel that the guest has used in callbacks of this stream; see
-    /// [`Vm::fuel`](crate::Vm::fuel).
+    /// The fuel that the guest has used in callbacks of this stream; see [`Vm::fuel`](crate::Vm::fuel).
     #[must_use]
     pub fn fuel(&self) -> u64 {
         self.read(|stream| stream.fuel)

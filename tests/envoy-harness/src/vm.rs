@@ -1,4 +1,4 @@
-//! A VM, from outside.
+//! The public side of a VM.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -20,20 +20,19 @@ use crate::{
     worker::{Worker, size},
 };
 
-/// What Envoy buffers of one body, unless it is told otherwise
-/// (`per_connection_buffer_limit_bytes` of a listener).
+/// How much of one body Envoy buffers by default (`per_connection_buffer_limit_bytes` of a listener).
 const DEFAULT_BUFFER_LIMIT: usize = 1024 * 1024;
 
-/// A module in a VM: what one worker thread of Envoy has of it.
+/// A module in a VM, as one worker thread of Envoy has it.
 ///
-/// It takes any number of plugins, and each of them any number of streams. It stays on one
-/// thread; other threads have VMs of their own.
+/// A VM can have any number of plugins, and each plugin any number of streams. A VM stays on one thread; other threads
+/// have their own VMs.
 pub struct Vm {
     worker: Rc<RefCell<Worker>>,
 }
 
 impl Vm {
-    /// A VM of its own, with nothing configured.
+    /// A new VM with the default configuration.
     ///
     /// # Errors
     ///
@@ -42,7 +41,7 @@ impl Vm {
         Self::with_config(module, VmConfig::new())
     }
 
-    /// A VM that is set up as `config` says.
+    /// A new VM with the given configuration.
     ///
     /// # Errors
     ///
@@ -51,25 +50,25 @@ impl Vm {
         Ok(Self { worker: Rc::new(RefCell::new(Worker::new(module, config)?)) })
     }
 
-    /// Starts a plugin: a root context is created, started and configured. As in Envoy, it is
-    /// tried in another VM before; one that is refused leaves no trace in this one.
+    /// Starts a plugin: creates, starts and configures a root context. As in Envoy, this is first tried in another VM,
+    /// so a plugin that is refused does not change this VM.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if the guest answers false, [`Error::Trap`] if it traps.
+    /// [`Error::Refused`] if the guest returns false, [`Error::Trap`] if it traps.
     pub fn start_plugin(&self, plugin: PluginConfig) -> Result<PluginId, Error> {
         let mut worker = self.worker.borrow_mut();
         let context = worker.start(&plugin)?;
         Ok(PluginId { vm: worker.host().vm, context })
     }
 
-    /// Puts a plugin with another configuration in the place of `old`. New streams are the new
-    /// one's; those that are open stay with the old one, which ends with the last of them. It is
-    /// a new root context, as in Envoy, and not the old one that is configured again.
+    /// Replaces the plugin `old` with one that has another configuration. New streams belong to the new plugin. Open
+    /// streams stay with the old one, which ends with the last of them. As in Envoy, the new plugin is a new root
+    /// context; the old one is not configured again.
     ///
     /// # Errors
     ///
-    /// As [`start_plugin`](Self::start_plugin): then `old` stays as it is.
+    /// As for [`start_plugin`](Self::start_plugin). After an error, `old` is unchanged.
     pub fn reconfigure(&self, old: PluginId, plugin: PluginConfig) -> Result<PluginId, Error> {
         self.root_context(old)?;
         let new = self.start_plugin(plugin)?;
@@ -89,14 +88,13 @@ impl Vm {
         worker.told()
     }
 
-    /// Whether a plugin is there still: not shut down, or waiting for its streams or for
-    /// `proxy_done`.
+    /// Returns whether a plugin still exists: it is not shut down, or it waits for its streams or for `proxy_done`.
     #[must_use]
     pub fn has_plugin(&self, plugin: PluginId) -> bool {
         self.root_context(plugin).is_ok()
     }
 
-    /// Opens a stream. The guest knows nothing of it until its headers come.
+    /// Opens a stream. The guest learns of it when its headers arrive.
     ///
     /// # Errors
     ///
@@ -113,7 +111,7 @@ impl Vm {
         Ok(Stream::new(Rc::clone(&self.worker), id))
     }
 
-    /// Lets a plugin's timer fire.
+    /// Fires a plugin's timer.
     ///
     /// # Errors
     ///
@@ -125,7 +123,7 @@ impl Vm {
         worker.told()
     }
 
-    /// How often a plugin wants its timer to fire; `None` is never.
+    /// The period of a plugin's timer; `None` if it is off.
     #[must_use]
     pub fn tick_period(&self, plugin: PluginId) -> Option<Duration> {
         let root = self.root_context(plugin).ok()?;
@@ -133,7 +131,7 @@ impl Vm {
         (!period.is_zero()).then_some(period)
     }
 
-    /// The time that the guest is told, since 1970.
+    /// The time that the guest sees, since 1970.
     #[must_use]
     pub fn time(&self) -> Duration {
         self.worker.borrow().host().time
@@ -144,11 +142,11 @@ impl Vm {
         self.worker.borrow_mut().host_mut().time = since_epoch;
     }
 
-    /// Lets time pass, and every timer fire that comes due, in order.
+    /// Advances the time and fires every timer that is due, in order.
     ///
     /// # Errors
     ///
-    /// If the guest traps; the time is then when it did.
+    /// If the guest traps. The time is then that of the trap.
     pub fn advance(&self, duration: Duration) -> Result<(), Error> {
         let mut worker = self.worker.borrow_mut();
         let end = worker.host().time.saturating_add(duration);
@@ -165,7 +163,7 @@ impl Vm {
         Ok(())
     }
 
-    /// The HTTP call-outs that wait for an answer, the oldest first.
+    /// The HTTP call-outs that are waiting for an answer, the oldest first.
     #[must_use]
     pub fn http_calls(&self) -> Vec<HttpCall> {
         self.worker.borrow().host().http_calls.clone()
@@ -180,8 +178,7 @@ impl Vm {
         self.end_http_call(token, Some(answer.received()))
     }
 
-    /// Lets an HTTP call-out fail: the guest sees no headers, no body, no trailers, and the
-    /// status `BrokenConnection`.
+    /// Fails an HTTP call-out: the guest sees no headers, no body, no trailers, and the status `BrokenConnection`.
     ///
     /// # Errors
     ///
@@ -215,7 +212,7 @@ impl Vm {
         self.worker.borrow().host().grpc_calls.clone()
     }
 
-    /// Gives a gRPC call-out the metadata that its peer begins with.
+    /// Delivers the peer's initial metadata to a gRPC call-out.
     ///
     /// # Errors
     ///
@@ -230,7 +227,7 @@ impl Vm {
         worker.told()
     }
 
-    /// Gives a gRPC call-out a message, without its frame. It ends a unary call.
+    /// Delivers a message, without its frame, to a gRPC call-out. This ends a unary call.
     ///
     /// # Errors
     ///
@@ -249,7 +246,7 @@ impl Vm {
         worker.told()
     }
 
-    /// Gives a gRPC call-out the metadata that its peer ends with.
+    /// Delivers the peer's trailing metadata to a gRPC call-out.
     ///
     /// # Errors
     ///
@@ -264,7 +261,7 @@ impl Vm {
         worker.told()
     }
 
-    /// Ends a gRPC call-out with a status of gRPC and a message.
+    /// Ends a gRPC call-out with a gRPC status and a message.
     ///
     /// # Errors
     ///
@@ -279,8 +276,8 @@ impl Vm {
         worker.told()
     }
 
-    /// Tells plugins of what has come into the queues that they registered, until nothing is
-    /// left to tell, at most `limit` times. Envoy does it by and by. Says how often it was done.
+    /// Notifies plugins of new entries in the queues that they registered, until no notification is due, at most
+    /// `limit` times. Envoy does this from time to time. Returns the number of notifications.
     ///
     /// # Errors
     ///
@@ -312,7 +309,7 @@ impl Vm {
         self.worker.borrow().host().metrics.by_name()
     }
 
-    /// The value of a counter or gauge; `None` if the guest has defined none of this name.
+    /// The value of a counter or gauge; `None` if the guest has not defined one with this name.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<u64> {
         match self.metrics().get(name)? {
@@ -334,14 +331,14 @@ impl Vm {
         worker.host().logs.iter().any(|line| line.level == level && line.message.contains(text))
     }
 
-    /// The trap that the VM has failed with.
+    /// The trap by which the VM has failed.
     #[must_use]
     pub fn trap(&self) -> Option<Trap> {
         self.worker.borrow().trap.as_deref().cloned()
     }
 
-    /// The fuel that the guest has used since it was instantiated: about one unit for each
-    /// instruction, the same on every machine. What host functions do costs nothing.
+    /// The fuel that the guest has used since it was instantiated: about one unit for each instruction, the same on
+    /// every machine. Host functions cost nothing.
     #[must_use]
     pub fn fuel(&self) -> u64 {
         self.worker.borrow().fuel

@@ -1,4 +1,4 @@
-//! A VM's inside: the guest, and how it is called.
+//! The inside of a VM: the guest, and how it is called.
 
 use std::{
     mem,
@@ -16,33 +16,33 @@ use crate::{
     plugin::{PluginConfig, VmConfig},
 };
 
-/// How many of its last log lines a trap shows.
+/// How many of the last log lines a trap contains.
 const LAST_LOGS: usize = 10;
 
 pub(crate) struct Worker {
     module: Module,
     pub(crate) store: Store<Host>,
     pub(crate) instance: Option<Instance>,
-    /// The trap that this VM has failed with. It is never called again.
+    /// The trap by which this VM has failed. The guest is not called again.
     pub(crate) trap: Option<Box<Trap>>,
     trap_told: bool,
     pub(crate) fuel: u64,
 }
 
-/// What came of a call of an exported function.
+/// The result of a call of an exported function.
 pub(crate) enum Called {
     /// The module does not export it.
     Absent,
     /// The VM has failed, now or before.
     Failed,
-    /// It returned this; 0 if it returns nothing.
+    /// The returned value; 0 if the function returns nothing.
     Returned(u32),
 }
 
 impl Worker {
     /// Instantiates the module and lets it initialize itself (`WasmBase::startVm`).
     pub(crate) fn new(module: &Module, config: VmConfig) -> Result<Self, Error> {
-        // Only tells VMs apart: nothing is shared by it.
+        // The number only distinguishes VMs; it synchronizes nothing.
         static VMS: AtomicUsize = AtomicUsize::new(0);
         let host = Host::new(VMS.fetch_add(1, Ordering::Relaxed), config);
         let mut store = Store::new(module.engine(), host);
@@ -78,7 +78,7 @@ impl Worker {
         self.store.data_mut()
     }
 
-    /// The trap that the VM has failed with, the first time that it is asked for.
+    /// The trap by which the VM has failed; returned only by the first call.
     pub(crate) fn told(&mut self) -> Result<(), Error> {
         match &self.trap {
             Some(trap) if !mem::replace(&mut self.trap_told, true) => Err(trap.clone().into()),
@@ -86,8 +86,8 @@ impl Worker {
         }
     }
 
-    /// Calls an exported function for `context`. What the guest put off until it has returned
-    /// waits for [`settle`](Self::settle).
+    /// Calls an exported function for `context`. Actions that Envoy does after the guest has returned wait for
+    /// [`settle`](Self::settle).
     pub(crate) fn call(&mut self, context: u32, callback: &str, arguments: &[u32]) -> Called {
         let Some(instance) = self.instance.filter(|_| self.trap.is_none()) else {
             return Called::Failed;
@@ -122,7 +122,7 @@ impl Worker {
         }
     }
 
-    /// Does what the guest put off until it has returned.
+    /// Does the actions that were waiting for the guest to return.
     pub(crate) fn settle(&mut self) {
         self.host_mut().stop_next_iteration = false;
         while let Some(action) = self.host_mut().after_call.pop_front() {
@@ -135,15 +135,14 @@ impl Worker {
         }
     }
 
-    /// A call whose result does not matter.
+    /// Calls a function whose result does not matter.
     pub(crate) fn notify(&mut self, context: u32, callback: &str, arguments: &[u32]) {
         self.call(context, callback, arguments);
         self.settle();
     }
 
-    /// Starts a plugin. As in Envoy, it is tried in a VM of its own first, so that one that
-    /// refuses its configuration, or traps, leaves this VM as it was (`WasmHandleBase::canary`,
-    /// proxy-wasm-cpp-host's `src/wasm.cc`).
+    /// Starts a plugin. As in Envoy, this is first tried in a separate VM, so that a plugin that refuses its
+    /// configuration or traps does not change this VM (`WasmHandleBase::canary`, proxy-wasm-cpp-host's `src/wasm.cc`).
     pub(crate) fn start(&mut self, plugin: &PluginConfig) -> Result<u32, Error> {
         if let Some(trap) = &self.trap {
             return Err(Error::Failed(trap.clone()));
@@ -219,7 +218,7 @@ impl Worker {
         if in_use || root.pending_done {
             return;
         }
-        // Before the call: the guest may call proxy_done while it is in it.
+        // Set before the call, because the guest may call proxy_done during it.
         root.pending_done = true;
         let called = self.call(id, "proxy_on_done", &[id]);
         if matches!(called, Called::Returned(0)) {
@@ -244,13 +243,13 @@ impl Worker {
         host.grpc_calls.retain(|call| call.root_context != id);
     }
 
-    /// When a timer fires next, and whose.
+    /// The time of the next timer, and its plugin.
     pub(crate) fn next_tick(&self) -> Option<(Duration, u32)> {
         let due = |(id, context): (&u32, &Context)| Some((context.as_root()?.next_tick?, *id));
         self.host().contexts.iter().filter_map(due).min()
     }
 
-    /// The root context of a gRPC call-out that is open.
+    /// The root context of an open gRPC call-out.
     pub(crate) fn grpc_root(&self, token: u32) -> Result<u32, Error> {
         let call = self.host().grpc_calls.iter().find(|call| call.token == token);
         call.map(|call| call.root_context).ok_or(Error::UnknownCall { token })
@@ -273,10 +272,10 @@ impl Worker {
         memory.map_or(0, |memory| memory.data_size(&self.store))
     }
 
-    /// Fills the tank for one callback and says how much is in it.
+    /// Sets the fuel for one callback, and returns how much it is.
     fn refuel(&mut self) -> u64 {
         let fuel = self.host().config.fuel_limit;
-        // Fails only where fuel is off, and `Module` turns it on.
+        // Only fails if fuel is off, and `Module` turns it on.
         if self.store.set_fuel(fuel).is_err() { 0 } else { fuel }
     }
 

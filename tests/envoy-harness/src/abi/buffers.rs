@@ -11,7 +11,7 @@ use crate::{
 #[derive(Clone, Copy)]
 enum Buffer {
     Body(Direction),
-    /// Network data and call data: this host has none, so they are empty.
+    /// Network data and call data. This host has none, so they are empty.
     Unused,
     CallBody,
     GrpcMessage,
@@ -34,7 +34,7 @@ impl Buffer {
     }
 }
 
-/// Never reads over the end; nothing to read is Ok and a null pointer.
+/// Never reads past the end. An empty result is Ok and a null pointer.
 pub(super) fn get(
     guest: &mut Guest<'_>,
     buffer: u32,
@@ -61,9 +61,9 @@ pub(super) fn status(
     write_u32(guest, flags_out, 0)
 }
 
-/// At the start, `length` bytes are taken off and the new ones put in front; at the end or
-/// beyond it, they are appended; anywhere else is refused. A body that is not at hand, and
-/// whatever is no body, cannot be changed.
+/// At the start, `length` bytes are removed and the new ones prepended. At the end or after it, the new bytes are
+/// appended. Any other position is rejected. A body that is not accessible now, and any buffer that is not a body,
+/// cannot be changed.
 pub(super) fn set(
     guest: &mut Guest<'_>,
     buffer: u32,
@@ -108,7 +108,7 @@ fn bytes(host: &Host, buffer: Buffer) -> Result<&[u8], Status> {
             Ok(root.and_then(|root| root.call_out.grpc_message.as_deref()).unwrap_or_default())
         }
         Buffer::VmConfiguration => Ok(&host.config.configuration),
-        // Of the context itself: a stream cannot read its plugin's.
+        // Only the configuration of the context itself: a stream cannot read that of its plugin.
         Buffer::PluginConfiguration => {
             let root = host.root(host.active_id()).filter(|root| root.configuring);
             Ok(&root.ok_or(Status::NotFound)?.plugin.configuration)

@@ -18,8 +18,7 @@ pub(super) struct HttpRequest {
     pub(super) trailers: Span,
 }
 
-/// A cluster that is not there, a negative timeout, and headers without `:method`, `:path` or
-/// `:authority` are refused.
+/// A call to an unknown cluster, with a negative timeout, or without `:method`, `:path` or `:authority` is rejected.
 pub(super) fn http_call(
     guest: &mut Guest<'_>,
     request: &HttpRequest,
@@ -30,7 +29,7 @@ pub(super) fn http_call(
     let body = read(guest, request.body)?;
     let mut headers = map(guest, request.headers)?.into_kind(Kind::Request);
     let trailers = map(guest, request.trailers)?;
-    // The token's place is tried first, so that no call begins that nobody could name.
+    // The address for the token is checked first, so that no call starts without a token.
     write_u32(guest, out, 0)?;
     let incomplete =
         [":path", ":method", ":authority"].iter().any(|required| !headers.contains(required));
@@ -104,7 +103,7 @@ pub(super) fn grpc_send(
     Ok(())
 }
 
-/// A unary call is over; a stream is closed by the guest and goes on until its peer closes it.
+/// Ends a unary call. A stream is closed by the guest, and continues until its peer closes it.
 pub(super) fn grpc_close(guest: &mut Guest<'_>, token: u32) -> Result<(), Fault> {
     if !is_grpc_stream_token(token) {
         return grpc_cancel(guest, token);
@@ -124,8 +123,7 @@ pub(super) fn grpc_cancel(guest: &mut Guest<'_>, token: u32) -> Result<(), Fault
     Ok(())
 }
 
-/// A cluster that is not there is a ParseFailure: Envoy then takes the name for a broken
-/// `GrpcService` message.
+/// An unknown cluster gives ParseFailure, because Envoy then treats the name as an invalid `GrpcService` message.
 fn open(guest: &mut Guest<'_>, request: &GrpcRequest, streaming: bool) -> Result<GrpcCall, Fault> {
     let upstream = read(guest, request.upstream)?;
     let service = text(guest, request.service)?;
@@ -155,8 +153,8 @@ fn begin(guest: &mut Guest<'_>, call: GrpcCall, out: u32) -> Result<(), Fault> {
     write_u32(guest, out, token)
 }
 
-/// Whether the upstream is a known cluster's name, or no name at all: then it is taken for an
-/// encoded `GrpcService`, which begins with a field's tag.
+/// Returns whether the upstream is the name of a known cluster. If it is not a name at all, it is treated as an encoded
+/// `GrpcService`, which begins with the tag of a field.
 fn knows(host: &Host, upstream: &[u8]) -> bool {
     let is_message = upstream.first().is_some_and(u8::is_ascii_control);
     is_message || std::str::from_utf8(upstream).is_ok_and(|name| host.has_cluster(name))

@@ -31,7 +31,7 @@ pub(super) fn get_time(guest: &mut Guest<'_>, out: u32) -> Result<(), Fault> {
     write_u64(guest, out, u64::try_from(nanoseconds).unwrap_or(u64::MAX))
 }
 
-/// Belongs to the plugin, whichever context asks (`ContextBase::setTimerPeriod`). Zero is off.
+/// The timer belongs to the plugin, whichever context sets it (`ContextBase::setTimerPeriod`). Zero means off.
 pub(super) fn set_tick_period(guest: &mut Guest<'_>, milliseconds: u32) -> Result<(), Fault> {
     let host = guest.data_mut();
     let (now, root) = (host.time, host.active_root_id());
@@ -58,7 +58,7 @@ pub(super) fn set_effective_context(guest: &mut Guest<'_>, context: u32) -> Resu
     Ok(())
 }
 
-/// For a plugin that answered false to `proxy_on_done` (`WasmBase::done`).
+/// For a plugin that returned false from `proxy_on_done` (`WasmBase::done`).
 pub(super) fn done(guest: &mut Guest<'_>) -> Result<(), Fault> {
     let host = guest.data_mut();
     let id = host.active_id();
@@ -68,7 +68,7 @@ pub(super) fn done(guest: &mut Guest<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whichever side is continued, the request's headers and body are out of reach afterwards
+/// Afterwards the request's headers and body are not accessible, whichever direction is continued
 /// (`Context::continueStream`).
 pub(super) fn continue_stream(guest: &mut Guest<'_>, kind: u32) -> Result<(), Fault> {
     let direction = match kind {
@@ -102,7 +102,7 @@ pub(super) fn close_stream(guest: &mut Guest<'_>, kind: u32) -> Result<(), Fault
     }
 }
 
-/// Without a stream, it is Ok and nothing comes of it (`Context::sendLocalResponse`).
+/// Without a stream, this returns Ok and does nothing (`Context::sendLocalResponse`).
 pub(super) fn send_local_response(
     guest: &mut Guest<'_>,
     status: u32,
@@ -134,7 +134,7 @@ pub(super) fn call_foreign_function(
     let arguments = read(guest, arguments)?;
     let function = guest.data_mut().config.foreign_functions.get_mut(&name);
     let result = function.ok_or(Status::NotFound)?(&arguments)?;
-    // A guest that wants no result passes null.
+    // A guest that does not need the result passes null.
     match out {
         Out(0, 0) => Ok(()),
         Out(0, length) => write_u32(guest, length, u32::try_from(result.len()).unwrap_or(u32::MAX)),

@@ -1,5 +1,5 @@
-//! Header maps: which can be read and which can be changed, in which phase
-//! (`Context::getMap` and `getConstMap`, `source/extensions/common/wasm/context.cc`).
+//! Header maps: which maps can be read and changed in which phase (`Context::getMap` and `getConstMap`,
+//! `source/extensions/common/wasm/context.cc`).
 
 use crate::{
     context::StreamState,
@@ -40,12 +40,12 @@ impl Map {
 
 pub(super) fn size(guest: &mut Guest<'_>, map: u32, out: u32) -> Result<(), Fault> {
     let map = Map::from_code(map)?;
-    // As in Envoy, asking for the size of trailers that could be added adds them.
+    // As in Envoy, reading the size of trailers that could be added adds them.
     let size = writable(guest.data_mut(), map)?.byte_size();
     write_u32(guest, out, u32::try_from(size).unwrap_or(u32::MAX))
 }
 
-/// A map that cannot be had is an empty one (`headerMapToPairs`).
+/// A map that is not accessible reads as empty (`headerMapToPairs`).
 pub(super) fn pairs(guest: &mut Guest<'_>, map: u32, out: Out) -> Result<(), Fault> {
     let map = Map::from_code(map)?;
     let bytes = readable(guest.data(), map).map(|headers| {
@@ -62,7 +62,7 @@ pub(super) fn set_pairs(guest: &mut Guest<'_>, map: u32, pairs: Span) -> Result<
     Ok(())
 }
 
-/// Gives the first value alone.
+/// Returns the first value only.
 pub(super) fn value(guest: &mut Guest<'_>, map: u32, name: Span, out: Out) -> Result<(), Fault> {
     let map = Map::from_code(map)?;
     let name = read(guest, name)?;
@@ -144,8 +144,8 @@ fn writable(host: &mut Host, map: Map) -> Result<&mut HeaderMap, Status> {
     found.ok_or(Status::BadArgument)
 }
 
-/// A body without trailers gets them when its end is at hand, and then only
-/// (`addDecodedTrailers`, `addEncodedTrailers`).
+/// Trailers can be added to a body without trailers in the callback for its end, and only there (`addDecodedTrailers`,
+/// `addEncodedTrailers`).
 fn add_trailers_at_the_end(stream: &mut StreamState, direction: Direction) {
     let at_the_end = stream.end_of_stream;
     let Side { trailers, trailers_shown, data_shown, .. } = stream.side_mut(direction);

@@ -13,7 +13,7 @@ pub(super) fn get(guest: &mut Guest<'_>, path: Span, out: Out) -> Result<(), Fau
     let path = read(guest, path)?;
     let path = path.strip_suffix(b"\0").unwrap_or(&path);
     if path.is_empty() {
-        // Nothing was looked up, and nothing cannot be written.
+        // The path is empty, and there is no value to serialize.
         return Err(Status::SerializationFailure.into());
     }
     let host = guest.data();
@@ -23,10 +23,10 @@ pub(super) fn get(guest: &mut Guest<'_>, path: Span, out: Out) -> Result<(), Fau
     give(guest, out, value.bytes())
 }
 
-/// What Envoy has attributes of: the whole of one is a value that cannot be written.
+/// The objects that have attributes. An object as a whole cannot be serialized.
 const WHOLES: [&[u8]; 5] = [b"connection", b"destination", b"request", b"response", b"source"];
 
-/// Goes into the stream's filter state, under the whole path.
+/// Writes into the stream's filter state, under the whole path.
 pub(super) fn set(guest: &mut Guest<'_>, path: Span, value: Span) -> Result<(), Fault> {
     let (path, value) = (read(guest, path)?, read(guest, value)?);
     let stream = guest.data_mut().active_stream_mut().ok_or(Status::NotFound)?;
@@ -34,8 +34,8 @@ pub(super) fn set(guest: &mut Guest<'_>, path: Span, value: Span) -> Result<(), 
     Ok(())
 }
 
-/// What Envoy knows comes before what a filter has set. Of the filter state, only what lies under
-/// a path of one part can be found: Envoy looks the first part up and then walks into the value.
+/// Envoy's own attributes come before what a filter has set. In the filter state, only values under a path of one part
+/// can be found, because Envoy looks up the first part and then goes into the value.
 fn find(host: &Host, path: &[u8]) -> Option<Value> {
     let stream = host.active_stream();
     stream
@@ -49,7 +49,7 @@ fn find(host: &Host, path: &[u8]) -> Option<Value> {
         })
 }
 
-/// A map that the filter cannot read is not looked into either.
+/// A map that the filter cannot read is not searched either.
 fn of_headers(stream: &StreamState, path: &[u8]) -> Option<Value> {
     let headers = |direction: Direction| {
         let side = stream.side(direction);

@@ -29,7 +29,7 @@ pub(super) fn set_data(
     Ok(config.shared.set(&config.vm_id, key, value, cas)?)
 }
 
-/// The plugin is told of what comes in, whichever of its contexts registers.
+/// The plugin is notified of new entries, whichever of its contexts registers.
 pub(super) fn register_queue(guest: &mut Guest<'_>, name: Span, out: u32) -> Result<(), Fault> {
     let name = read(guest, name)?;
     let host = guest.data();
@@ -38,7 +38,7 @@ pub(super) fn register_queue(guest: &mut Guest<'_>, name: Span, out: u32) -> Res
     write_u32(guest, out, token)
 }
 
-/// No VM id is the guest's own.
+/// An empty VM id means the guest's own.
 pub(super) fn resolve_queue(
     guest: &mut Guest<'_>,
     vm_id: Span,
