@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds dist/sluice.wasm and checks it. Arguments go to the check (wasm-build/check): build.sh --budget-kib 700
-# Another plugin of the workspace is built the same way into dist/NAME.wasm: build.sh --package NAME
+# build.sh --package NAME builds another plugin of the workspace the same way into dist/NAME.wasm.
 set -euo pipefail
 
 readonly target=wasm32-unknown-unknown
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
 readonly here root
-# Apart from the native build: another compiler and other flags would make each undo the other's work.
+# Separate from the native build: with another compiler and other flags, each would make cargo rebuild the other's
+# files.
 readonly target_dir=${CARGO_TARGET_DIR:-$root/target}/wasm
 package=sluice-module
 module=$root/dist/sluice.wasm
@@ -25,7 +26,7 @@ main() {
   toolchain=$("$here/toolchain.sh")
   read -r kind cargo rustc <<<"$toolchain"
   build "$kind" "$cargo" "$rustc"
-  # The module reaches dist/ only when it has passed: whoever finds one there can load it.
+  # The module is copied to dist/ only after the check, so that every module in dist/ can be loaded.
   check "$@"
   mkdir -p "$(dirname "$module")"
   cp "$built" "$module.new"
@@ -36,19 +37,19 @@ build() {
   local kind=$1 cargo=$2 rustc=$3 sysroot settings=() arguments=()
   sysroot=$("$rustc" --print sysroot)
   if [[ $kind == build-std ]]; then
-    # Building the standard library is still marked unstable in cargo, hence the bootstrap switch.
+    # Building the standard library is still unstable in cargo, hence the bootstrap switch.
     settings=(RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld)
     arguments=(-Z "build-std=std,panic_abort")
   fi
   local flags=(
-    # Envoy's V8 has SIMD; scanning a body for its fields gains from it.
+    # Envoy's V8 supports SIMD, and searching a body for its fields is faster with it.
     -C target-feature=+simd128
-    # Nothing of the machine that built it stays in the module, and two machines build the same bytes.
+    # No path of the machine stays in the module, and two machines build the same bytes.
     "--remap-path-prefix=$sysroot/lib/rustlib/src/rust=/rust"
     "--remap-path-prefix=$cargo_home=/cargo"
     "--remap-path-prefix=$root=/sluice"
   )
-  # Encoded flags are the only form that survives a path with a space in it.
+  # Only encoded flags work when a path contains a space.
   local IFS=$'\x1f'
   settings+=("RUSTC=$rustc" "CARGO_TARGET_DIR=$target_dir" "CARGO_ENCODED_RUSTFLAGS=${flags[*]}")
   env "${settings[@]}" "$cargo" build --manifest-path "$root/Cargo.toml" --package "$package" --release \

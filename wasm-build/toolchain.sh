@@ -4,15 +4,15 @@
 # Prints one line of three words: KIND CARGO RUSTC
 #   ready      RUSTC has a standard library for the target
 #   build-std  RUSTC has none, but has the library's source: cargo builds it along with the module
-# What is being done, and why, goes to standard error.
+# Progress and reasons go to standard error.
 set -euo pipefail
 
 readonly target=wasm32-unknown-unknown
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly root
-# Holds the answer once it has been found, so that a network that is not there is asked only once.
+# Keeps the answer, so that a missing network is tried only once.
 readonly remembered=$root/.cache/wasm-toolchain
-# Debian and Ubuntu: a current Rust beside the distribution's old one, its library's source, and wasm-ld.
+# Debian and Ubuntu: a current Rust next to the distribution's old one, the source of its library, and wasm-ld.
 readonly debian_packages=(rustc-web cargo-web rust-web-src lld)
 readonly debian_rustc=/usr/bin/rustc
 readonly debian_cargo=/usr/bin/cargo
@@ -27,7 +27,7 @@ main() {
   printf '%s\n' "$answer"
 }
 
-# 1. A toolchain that has the target: the one on PATH (rustup's active one included), else the distribution's.
+# 1. A toolchain that has the target: the one on PATH (including rustup's active one), or the distribution's.
 already_there() {
   local on_path cargo_on_path
   on_path=$(command -v rustc) && cargo_on_path=$(command -v cargo) && has_target "$on_path" &&
@@ -35,13 +35,13 @@ already_there() {
   [[ -x $debian_cargo ]] && has_target "$debian_rustc" && printf 'ready %s %s\n' "$debian_cargo" "$debian_rustc"
 }
 
-# 2. What an earlier run settled on, if it still holds.
+# 2. The choice of an earlier run, if it still works.
 recall() {
   local kind
   read -r kind _ 2>/dev/null <"$remembered" && [[ $kind == build-std ]] && debian_answer
 }
 
-# 3. The ordinary way on a developer's machine.
+# 3. The usual way on a developer's machine.
 from_rustup() {
   command -v rustup >/dev/null || return
   say "the active toolchain has no $target: rustup target add $target"
@@ -52,7 +52,7 @@ from_rustup() {
   already_there
 }
 
-# 4. Debian's packages: they carry no library for the target, but its source, from which cargo builds one.
+# 4. Debian's packages: they do not have the library for the target, but its source, from which cargo builds it.
 from_debian() {
   debian_answer && return
   command -v apt-get >/dev/null || return
@@ -86,7 +86,7 @@ has_target() {
   compgen -G "$libraries/libstd-*.rlib" >/dev/null && new_enough "$1"
 }
 
-# The workspace's `rust-version`: an older compiler would fail later, and with a worse message.
+# The workspace's `rust-version`: an older compiler would fail later, with a less clear message.
 new_enough() {
   local wanted found
   wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$root/Cargo.toml")

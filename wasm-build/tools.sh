@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Checks that the tools which everything needs are there, and names the command that installs each missing one. Each
-# argument adds what some targets need besides: go; java and javascript, for the senders in these languages; openssl,
-# which the tests hold issuers against; curl, a bare client.
+# Checks that the required tools are there, and prints the command that installs each missing one. Arguments add the
+# tools of some targets: go; java and javascript, for the senders in these languages; openssl, with which the tests
+# compare issuers; curl, as a plain client.
 set -euo pipefail
 
 missing=0
 
-# need WHAT HOW COMMAND...: COMMAND must succeed, else HOW installs WHAT.
+# need WHAT HOW COMMAND...: if COMMAND fails, HOW is how to install WHAT.
 need() {
   local what=$1 how=$2
   shift 2
@@ -28,8 +28,8 @@ need 'venv for python3' 'sudo apt-get install python3-venv' python3 -c 'import e
 for language in "$@"; do
   case $language in
     go)
-      # go.mod says which Go the senders in tests/e2e need; distributions often have an older one. That would fetch a
-      # newer one by itself (GOTOOLCHAIN): what a build uses is installed here, not on the way.
+      # go.mod says which Go the senders in tests/e2e need, and distributions often have an older one. An older Go would
+      # download a newer one by itself (GOTOOLCHAIN), but a build should only use what was installed before.
       need 'Go 1.26 or newer' 'https://go.dev/dl/ (a package of the distribution is often too old)' \
         env GOTOOLCHAIN=local go -C "$(dirname "${BASH_SOURCE[0]}")/../tests/e2e/collector" list -m
       ;;

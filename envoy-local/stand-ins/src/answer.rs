@@ -1,4 +1,4 @@
-//! What a backend answers: by its own rules, or because a test asked for it.
+//! The answers of a backend: by its own rules, or because a test asked for them.
 
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ pub(crate) const PROTOBUF: &str = "application/x-protobuf";
 /// Media type of JSON bodies, same section.
 pub(crate) const JSON: &str = "application/json";
 
-/// A whole HTTP answer, given after `delay`.
+/// A complete HTTP answer, sent after `delay`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status; the default is 200.
     pub status: StatusCode,
-    /// Headers as they are sent; `content-length` and `date` come from the server.
+    /// The headers. The server adds `content-length` and `date`.
     pub headers: HeaderMap,
     /// The body; must be empty with 204.
     pub body: Bytes,
-    /// Trailers behind the body, which only HTTP/2 carries; none if empty.
+    /// Trailers after the body, which only HTTP/2 carries; none if empty.
     pub trailers: Vec<(HeaderName, HeaderValue)>,
-    /// How long the request waits first.
+    /// How long the request waits for the answer.
     pub delay: Duration,
 }
 
@@ -59,16 +59,16 @@ impl Answer {
         self
     }
 
-    /// The same answer, given later.
+    /// The same answer, sent after a delay.
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// What the real backend says when a tenant is over its rate limit.
+    /// The answer of the real backend when a tenant exceeds its rate limit.
     ///
-    /// Loki: 429, a Status without code, no `Retry-After`. Mimir: 429, `Retry-After`, the HTTP
-    /// number as code. Tempo: 429, code 8 with RetryInfo, `Retry-After: 5`. Pyroscope: not known, text.
+    /// Loki: 429, a Status without code, no `Retry-After`. Mimir: 429, `Retry-After`, the HTTP number as code. Tempo:
+    /// 429, code 8 with RetryInfo, `Retry-After: 5`. Pyroscope: unknown, here a text.
     pub fn rate_limited(backend: Backend) -> Self {
         let answer = Self::new(StatusCode::TOO_MANY_REQUESTS);
         match backend {
@@ -94,7 +94,7 @@ impl Answer {
         }
     }
 
-    /// A `text/plain` answer as Go's `http.Error` writes it, line break included.
+    /// A `text/plain` answer as Go's `http.Error` writes it, with a line break at the end.
     pub(crate) fn go_error(status: StatusCode, text: &str) -> Self {
         Self::text(status, "text/plain; charset=utf-8", format!("{text}\n"))
             .header(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
@@ -122,17 +122,18 @@ impl Answer {
     }
 }
 
-/// What a backend does with a push instead of its own work. The push is recorded as a
-/// [`crate::Request`]; its telemetry is not stored, but by [`Reaction::StoreAndClose`].
+/// What a backend does with a push instead of its normal work. The push is recorded as a [`crate::Request`]; its
+/// telemetry is not stored, except with [`Reaction::StoreAndClose`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reaction {
-    /// Give this answer.
+    /// Send this answer.
     Answer(Answer),
-    /// Read the request, close the connection (HTTP/2: reset the stream) and say nothing.
+    /// Read the request, then close the connection without an answer (HTTP/2: reset the stream).
     Close,
-    /// Do its own work, store included, then close as [`Reaction::Close`] does: the sender cannot know.
+    /// Do the normal work and store, then close as [`Reaction::Close`] does, so that the sender cannot know that it was
+    /// stored.
     StoreAndClose,
-    /// Read the request and never answer; ends when the sender goes or the backends stop.
+    /// Read the request and never answer. This ends when the sender disconnects or the backends stop.
     Hang,
 }
 

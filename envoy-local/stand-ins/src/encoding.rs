@@ -1,4 +1,4 @@
-//! Content codings: the one place where bodies are inflated, and where that is bounded.
+//! Content encodings: the only place where bodies are decompressed, with a limit.
 
 #![expect(
     clippy::disallowed_types,
@@ -9,7 +9,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-/// A content coding that some backend takes.
+/// A content encoding that some backend supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coding {
     /// RFC 9110's deflate: the zlib format of RFC 1950.
@@ -17,7 +17,7 @@ pub(crate) enum Coding {
     Gzip,
     /// The LZ4 frame format.
     Lz4,
-    /// As sent.
+    /// No encoding.
     None,
     /// One raw snappy block.
     Snappy,
@@ -25,7 +25,7 @@ pub(crate) enum Coding {
     Zstd,
 }
 
-/// Why a body could not be inflated.
+/// Why a body could not be decompressed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InflateError {
     #[error("the body is not valid {coding:?}: {reason}")]
@@ -34,7 +34,7 @@ pub(crate) enum InflateError {
     TooLarge { limit: usize },
 }
 
-/// The body without its coding, or an error if it is broken or inflates to over `limit` bytes.
+/// Decompresses a body. Fails if the body is invalid or would exceed `limit` bytes.
 pub(crate) fn inflate(body: &Bytes, coding: Coding, limit: usize) -> Result<Bytes, InflateError> {
     let broken = |reason: String| InflateError::Broken { coding, reason };
     let input = body.as_ref();

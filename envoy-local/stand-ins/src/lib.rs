@@ -1,9 +1,9 @@
-//! Stand-in Loki, Mimir, Tempo and Pyroscope: servers on loopback that answer OTLP pushes as the real
-//! ones do, oddities included, and keep what they took where a test can look at it.
+//! Stand-ins for Loki, Mimir, Tempo and Pyroscope: servers on loopback that answer OTLP pushes as the real ones do,
+//! oddities included, and that show a test what they stored.
 //!
-//! A push goes through `server` (reads the body, plays a queued [`Reaction`] if there is one),
-//! then through the rules of its backend (`loki`, `mimir`, `tempo`, `pyroscope`), and ends in the
-//! [`Store`]. What is kept of each contract, and what is not, is in this crate's README.
+//! `server` reads the body of a push and sends a queued [`Reaction`] if there is one. Then the rules of the backend
+//! apply (`loki`, `mimir`, `tempo`, `pyroscope`), and the telemetry goes into the [`Store`]. This crate's README says
+//! which behaviour of each backend is imitated and which is not.
 
 mod answer;
 mod encoding;
@@ -37,18 +37,18 @@ pub use value::text as value_text;
 /// One of the four backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Backend {
-    /// Takes logs at `POST /otlp/v1/logs`.
+    /// Accepts logs at `POST /otlp/v1/logs`.
     Loki,
-    /// Takes metrics at `POST /otlp/v1/metrics`.
+    /// Accepts metrics at `POST /otlp/v1/metrics`.
     Mimir,
-    /// Takes traces at `POST /v1/traces`.
+    /// Accepts traces at `POST /v1/traces`.
     Tempo,
-    /// Takes profiles at `POST /v1development/profiles`.
+    /// Accepts profiles at `POST /v1development/profiles`.
     Pyroscope,
 }
 
 impl Backend {
-    /// All of them, in the order in which they start.
+    /// All backends, in the order in which they start.
     pub const ALL: [Self; 4] = [Self::Loki, Self::Mimir, Self::Tempo, Self::Pyroscope];
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Backend {
     }
 }
 
-/// Where a backend is knocked at.
+/// A port of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
     /// Its HTTP port.
@@ -81,7 +81,7 @@ impl Door {
     }
 }
 
-/// The ports to listen on, at 127.0.0.1; 0 takes a free one.
+/// The ports to listen on, at 127.0.0.1; 0 means a free one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ports {
     /// Loki's HTTP port.
@@ -127,7 +127,7 @@ impl From<Ports> for Addresses {
 /// Why the backends did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Something else listens there.
+    /// Another program listens on the port.
     #[error("port {} is in use ({backend}): stop what listens there, or choose another port", address.port())]
     InUse {
         /// The backend that was to listen there.
@@ -135,7 +135,8 @@ pub enum StartError {
         /// Where it was to listen.
         address: SocketAddr,
     },
-    /// The stand-ins hold no secret and ask for none, so they must not be reachable from outside.
+    /// The address is not a loopback address. The stand-ins do no authentication, so they must not be reachable from
+    /// outside.
     #[error("{address} is not a loopback address ({backend}): use 127.0.0.1 or [::1]")]
     NotLoopback {
         /// The backend that was to listen there.
@@ -143,19 +144,19 @@ pub enum StartError {
         /// The address that was refused.
         address: SocketAddr,
     },
-    /// The system refused the address for another reason.
+    /// The system rejected the address for another reason.
     #[error("cannot listen on {address} ({backend}): {source}")]
     Listen {
         /// The backend that was to listen there.
         backend: Backend,
         /// Where it was to listen.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 }
 
-/// The running servers. They end when this is dropped; [`Backends::stop`] also waits for that.
+/// The running servers. Dropping this stops them; [`Backends::stop`] also waits until they have stopped.
 #[derive(Debug)]
 pub struct Backends {
     addresses: Addresses,
@@ -170,8 +171,7 @@ impl Backends {
     /// Takes [`Ports`] (at 127.0.0.1) or [`Addresses`].
     ///
     /// # Errors
-    /// [`StartError`] names the first backend that could not listen, and its port. None is left
-    /// running then.
+    /// [`StartError`] names the first backend that could not listen, and its port. After an error, none keeps running.
     pub async fn start(at: impl Into<Addresses>) -> Result<Self, StartError> {
         let at = at.into();
         let loki = listen(Backend::Loki, at.loki).await?;
@@ -203,32 +203,32 @@ impl Backends {
         Ok(Self { addresses, store, servers, switches })
     }
 
-    /// Where Loki listens.
+    /// The address of Loki.
     pub fn loki(&self) -> SocketAddr {
         self.addresses.loki
     }
 
-    /// Where Mimir listens.
+    /// The address of Mimir.
     pub fn mimir(&self) -> SocketAddr {
         self.addresses.mimir
     }
 
-    /// Where Tempo listens for OTLP/HTTP.
+    /// The address of Tempo for OTLP/HTTP.
     pub fn tempo(&self) -> SocketAddr {
         self.addresses.tempo
     }
 
-    /// Where Tempo listens for OTLP/gRPC, over HTTP/2 without TLS.
+    /// The address of Tempo for OTLP/gRPC, over HTTP/2 without TLS.
     pub fn tempo_grpc(&self) -> SocketAddr {
         self.addresses.tempo_grpc
     }
 
-    /// Where Pyroscope listens.
+    /// The address of Pyroscope.
     pub fn pyroscope(&self) -> SocketAddr {
         self.addresses.pyroscope
     }
 
-    /// Where the given backend listens for HTTP.
+    /// The address of the given backend for HTTP.
     pub fn address(&self, backend: Backend) -> SocketAddr {
         match backend {
             Backend::Loki => self.loki(),
@@ -238,13 +238,13 @@ impl Backends {
         }
     }
 
-    /// What the backends took, and the queue of answers they will give.
+    /// What the backends stored, and the queue of their next answers.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Closes a backend's ports, as when its process has ended: what has been read is answered, then its
-    /// connections end, and new ones are refused until [`Backends::bring_up`]. What it has stored stays.
+    /// Closes a backend's ports, as if its process had ended: requests that have been read are answered, then
+    /// connections are closed, and new ones are refused until [`Backends::bring_up`]. What it has stored stays.
     pub async fn take_down(&self, backend: Backend) {
         self.turn(backend, false).await;
     }

@@ -31,9 +31,9 @@ use crate::{
 
 const PATH: &str = "/otlp/v1/logs";
 
-/// The largest body, as sent and inflated.
+/// The largest body, compressed and decompressed.
 pub(crate) const BODY_LIMIT: usize = 100 << 20;
-/// What Loki's parts take from each other: `server.grpc_server_max_recv_msg_size`.
+/// The largest message between Loki's components: `server.grpc_server_max_recv_msg_size`.
 const INTERNAL_MESSAGE_LIMIT: usize = 4 << 20;
 /// `limits_config.max_line_size`.
 const LINE_LIMIT: usize = 256 << 10;
@@ -43,10 +43,10 @@ const METADATA_LIMIT: usize = 128;
 const OLDEST: Duration = Duration::from_secs(7 * 24 * 3600);
 /// `limits_config.creation_grace_period`.
 const NEWEST: Duration = Duration::from_secs(10 * 60);
-/// How far a stream may go back: half of `ingester.max_chunk_age`.
+/// How far behind its newest entry a stream's entry may be: half of `ingester.max_chunk_age`.
 const STREAM_WINDOW: Duration = Duration::from_secs(3600);
 
-/// What Loki remembers of the streams that it has.
+/// What Loki remembers about its streams.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     /// The newest entry of each tenant's streams, in nanoseconds since 1970.
@@ -55,12 +55,12 @@ pub(crate) struct Streams {
     seen: HashSet<u64>,
 }
 
-/// Loki's answer to a request, and what it stores of it.
+/// Loki's answer to a request, and what it stores.
 pub(crate) fn receive(push: &Push, store: &Store) -> Verdict {
     if let Some(answer) = misdirected(push) {
         return Verdict::refused(answer);
     }
-    // Two headers: the first wins.
+    // With two headers, the first counts.
     let tenant = match tenant::values(&push.headers).first().copied() {
         None | Some(b"") => {
             let answer = Answer::go_error(StatusCode::UNAUTHORIZED, "no org id");
@@ -74,7 +74,7 @@ pub(crate) fn receive(push: &Push, store: &Store) -> Verdict {
     accept(push, &tenant, store).of(&tenant)
 }
 
-/// The router's own answers, given before anybody asks for a tenant.
+/// The router's own answers, sent before the tenant is checked.
 fn misdirected(push: &Push) -> Option<Answer> {
     let path = push.uri.path();
     if path != PATH && without_double_slashes(path) == PATH {
@@ -197,7 +197,7 @@ fn append_all(streams: &mut Streams, request: ExportLogsServiceRequest, tenant: 
             }
         }
     }
-    // One bad record makes it a 400 for all, yet the good ones are in.
+    // One invalid record gives a 400 for the whole request, but the valid records are stored.
     let answer = match first_refusal {
         None => Answer::new(StatusCode::NO_CONTENT),
         Some(refusal) => bad_request(refusal),
@@ -205,14 +205,14 @@ fn append_all(streams: &mut Streams, request: ExportLogsServiceRequest, tenant: 
     Verdict::refused(answer).taking(taken)
 }
 
-/// What became of a log record that Loki takes.
+/// What happens to a log record that Loki accepts.
 enum Appended {
-    /// An exact duplicate of a stored one: accepted, not stored again.
+    /// An exact duplicate of a stored record: accepted, but not stored again.
     Duplicate,
     New,
 }
 
-/// Why Loki does not take one log record.
+/// Why Loki rejects a log record.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error(
@@ -236,7 +236,7 @@ enum Refusal {
 }
 
 impl Streams {
-    /// Remembers a log record, or says why it is refused. `now` is in nanoseconds since 1970.
+    /// Remembers a log record, or returns why it is rejected. `now` is in nanoseconds since 1970.
     fn append(
         &mut self,
         tenant: &str,
@@ -313,7 +313,7 @@ fn status(http: StatusCode, message: impl ToString) -> Answer {
     error(http, &Status::new(Code::UNSET, message.to_string()))
 }
 
-/// Loki writes protobuf whatever the request was written in.
+/// Loki writes protobuf, whatever the format of the request.
 fn error(http: StatusCode, status: &Status) -> Answer {
     Answer::text(http, "application/octet-stream", status.protobuf())
         .header(http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))

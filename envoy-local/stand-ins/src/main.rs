@@ -1,4 +1,4 @@
-//! `stand-ins`: the stand-in Loki, Mimir, Tempo and Pyroscope as a program of its own.
+//! `stand-ins`: the stand-ins for Loki, Mimir, Tempo and Pyroscope as a program.
 
 use std::{net::SocketAddr, process::ExitCode};
 
@@ -6,12 +6,12 @@ use clap::Parser;
 use sluice_stand_ins::{Addresses, Backend, Backends};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Stand-in Loki, Mimir, Tempo and Pyroscope: they answer OTLP pushes as the real ones do and show what they
-/// took under /standin/records. Everything is kept in memory. Ends on Ctrl-C or SIGTERM.
+/// Stand-ins for Loki, Mimir, Tempo and Pyroscope: they answer OTLP pushes as the real ones do, and show what they
+/// stored under /standin/records. Everything is kept in memory. Ctrl-C or SIGTERM stops them.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where Loki listens (POST /otlp/v1/logs); port 0 takes a free one
+    /// Where Loki listens (POST /otlp/v1/logs); port 0 means a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3100")]
     loki: SocketAddr,
     /// Where Mimir listens (POST /otlp/v1/metrics)
@@ -41,7 +41,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(addresses: Addresses) -> Result<(), Box<dyn std::error::Error>> {
-    // Before the addresses are printed: who reads them may send a signal at once.
+    // Set up before the addresses are printed, because whoever reads them may send a signal at once.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let backends = Backends::start(addresses).await?;

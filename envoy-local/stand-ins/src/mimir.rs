@@ -1,6 +1,5 @@
-//! Mimir's rules for `POST /otlp/v1/metrics` (grafana/mimir, pkg/distributor/otel.go and
-//! pkg/util/push), and for `POST /api/v1/push`, in `write`. Nobody ran a real Mimir for these: they are what its source
-//! says.
+//! Mimir's rules for `POST /otlp/v1/metrics` (grafana/mimir, pkg/distributor/otel.go and pkg/util/push), and for
+//! `POST /api/v1/push`, in `write`. They come from Mimir's source code; they were not observed on a real Mimir.
 
 mod write;
 
@@ -27,10 +26,10 @@ use crate::{
 
 const PATH: &str = "/otlp/v1/metrics";
 
-/// The largest body, as sent and inflated: `distributor.max-otlp-request-size`.
+/// The largest body, compressed and decompressed: `distributor.max-otlp-request-size`.
 pub(crate) const BODY_LIMIT: usize = 100 << 20;
 
-/// Mimir's answer to a request, and what it stores of it.
+/// Mimir's answer to a request, and what it stores.
 pub(crate) fn receive(push: &Push) -> Verdict {
     let is_write = push.uri.path() == write::PATH;
     if push.uri.path() != PATH && !is_write {
@@ -47,7 +46,7 @@ pub(crate) fn receive(push: &Push) -> Verdict {
     }
 }
 
-/// The tenant of a push, or the plain-text answer of the middleware that looks for it.
+/// The tenant of a push, or the plain-text answer of the middleware that reads the tenant.
 fn one_tenant(push: &Push) -> Result<String, Box<Answer>> {
     let refuse = |status, text: &str| Box::new(Answer::go_error(status, text));
     let unauthorized = |text: &str| refuse(StatusCode::UNAUTHORIZED, text);
@@ -73,7 +72,7 @@ fn accept(push: &Push) -> Verdict {
         _ if content_type == JSON.as_bytes() => Some(Format::Json),
         _ => None,
     };
-    // Errors about a content type that is not known are written in protobuf.
+    // Errors about an unknown content type are in protobuf.
     let reply_in = format.unwrap_or(Format::Protobuf);
     let refuse = |status, text: String| Verdict::refused(error(reply_in, status, text));
 
@@ -127,7 +126,7 @@ fn ingest(request: ExportMetricsServiceRequest, format: Format) -> Verdict {
     let mut refusals = Vec::new();
     for of_resource in request.resource_metrics {
         let resource = Arc::new(of_resource.resource.unwrap_or_default());
-        // They become labels of `target_info`.
+        // Resource attributes become labels of `target_info`.
         let odd = resource.attributes.iter().filter(|attribute| !is_name(&attribute.key));
         refusals.extend(odd.map(|attribute| Refusal::Label(attribute.key.clone()).to_string()));
         for of_scope in of_resource.scope_metrics {
@@ -146,7 +145,7 @@ fn ingest(request: ExportMetricsServiceRequest, format: Format) -> Verdict {
             }
         }
     }
-    // A metric that cannot be converted makes it a 400, yet the others are in.
+    // A metric that cannot be converted gives a 400, but the others are stored.
     let answer = if refusals.is_empty() {
         success(format)
     } else {
@@ -170,7 +169,7 @@ enum Refusal {
     Exemplar,
 }
 
-/// Whether `otlptranslator` makes a name of one: an ASCII letter or digit must be left of it.
+/// Returns whether `otlptranslator` can make a name of it: at least one ASCII letter or digit must be in it.
 fn is_name(name: &str) -> bool {
     name.contains(|c: char| c.is_ascii_alphanumeric())
 }
@@ -203,7 +202,7 @@ fn convertible(metric: &Metric) -> Result<(), Refusal> {
             return Err(Refusal::Label(attribute.key.clone()));
         }
     }
-    // Those of gauges are not translated.
+    // Exemplars of gauges are not translated.
     let is_gauge = matches!(metric.data, Some(Data::Gauge(_)));
     if !is_gauge && otlp::exemplars(metric).iter().any(|exemplar| exemplar.value.is_none()) {
         return Err(Refusal::Exemplar);

@@ -1,4 +1,4 @@
-//! Export requests: decoded as the backends decode them, and taken apart into records.
+//! Export requests: decodes them as the backends do, and splits them into records.
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::{
@@ -15,14 +15,14 @@ use opentelemetry_proto::tonic::{
 use prost::Message;
 use serde::de::DeserializeOwned;
 
-/// How the body is written.
+/// The format of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Json,
     Protobuf,
 }
 
-/// Why a body is no export request.
+/// Why a body is not a valid export request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecodeError {
     #[error("the body is not OTLP/JSON: {0}")]
@@ -33,8 +33,7 @@ pub(crate) enum DecodeError {
     IdLength { what: &'static str, found: usize, expected: usize },
 }
 
-/// The export request in a body. A 0-byte protobuf body is an empty request, a 0-byte JSON body
-/// is an error.
+/// Reads the export request in a body. A 0-byte protobuf body is an empty request, a 0-byte JSON body is an error.
 pub(crate) fn decode<T>(body: &Bytes, format: Format) -> Result<T, DecodeError>
 where
     T: Message + Default + DeserializeOwned,
@@ -45,8 +44,7 @@ where
     })
 }
 
-/// Refuses ids that are neither absent nor of their length, as the collector's pdata does when it
-/// reads a request.
+/// Rejects ids that are neither absent nor of the right length, as the collector's pdata does when it reads a request.
 pub(crate) fn check_log_ids(request: &ExportLogsServiceRequest) -> Result<(), DecodeError> {
     request
         .resource_logs
@@ -125,9 +123,9 @@ fn id_of(what: &'static str, expected: usize, id: &[u8]) -> Result<(), DecodeErr
     Err(DecodeError::IdLength { what, found: id.len(), expected })
 }
 
-/// The metric once for each of its data points, each time with that point alone.
+/// Returns the metric once for each of its data points, each time with that point only.
 pub(crate) fn single_points(metric: &Metric) -> Vec<Metric> {
-    // The shell is cloned without its points, or a large metric would cost its size squared.
+    // The metric is cloned without its data points; otherwise a metric with many points would take quadratic time.
     let shell = Metric {
         name: metric.name.clone(),
         description: metric.description.clone(),

@@ -1,6 +1,6 @@
-//! Profiles in OTLP/JSON. `opentelemetry-proto` reads their messages only with every field there,
-//! every number as one and every text written out, while a sender leaves out what has its default
-//! value, writes a number of 64 bits as a string and refers to texts. An original payload is not read.
+//! Profiles in OTLP/JSON. `opentelemetry-proto` can only read these messages if every field is present, every number is
+//! a number and every text is written out. But a sender leaves out fields with default values, writes 64-bit numbers as
+//! strings, and refers to texts in the dictionary. Original payloads are not read.
 
 use opentelemetry_proto::tonic::{
     collector::profiles::v1development::ExportProfilesServiceRequest,
@@ -13,11 +13,11 @@ use opentelemetry_proto::tonic::{
 use serde::{Serialize, de::Error as _};
 use serde_json::{Error, Value};
 
-/// An export request in OTLP/JSON, as the protocol has it. A value that refers to a text of the
-/// dictionary is read as that text; a key stays a reference.
+/// Reads an export request in OTLP/JSON. A value that refers to a text in the dictionary is read as that text; a key
+/// stays a reference.
 ///
 /// # Errors
-/// If it is none.
+/// If the text is not such a request.
 pub fn read(body: &[u8]) -> Result<ExportProfilesServiceRequest, Error> {
     let mut request: Value = serde_json::from_slice(body)?;
     let strings: Vec<String> = match request.pointer("/dictionary/stringTable") {
@@ -28,7 +28,7 @@ pub fn read(body: &[u8]) -> Result<ExportProfilesServiceRequest, Error> {
     serde_json::from_value(request)
 }
 
-/// Gives every message in a value the fields that it lacks, and the texts that it refers to.
+/// Adds the missing fields to every message in a value, and replaces references by their texts.
 fn fill(value: &mut Value, strings: &[String]) -> Result<(), Error> {
     match value {
         Value::Array(list) => list.iter_mut().try_for_each(|element| fill(element, strings)),
@@ -54,7 +54,7 @@ fn fill(value: &mut Value, strings: &[String]) -> Result<(), Error> {
     }
 }
 
-/// The messages that a member of this name is or lists; of a map, its entries.
+/// The messages in a member of this name, or in its list; for a map, its entries.
 fn messages<'v>(name: &str, member: &'v mut Value) -> impl Iterator<Item = &'v mut Value> {
     let member = if name == "kvlistValue" { member.get_mut("values") } else { Some(member) };
     let (one, list) = match member {
@@ -64,7 +64,7 @@ fn messages<'v>(name: &str, member: &'v mut Value) -> impl Iterator<Item = &'v m
     one.into_iter().chain(list.into_iter().flatten())
 }
 
-/// The fields of 64 bits in the messages of profiles.
+/// The 64-bit fields in the messages of profiles.
 const OF_64_BITS: [&str; 12] = [
     "address",
     "column",
@@ -80,7 +80,7 @@ const OF_64_BITS: [&str; 12] = [
     "values",
 ];
 
-/// Makes a number of a string of one, and of each in a list.
+/// Converts a string to a number, also each string in a list.
 fn to_number(value: &mut Value) {
     match value {
         Value::Array(list) => list.iter_mut().for_each(to_number),

@@ -1,4 +1,4 @@
-//! A push as a backend's rules see it, and their verdict on it.
+//! A push as a backend's rules see it, and the result of these rules.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, Version};
@@ -19,26 +19,26 @@ pub(crate) struct Push {
 #[derive(Debug)]
 pub(crate) enum Body {
     Whole(Bytes),
-    /// Over the backend's limit: read to its end and thrown away.
+    /// The body exceeds the backend's limit. It was read to its end and discarded.
     TooLarge,
 }
 
 impl Push {
-    /// The first value of a header as Go's `Header.Get` gives it: empty when there is none.
+    /// The first value of a header, as Go's `Header.Get` returns it: empty if there is none.
     pub(crate) fn header(&self, name: &str) -> &[u8] {
         self.headers.get(name).map(|value| value.as_bytes().trim_ascii()).unwrap_or_default()
     }
 }
 
-/// What a backend makes of a push.
+/// The result of a push.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) answer: Answer,
     /// The tenant under which `taken` is stored, once it is known.
     pub(crate) tenant: Option<String>,
-    /// The body without its content coding, if it got that far.
+    /// The decompressed body, if the backend decompressed it.
     pub(crate) decoded: Option<Bytes>,
-    /// What is stored. It may be some although the answer is an error: Loki and Mimir do that.
+    /// What is stored. Some records may be stored even if the answer is an error, as Loki and Mimir do.
     pub(crate) taken: Vec<Record>,
 }
 
@@ -48,19 +48,19 @@ impl Verdict {
         Self { answer, tenant: None, decoded: None, taken: Vec::new() }
     }
 
-    /// The same verdict, the tenant being known.
+    /// The same result with the tenant.
     pub(crate) fn of(mut self, tenant: &str) -> Self {
         self.tenant = Some(tenant.to_owned());
         self
     }
 
-    /// The same verdict, the body having been inflated.
+    /// The same result with the decompressed body.
     pub(crate) fn having_read(mut self, decoded: &Bytes) -> Self {
         self.decoded = Some(decoded.clone());
         self
     }
 
-    /// The same verdict, with records to store.
+    /// The same result with records to store.
     pub(crate) fn taking(mut self, records: Vec<Record>) -> Self {
         self.taken = records;
         self

@@ -1,9 +1,8 @@
-//! Pyroscope's rules for `POST /v1development/profiles` (grafana/pyroscope, pkg/ingester/otlp). Nobody
-//! ran a real Pyroscope for these: they are what its source says. Older releases answer 400 where this
-//! one answers 500 to what cannot be converted.
+//! Pyroscope's rules for `POST /v1development/profiles` (grafana/pyroscope, pkg/ingester/otlp). They come from its
+//! source code; they were not observed on a real Pyroscope. Older releases answer 400 instead of 500 to profiles that
+//! cannot be converted.
 //!
-//! Not known: its answers to other paths and methods, and the order of its checks before the content
-//! type.
+//! Unknown are its answers to other paths and methods, and the order of its checks before the content type.
 
 use std::sync::Arc;
 
@@ -28,10 +27,10 @@ use crate::{
 
 const PATH: &str = "/v1development/profiles";
 
-/// The largest body, inflated. The real limit is set for each tenant; its default is not known.
+/// The largest decompressed body. The real limit is set for each tenant; its default is unknown.
 pub(crate) const BODY_LIMIT: usize = 256 << 20;
 
-/// Pyroscope's answer to a request, and what it stores of it. Errors are plain text in any format.
+/// Pyroscope's answer to a request, and what it stores. Errors are plain text, whatever the format.
 pub(crate) fn receive(push: &Push) -> Verdict {
     if push.uri.path() != PATH {
         let answer = Answer::go_error(StatusCode::NOT_FOUND, "404 page not found");
@@ -70,7 +69,7 @@ fn accept(push: &Push) -> Verdict {
             return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text);
         }
     };
-    // Whatever is announced beside gzip is read as it is.
+    // Any encoding other than gzip is ignored, and the body is read without decoding.
     let gzip = push.header("content-encoding").eq_ignore_ascii_case(b"gzip");
     let coding = if gzip { Coding::Gzip } else { Coding::None };
     let too_large = || {
@@ -113,7 +112,7 @@ fn ingest(request: ExportProfilesServiceRequest) -> Verdict {
     Verdict::refused(answer).taking(taken)
 }
 
-/// Why an export is given up.
+/// Why an export stops.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error("missing profile metadata dictionary")]
@@ -132,7 +131,7 @@ enum Refusal {
     String(i32),
 }
 
-/// Profiles before the one that cannot be converted are in; those behind it are not.
+/// The profiles before the one that cannot be converted are stored; those after it are not.
 fn convert(request: ExportProfilesServiceRequest, taken: &mut Vec<Record>) -> Result<(), Refusal> {
     let dictionary = request.dictionary.ok_or(Refusal::NoDictionary)?;
     if request.resource_profiles.is_empty() {
@@ -155,8 +154,8 @@ fn convert(request: ExportProfilesServiceRequest, taken: &mut Vec<Record>) -> Re
     Ok(())
 }
 
-/// The profile's sample type, if it can be converted; one without samples is, to nothing. Of the
-/// tables only strings and stacks are looked into here.
+/// The profile's sample type, if the profile can be converted. A profile without samples can be converted, to nothing.
+/// Only the tables of strings and stacks are checked here.
 fn convertible(profile: &Profile, dictionary: &ProfilesDictionary) -> Result<String, Refusal> {
     if profile.samples.is_empty() {
         return Ok(String::new());

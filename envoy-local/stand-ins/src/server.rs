@@ -1,4 +1,4 @@
-//! Listening, reading bodies, and the choice between a queued reaction and a backend's own rules.
+//! Listens, reads bodies, and chooses between a queued reaction and a backend's own rules.
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, time::Duration};
 
@@ -31,19 +31,19 @@ use crate::{
     tempo, tempo_grpc,
 };
 
-/// A body over its limit is read on to here, so that the sender hears the answer; a sender that
-/// goes beyond is cut off.
+/// A body above its limit is read up to this size, so that the sender gets the answer. The connection of a sender that
+/// sends more is closed.
 const READ_AT_MOST: usize = 512 << 20;
 
 /// The response body of every answer.
 type Reply = Response<axum::body::Body>;
 
-/// The connection is to be closed without an answer.
+/// The connection must be closed without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is closed without an answer")]
 struct Closed;
 
-/// Takes a backend's port down and up again, from the outside.
+/// Closes and opens a backend's port, from outside of the server.
 #[derive(Debug)]
 pub(crate) struct Switch {
     wanted: watch::Sender<bool>,
@@ -64,19 +64,19 @@ impl Switch {
         (Self { wanted, open }, Switched { wanted: to_be, open: is })
     }
 
-    /// Returns when it is so.
+    /// Waits until the port has this state.
     pub(crate) async fn turn(&self, open: bool) {
         self.wanted.send_replace(open);
         until(&mut self.open.clone(), open).await;
     }
 }
 
-/// Waits until it is so, or until there is nobody left to say so: the other end's end is the server's.
+/// Waits until the port should have this state, or until the other side is dropped, because then the server stops.
 async fn until(told: &mut watch::Receiver<bool>, open: bool) {
     let _ended = told.wait_for(|now| *now == open).await.is_err();
 }
 
-/// Serves a backend until the task is aborted; that ends its connections too.
+/// Serves a backend until the task is aborted, which also closes the connections.
 pub(crate) async fn serve(
     door: Door,
     mut listener: TcpListener,
@@ -93,7 +93,7 @@ pub(crate) async fn serve(
                     let wanted = switch.wanted.clone();
                     connections.spawn(converse(door, stream, store.clone(), standin.clone(), wanted));
                 }
-                // Out of file descriptors, most likely: wait for some to come free.
+                // Most likely there are no free file descriptors: wait for some.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -107,8 +107,8 @@ pub(crate) async fn serve(
     }
 }
 
-/// Closes the port until it is to be open again. Meanwhile the address is bound, so that nobody else gets it, but
-/// nothing listens there: who connects is refused.
+/// Closes the port until it should be open again. Meanwhile the address stays bound, so that no other program gets it,
+/// but nothing listens on it, so connections are refused.
 async fn pause(listener: TcpListener, switch: &mut Switched) -> io::Result<TcpListener> {
     let address = listener.local_addr()?;
     drop(listener);
@@ -122,13 +122,13 @@ async fn pause(listener: TcpListener, switch: &mut Switched) -> io::Result<TcpLi
 
 fn hold(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Connections of before may still be there.
+    // Earlier connections may still be open.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
 }
 
-/// Serves a connection until its end. Where the port closes, what has been read is answered first.
+/// Serves a connection until its end. If the port closes, requests that have been read are answered first.
 async fn converse(
     door: Door,
     stream: TcpStream,
@@ -149,14 +149,14 @@ async fn converse(
         }
     });
     let mut http = auto::Builder::new(TokioExecutor::new());
-    // Tempo's port does not take HTTP/2 without TLS; the preface gets the connection closed.
+    // Tempo's port does not support HTTP/2 without TLS: the HTTP/2 preface closes the connection.
     http = match door {
         Door::Http(Backend::Tempo) => http.http1_only(),
         Door::TempoGrpc => http.http2_only(),
         Door::Http(_) => http,
     };
-    // An error here is the sender's (gone, or not HTTP) or a close that a test asked for: there is
-    // nobody to tell.
+    // An error here comes from the sender (disconnected, or not HTTP) or is a close that a test asked for. There is
+    // nobody to report it to.
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         _ended = connection.as_mut() => {}

@@ -21,7 +21,7 @@ use crate::{
     value::attributes_json,
 };
 
-/// No real path of the four begins like this.
+/// No path of a real backend begins with this.
 pub(crate) const PREFIX: &str = "/standin/";
 
 #[derive(Clone)]
@@ -107,7 +107,7 @@ async fn forget(State(here): State<Here>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// What `POST /standin/answers` takes.
+/// The body of `POST /standin/answers`.
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 enum Order {
@@ -148,7 +148,7 @@ impl IntoResponse for BadOrder {
     }
 }
 
-/// The content type is not looked at, so that plain `curl -d` works.
+/// The content type is ignored, so that plain `curl -d` works.
 async fn queue_answer(State(here): State<Here>, body: Bytes) -> Result<StatusCode, BadOrder> {
     let order = serde_json::from_slice::<Order>(&body)?;
     let reaction = Reaction::try_from(order)?;

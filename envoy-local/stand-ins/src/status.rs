@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use prost::Message;
 
-/// The number in `Status.code`: a gRPC code, or whatever a backend puts there instead.
+/// The number in `Status.code`: a gRPC code, or what a backend writes there instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Code(i32);
 
@@ -62,7 +62,7 @@ impl Status {
         Self { code: code.0, message: message.into(), details: Vec::new() }
     }
 
-    /// The same Status with a RetryInfo of so many whole seconds.
+    /// The same Status with a RetryInfo of this many seconds.
     pub(crate) fn retry_after(mut self, delay: Duration) -> Self {
         let info = RetryInfo {
             retry_delay: Some(ProtoDuration {

@@ -1,4 +1,4 @@
-//! What the backends took, and what they were told to answer.
+//! What the backends stored, and which answers tests have queued.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -25,12 +25,12 @@ use crate::{
     value,
 };
 
-/// One log record, metric data point or span, with the resource and scope it came under.
+/// One log record, metric data point or span, with its resource and scope.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Its resource; the default one where the request had none.
+    /// Its resource; the default one if the request had none.
     pub resource: Arc<Resource>,
-    /// Its scope; the default one where the request had none.
+    /// Its scope; the default one if the request had none.
     pub scope: Arc<InstrumentationScope>,
     /// The record itself.
     pub telemetry: Telemetry,
@@ -47,12 +47,12 @@ pub enum Telemetry {
     Span(Span),
     /// A profile.
     Profile {
-        /// As it came.
+        /// The profile as it was sent.
         profile: Profile,
-        /// What its samples are of, out of the dictionary; empty without samples.
+        /// The sample type from the dictionary; empty without samples.
         sample_type: String,
     },
-    /// A series with its samples, of remote write.
+    /// A series of remote write, with its samples.
     Series(TimeSeries),
 }
 
@@ -69,8 +69,8 @@ impl Record {
         }
     }
 
-    /// The attributes of the log record, data point or span; profiles only refer to theirs, and series have
-    /// labels.
+    /// The attributes of the log record, data point or span. Empty for profiles, which only refer to their attributes,
+    /// and for series, which have labels.
     pub fn attributes(&self) -> &[KeyValue] {
         match &self.telemetry {
             Telemetry::Log(log) => &log.attributes,
@@ -103,7 +103,7 @@ impl Record {
         first(&self.scope.attributes, key)
     }
 
-    /// The labels of the Loki stream that a log ends in; empty for all but logs.
+    /// The labels of the Loki stream of a log record; empty for all other records.
     pub fn stream_labels(&self) -> BTreeMap<String, String> {
         match &self.telemetry {
             Telemetry::Log(_) => loki::labels::stream(&self.resource),
@@ -114,8 +114,8 @@ impl Record {
         }
     }
 
-    /// The structured metadata that Loki finds a log by: every attribute under its folded name,
-    /// the one that Loki lets win where names collide. Empty for all but logs.
+    /// The structured metadata of a log record in Loki: every attribute under its folded name, and if names collide,
+    /// the attribute that Loki keeps. Empty for all other records.
     pub fn structured_metadata(&self) -> BTreeMap<String, String> {
         match &self.telemetry {
             Telemetry::Log(log) => {
@@ -136,10 +136,10 @@ fn first(attributes: &[KeyValue], key: &str) -> Option<String> {
     Some(found.value.as_ref().map(value::text).unwrap_or_default())
 }
 
-/// A request as a backend received it, whatever became of it.
+/// A request as a backend received it, whatever the answer was.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Counts the requests of all backends, from 1.
+    /// The number of the request among those of all backends, from 1.
     pub number: u64,
     /// The request's method.
     pub method: Method,
@@ -147,21 +147,20 @@ pub struct Request {
     pub path: String,
     /// HTTP/1.0, HTTP/1.1 or HTTP/2.
     pub version: Version,
-    /// Its headers, several of a name included. Names are lower case.
+    /// Its headers, including repeated ones. Names are in lower case.
     pub headers: HeaderMap,
-    /// The body byte for byte as it came, compressed if it was; `None` if it was over the
-    /// backend's limit.
+    /// The body byte for byte as it was sent, compressed or not; `None` if it was above the backend's limit.
     pub body: Option<Bytes>,
-    /// The body without its content coding; `None` if the backend did not get that far.
+    /// The decompressed body; `None` if the backend did not decompress it.
     pub decoded: Option<Bytes>,
-    /// The tenant that the backend read from it; `None` if it did not get that far.
+    /// The tenant that the backend read from the request; `None` if it did not read one.
     pub tenant: Option<String>,
-    /// The status that was answered; `None` while there is none (delayed, hung, closed).
+    /// The status of the answer; `None` if there is none yet (delayed, hung, closed).
     pub status: Option<StatusCode>,
 }
 
 impl Request {
-    /// Every value of a header, bytes that are not UTF-8 replaced.
+    /// All values of a header; bytes that are not UTF-8 are replaced.
     pub fn header_values(&self, name: &str) -> Vec<String> {
         self.headers
             .get_all(name)
@@ -171,7 +170,7 @@ impl Request {
     }
 }
 
-/// What the backends took, for a look from the same process. Clones share their contents.
+/// What the backends stored, for tests in the same process. Clones share their contents.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     shelves: Arc<Mutex<Shelves>>,
@@ -191,9 +190,9 @@ struct Shelves {
 struct Shelf {
     tenants: BTreeMap<String, Vec<Record>>,
     requests: Vec<Request>,
-    /// `None` for the backend's own work.
+    /// `None` means the backend's normal work.
     reactions: VecDeque<Option<Reaction>>,
-    /// To each request for which none is queued.
+    /// The reaction to each request for which none is queued.
     standing: Option<Reaction>,
 }
 
@@ -209,7 +208,7 @@ impl Shelves {
 }
 
 impl Store {
-    /// How many records each tenant has; tenants without any are not listed.
+    /// The number of records of each tenant; tenants without records are not listed.
     pub fn tenants(&self, backend: Backend) -> BTreeMap<String, usize> {
         self.lock()
             .of(backend)
@@ -219,7 +218,7 @@ impl Store {
             .collect()
     }
 
-    /// A tenant's records in the order in which they came; empty for a tenant without any.
+    /// A tenant's records in the order of arrival; empty for a tenant without records.
     pub fn records(&self, backend: Backend, tenant: &str) -> Vec<Record> {
         let mut shelves = self.lock();
         let records = shelves.of(backend).tenants.get(tenant);
@@ -246,42 +245,41 @@ impl Store {
         self.records(Backend::Pyroscope, tenant)
     }
 
-    /// Every request that a backend received, oldest first; those under `/standin/` are not among
-    /// them.
+    /// Every request that a backend received, oldest first, except those under `/standin/`.
     pub fn requests(&self, backend: Backend) -> Vec<Request> {
         self.lock().of(backend).requests.clone()
     }
 
-    /// Queues what a backend does with the next request in place of its own work. Each is used
-    /// once, in the order in which they were queued.
+    /// Queues what a backend does with the next request instead of its normal work. Each reaction is used once, in the
+    /// order of the queue.
     pub fn answer_next(&self, backend: Backend, reaction: impl Into<Reaction>) {
         self.lock().of(backend).reactions.push_back(Some(reaction.into()));
     }
 
-    /// Queues the backend's own work for one request, in its turn among what [`Store::answer_next`] queues.
+    /// Queues the backend's normal work for one request, among the reactions that [`Store::answer_next`] queues.
     pub fn answer_next_as_usual(&self, backend: Backend) {
         self.lock().of(backend).reactions.push_back(None);
     }
 
-    /// Has a backend do this with every request, after those that are queued for, until
-    /// [`Store::answer_as_usual`] or a clear.
+    /// Makes a backend do this with every request, once its queue is empty, until [`Store::answer_as_usual`] or a
+    /// clear.
     pub fn answer_always(&self, backend: Backend, reaction: impl Into<Reaction>) {
         self.lock().of(backend).standing = Some(reaction.into());
     }
 
-    /// Ends [`Store::answer_always`]; what is queued stays so.
+    /// Ends [`Store::answer_always`]; queued reactions stay.
     pub fn answer_as_usual(&self, backend: Backend) {
         self.lock().of(backend).standing = None;
     }
 
-    /// Forgets the records and requests of all backends, and what is still queued.
+    /// Deletes the records and requests of all backends, and all queued reactions.
     pub fn clear(&self) {
         for backend in Backend::ALL {
             self.clear_backend(backend);
         }
     }
 
-    /// Forgets the records and requests of one backend, and what is still queued for it.
+    /// Deletes the records and requests of one backend, and its queued reactions.
     pub fn clear_backend(&self, backend: Backend) {
         let mut shelves = self.lock();
         *shelves.of(backend) = Shelf::default();
@@ -296,12 +294,12 @@ impl Store {
         shelf.reactions.pop_front().unwrap_or_else(|| shelf.standing.clone())
     }
 
-    /// Runs `work` on Loki's streams while nobody else does.
+    /// Runs `work` on Loki's streams with exclusive access.
     pub(crate) fn with_streams<T>(&self, work: impl FnOnce(&mut loki::Streams) -> T) -> T {
         work(&mut self.lock().streams)
     }
 
-    /// Stores a push, what was taken from it and the status it gets (`None`: it gets no answer), at once.
+    /// Stores a push, its records and the status of its answer (`None`: no answer), in one step.
     pub(crate) fn settle(
         &self,
         backend: Backend,
@@ -324,7 +322,7 @@ impl Store {
         shelf.requests.push(request);
     }
 
-    /// Stores a push that is yet to be answered; gives its number.
+    /// Stores a push that has no answer yet, and returns its number.
     pub(crate) fn await_answer(&self, backend: Backend, push: Push) -> u64 {
         let mut shelves = self.lock();
         let request = shelves.arrived(push);
@@ -333,7 +331,7 @@ impl Store {
         number
     }
 
-    /// Notes the status that a push got at last.
+    /// Records the status of the answer to a push.
     pub(crate) fn answered(&self, backend: Backend, number: u64, status: StatusCode) {
         let mut shelves = self.lock();
         let requests = &mut shelves.of(backend).requests;
@@ -342,7 +340,7 @@ impl Store {
         }
     }
 
-    /// A panic elsewhere does not spoil what is stored: every change is one push or one clear.
+    /// A panic in another thread leaves the data consistent, because every change is one push or one clear.
     fn lock(&self) -> MutexGuard<'_, Shelves> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }

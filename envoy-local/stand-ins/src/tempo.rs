@@ -23,17 +23,17 @@ use crate::{
 
 const PATH: &str = "/v1/traces";
 
-/// confighttp's default `max_request_body_size`, for the body as sent and inflated.
+/// confighttp's default `max_request_body_size`, for the body compressed and decompressed.
 pub(crate) const BODY_LIMIT: usize = 20 << 20;
 /// `overrides.defaults.global.max_bytes_per_trace`.
 const TRACE_LIMIT: usize = 5_000_000;
 /// `distributor.max_attribute_bytes`.
 const ATTRIBUTE_LIMIT: usize = 2048;
 
-/// Tempo's answer to a request, and what it stores of it.
+/// Tempo's answer to a request, and what it stores.
 pub(crate) fn receive(push: &Push) -> Verdict {
     let format = format(push.header("content-type"));
-    // The decompressor comes before the router.
+    // Decompression comes before routing.
     let Some(coding) = coding(push.header("content-encoding")) else {
         let encoding = String::from_utf8_lossy(push.header("content-encoding"));
         let message = format!("unsupported Content-Encoding: {encoding}");
@@ -93,7 +93,7 @@ fn coding(header: &[u8]) -> Option<Coding> {
     }
 }
 
-/// Parameters are allowed and case does not matter.
+/// Parameters are allowed, and case does not matter.
 fn format(content_type: &[u8]) -> Option<Format> {
     let media_type = content_type.split(|byte| *byte == b';').next()?;
     let media_type = media_type.trim_ascii().to_ascii_lowercase();
@@ -106,7 +106,7 @@ fn format(content_type: &[u8]) -> Option<Format> {
     }
 }
 
-/// The distributor's part: a request without spans is a success before anybody asks for a tenant.
+/// The distributor's part. A request without spans succeeds before the tenant is checked.
 pub(crate) fn export(push: &Push, request: ExportTraceServiceRequest, format: Format) -> Verdict {
     if otlp::spans(&request).next().is_none() {
         return Verdict::refused(success(format));
@@ -115,7 +115,7 @@ pub(crate) fn export(push: &Push, request: ExportTraceServiceRequest, format: Fo
         Ok(tenant) => tenant,
         Err(answer) => return Verdict::refused(*answer),
     };
-    // One bad id refuses the whole batch.
+    // One invalid id rejects the whole batch.
     if let Some(refusal) = otlp::spans(&request).find_map(bad_id) {
         return Verdict::refused(bad_request(format, refusal)).of(&tenant);
     }
@@ -123,7 +123,7 @@ pub(crate) fn export(push: &Push, request: ExportTraceServiceRequest, format: Fo
 }
 
 fn one_tenant(push: &Push, format: Format) -> Result<String, Box<Answer>> {
-    // None or several: the receiver takes the header only when there is exactly one.
+    // None or several headers: the receiver only reads the header if there is exactly one.
     let [value] = tenant::values(&push.headers)[..] else {
         return Err(Box::new(error(
             format,
@@ -152,8 +152,8 @@ fn bad_id(span: &Span) -> Option<&'static str> {
     }
 }
 
-/// The spans that are stored, as they are stored: traces over the limit are lost without a word,
-/// and so is what an attribute has over its limit.
+/// The spans as they are stored: traces above the limit are lost silently, and attributes above their limit are cut
+/// silently.
 fn kept(request: ExportTraceServiceRequest) -> Vec<Record> {
     let mut trace_bytes = HashMap::<Vec<u8>, usize>::new();
     for span in otlp::spans(&request) {
@@ -196,7 +196,7 @@ fn cut(attributes: &mut [KeyValue]) {
     }
 }
 
-/// The encoded response with an empty `partial_success` that is set.
+/// The encoded response with a `partial_success` that is set but empty.
 fn success(format: Format) -> Answer {
     let body: &'static [u8] = match format {
         Format::Protobuf => b"\x0a\x00",
@@ -220,7 +220,7 @@ fn error(format: Format, http: StatusCode, status: &Status) -> Answer {
     })
 }
 
-/// What the receiver says when it cannot write the error it has.
+/// The receiver's answer if it cannot encode its error.
 fn no_error_possible() -> Answer {
     Answer::text(
         StatusCode::INTERNAL_SERVER_ERROR,

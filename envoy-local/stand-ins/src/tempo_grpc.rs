@@ -19,17 +19,17 @@ use crate::{
 };
 
 const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-/// grpc-go's default `MaxRecvMsgSize`, for a message as sent and inflated.
+/// grpc-go's default `MaxRecvMsgSize`, for a message compressed and decompressed.
 const MESSAGE_LIMIT: usize = 4 << 20;
 /// A frame's header, and a message.
 pub(crate) const BODY_LIMIT: usize = HEADER + MESSAGE_LIMIT;
 /// A flag and a length of four bytes.
 const HEADER: usize = 5;
 
-/// Tempo's answer to a call, and what it stores of it.
+/// Tempo's answer to a call, and what it stores.
 pub(crate) fn receive(push: &Push) -> Verdict {
     if push.method != Method::POST || push.header("content-type") != b"application/grpc" {
-        // What grpc-go's transport says before there is a stream.
+        // The answer of grpc-go's transport before there is a stream.
         let refused = Answer::new(StatusCode::UNSUPPORTED_MEDIA_TYPE);
         return Verdict::refused(refused);
     }
@@ -94,7 +94,7 @@ fn called(push: &Push) -> Result<(Bytes, ExportTraceServiceRequest), Status> {
     Ok((message, request))
 }
 
-/// What the distributor says, over gRPC in place of HTTP.
+/// The distributor's answer, over gRPC instead of HTTP.
 fn in_grpc(answer: &Answer) -> Answer {
     if answer.status == StatusCode::OK {
         return success(&answer.body);

@@ -1,5 +1,5 @@
-//! The tenant of a push: how dskit, the library under all four backends, reads `X-Scope-OrgID`
-//! (grafana/dskit, tenant/tenant.go and tenant/resolver.go).
+//! The tenant of a push: how dskit, a library in all four backends, reads `X-Scope-OrgID` (grafana/dskit,
+//! tenant/tenant.go and tenant/resolver.go).
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ pub(crate) const HEADER: &str = "x-scope-orgid";
 /// The longest tenant id, in bytes.
 const MAX_BYTES: usize = 150;
 
-/// Why a tenant id is refused.
+/// Why a tenant id is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     Dots,
@@ -20,7 +20,7 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    /// The backends' text, or `None` where it would not be UTF-8 and so fits in no protobuf string.
+    /// The backends' text, or `None` if it would not be UTF-8 and so does not fit into a protobuf string.
     pub(crate) fn message(&self) -> Option<String> {
         Some(match self {
             Self::Dots => "tenant ID is '.' or '..'".to_owned(),
@@ -35,12 +35,12 @@ impl Refused {
     }
 }
 
-/// The values of the tenant header as Go's HTTP server sees them: blanks around them cut.
+/// The values of the tenant header as Go's HTTP server sees them, without leading and trailing blanks.
 pub(crate) fn values(headers: &HeaderMap) -> Vec<&[u8]> {
     headers.get_all(HEADER).iter().map(|value| value.as_bytes().trim_ascii()).collect()
 }
 
-/// The one tenant that a value names. `a|a` names one, `a:anything` names `a`.
+/// The tenant that a value names. `a|a` names one tenant, `a:anything` names `a`.
 pub(crate) fn single(value: &[u8]) -> Result<String, Refused> {
     let mut parts = value.split(|byte| *byte == b'|').map(without_metadata);
     let first = valid(parts.next().unwrap_or_default())?;
@@ -70,6 +70,6 @@ fn valid(id: &[u8]) -> Result<String, Refused> {
     if id == b"." || id == b".." {
         return Err(Refused::Dots);
     }
-    // Only ASCII is left.
+    // Only ASCII is left here.
     Ok(id.iter().copied().map(char::from).collect())
 }

@@ -4,8 +4,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use serde_json::json;
 
-/// A value as the collector's pdata turns it into text: a string as it is, a number in decimal,
-/// bytes in base64, a list or a map as JSON, nothing as the empty string.
+/// A value as text, as the collector's pdata writes it: a string unchanged, a number in decimal, bytes in base64, a
+/// list or a map as JSON, no value as the empty string.
 pub fn text(value: &AnyValue) -> String {
     match &value.value {
         None | Some(Value::StringValueStrindex(_)) => String::new(),
@@ -31,7 +31,7 @@ pub(crate) fn json_of(value: &AnyValue) -> serde_json::Value {
     }
 }
 
-/// Attributes as a JSON object; of a key that occurs twice, the last value.
+/// Attributes as a JSON object. If a key occurs twice, the last value is used.
 pub(crate) fn attributes_json(attributes: &[KeyValue]) -> serde_json::Value {
     attributes
         .iter()

@@ -1,4 +1,4 @@
-//! Loki's contract, one test a row; the comment above a test quotes the row it keeps.
+//! Loki's contract, with one test for each row. The comment above a test quotes the row that it tests.
 
 mod common;
 

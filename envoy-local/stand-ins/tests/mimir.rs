@@ -1,5 +1,5 @@
-//! Mimir's contract, one test a row; the comment above a test quotes the row it keeps. These rows
-//! come from Mimir's source; nobody has seen them from a running Mimir.
+//! Mimir's contract, with one test for each row. The comment above a test quotes the row that it tests. These rows come
+//! from Mimir's source code; they were not observed on a real Mimir.
 
 mod common;
 
@@ -228,7 +228,8 @@ async fn each_data_point_is_a_record_of_its_own() {
     assert_eq!(stored[0].resource_attribute("service.name").as_deref(), Some("probe"));
 }
 
-// Go's strconv.ParseFloat gives the nearest value; a faster reader is off by one bit in numbers like this.
+// Go's strconv.ParseFloat returns the nearest value. A faster parser can be wrong in the last bit for numbers like
+// this.
 #[tokio::test]
 async fn a_number_in_json_is_read_to_the_last_bit() {
     let backends = started().await;
@@ -272,7 +273,7 @@ async fn the_headers_that_steer_mimir_are_on_record() {
     assert!(headers.contains(&json!(["x-mimir-otlp-addsuffixes", "true"])));
 }
 
-// Mimir: h2c: unknown. The stand-in takes it, so that a gate may be set up either way.
+// Mimir: h2c: unknown. The stand-in supports it, so that a gate may be set up either way.
 #[tokio::test]
 async fn http2_without_tls_is_served() {
     let backends = started().await;
@@ -297,7 +298,7 @@ fn write() -> http::request::Builder {
     http::Request::post("/api/v1/push").header("x-scope-orgid", "payments")
 }
 
-// Mimir takes Prometheus remote write too
+// Mimir also accepts Prometheus remote write.
 #[tokio::test]
 async fn a_write_request_is_stored_series_by_series_beside_those_that_are_bad() {
     let backends = started().await;

@@ -1,4 +1,4 @@
-//! Pyroscope's contract, as its source has it; nobody has seen it from a running Pyroscope.
+//! Pyroscope's contract, from its source code; it was not observed on a real Pyroscope.
 
 mod common;
 
@@ -15,7 +15,7 @@ use sluice_stand_ins::{Answer, Backend, Telemetry};
 
 const PATH: &str = "/v1development/profiles";
 
-/// A profile of one sample of CPU time.
+/// A profile with one sample of CPU time.
 fn profile() -> Profile {
     Profile {
         sample_type: Some(ValueType { type_strindex: 1, unit_strindex: 2 }),
@@ -57,7 +57,7 @@ async fn other_paths_and_methods_are_refused() {
     }
 }
 
-// Content types are compared as they are; application/protobuf is one of them.
+// Content types must match exactly; application/protobuf is accepted too.
 #[tokio::test]
 async fn a_content_type_that_is_not_exact_is_a_415_in_text() {
     let backends = started().await;
@@ -84,7 +84,7 @@ async fn without_a_tenant_or_with_a_bad_one_it_is_a_401_in_text() {
     assert_eq!((reply.status, reply.text()), (401, "multiple org IDs present\n"));
 }
 
-// Success is protobuf with nothing in it, whatever the request is.
+// The answer to a success is empty protobuf, whatever the request's format.
 #[tokio::test]
 async fn what_is_stored_is_answered_in_protobuf_in_either_format() {
     let backends = started().await;
@@ -106,7 +106,7 @@ async fn what_is_stored_is_answered_in_protobuf_in_either_format() {
     }
 }
 
-// A sender leaves out of JSON what has its default value.
+// A sender leaves fields with default values out of JSON.
 #[tokio::test]
 async fn json_is_read_without_its_defaults() {
     let backends = started().await;
@@ -126,7 +126,7 @@ async fn json_is_read_without_its_defaults() {
     assert_eq!(profile.samples[0].values, [7]);
 }
 
-// The collector refers to keys and texts; to a text that is not there nobody can.
+// The collector refers to keys and texts. A reference to a missing text is an error.
 #[tokio::test]
 async fn json_with_references_is_read() {
     let backends = started().await;
@@ -156,7 +156,7 @@ async fn json_with_references_is_read() {
     assert_eq!(send(backends.pyroscope(), typed(PATH, JSON), body(3)).await.status, 400);
 }
 
-// gzip in any case; whatever else is announced is read as it is.
+// gzip in any case. With any other encoding, the body is read without decoding.
 #[tokio::test]
 async fn gzip_alone_is_known() {
     let backends = started().await;
@@ -185,7 +185,7 @@ async fn what_cannot_be_read_is_a_400_in_text() {
     }
 }
 
-// What cannot be converted is a 500, and the profiles before it are stored.
+// A profile that cannot be converted gives a 500, and the profiles before it are stored.
 #[tokio::test]
 async fn what_cannot_be_converted_is_a_500_behind_what_is_stored() {
     let backends = started().await;

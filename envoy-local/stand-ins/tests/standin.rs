@@ -1,4 +1,4 @@
-//! What is the stand-ins' own: starting and stopping, the query interface, answers on demand.
+//! The stand-ins' own features: starting and stopping, the query interface, answers on demand.
 
 mod common;
 
@@ -340,7 +340,7 @@ async fn the_program_names_the_port_in_use_and_fails() {
     assert!(said.contains(&address.port().to_string()) && said.contains("Loki"), "{said}");
 }
 
-/// Waits until Loki has received so many requests.
+/// Waits until Loki has received this many requests.
 async fn arrived(backends: &Backends, count: usize) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while backends.store().requests(Backend::Loki).len() < count {

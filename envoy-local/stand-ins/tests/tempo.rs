@@ -1,5 +1,5 @@
-//! The contract of Tempo's OTLP/HTTP port, one test a row; the comment above a test quotes the row
-//! it keeps.
+//! The contract of Tempo's OTLP/HTTP port, with one test for each row. The comment above a test quotes the row that it
+//! tests.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! The contract of Tempo's OTLP/gRPC port, held by tonic's client; the comment above a test quotes the row it
-//! keeps.
+//! The contract of Tempo's OTLP/gRPC port, tested with tonic's client. The comment above a test quotes the row that it
+//! tests.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! The messages of Prometheus remote write 1.0 (`prompb/remote.proto`, `prompb/types.proto`), as far
-//! as tests write and read them: what the gate is held against decodes plainly.
+//! The messages of Prometheus remote write 1.0 (`prompb/remote.proto`, `prompb/types.proto`), as far as tests read and
+//! write them. Tests compare the gate with this simple decoder.
 
 pub use prost::Message;
 
@@ -9,12 +9,12 @@ pub struct WriteRequest {
     /// Its series.
     #[prost(message, repeated, tag = "1")]
     pub timeseries: Vec<TimeSeries>,
-    /// What is said of metrics.
+    /// Metadata of metrics.
     #[prost(message, repeated, tag = "3")]
     pub metadata: Vec<MetricMetadata>,
 }
 
-/// Samples that have the same labels.
+/// Samples with the same labels.
 #[derive(Clone, PartialEq, Message)]
 pub struct TimeSeries {
     /// The labels, which a sender sorts by name.
@@ -23,7 +23,7 @@ pub struct TimeSeries {
     /// The samples, the oldest first.
     #[prost(message, repeated, tag = "2")]
     pub samples: Vec<Sample>,
-    /// Exemplars, which have labels of their own.
+    /// Exemplars, which have their own labels.
     #[prost(message, repeated, tag = "3")]
     pub exemplars: Vec<Exemplar>,
     /// Native histograms.
@@ -56,7 +56,7 @@ pub struct Sample {
 /// An exemplar.
 #[derive(Clone, PartialEq, Message)]
 pub struct Exemplar {
-    /// Labels beside those of its series.
+    /// Labels in addition to those of its series.
     #[prost(message, repeated, tag = "1")]
     pub labels: Vec<Label>,
     /// Its value.
@@ -70,7 +70,7 @@ pub struct Exemplar {
 /// A native histogram without its buckets.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub struct Histogram {
-    /// How many observations there are.
+    /// The number of observations.
     #[prost(uint64, tag = "1")]
     pub count_int: u64,
     /// Their sum.
@@ -81,7 +81,7 @@ pub struct Histogram {
     pub timestamp: i64,
 }
 
-/// What is said of a metric.
+/// Metadata of a metric.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct MetricMetadata {
     /// `MetricType`: 1 is a counter, 2 a gauge.

@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::{
 
 use crate::value;
 
-/// The resource attributes that are index labels unless configured otherwise.
+/// The resource attributes that are index labels by default.
 const INDEXED: [&str; 18] = [
     "cloud.availability_zone",
     "cloud.region",
@@ -34,10 +34,10 @@ const INDEXED: [&str; 18] = [
     "service.namespace",
 ];
 
-/// Index labels that stand in for a missing service name.
+/// Index labels that replace a missing service name.
 const NAMES_A_SERVICE: [&str; 3] = ["container_name", "k8s_container_name", "k8s_job_name"];
 
-/// Why an attribute is no label.
+/// Why an attribute cannot become a label.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoLabel {
     #[error("symbolizer lookup: label name is empty")]
@@ -46,7 +46,8 @@ pub(crate) enum NoLabel {
     Invalid(String),
 }
 
-/// Whether labels can be made of all attributes of a request: since 3.7, one that cannot refuses all.
+/// Checks that all attributes of a request can become labels: since 3.7, one attribute that cannot rejects the whole
+/// request.
 pub(crate) fn check_names(request: &ExportLogsServiceRequest) -> Result<(), NoLabel> {
     for of_resource in &request.resource_logs {
         check(of_resource.resource.iter().flat_map(|resource| &resource.attributes))?;
@@ -70,7 +71,7 @@ fn check<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> Result<(), NoLab
     Ok(())
 }
 
-/// The labels of the stream that a resource's logs end in.
+/// The labels of the stream of a resource's log records.
 pub(crate) fn stream(resource: &Resource) -> BTreeMap<String, String> {
     let mut labels: BTreeMap<_, _> = resource
         .attributes
@@ -87,8 +88,8 @@ pub(crate) fn stream(resource: &Resource) -> BTreeMap<String, String> {
     labels
 }
 
-/// A log's structured metadata in Loki's order: record, then resource, then scope. Of a name that
-/// occurs twice, the last one counts.
+/// A log record's structured metadata in Loki's order: record, then resource, then scope. If a name occurs twice, the
+/// last one counts.
 pub(crate) fn structured_metadata(
     resource: &Resource,
     scope: &InstrumentationScope,

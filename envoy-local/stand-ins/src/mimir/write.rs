@@ -16,8 +16,8 @@ use crate::{
 
 pub(super) const PATH: &str = "/api/v1/push";
 
-/// Takes a write request whose tenant is known: snappy, whatever its head says, and the message of 1.0 unless
-/// the content type names another.
+/// Handles a write request whose tenant is known. The body is snappy, whatever its headers say, and the message is that
+/// of version 1.0 unless the content type names another.
 pub(super) fn accept(push: &Push) -> Verdict {
     let refuse = |status, text: String| Verdict::refused(Answer::go_error(status, &text));
     let content_type = String::from_utf8_lossy(push.header("content-type")).into_owned();
@@ -42,7 +42,7 @@ pub(super) fn accept(push: &Push) -> Verdict {
     .having_read(&decoded)
 }
 
-/// Stores the series that are valid; one that is not makes it a 400, yet the others are in.
+/// Stores the valid series. An invalid one gives a 400, but the others are stored.
 fn ingest(request: WriteRequest) -> Verdict {
     let mut taken = Vec::new();
     let mut refusal = None;

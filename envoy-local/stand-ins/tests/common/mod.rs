@@ -1,4 +1,4 @@
-//! What the contract tests share: a client over real sockets, and small exports.
+//! Shared by the contract tests: a client over real sockets, and small exports.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -35,7 +35,7 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-/// No single exchange of these tests takes longer.
+/// The timeout of a single exchange in these tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const PROTOBUF: &str = "application/x-protobuf";
@@ -55,7 +55,7 @@ pub(crate) fn typed(path: &str, content_type: &str) -> Builder {
     Request::post(path).header("x-scope-orgid", "tenant-a").header("content-type", content_type)
 }
 
-/// What came back.
+/// The answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -83,7 +83,7 @@ impl Reply {
     }
 }
 
-/// google.rpc.Status, declared here a second time so that the tests do not trust the crate's own.
+/// google.rpc.Status, declared here again so that the tests do not depend on the crate's own.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct RpcStatus {
     #[prost(int32, tag = "1")]
@@ -102,12 +102,12 @@ pub(crate) struct RpcDetail {
     pub(crate) value: Vec<u8>,
 }
 
-/// Sends over HTTP/1.1 on a connection of its own.
+/// Sends over HTTP/1.1 on a new connection.
 pub(crate) async fn send(to: SocketAddr, request: Builder, body: impl Into<Bytes>) -> Reply {
     try_send(to, request, body).await.expect("an answer")
 }
 
-/// The same, where the connection may end without an answer.
+/// The same, but the connection may end without an answer.
 pub(crate) async fn try_send(
     to: SocketAddr,
     request: Builder,
@@ -158,7 +158,7 @@ async fn collect(response: http::Response<hyper::body::Incoming>) -> Result<Repl
     })
 }
 
-/// Writes bytes as they are and reads until the backend closes or `enough` has come.
+/// Writes these bytes and reads until the backend closes or `enough` has arrived.
 pub(crate) async fn send_raw(to: SocketAddr, bytes: &[u8], enough: &str) -> String {
     let exchange = async {
         let mut stream = TcpStream::connect(to).await.expect("a listening backend");
@@ -168,7 +168,7 @@ pub(crate) async fn send_raw(to: SocketAddr, bytes: &[u8], enough: &str) -> Stri
     timeout(PATIENCE, exchange).await.expect("within a minute")
 }
 
-/// Reads until the other side closes or `enough` has come.
+/// Reads until the other side closes or `enough` has arrived.
 pub(crate) async fn read_until(stream: &mut TcpStream, enough: &str) -> String {
     let mut heard = Vec::new();
     let mut buffer = [0; 4096];
@@ -204,7 +204,7 @@ pub(crate) fn now() -> u64 {
     u64::try_from(since.expect("after 1970").as_nanos()).expect("before 2554")
 }
 
-/// A log record with this body, made now.
+/// A log record with this body and the current time.
 pub(crate) fn log(body: &str) -> LogRecord {
     LogRecord { time_unix_nano: now(), body: Some(text(body)), ..LogRecord::default() }
 }
