@@ -3,7 +3,7 @@
 //! * [`Problems`] collects every [`ConfigProblem`], each added at its [`Place`].
 //! * [`Glob`]: one name, or every name that begins so.
 //! * [`SenderName`] and [`Pieces`]: a text with placeholders such as `{namespace}` in it.
-//! * [`header_name`]: the name of a header.
+//! * [`header_name()`]: the name of a header.
 //!
 //! Each section is compiled by `compile(self, place: &Place<'_>, ..)`, which returns `None` if
 //! something is wrong in it. [`check`] runs one section by itself.

@@ -8,8 +8,8 @@
 //! 2. [`Certificate`]: its DNS and URI SANs. The common name is never read.
 //! 3. [`Sender`]: what a SAN, a claim, a key or a gate says, in the order of `identify`.
 //! 4. [`Admitted`]: the proof that the allowlist lets the sender in. Nothing outside makes one.
-//! 5. [`Admission`]: the proof that the [`SenderStage`] was not left out, whether it is switched on or off. The tenant's
-//!    stage takes nothing else.
+//! 5. [`Admission`]: the proof that the [`SenderStage`] was not left out, whether it is switched on or off. The
+//!    tenant's stage takes nothing else.
 //!
 //! No host calls and no clock: the time comes in as seconds since the epoch.
 

@@ -1,5 +1,6 @@
 //! For which tenant a request counts: the [`TenantStage`] makes [`Tenanted`] of an
-//! [`Admission`](sluice_senders::Admission), and every header by which the sender could have chosen for itself comes off.
+//! [`Admission`](sluice_senders::Admission), and every header by which the sender could have chosen for itself comes
+//! off.
 
 pub mod headers;
 mod id;
