@@ -1,4 +1,4 @@
-//! A case as it is written.
+//! The format of a case file.
 
 use std::{
     collections::BTreeMap,
@@ -21,33 +21,33 @@ use crate::{
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// Where it is from: its path below the folder of cases, without the ending.
+    /// Its path below the folder of cases, without the extension.
     #[serde(skip)]
     pub name: String,
-    /// What it argues, in a sentence.
+    /// What the case shows, in one sentence.
     pub argues: String,
     /// A merge patch (RFC 7396) to the configuration in `gate.yaml`.
     #[serde(default)]
     pub gate: Value,
-    /// The values of `holdHeaders` that it is run with; both if left out.
+    /// The values of `holdHeaders` with which it runs; default: both.
     #[serde(default = "either")]
     pub hold: Vec<bool>,
-    /// Whether the Lua filter stands behind the module.
+    /// Whether the Lua filter runs after the module.
     #[serde(default = "yes")]
     pub header_only_filter: bool,
-    /// Who sends.
+    /// The sender.
     #[serde(default)]
     pub sender: Sender,
-    /// What is sent.
+    /// The request.
     pub request: Request,
-    /// What the backend answers, if it is asked.
+    /// The backend's answer, if the request reaches the backend.
     #[serde(default)]
     pub backend: Backend,
-    /// What must come of it.
+    /// The expected result.
     pub expect: Expect,
 }
 
-/// The SANs of the certificate with which a request is sent.
+/// The SANs of the sender's certificate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sender {
@@ -57,7 +57,7 @@ pub struct Sender {
     /// Its URI SANs.
     #[serde(default)]
     pub uri: Vec<String>,
-    /// Whether there is a certificate at all.
+    /// Whether the sender has a certificate.
     #[serde(default = "yes")]
     pub certificate: bool,
 }
@@ -71,13 +71,13 @@ const fn yes() -> bool {
 }
 
 impl Default for Sender {
-    /// The sender whose requests are let in unless a case says otherwise.
+    /// The default sender, whose requests the gate accepts.
     fn default() -> Self {
         Self { dns: vec!["*.payments".to_owned()], uri: Vec::new(), certificate: true }
     }
 }
 
-/// How a request is spoken.
+/// The protocol of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
@@ -92,7 +92,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// How its messages are written.
+    /// The format of its messages.
     #[must_use]
     pub const fn format(self) -> Format {
         match self {
@@ -106,44 +106,44 @@ impl Protocol {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Sent once in each of these. If left out: in all of OTLP's where the body is `entries`, in
-    /// `write` where it is `series`, and in `grpc` and `http` where it is bytes.
+    /// The protocols, in each of which the request is sent once. Default: all of OTLP's if the body is `entries`,
+    /// `write` if it is `series`, and `grpc` and `http` if it is bytes.
     pub protocols: Option<Vec<Protocol>>,
-    /// What it carries: `logs`, `metrics`, `profiles` or `traces`; of remote write, always metrics.
+    /// The signal: `logs`, `metrics`, `profiles` or `traces`; always metrics for remote write.
     #[serde(default)]
     pub signal: SignalName,
-    /// In place of `POST`.
+    /// The method; default: `POST`.
     pub method: Option<String>,
-    /// In place of the signal's own.
+    /// The path; default: that of the signal.
     pub path: Option<String>,
-    /// In place of the protocol's own content type; `~` for none.
+    /// The content type; default: that of the protocol; `~` for none.
     #[serde(default, deserialize_with = "present")]
     pub content_type: Option<Option<String>>,
-    /// The claims of a token that Envoy has verified; none comes with it if left out.
+    /// The claims of a token that Envoy has verified; default: no token.
     pub token: Option<Value>,
-    /// Headers added to those that the protocol has, each as `[name, value]`.
+    /// Headers in addition to those of the protocol, each as `[name, value]`.
     #[serde(default)]
     pub headers: Vec<(String, Bytes)>,
-    /// How the body is compressed, as the protocol's header for it says; remote write is in `snappy`
-    /// if left out. A name that the protocol does not have is announced and not done.
+    /// The compression of the body, by a name from the protocol's own header for it. The default of remote write is
+    /// `snappy`. A name that the protocol does not have is announced but not applied.
     pub encoding: Option<String>,
-    /// How the body is compressed whatever `encoding` says, by a name of `content-encoding`.
+    /// The real compression of the body, whatever `encoding` says, by a name of `content-encoding`.
     pub encoded: Option<String>,
-    /// The texts of the dictionary of `profiles`, to which keys and values refer by number.
+    /// The texts in the dictionary of `profiles`, to which keys and values refer by number.
     #[serde(default)]
     pub strings: Vec<String>,
     /// The body, before it is compressed and framed.
     pub body: Body,
-    /// What is wrong with the gRPC frame.
+    /// How the gRPC frame is invalid.
     #[serde(default)]
     pub frame: Frame,
-    /// Trailers behind the body, each as `[name, value]`.
+    /// Trailers after the body, each as `[name, value]`.
     #[serde(default)]
     pub trailers: Vec<(String, Bytes)>,
 }
 
 impl Request {
-    /// The protocols in which it is sent.
+    /// The protocols in which the request is sent.
     #[must_use]
     pub fn protocols(&self) -> &[Protocol] {
         const ALL: [Protocol; 3] = [Protocol::Grpc, Protocol::Http, Protocol::Json];
@@ -164,7 +164,7 @@ impl Request {
     }
 }
 
-/// Tells a key that is there with `~` from one that is not there.
+/// Distinguishes a key with the value `~` from a missing key.
 fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
     Deserialize::deserialize(from).map(Some)
 }
@@ -201,7 +201,7 @@ impl From<SignalName> for Signal {
 pub enum Bytes {
     /// The bytes of this text.
     Text(String),
-    /// Two digits a byte; spaces do not count.
+    /// Two digits for each byte; spaces are ignored.
     Hex {
         /// The digits.
         hex: String,
@@ -212,7 +212,7 @@ impl Bytes {
     /// The bytes.
     ///
     /// # Errors
-    /// If the hex is none.
+    /// If the text is not hex.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         match self {
             Self::Text(text) => Ok(text.clone().into_bytes()),
@@ -244,60 +244,60 @@ pub enum Body {
     Zeros(usize),
 }
 
-/// How a gRPC frame differs from a right one.
+/// How a gRPC frame differs from a valid one.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Frame {
-    /// In place of the flag.
+    /// The flag.
     pub flag: Option<u8>,
-    /// In place of the length.
+    /// The length.
     pub length: Option<u32>,
-    /// Bytes behind the message.
+    /// Bytes after the message.
     pub behind: Option<Bytes>,
-    /// The body is not framed at all.
+    /// The body has no frame.
     #[serde(default)]
     pub none: bool,
 }
 
-/// What a backend answers.
+/// The answer of a backend.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backend {
-    /// Its status; what the real backend answers to a stored request if left out.
+    /// Its status; default: the answer of the real backend to a stored request.
     pub status: Option<u16>,
     /// Its headers, each as `[name, value]`.
     #[serde(default)]
     pub headers: Vec<(String, Bytes)>,
-    /// Its body; none at all if left out.
+    /// Its body; default: no body.
     pub body: Option<BackendBody>,
-    /// It answers over gRPC, in place of `status`.
+    /// An answer over gRPC, instead of `status`.
     pub grpc: Option<GrpcAnswer>,
-    /// It does not answer, and Envoy does.
+    /// The backend does not answer, and Envoy does.
     pub fails: Option<Fails>,
 }
 
-/// Why Envoy answers in a backend's place.
+/// Why Envoy answers in place of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Fails {
-    /// It never answers.
+    /// The backend never answers.
     Hangs,
-    /// It closes the connection once it has the request.
+    /// The backend closes the connection after it has received the request.
     HangsUp,
-    /// There is no such cluster: it is called [`NOWHERE`].
+    /// The cluster does not exist; its name is [`NOWHERE`].
     NoCluster,
-    /// It takes no connection: the name of its cluster begins with [`REFUSING`].
+    /// The backend refuses connections; the name of its cluster begins with [`REFUSING`].
     Refuses,
 }
 
 /// The name of a cluster that Envoy does not have.
 pub const NOWHERE: &str = "nowhere";
 
-/// How the names begin of clusters at a port that is closed.
+/// The prefix of the names of clusters with a closed port.
 pub const REFUSING: &str = "refusing";
 
 impl Fails {
-    /// Whether the request gets as far as to the backend.
+    /// Returns whether the request reaches the backend.
     #[must_use]
     pub const fn is_reached(self) -> bool {
         match self {
@@ -307,18 +307,18 @@ impl Fails {
     }
 }
 
-/// What a backend answers over gRPC.
+/// The answer of a backend over gRPC.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrpcAnswer {
-    /// The number in `grpc-status`; none of it at all if left out.
+    /// The number in `grpc-status`; default: no `grpc-status`.
     pub code: Option<i32>,
     /// Its message.
     #[serde(default)]
     pub message: String,
-    /// The seconds of its `RetryInfo`; none if left out.
+    /// The seconds in its `RetryInfo`; default: no `RetryInfo`.
     pub retry_after: Option<u32>,
-    /// Whether the status stands in headers alone.
+    /// Whether the answer is trailers-only.
     #[serde(default)]
     pub trailers_only: bool,
 }
@@ -347,70 +347,70 @@ pub enum BackendBody {
     },
 }
 
-/// What must come of a request.
+/// The expected result of a request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// What the backend gets; nothing if left out.
+    /// What the backend gets; default: nothing.
     pub forwarded: Option<Forwarded>,
     /// What the sender gets.
     pub reply: Reply,
-    /// The counters that grow, by `name{tag=value,...}`, and by how much. All of them.
+    /// All counters that increase, as `name{tag=value,...}`, and by how much.
     pub counts: BTreeMap<String, u64>,
 }
 
-/// What a backend must get.
+/// The request that a backend must get.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Forwarded {
-    /// The cluster that the route is chosen by; none if left out, for what is not the gate's.
+    /// The cluster of the chosen route; default: none, for requests that the gate lets pass without a backend.
     pub to: Option<String>,
     /// The path.
     pub path: Option<String>,
-    /// Headers, of which each must be there once with this value, or with `~` not at all.
+    /// Headers: each must occur once with this value, or with `~` not at all.
     #[serde(default)]
     pub headers: BTreeMap<String, Option<String>>,
     /// The body.
     pub body: ForwardedBody,
 }
 
-/// What a backend's body must be.
+/// The body that a backend must get.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ForwardedBody {
-    /// What was sent, byte for byte, but for a gRPC frame.
+    /// The bytes that were sent, without the gRPC frame.
     Same,
-    /// What was sent, byte for byte, in its gRPC frame.
+    /// The bytes that were sent, with their gRPC frame.
     Framed,
     /// An export of these, uncompressed in a gRPC frame.
     FramedEntries(Vec<Entry>),
     /// An export of these in the format of the request, decoded.
     Entries(Vec<Entry>),
-    /// These bytes, as they are once decoded.
+    /// These bytes after decoding.
     Raw(Bytes),
     /// A write request of these, in one block of snappy.
     Series(Vec<Series>),
 }
 
-/// What a sender must get.
+/// The reply that a sender must get.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
-    /// The status over HTTP; 200 if left out.
+    /// The status over HTTP; default: 200.
     #[serde(default = "ok")]
     pub http: u16,
-    /// The status over gRPC, by number, which a `Status` over HTTP has as its code; 0 if left out.
+    /// The status over gRPC, as a number; over HTTP, the code in a `Status`. Default: 0.
     #[serde(default)]
     pub grpc: i32,
-    /// Texts that its message must have in it.
+    /// Texts that its message must contain.
     #[serde(default)]
     pub says: Vec<String>,
-    /// The count of its partial success; none may be set if left out.
+    /// The count of its partial success; default: there must be none.
     pub rejected: Option<i64>,
-    /// The seconds after which it asks the sender to try again; none may be set if left out.
+    /// The seconds after which the sender is asked to retry; default: there must be none.
     pub retry_after: Option<u32>,
-    /// The fields of its `BadRequest`. If left out, the gate's own refusal of bad data must have
-    /// some, and nothing else any.
+    /// The fields of its `BadRequest`. By default, the gate's own refusal of invalid data must have some, and no other
+    /// reply may have any.
     pub fields: Option<Vec<String>>,
 }
 
@@ -418,10 +418,10 @@ const fn ok() -> u16 {
     200
 }
 
-/// Every case below `folder`, in the order of their names.
+/// Returns every case below `folder`, sorted by name.
 ///
 /// # Errors
-/// The first file that is not a case, by its name.
+/// If a file is not a case; the error names the first one.
 pub fn load(folder: &Path) -> Result<Vec<Case>> {
     let mut files = Vec::new();
     collect(folder, &mut files)?;
@@ -444,17 +444,17 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 fn read(folder: &Path, file: &Path) -> Result<Case> {
     let place = || file.display().to_string();
     let text = fs::read_to_string(file).with_context(place)?;
-    // An enum is written as a map of one key, here as in JSON.
+    // An enum is a map with one key, here as in JSON.
     let yaml = serde_yaml_ng::Deserializer::from_str(&text);
     let mut case: Case = singleton_map_recursive::deserialize(yaml).with_context(place)?;
     case.name = file.strip_prefix(folder)?.with_extension("").display().to_string();
     Ok(case)
 }
 
-/// The configuration of a case: the common one, patched.
+/// Returns the configuration of a case: the shared one with the case's patch.
 ///
 /// # Errors
-/// If the common one cannot be read.
+/// If the shared configuration cannot be read.
 pub fn configuration(folder: &Path, case: &Case) -> Result<Value> {
     let common = fs::read_to_string(folder.join("../gate.yaml"))?;
     let mut configuration: Value = serde_yaml_ng::from_str(&common)?;
@@ -464,7 +464,7 @@ pub fn configuration(folder: &Path, case: &Case) -> Result<Value> {
     Ok(configuration)
 }
 
-/// A merge patch (RFC 7396, section 2).
+/// Applies a merge patch (RFC 7396, section 2).
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();

@@ -1,4 +1,4 @@
-//! Holds an outcome against its case.
+//! Compares an outcome with its case.
 
 use anyhow::{Context, Result, ensure};
 use sluice_encodings::{Encoding, EncodingHeader, decode, grpc};
@@ -11,7 +11,7 @@ use crate::{
     wire::WireRequest,
 };
 
-/// Everything in which an outcome is not what its case expects.
+/// Returns every difference between an outcome and what its case expects.
 #[must_use]
 pub fn differences(case: &Case, request: &WireRequest, outcome: &Outcome) -> Vec<String> {
     let mut found = Vec::new();
@@ -42,7 +42,7 @@ fn reply(case: &Case, request: &WireRequest, outcome: &Outcome, found: &mut Vec<
         found.push(format!("status {}, not {status}: {:?}", got.status, got.message));
     }
     if got.content_type.as_deref().is_some_and(|got| {
-        // Held where it is read.
+        // Checked when it is read.
         request.protocol != Protocol::Write && got != request.protocol.format().content_type()
     }) {
         found.push(format!("the reply's content type is {:?}", got.content_type));
@@ -50,12 +50,12 @@ fn reply(case: &Case, request: &WireRequest, outcome: &Outcome, found: &mut Vec<
     if let Some(code) = got.code.filter(|code| *code != expected.grpc) {
         found.push(format!("code {code} in the Status, not {}", expected.grpc));
     }
-    // What the gate itself finds wrong with a request's data is told with its place, and nothing else.
+    // Only a refusal by the gate itself of invalid data names the field.
     let bad_data = case.expect.forwarded.is_none()
         && match request.protocol {
             Protocol::Grpc => expected.grpc == 3,
             Protocol::Http | Protocol::Json => expected.http == 400,
-            // Its errors are texts.
+            // The errors of remote write are plain text.
             Protocol::Write => false,
         };
     match &expected.fields {

@@ -1,4 +1,4 @@
-//! Compressing what a case sends, with encoders that are none of the gate's.
+//! Compresses what a case sends, with encoders other than the gate's.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use flate2::{
 };
 use sluice_encodings::Encoding;
 
-/// The bytes in an encoding.
+/// Encodes the bytes.
 ///
 /// # Errors
 /// If an encoder fails.

@@ -1,9 +1,8 @@
-//! The cases: what the gate must do, one file each, and the means to run them.
+//! The cases, which say what the gate must do, one file for each, and the code to run them.
 //!
-//! A case says what is sent and what must come of it ([`case`]). It becomes bytes ([`wire`]) and
-//! runs ([`plan`]); a runner carries each through some form of the gate and reports an
-//! [`outcome::Outcome`], and [`check`] holds that against the case. The runners differ in nothing
-//! but the form of the gate: [`native`] calls its crates.
+//! A case says what is sent and what must result ([`case`]). It is converted to bytes ([`wire`]) and to runs
+//! ([`plan`]). A runner sends each run through one form of the gate and reports an [`outcome::Outcome`], and [`check`]
+//! compares it with the case. The runners only differ in the form of the gate: [`native`] calls its crates.
 
 pub mod case;
 pub mod check;

@@ -19,13 +19,13 @@ use crate::{
     wire::{HeaderList, WireReply, WireRequest},
 };
 
-/// The time at which cases are run, in seconds since the epoch: 2026-11-18.
+/// The time of all cases, in seconds since the epoch: 2026-11-18.
 pub const NOW: u64 = 1_795_000_000;
 
 /// Runs a plan. `certificate` is the sender's, in PEM.
 ///
 /// # Errors
-/// If the configuration is refused, or the gate does what Envoy could not.
+/// If the configuration is rejected, or if the gate does something that Envoy could not do.
 pub fn run(plan: &Plan, certificate: Option<&str>) -> Result<Outcome> {
     let Plan { configuration, request, reply, .. } = plan;
     let gate = Gate::from_json(&serde_json::to_vec(configuration)?)
@@ -43,7 +43,7 @@ pub fn run(plan: &Plan, certificate: Option<&str>) -> Result<Outcome> {
 
 struct Run<'a> {
     request: &'a WireRequest,
-    /// Whether what goes on gets to the backend.
+    /// Whether a forwarded request reaches the backend.
     reached: bool,
     headers: HeaderList,
     counts: Vec<Count>,
@@ -158,7 +158,7 @@ impl Run<'_> {
         }
     }
 
-    /// A backend's reply that the gate does not look at.
+    /// A backend's reply that the gate does not read.
     fn untouched(&self, reply: &WireReply) -> Result<Reply> {
         let body = reply.body.as_deref().unwrap_or_default();
         match self.request.protocol {

@@ -1,4 +1,4 @@
-//! What came of a request, whichever form of the gate it went through.
+//! The outcome of a request, whichever form of the gate it passed through.
 
 use std::collections::BTreeMap;
 
@@ -11,27 +11,27 @@ use sluice_reply::{ExportResponse, Status};
 
 use crate::{case::Protocol, wire::HeaderList};
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What the backend got.
+    /// The request that the backend got.
     pub forwarded: Option<Forwarded>,
-    /// What the sender got.
+    /// The reply that the sender got.
     pub reply: Reply,
-    /// The counters that grew, by `name{tag=value,...}`, and by how much.
+    /// The counters that increased, as `name{tag=value,...}`, and by how much.
     pub counts: BTreeMap<String, u64>,
 }
 
-/// What a backend got.
+/// The request that a backend got.
 #[derive(Clone, Debug)]
 pub struct Forwarded {
-    /// Its headers, `:path` included.
+    /// Its headers, including `:path`.
     pub headers: HeaderList,
     /// Its body.
     pub body: Vec<u8>,
 }
 
-/// What a sender got, read by its protocol.
+/// The reply that a sender got, read with its protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
     /// The status: HTTP's, or gRPC's.
@@ -44,7 +44,7 @@ pub struct Reply {
     pub message: String,
     /// The count of the partial success, if there is one.
     pub rejected: Option<i64>,
-    /// The seconds after which the sender is asked to try again.
+    /// The seconds after which the sender is asked to retry.
     pub retry_after: Option<u32>,
     /// The fields of the `BadRequest` in a status' details.
     pub fields: Vec<String>,
@@ -54,7 +54,7 @@ impl Reply {
     /// Reads a reply over HTTP.
     ///
     /// # Errors
-    /// If it is not what OTLP/HTTP has a server answer.
+    /// If OTLP/HTTP does not allow this reply.
     pub fn from_http(status: u16, headers: &HeaderList, body: &[u8]) -> Result<Self> {
         let content_type = text(headers, "content-type");
         let retry_after = text(headers, "retry-after").and_then(|value| value.parse().ok());
@@ -102,8 +102,7 @@ impl Reply {
     /// Reads a reply to a sender of remote write.
     ///
     /// # Errors
-    /// If it is not what remote write has a receiver answer: a success without a body, or an error
-    /// in text.
+    /// If remote write does not allow this reply: it must be a success without a body, or an error in text.
     pub fn from_write(status: u16, headers: &HeaderList, body: &[u8]) -> Result<Self> {
         let content_type = text(headers, "content-type");
         let retry_after = text(headers, "retry-after").and_then(|value| value.parse().ok());
@@ -116,10 +115,10 @@ impl Reply {
         Ok(Self { status: status.into(), content_type, message, retry_after, ..Self::default() })
     }
 
-    /// Reads a reply over HTTP, as its protocol has it.
+    /// Reads a reply over HTTP with its protocol.
     ///
     /// # Errors
-    /// If it is not what the protocol has a server answer.
+    /// If the protocol does not allow this reply.
     pub fn from_protocol(
         protocol: Protocol,
         status: u16,
@@ -132,11 +131,11 @@ impl Reply {
         }
     }
 
-    /// Reads a reply over gRPC. `trailers` may be headers, where a reply is those alone; their
-    /// message is percent-encoded.
+    /// Reads a reply over gRPC. `trailers` may be headers if the reply is trailers-only; their message is
+    /// percent-encoded.
     ///
     /// # Errors
-    /// If it is not what gRPC has a server answer.
+    /// If gRPC does not allow this reply.
     pub fn from_grpc(body: &[u8], trailers: &HeaderList) -> Result<Self> {
         let code = text(trailers, "grpc-status").context("there is no grpc-status")?;
         let message = text(trailers, "grpc-message").unwrap_or_default();
@@ -162,7 +161,7 @@ impl Reply {
         Ok(reply)
     }
 
-    /// Takes down the details of an error over HTTP, whose delay is in a header too.
+    /// Records the details of an error over HTTP. Its delay must be in a header too.
     fn details(&mut self, delay: Option<u32>, fields: Vec<String>) -> Result<()> {
         let header = self.retry_after;
         anyhow::ensure!(delay == header, "RetryInfo of {delay:?}, and Retry-After {header:?}");
@@ -235,8 +234,8 @@ fn percent_decoded(message: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A counter's name, `None` if it counts for one sender what another counts for all; with the tags that are written
-/// into it taken out, as `sluice_requests_total{outcome=stored,signal=logs}`.
+/// A counter's name, or `None` if the counter is one sender's share of another. The tags inside the name are extracted,
+/// as in `sluice_requests_total{outcome=stored,signal=logs}`.
 #[must_use]
 pub fn counter(stat: &str) -> Option<String> {
     let mut parts: Vec<_> = stat.split(";.;").map(|part| part.trim_start_matches('.')).collect();

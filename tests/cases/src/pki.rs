@@ -1,4 +1,4 @@
-//! The certificates with which cases are sent.
+//! The certificates of the cases' senders.
 
 use anyhow::Result;
 use rcgen::{
@@ -8,7 +8,7 @@ use rcgen::{
 
 use crate::case::Sender;
 
-/// An authority that every sender's certificate comes from.
+/// The authority that issues every sender's certificate.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -18,7 +18,7 @@ impl Authority {
     /// If no key can be made.
     pub fn new() -> Result<Self> {
         let mut params = CertificateParams::default();
-        // As that of the local run, which is the authority of the cases in Envoy.
+        // The same name as in the local run, whose authority the cases use in Envoy.
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, "sluice local authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -28,7 +28,7 @@ impl Authority {
     /// A certificate with a sender's SANs, in PEM; `None` for a sender without one.
     ///
     /// # Errors
-    /// If a SAN cannot be written into a certificate.
+    /// If a SAN cannot be put into a certificate.
     pub fn certificate(&self, sender: &Sender) -> Result<Option<String>> {
         if !sender.certificate {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! What every runner has to run, and what it reports.
+//! The runs that every runner must do, and the report.
 
 use std::{io::Write, path::PathBuf};
 
@@ -12,22 +12,22 @@ use crate::{
     wire::{self, WireReply, WireRequest},
 };
 
-/// One run of a case: in one protocol, with the head held or gone.
+/// One run of a case: in one protocol, with the head held or not held.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The case.
     pub case: Case,
-    /// The gate's whole configuration, `holdHeaders` included.
+    /// The gate's complete configuration, including `holdHeaders`.
     pub configuration: Value,
     /// `holdHeaders`.
     pub hold: bool,
-    /// What is sent.
+    /// The request.
     pub request: WireRequest,
-    /// What the backend answers, if it is asked.
+    /// The backend's answer, if the request reaches it.
     pub reply: WireReply,
 }
 
-/// The folder of the cases, as this crate was built.
+/// The folder with the cases, when this crate was built.
 #[must_use]
 pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cases")
@@ -36,7 +36,8 @@ pub fn folder() -> PathBuf {
 /// Every run of every case.
 ///
 /// # Errors
-/// The first file that is not a case, or that asks for what cannot be sent; or if there is none.
+/// If a file is not a case, or describes something that cannot be sent; the error names the first one. Also if there is
+/// no case.
 pub fn all() -> Result<Vec<Plan>> {
     let folder = folder();
     let mut plans = Vec::new();
@@ -59,7 +60,7 @@ pub fn all() -> Result<Vec<Plan>> {
     Ok(plans)
 }
 
-/// What became of the runs.
+/// The results of the runs.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     cases: Vec<String>,
@@ -68,7 +69,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Takes down one run; `how` says what no plan says, as how the body was cut.
+    /// Records one run. `how` says what the plan does not say, for example how the body was cut.
     pub fn add(&mut self, plan: &Plan, how: &str, outcome: Result<Outcome>) {
         let name = &plan.case.name;
         if self.cases.last() != Some(name) {
@@ -87,20 +88,20 @@ impl Report {
         );
     }
 
-    /// Whether a run was not as its case expects.
+    /// Returns whether a run differed from what its case expects.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         !self.differences.is_empty()
     }
 
-    /// Says how many cases ran `through` what, past the test harness, which keeps what is printed.
+    /// Prints how many cases ran `through` this form of the gate. It bypasses the test harness, which captures prints.
     ///
     /// # Panics
-    /// With every difference, if there is one, and if nothing ran.
+    /// If there are differences, which the message lists, or if nothing ran.
     pub fn finish(self, through: &str) {
         let Self { cases, runs, differences } = self;
         let line = format!("{} cases, {runs} runs {through}", cases.len());
-        // A closed standard output is no reason to fail.
+        // A closed standard output must not make the test fail.
         let _ = writeln!(std::io::stdout(), "{line}");
         assert!(runs > 0, "nothing ran {through}");
         assert!(

@@ -1,4 +1,4 @@
-//! A write request of Prometheus in a few words.
+//! A short notation for write requests of Prometheus.
 
 use anyhow::{Result, ensure};
 use serde::Deserialize;
@@ -6,25 +6,25 @@ use sluice_prompb::{
     Exemplar, Histogram, Label, Message, MetricMetadata, Sample, TimeSeries, WriteRequest,
 };
 
-/// A series, or what is said of a metric.
+/// A series, or the metadata of a metric.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
-    /// Its labels, in the order in which they are written.
+    /// Its labels, in the order of the message.
     labels: Option<Labels>,
-    /// How many samples it has; one if left out.
+    /// The number of samples; default: 1.
     samples: Option<usize>,
-    /// How many native histograms it has.
+    /// The number of native histograms.
     #[serde(default)]
     histograms: usize,
-    /// How many exemplars it has.
+    /// The number of exemplars.
     #[serde(default)]
     exemplars: usize,
-    /// In place of everything else: the metric that something is said of.
+    /// Instead of everything else: the name of the metric whose metadata this is.
     metadata: Option<String>,
 }
 
-/// Labels, as a map or, where a name occurs twice, as pairs.
+/// Labels as a map, or as pairs if a name occurs twice.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Labels {
@@ -47,10 +47,10 @@ fn text(value: &serde_yaml_ng::Value) -> Result<String> {
     Ok(serde_yaml_ng::from_value(value.clone())?)
 }
 
-/// The request with these in it.
+/// Returns a request with these series.
 ///
 /// # Errors
-/// If what is written is none.
+/// If an entry is not valid.
 pub fn request(entries: &[Series]) -> Result<WriteRequest> {
     const TIME: i64 = 1_795_000_000_000;
     let mut request = WriteRequest::default();
@@ -77,10 +77,10 @@ pub fn request(entries: &[Series]) -> Result<WriteRequest> {
     Ok(request)
 }
 
-/// The request as it is written, before it is compressed.
+/// Returns the encoded request, before compression.
 ///
 /// # Errors
-/// As [`request`].
+/// Fails as [`request`] does.
 pub fn encode(entries: &[Series]) -> Result<Vec<u8>> {
     Ok(request(entries)?.encode_to_vec())
 }

@@ -1,4 +1,4 @@
-//! Telemetry in a few words, and in OTLP.
+//! A short notation for telemetry, and its conversion to OTLP.
 
 use anyhow::{Result, anyhow, bail};
 use opentelemetry_proto::tonic::{
@@ -33,26 +33,26 @@ use crate::case::Bytes;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// The resource's attributes; no resource if left out.
+    /// The attributes of the resource; default: no resource.
     resource: Option<Attributes>,
-    /// The scope's attributes; no scope if left out.
+    /// The attributes of the scope; default: no scope.
     scope: Option<Attributes>,
-    /// Log records, spans with ids of no interest, or profiles.
+    /// Log records, profiles, or spans whose ids do not matter.
     #[serde(default)]
     records: Records,
-    /// Log records that say their ids.
+    /// Log records with their ids.
     #[serde(default)]
     logs: Vec<Log>,
     /// Metrics.
     #[serde(default)]
     metrics: Vec<Metric>,
-    /// Spans that say their ids.
+    /// Spans with their ids.
     #[serde(default)]
     spans: Vec<Span>,
-    /// So many empty scopes behind the one with the records.
+    /// The number of empty scopes after the one with the records.
     #[serde(default)]
     empty_scopes: usize,
-    /// How often the entry is there.
+    /// How many times the entry is repeated.
     #[serde(default = "once")]
     times: usize,
 }
@@ -61,7 +61,7 @@ const fn once() -> usize {
     1
 }
 
-/// Attributes, as a map or, where a key occurs twice or is a reference, as pairs.
+/// Attributes as a map, or as pairs if a key occurs twice or is a reference.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Attributes {
@@ -80,7 +80,7 @@ enum Key {
     },
 }
 
-/// Records: so many without attributes, or the attributes of each.
+/// Records: their number, without attributes, or the attributes of each.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum Records {
@@ -98,22 +98,22 @@ impl Default for Records {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Metric {
-    /// `metric` if it is left out; `""` is none.
+    /// The name; default: `metric`; `""` for none.
     name: Option<String>,
     kind: Option<MetricKind>,
     #[serde(default)]
     temporality: Temporality,
-    /// Of every data point of an exponential histogram.
+    /// The scale of every data point of an exponential histogram.
     #[serde(default)]
     scale: i32,
     #[serde(default)]
     points: Records,
-    /// Of every data point.
+    /// The exemplars of every data point.
     #[serde(default)]
     exemplars: Vec<Exemplar>,
 }
 
-/// A log record. An id that is left out is none.
+/// A log record. By default it has no ids.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Log {
@@ -124,7 +124,7 @@ struct Log {
     attributes: Option<Attributes>,
 }
 
-/// An exemplar, its ids as in [`Log`].
+/// An exemplar, with ids as in [`Log`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exemplar {
@@ -135,7 +135,7 @@ struct Exemplar {
     value: Option<f64>,
 }
 
-/// A span. An id that is left out is a good one; `""` is none.
+/// A span. By default its ids are valid; `""` means no id.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Span {
@@ -152,7 +152,7 @@ impl Default for Span {
     }
 }
 
-/// A span's link, its ids as in [`Span`].
+/// A span's link, with ids as in [`Span`].
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Link {
@@ -201,19 +201,19 @@ enum Temporality {
     Cumulative,
 }
 
-/// What an export carries.
+/// The content of an export.
 #[derive(Clone, Copy, Debug)]
 pub struct Export<'a> {
-    /// What its records are.
+    /// Its signal.
     pub signal: Signal,
     /// Its resources.
     pub entries: &'a [Entry],
-    /// The texts of its dictionary, which profiles alone have.
+    /// The texts of its dictionary, which only profiles have.
     pub strings: &'a [String],
 }
 
 impl Export<'_> {
-    /// The export request.
+    /// Returns the export request.
     ///
     /// # Errors
     /// If a value has no counterpart in OTLP.
@@ -249,7 +249,8 @@ fn write(request: &(impl Message + Serialize), format: Format) -> Result<Vec<u8>
     })
 }
 
-/// A request as a text that can be compared and read: two that a backend reads alike have the same.
+/// Returns a request as a text that can be compared and read. Two requests that are the same to a backend give the same
+/// text.
 ///
 /// # Errors
 /// If it is not an export request.
@@ -267,8 +268,8 @@ pub fn describe(signal: Signal, format: Format, message: &[u8]) -> Result<String
     })
 }
 
-/// Takes out of JSON what protobuf does not write: fields with their default value, but for the
-/// members of an `AnyValue`, of which an empty one is set.
+/// Removes from JSON what protobuf does not write: fields with their default value. The members of an `AnyValue` stay,
+/// because an empty one counts as set.
 fn forget_defaults(json: &mut Json) {
     match json {
         Json::Array(list) => list.iter_mut().for_each(forget_defaults),
@@ -289,12 +290,12 @@ fn forget_defaults(json: &mut Json) {
 }
 
 impl Entry {
-    /// The entry, as often as it is there.
+    /// The entry, as many times as it is repeated.
     fn each(&self) -> impl Iterator<Item = &Self> {
         std::iter::repeat_n(self, self.times)
     }
 
-    /// The scope with the records, and the empty ones behind it.
+    /// The scope with the records, and the empty ones after it.
     fn scopes<S: Default + Clone>(&self, first: S) -> Vec<S> {
         let mut scopes = vec![S::default(); self.empty_scopes.saturating_add(1)];
         scopes[0] = first;
@@ -503,9 +504,9 @@ fn key_value(key: String, value: &Yaml) -> Result<KeyValue> {
     Ok(KeyValue { key, value, ..KeyValue::default() })
 }
 
-/// A value: text, number, boolean, list or map as they are; `~` for no value; `{$bytes: hex}` for
-/// bytes, `{$long: n}` for a text of so many bytes, `{$deep: n}` for so many maps in each other, each
-/// under the key `_`, and `{$strindex: n}` for a reference into the dictionary.
+/// A value: a text, number, boolean, list or map as in YAML; `~` for no value; `{$bytes: hex}` for bytes; `{$long: n}`
+/// for a text of n bytes; `{$deep: n}` for n nested maps, each under the key `_`; `{$strindex: n}` for a reference into
+/// the dictionary.
 fn any_value(value: &Yaml) -> Result<AnyValue> {
     let value = match value {
         Yaml::Null => None,
@@ -537,7 +538,7 @@ fn any_value(value: &Yaml) -> Result<AnyValue> {
     Ok(AnyValue { value })
 }
 
-/// The one key of a map, and its value, if it begins with `$`.
+/// Returns the only key of a map, and its value, if the key begins with `$`.
 fn special(map: &serde_yaml_ng::Mapping) -> Option<(&str, &Yaml)> {
     let (key, value) = map.iter().next().filter(|_| map.len() == 1)?;
     key.as_str().filter(|key| key.starts_with('$')).map(|key| (key, value))

@@ -1,4 +1,4 @@
-//! A token as Envoy's JWT filter leaves it for the filters behind.
+//! A token as Envoy's JWT filter passes it to the filters after it.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use prost::Message;
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::Value as Json;
 
-/// Where the payload is: the filter that keeps it, and the key at which it does.
+/// The place of the payload: the filter that stores it, and its key.
 const PAYLOAD: [&str; 2] = ["envoy.filters.http.jwt_authn", "payload"];
 
 /// `envoy.config.core.v3.Metadata`, as far as filters write it.
@@ -17,7 +17,8 @@ struct Metadata {
     filter_metadata: HashMap<String, Struct>,
 }
 
-/// The attribute `metadata` of a request with a token of these claims, as Envoy hands it to a module: the message.
+/// The attribute `metadata` of a request with a token with these claims, as Envoy passes it to a module: the encoded
+/// message.
 #[must_use]
 pub fn metadata(token: Option<&Json>) -> Vec<u8> {
     let [filter, payload] = PAYLOAD.map(str::to_owned);
@@ -27,7 +28,7 @@ pub fn metadata(token: Option<&Json>) -> Vec<u8> {
     Metadata { filter_metadata: kept.into_iter().collect() }.encode_to_vec()
 }
 
-/// The attributes of a request with a token of these claims.
+/// The attributes of a request with a token with these claims.
 #[must_use]
 pub fn attributes(attributes: Attributes, token: Option<&Json>) -> Attributes {
     attributes.with(["metadata"], metadata(token))

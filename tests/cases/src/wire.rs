@@ -1,4 +1,4 @@
-//! A case as bytes: what the sender puts on the wire, and what the backend answers.
+//! A case as bytes: what the sender sends, and what the backend answers.
 
 use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -22,19 +22,19 @@ pub type HeaderList = Vec<(String, Vec<u8>)>;
 /// A request on the wire.
 #[derive(Clone, Debug)]
 pub struct WireRequest {
-    /// How it is spoken.
+    /// Its protocol.
     pub protocol: Protocol,
-    /// What it carries.
+    /// Its signal.
     pub signal: Signal,
     /// Its headers, pseudo headers first.
     pub headers: HeaderList,
     /// Its body.
     pub body: Vec<u8>,
-    /// The body without a gRPC frame: what a backend over HTTP gets if nothing is changed.
+    /// The body without the gRPC frame: what a backend over HTTP gets if nothing changes.
     pub payload: Vec<u8>,
     /// Its trailers.
     pub trailers: HeaderList,
-    /// The claims of the token that it comes with.
+    /// The claims of its token.
     pub token: Option<Value>,
 }
 
@@ -45,23 +45,23 @@ pub struct WireReply {
     pub status: u16,
     /// Its headers, without pseudo headers.
     pub headers: HeaderList,
-    /// Its body; `None` for a reply that is headers alone.
+    /// Its body; `None` if the reply only has headers.
     pub body: Option<Vec<u8>>,
     /// Its trailers.
     pub trailers: HeaderList,
-    /// Whether the Lua filter is there: on its way back it gives a reply a body that has none, and hands
-    /// on the body of a failure in a header.
+    /// Whether the Lua filter runs. It gives a body to a reply without one, and copies the body of a failure into a
+    /// header.
     pub helped: bool,
-    /// What Envoy says of where it is from: its `response.code_details`.
+    /// The source of the reply according to Envoy: its `response.code_details`.
     pub details: &'static str,
-    /// Whether it comes as soon as the request's head has gone on.
+    /// Whether the reply comes as soon as the request's head has been forwarded.
     pub early: bool,
 }
 
-/// What Envoy says of a backend's own reply.
+/// Envoy's `response.code_details` for a backend's own reply.
 const VIA_UPSTREAM: &str = "via_upstream";
 
-/// What a case sends in `protocol`.
+/// Returns the request of a case in `protocol`.
 ///
 /// # Errors
 /// If the case asks for what cannot be sent.
@@ -122,14 +122,14 @@ pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
 }
 
 impl WireReply {
-    /// The reply as it reaches the module, `:status` among its headers: what has no body has got
-    /// one from the Lua filter, if that is there.
+    /// The reply as it reaches the module, with `:status` among its headers. If it has no body, the Lua filter has
+    /// added one, if it runs.
     #[must_use]
     pub fn at_the_module(&self) -> (HeaderList, Option<Vec<u8>>) {
         let mut headers = self.headers.clone();
         let mut status = self.status;
         let mut body = self.body.clone();
-        // The Lua filter leaves gRPC alone.
+        // The Lua filter does not change gRPC.
         let is_grpc = headers.iter().any(|(_, value)| value == b"application/grpc");
         match &body {
             _ if !self.helped || is_grpc => {}
@@ -149,7 +149,7 @@ impl WireReply {
     }
 }
 
-/// What a case sends in `protocol` carries.
+/// Returns the signal of a case in `protocol`.
 fn signal(case: &Case, protocol: Protocol) -> Signal {
     match protocol {
         Protocol::Write => Signal::Metrics,
@@ -157,16 +157,16 @@ fn signal(case: &Case, protocol: Protocol) -> Signal {
     }
 }
 
-/// What the header says of the encoding.
+/// Returns the announced encoding.
 fn announced(case: &Case, protocol: Protocol) -> Option<&str> {
     let usual = (protocol == Protocol::Write).then_some("snappy");
     case.request.encoding.as_deref().or(usual)
 }
 
-/// How a case compresses its body.
+/// Returns the real compression of a case's body.
 ///
 /// # Errors
-/// If the case names an encoding that there is not.
+/// If the case names an unknown encoding.
 pub fn encoding(case: &Case, protocol: Protocol) -> Result<Encoding> {
     let header = match protocol {
         Protocol::Grpc => EncodingHeader::Grpc,
@@ -193,8 +193,8 @@ fn frame(case: &Case, compressed: bool, payload: &[u8]) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-/// What a case's backend answers to a request in `protocol`: by default what the real one does when
-/// it has stored everything.
+/// Returns the answer of a case's backend to a request in `protocol`. The default is the real backend's answer when it
+/// has stored everything.
 ///
 /// # Errors
 /// If the case asks for what cannot be sent.
@@ -204,7 +204,7 @@ pub fn reply(case: &Case, protocol: Protocol) -> Result<WireReply> {
         (_, Protocol::Write) => (200, None, None),
         (Signal::Logs, _) => (204, None, None),
         (Signal::Metrics, Protocol::Json) => (200, Some(JSON), Some(b"{}".to_vec())),
-        // Pyroscope answers JSON in protobuf, too.
+        // Pyroscope answers JSON requests in protobuf too.
         (Signal::Metrics | Signal::Profiles, _) => (200, Some(PROTOBUF), None),
         (Signal::Traces, Protocol::Json) => {
             (200, Some(JSON), Some(br#"{"partialSuccess":{}}"#.to_vec()))
@@ -249,7 +249,7 @@ pub fn reply(case: &Case, protocol: Protocol) -> Result<WireReply> {
     Ok(WireReply { status, headers, body, trailers, helped, details, early })
 }
 
-/// What Envoy answers in a backend's place, as `source/common/router/router.cc` has it.
+/// Envoy's own answer in place of a backend, as in `source/common/router/router.cc`.
 fn envoys_reply(case: &Case, fails: Fails, protocol: Protocol) -> WireReply {
     let (status, details, text) = match fails {
         Fails::Hangs => (504, "response_timeout", "upstream request timeout"),
@@ -282,7 +282,7 @@ fn envoys_reply(case: &Case, fails: Fails, protocol: Protocol) -> WireReply {
     WireReply { status, headers, body, trailers, helped, details, early }
 }
 
-/// A reply over gRPC: its message is the body's partial success, or an empty response for a code of 0.
+/// A reply over gRPC. Its message is the body's partial success, or an empty response for a code of 0.
 fn grpc_reply(case: &Case, answer: &GrpcAnswer) -> Result<WireReply> {
     let GrpcAnswer { code, message, retry_after, trailers_only } = answer;
     let mut status = HeaderList::new();

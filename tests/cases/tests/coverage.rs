@@ -1,10 +1,10 @@
-//! No row of a behaviour table without a case, and no case of records without a row.
+//! Every row of a behaviour table has a case, and every case of records has a row.
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 
 use sluice_cases::plan;
 
-/// Cannot be asked for from outside: a worker has no memory left.
+/// No request can provoke this: a worker has no memory left.
 const NOT_FROM_OUTSIDE: [&str; 1] = ["no_memory"];
 
 fn file(path: &str) -> String {
@@ -12,7 +12,7 @@ fn file(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The rows of every table in a README, each as its cells; heads and rules are none.
+/// Returns the rows of every table in a README as cells, without table heads and separator lines.
 fn rows(readme: &str) -> Vec<Vec<&str>> {
     let mut rows = Vec::new();
     let mut lines = readme.lines().peekable();
@@ -25,13 +25,13 @@ fn rows(readme: &str) -> Vec<Vec<&str>> {
     rows
 }
 
-/// What stands in a README under a heading.
+/// Returns the text under a heading of a README.
 fn under<'a>(readme: &'a str, heading: &str) -> &'a str {
     let rest = readme.split_once(heading).unwrap_or_else(|| panic!("there is no {heading:?}")).1;
     rest.split("\n## ").next().unwrap_or_default()
 }
 
-/// What stands between backquotes, if nothing else does.
+/// Returns the text between backquotes, if the cell has nothing else.
 fn code(cell: &str) -> Option<&str> {
     cell.strip_prefix('`')?.strip_suffix('`')
 }
@@ -62,7 +62,7 @@ fn every_row_of_the_refusal_table_has_a_case() {
 #[test]
 fn every_row_of_the_table_of_records_names_its_case_and_every_case_has_a_row() {
     let readme = file("filters/records/README.md");
-    // What stands there is held against the code, by a test of `sluice-route`.
+    // A test of `sluice-route` compares this section with the code.
     let (before, known) = readme.split_once("\n## What the gate knows of backends").unwrap();
     let behind = known.split_once("\n## ").map_or("", |(_, behind)| behind);
     let rows = [rows(before), rows(behind)].concat();
@@ -79,7 +79,7 @@ fn every_row_of_the_table_of_records_names_its_case_and_every_case_has_a_row() {
     assert!(unnamed.is_empty(), "no row of the README names these cases: {unnamed:?}");
 }
 
-/// Every case that the tables of remote write name is there, and every case has a row in one of them.
+/// Every case in the tables of remote write exists, and every case has a row in one of them.
 #[test]
 fn every_case_of_remote_write_has_a_row_and_every_row_that_names_one_its_case() {
     let readme = file("filters/remote-write/README.md");
@@ -98,7 +98,7 @@ fn every_case_of_remote_write_has_a_row_and_every_row_that_names_one_its_case() 
     assert_eq!(named, cases);
 }
 
-/// Names of tests that are no cases: unit tests, and those in Envoy.
+/// Names of tests that are not cases: unit tests, and tests in Envoy.
 fn tests_in(folder: &str) -> io::Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder)];
@@ -141,7 +141,7 @@ fn every_row_of_the_conformance_table_names_what_holds_it() {
     }
 }
 
-/// A counter's label that no case expects is one that nobody has seen.
+/// Every label of a counter must be expected by a case; otherwise nobody has seen it.
 #[test]
 fn every_reason_has_a_case() {
     let source = file("filters/records/src/violation.rs");

@@ -1,4 +1,4 @@
-//! The configurations in the documentation are configurations.
+//! The gate accepts the configurations in the documentation.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! Every case through the gate's own crates.
+//! Runs every case through the gate's own crates.
 
 use sluice_cases::{
     native,

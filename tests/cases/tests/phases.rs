@@ -1,5 +1,5 @@
-//! Every order in which Envoy may call the compiled module: whatever comes first, nothing of a body
-//! goes on before its verdict, and nobody is told of a success that was none.
+//! Tests every order in which Envoy may call the compiled module: in every order, nothing of a body is forwarded before
+//! the verdict on it, and no sender is told of a success that did not happen.
 
 use std::path::Path;
 
@@ -10,27 +10,27 @@ use sluice_cases::{
     wire::HeaderList,
 };
 
-/// Of its records, some must not go on.
+/// Some of its records must be dropped.
 const CASE: &str = "records/records_that_lack_the_attribute_are_dropped_and_counted";
 
-/// What comes next to a stream whose head has come.
+/// The next event of a stream whose head has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
     /// A third of the body.
     Piece,
     /// The rest of the body, and its end.
     Rest,
-    /// Trailers behind the body.
+    /// Trailers after the body.
     Trailers,
     /// The head of a reply, with this status.
     Reply(&'static str),
-    /// The head of a reply that is nothing else.
+    /// The head of a reply that only has a head.
     Headers(&'static str),
-    /// Some of a reply's body.
+    /// A part of a reply's body.
     ReplyPiece,
     /// The end of a reply.
     ReplyEnd,
-    /// Trailers behind a reply.
+    /// Trailers after a reply.
     ReplyTrailers,
 }
 
@@ -47,7 +47,7 @@ const EVENTS: [Event; 10] = [
     Event::ReplyTrailers,
 ];
 
-/// More than a whole exchange has.
+/// More events than a complete exchange has.
 const LONGEST: usize = 6;
 
 #[test]
@@ -61,7 +61,7 @@ fn no_order_of_callbacks_lets_a_body_by() {
     assert_eq!(plans.len(), 6, "three protocols, the head held and gone");
     for plan in plans {
         let certificate = authority.certificate(&plan.case.sender).unwrap().unwrap();
-        // Who answers, as Envoy says it.
+        // The source of the answer, as Envoy reports it.
         for details in ["via_upstream", "request_overall_timeout"] {
             let attributes = Attributes::new()
                 .with(["connection", "mtls"], true)
@@ -86,10 +86,10 @@ struct Orders<'p> {
     plugin: envoy_harness::PluginId,
     plan: &'p Plan,
     attributes: Attributes,
-    /// What the backend gets of the whole request.
+    /// What the backend gets of the complete request.
     verdict: Vec<u8>,
     seen: usize,
-    /// How many of them have a reply before the request's end.
+    /// The number of orders with a reply before the request's end.
     early: usize,
 }
 
@@ -134,7 +134,7 @@ impl<'p> Orders<'p> {
 
     fn explore(&mut self, events: &mut Vec<Event>) {
         let mut stream = match self.run(events) {
-            // Envoy would not call so.
+            // Envoy would not call in this order.
             Err(Error::OutOfOrder { .. }) => return,
             outcome => outcome.unwrap_or_else(|error| panic!("{events:?}: {error}")),
         };
@@ -173,7 +173,7 @@ impl<'p> Orders<'p> {
             sluice_cases::case::Protocol::Grpc => grpc.as_deref() == Some(b"0"),
             _ => status.is_some_and(|status| status < 400),
         };
-        // A request that ends before it has brought anything has nothing to store.
+        // A request that ends without a body has nothing to store.
         let is_empty = !events.iter().any(|event| matches!(event, Event::Piece | Event::Rest));
         assert!(
             !is_success || is_empty || (forwarded.complete && forwarded.body == self.verdict),

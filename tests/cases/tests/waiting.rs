@@ -1,4 +1,4 @@
-//! Requests whose bodies wait, in the compiled module: what they hold, and what gives it back.
+//! Requests whose bodies wait, in the compiled module: how much they hold, and what releases it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
@@ -11,13 +11,13 @@ use sluice_cases::{
     wire::HeaderList,
 };
 
-/// Of its records, some must not go on.
+/// Some of its records must be dropped.
 const CASE: &str = "records/records_that_lack_the_attribute_are_dropped_and_counted";
 
-/// The least that a configuration with the cases' limits may have: two requests of a sender do not wait at once.
+/// The lowest value that a configuration with the cases' limits allows: two requests of one sender cannot wait at once.
 const SENDER_BYTES: usize = 16_384 + (320 << 10);
 
-/// A worker whose gate leaves a sender little.
+/// A worker whose gate allows each sender little.
 struct Worker {
     vm: Vm,
     plugin: PluginId,
@@ -26,7 +26,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// One for each protocol, with the head gone.
+    /// One for each protocol, with the head not held.
     fn all() -> Vec<Self> {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/sluice.wasm");
         let module =
@@ -48,7 +48,7 @@ impl Worker {
         plans.map(worker).collect()
     }
 
-    /// A request of which nothing but the head and a third of the body has come.
+    /// A request of which only the head and a third of the body have arrived.
     fn waiting(&self) -> Stream {
         let mut stream = self.vm.stream(self.plugin, self.attributes.clone()).unwrap();
         let request = &self.plan.request;
@@ -63,7 +63,7 @@ impl Worker {
     }
 }
 
-/// The case's configuration, with little for a sender and this change.
+/// The case's configuration with a low limit for each sender, and this change.
 fn configured(plan: &Plan, change: impl FnOnce(&mut serde_json::Value)) -> PluginConfig {
     let mut configuration = plan.configuration.clone();
     configuration["limits"]["senderBytes"] = SENDER_BYTES.into();
@@ -71,7 +71,7 @@ fn configured(plan: &Plan, change: impl FnOnce(&mut serde_json::Value)) -> Plugi
     PluginConfig::new("sluice").configuration(configuration.to_string())
 }
 
-/// Whether a request is refused for now, with a time to try again.
+/// Returns whether a request is refused temporarily, with a time to retry.
 fn is_refused_for_now(stream: &Stream) -> bool {
     let received = stream.received();
     let header = |name: &str| {
@@ -115,7 +115,7 @@ fn a_sender_over_its_share_is_refused_for_now_and_what_ends_is_given_back() {
 fn a_body_that_waits_is_decided_by_the_configuration_that_has_seen_its_head() {
     for mut worker in Worker::all() {
         let mut first = worker.waiting();
-        // Records may lack what they must not, now.
+        // The new configuration is in audit mode, so it drops no record.
         let changed = configured(&worker.plan, |configuration| {
             configuration["records"]["onViolation"] = "audit".into();
         });
@@ -128,7 +128,7 @@ fn a_body_that_waits_is_decided_by_the_configuration_that_has_seen_its_head() {
         let mut third = worker.waiting();
         worker.end(&mut third);
         assert!(third.forwarded().body.len() > first.forwarded().body.len(), "by the new one");
-        // One that is refused changes nothing.
+        // A rejected configuration changes nothing.
         let wrong = configured(&worker.plan, |configuration| {
             configuration["records"]["onViolation"] = "perhaps".into();
         });

@@ -1,5 +1,5 @@
-//! Every case through the compiled module, on wasmtime: with the head held and with it gone, and
-//! the body whole and in pieces.
+//! Runs every case through the compiled module, on wasmtime: with the head held and not held, and with the body whole
+//! and in pieces.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -17,16 +17,16 @@ use sluice_cases::{
     wire::{HeaderList, WireReply, WireRequest},
 };
 
-/// How a body is cut, in bytes; whole at last.
+/// The sizes of the pieces of a body, in bytes; the last one is for the whole body.
 const PIECES: [usize; 4] = [1, 5, 4096, usize::MAX];
 
-/// The pieces behind which a reply has trailers, which no case can tell from a reply without.
+/// The size with which a reply also has trailers. No case can distinguish this from a reply without trailers.
 const WITH_TRAILERS: usize = 4096;
 
-/// A body that would take more of them is cut into larger ones only.
+/// A body that would need more pieces is only cut into larger ones.
 const MAX_PIECES: usize = 50_000;
 
-/// What `envoy-local/envoy.yaml` sets, and far above the limits of the cases.
+/// The value in `envoy-local/envoy.yaml`, which is far above the limits of the cases.
 const BUFFER_LIMIT: usize = 17 << 20;
 
 #[test]
@@ -88,7 +88,7 @@ impl Gate {
         } else {
             send(&mut stream, request, piece)?;
         }
-        // What the backend had when it answered. That the gate answers in its place later takes nothing back.
+        // What the backend had received when it answered. If the gate replaces the answer later, this does not change.
         let forwarded = stream.forwarded();
         let is_whole = forwarded.complete && !stream.is_upstream_reset();
         if is_whole && stream.local_reply().is_none() {
@@ -152,7 +152,7 @@ fn answer(stream: &mut Stream, reply: &WireReply, piece: usize) -> Result<()> {
         // Envoy ends the upstream's stream.
         return Ok(());
     }
-    // Trailers that a case has, or some that mean nothing.
+    // The trailers of the case, or some without meaning.
     let some = [("x-checksum".to_owned(), b"1".to_vec())].into();
     let trailers = if reply.trailers.is_empty() { &some } else { &reply.trailers };
     let has_trailers = piece == WITH_TRAILERS || !reply.trailers.is_empty();
