@@ -1,4 +1,4 @@
-//! A row in wasm: the guest of `tests/bench/guest` on wasmtime.
+//! Runs a row in wasm: the guest of `tests/bench/guest` on wasmtime.
 
 use std::{path::Path, time::Duration};
 
@@ -16,32 +16,32 @@ pub struct Guest {
     linker: Linker<Host>,
 }
 
-/// What a run costs in wasm.
+/// The cost of a run in wasm.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// The median time.
     pub time: Duration,
-    /// The instance's memory in the end, in bytes. It never shrinks, and the request itself is in it.
+    /// The instance's memory at the end, in bytes, including the request. It never shrinks.
     pub memory: usize,
 }
 
-/// What the guest asks its host for.
+/// What the guest reads from its host.
 #[derive(Default)]
 struct Host {
     vm_configuration: Vec<u8>,
     plugin_configuration: Vec<u8>,
-    /// What the guest has logged last.
+    /// The last line that the guest has logged.
     logged: String,
 }
 
-/// The root context that everything happens in.
+/// The root context of all calls.
 const ROOT: u32 = 1;
 
 impl Guest {
     /// Compiles the guest in a file.
     ///
     /// # Errors
-    /// If it is not there, or is no module.
+    /// If the file does not exist, or is not a module.
     pub fn from_file(file: &Path) -> Result<Self> {
         // As in tests/envoy-harness, but without fuel: Envoy's engine does not count instructions.
         let engine = Engine::new(&Config::new())?;
@@ -54,11 +54,10 @@ impl Guest {
         Ok(Self { module, linker })
     }
 
-    /// Runs a task on a request in an instance of its own, and says what came of it and what it
-    /// costs.
+    /// Runs a task on a request in a new instance, and returns the outcome and the cost.
     ///
     /// # Errors
-    /// If the guest traps, or does not take the task.
+    /// If the guest traps, or does not accept the task.
     pub fn measure(&self, task: &Task, request: &[u8], effort: Effort) -> Result<(String, Cost)> {
         let host = Host {
             vm_configuration: serde_json::to_vec(task)?,

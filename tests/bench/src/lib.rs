@@ -1,4 +1,4 @@
-//! What reading a request costs, natively and in wasm: `make bench` prints it as one table.
+//! Measures what it costs to read a request, natively and in wasm: `make bench` prints it as one table.
 
 pub mod guest;
 pub mod native;

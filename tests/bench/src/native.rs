@@ -1,4 +1,4 @@
-//! A row, natively.
+//! Runs a row natively.
 
 use std::{convert::Infallible, hint::black_box, time::Duration};
 
@@ -6,18 +6,18 @@ use sluice_bench_work::{Outcome, Work};
 
 use crate::timing::Effort;
 
-/// What a run costs.
+/// The cost of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// The median time.
     pub time: Duration,
-    /// How often memory was asked for.
+    /// The number of allocations.
     pub allocations: u64,
-    /// The most bytes that were held at once, without the request itself.
+    /// The most bytes of memory at once, without the request itself.
     pub peak: u64,
 }
 
-/// Runs `work` on a request, and says what came of it and what it costs.
+/// Runs `work` on a request, and returns the outcome and the cost.
 #[must_use]
 pub fn measure(work: &Work, request: &[u8], effort: Effort) -> (Outcome, Cost) {
     let mut outcome = Outcome::Nothing;

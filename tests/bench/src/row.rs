@@ -1,4 +1,4 @@
-//! The rows of the table: requests, and what is run on them.
+//! The rows of the table: requests, and the tasks that run on them.
 
 use std::io::Write;
 
@@ -16,18 +16,17 @@ use sluice_telemetry::{
 
 /// A row of the table.
 pub struct Row {
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// What is run.
+    /// The task.
     pub task: Task,
-    /// What must come of it; `None` if any will do. A row that does something else measures
-    /// something else.
+    /// The expected outcome; `None` if any will do. With another outcome, the row would measure something else.
     pub expected: Option<Outcome>,
     request: Box<dyn Fn() -> Vec<u8>>,
 }
 
 impl Row {
-    /// Makes the request. It may be large: the rows do not keep theirs.
+    /// Makes the request. It may be large, so the rows do not keep their requests.
     #[must_use]
     pub fn request(&self) -> Vec<u8> {
         (self.request)()
@@ -37,10 +36,10 @@ impl Row {
 /// The rows in groups, with their headings.
 pub type Groups = [(&'static str, Vec<Row>); 5];
 
-/// A content encoding under which a bomb is sent: its name, and how bytes are encoded.
+/// A content encoding of a bomb: its name, and its encoder.
 type Encoder = (&'static str, fn(&[u8]) -> std::io::Result<Vec<u8>>);
 
-/// Every encoding that the gate takes over HTTP, by its name there.
+/// Every encoding that the gate supports over HTTP, by its name there.
 const ENCODERS: [Encoder; 6] = [
     ("deflate", deflate),
     ("gzip", gzip),
@@ -84,8 +83,7 @@ fn zstd(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
 
 const MIB: usize = 1 << 20;
 
-/// All rows. `shrink` divides what there is much of: 1 for figures to go by, more to see that the
-/// rows run at all.
+/// All rows. `shrink` divides the numbers: 1 to measure, more to check that the rows run.
 #[must_use]
 pub fn all(shrink: usize) -> Groups {
     let few = |count: usize| (count / shrink).max(6);
@@ -197,12 +195,12 @@ fn setting(task: Task, set: impl FnOnce(&mut serde_json::Value, &mut serde_json:
     Task::Rules { path, content_type, records, backends }
 }
 
-/// For a Loki that throws the attributes of scopes away, so that none can stand over the resource's.
+/// For a Loki that drops the attributes of scopes, so that none can override the resource's.
 fn without_scopes(task: Task) -> Task {
     setting(task, |_, backends| backends["logs"]["scopeAttributes"] = "dropped".into())
 }
 
-/// With records for which the backend fails the batch let through.
+/// Without a check for records for which the backend fails the whole batch.
 fn with_unstorable(task: Task) -> Task {
     setting(task, |records, _| records["unstorable"] = "pass".into())
 }
@@ -213,7 +211,7 @@ fn in_json(task: Task) -> Task {
     Task::Rules { path, content_type, records, backends }
 }
 
-/// A certificate as Vault issues it, among few entries and among many.
+/// A certificate as Vault issues it, with few entries and with many.
 fn sender_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
     [10, 10_000]
         .map(few)
@@ -250,10 +248,10 @@ fn certificate() -> Vec<u8> {
 
 fn large_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
     let million = few(1_000_000);
-    // As many as fit 64 MiB.
+    // As many as fit into 64 MiB.
     let (records, data_points) = (few(395_000), few(665_000));
     let (nested, levels) = (few(1_000), 100);
-    // Not where there is little of it, to see that the rows run.
+    // Not in small runs, which only check that the rows run.
     let refused_if_whole = match million {
         1_000_000.. => Outcome::Refused("too_many_records"),
         _ => Outcome::Kept,
@@ -304,7 +302,7 @@ fn large_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
     ]
 }
 
-/// What costs a byte here must cost in the rows of ordinary telemetry too, but for a small factor.
+/// A byte here may cost at most a small factor more than a byte in the rows of ordinary telemetry.
 fn hostile_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
     let (attributes, bytes) = (few(1_000), few(2 * MIB));
     let gate = |signal, encoding| gate(signal, json!({}), encoding, 64 * MIB, None);
@@ -381,7 +379,7 @@ fn hostile_rows(few: &dyn Fn(usize) -> usize) -> Vec<Row> {
     ]
 }
 
-/// Levels of maps: as many as are followed.
+/// Levels of maps: as many as the gate searches.
 const LEVELS: usize = 100;
 
 /// The same gate for a body in JSON.
@@ -392,7 +390,7 @@ fn gate_of_json(task: Task) -> Task {
     Task::Gate { configuration, headers }
 }
 
-/// Zeros that decode to a mebibyte more than the gate decodes.
+/// Zeros that decode to one mebibyte more than the gate decodes.
 fn bomb(&(encoding, encode): &Encoder, few: &dyn Fn(usize) -> usize) -> Row {
     let limit = few(64 * MIB);
     row(
@@ -416,7 +414,7 @@ fn points(points: usize) -> Box<dyn Fn() -> Vec<u8>> {
     Box::new(move || telemetry::gauges(points, every))
 }
 
-/// The rules alone; `levels` are the levels at which they look, as in `records.require`.
+/// The rules alone; `levels` are the levels of the rules, as in `records.require`.
 fn rules(signal: Signal, levels: serde_json::Value) -> Task {
     Task::Rules {
         path: signal.http_path().into(),
@@ -453,8 +451,7 @@ fn gate(
     Task::Gate { configuration, headers }
 }
 
-/// Logs at the record: an attribute that the resource does not have, as it would stand over the
-/// record's.
+/// Logs at the record: an attribute that the resource does not have, because it would override the record's.
 fn of_record() -> serde_json::Value {
     json!({"attribute": "url.path", "logs": "record"})
 }

@@ -22,20 +22,20 @@ const HEADER: [&str; 12] = [
 ];
 const NUMBERS: std::ops::Range<usize> = 1..11;
 
-/// What a row came to.
+/// The results of a row.
 #[derive(Debug)]
 pub struct Line {
     /// The row's name.
     pub name: String,
     /// The request's length in bytes.
     pub request: usize,
-    /// How long reading every byte of it takes, natively.
+    /// The time to read every byte of it, natively.
     pub reading: Duration,
-    /// What it costs natively.
+    /// The cost natively.
     pub native: native::Cost,
-    /// What it costs in wasm.
+    /// The cost in wasm.
     pub wasm: guest::Cost,
-    /// What came of it.
+    /// The outcome.
     pub outcome: String,
 }
 
@@ -78,7 +78,7 @@ fn cells(Line { name, request, reading, native, wasm, outcome }: &Line) -> Vec<C
     .collect()
 }
 
-/// Three digits, whatever the size.
+/// Three digits for every size.
 fn digits(value: f64) -> String {
     match value {
         10_000.0.. => format!("{:.0}k", value / 1_000.0),

@@ -1,4 +1,4 @@
-//! How long something takes, in the thread's CPU time: what else the machine does is not in it.
+//! Measures how long something takes, in the thread's CPU time, which does not include other work on the machine.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use rustix::time::{ClockId, clock_gettime};
 /// How carefully to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// How many samples the median is of, at the most.
+    /// The maximum number of samples for the median.
     samples: usize,
-    /// How long a sample lasts at the least: what is short is run several times in each.
+    /// The minimum time of a sample: a short run is repeated in each sample.
     sample: Duration,
 }
 
 impl Effort {
-    /// For figures to go by.
+    /// To measure.
     pub const FULL: Self = Self { samples: 101, sample: Duration::from_millis(2) };
-    /// Once, to see that it runs at all.
+    /// To check that it runs: once.
     pub const ONCE: Self = Self { samples: 1, sample: Duration::ZERO };
 
-    /// The median time of one run. `run` is given how many times to run.
+    /// The median time of one run. `run` gets the number of repetitions.
     ///
     /// # Errors
-    /// What `run` fails with.
+    /// If `run` fails.
     pub fn median<E>(self, mut run: impl FnMut(u32) -> Result<(), E>) -> Result<Duration, E> {
         let mut time = |times: u32| {
             let start = cpu_time();
@@ -34,7 +34,7 @@ impl Effort {
             times *= 2;
             took = time(times)?;
         }
-        // What takes long is run less often: a row is to be done within a second or so.
+        // A long run is repeated less often, so that a row takes about a second.
         let affordable = Duration::from_secs(1).as_nanos() / took.as_nanos().max(1);
         let samples = usize::try_from(affordable).unwrap_or(usize::MAX).max(5).min(self.samples);
         let mut each = (0..samples).map(|_| time(times)).collect::<Result<Vec<_>, _>>()?;

@@ -1,4 +1,4 @@
-//! Every row once and small, natively: the benchmark still runs, and still measures what it says.
+//! Runs every row once, small and natively, to check that the benchmark still runs and still measures what it says.
 
 use sluice_bench::{native, row, timing::Effort};
 

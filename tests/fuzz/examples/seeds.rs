@@ -1,5 +1,5 @@
-//! Writes the seeds of the corpus: what the cases send, a certificate for each of their senders, and
-//! the configurations that they run with. Names are the cases' own, so a seed replaces itself.
+//! Writes the seeds of the corpus: the requests of the cases, a certificate for each of their senders, and their
+//! configurations. A seed has the name of its case, so a new one replaces the old one.
 
 use std::{
     collections::BTreeSet,
@@ -17,13 +17,13 @@ use sluice_otlp::Signal;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Inputs over this many bytes come from cases about a limit, and are slow to mutate.
+/// Inputs above this many bytes come from cases about a limit, and are slow to mutate.
 const MAX_INPUT: usize = 4096;
 
-/// The case that is sent once more with each option of an exchange.
+/// The case that is also sent with each option of an exchange.
 const ORDINARY: &str = "records/records_that_lack_the_attribute_are_dropped_and_counted";
 
-/// A frame is five bytes; what is in it does not matter to its reader.
+/// A frame has five bytes before the message, and its parser does not look at the message.
 const MAX_FRAME: usize = 32;
 
 fn main() -> Result<()> {
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
 
 struct Corpus {
     folder: PathBuf,
-    /// What has been written, by target: many cases send the same.
+    /// The seeds that have been written, by target, because many cases send the same.
     written: BTreeSet<(String, Vec<u8>)>,
 }
 
@@ -62,7 +62,7 @@ impl Corpus {
     }
 }
 
-/// What a case sends, for the gate and for whatever reads a part of it.
+/// The request of a case, for the gate and for every parser of a part of it.
 fn exchange(corpus: &mut Corpus, name: &str, case: &Case, protocol: Protocol) -> Result<()> {
     let request = wire::request(case, protocol)?;
     let reply = wire::reply(case, protocol)?;
@@ -140,14 +140,14 @@ fn sender_name(sender: &Sender) -> String {
     if name.is_empty() { "nobody".to_owned() } else { name }
 }
 
-/// A certificate in PEM on one line, as it fits a header.
+/// A certificate in PEM on one line, as a header has it.
 fn pem(der: &[u8]) -> Vec<u8> {
     use base64::{Engine, prelude::BASE64_STANDARD};
     let base64 = BASE64_STANDARD.encode(der);
     format!("-----BEGIN CERTIFICATE-----{base64}-----END CERTIFICATE-----").into_bytes()
 }
 
-/// What no case sends.
+/// Inputs that no case sends.
 fn by_hand(corpus: &mut Corpus) -> Result<()> {
     let payments = Sender::default();
     corpus.add("certificate", "pem", &pem(&certificate(&payments)))?;

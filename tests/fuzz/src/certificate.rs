@@ -1,9 +1,9 @@
-//! Certificates, against `x509-parser`.
+//! Certificates, compared with `x509-parser`.
 
 use sluice_senders::{Certificate, MAX_CERTIFICATE_BYTES, MAX_SANS, San};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// The bytes as DER and as PEM. SANs that both readers find are the same.
+/// Parses the bytes as DER and as PEM. If both parsers find SANs, the SANs must be the same.
 pub fn run(data: &[u8]) {
     let _: Result<_, _> = Certificate::from_pem(data);
     let Ok(certificate) = Certificate::from_der(data) else { return };
@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Reads the bytes both ways.
+/// Parses the bytes as DER and as PEM.
 pub fn read(data: &[u8]) {
     let _: Result<_, _> = Certificate::from_pem(data);
     let _: Result<_, _> = Certificate::from_der(data);

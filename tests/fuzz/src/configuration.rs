@@ -1,14 +1,14 @@
-//! The configuration, and a gate that was given one.
+//! The configuration, and a gate with that configuration.
 
 use sluice_gate::Gate;
 
 use crate::exchange::{self, Exchange};
 
-/// The most that a limit can be set to, in bytes.
+/// The highest value of a limit, in bytes.
 const MAX_LIMIT: usize = 256 << 20;
 
-/// A configuration is taken or refused with reasons, whatever its white space; a gate that has
-/// taken one gives every request an outcome.
+/// A configuration is accepted, or rejected with reasons, whatever its white space. A gate that accepted one gives
+/// every request an outcome.
 pub fn run(data: &[u8]) {
     match Gate::from_json(data) {
         Err(problems) => {
@@ -37,7 +37,7 @@ pub fn read(data: &[u8]) {
     let _: Result<_, _> = Gate::from_json(data);
 }
 
-/// An export of logs over HTTP and one of nothing over gRPC.
+/// An export of logs over HTTP, and an empty export over gRPC.
 const REQUESTS: [&[u8]; 2] = [
     b"\n:method: POST\n:path: /v1/logs\ncontent-type: application/x-protobuf\nx-scope-orgid: a\
       \n%%\n\x0a\x04\x12\x02\x12\x00\n%%\n:status: 204",

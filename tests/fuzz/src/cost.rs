@@ -1,8 +1,8 @@
-//! What reading an input may cost: so many steps, and so much memory, for each of its bytes.
+//! Limits for the cost of reading an input: steps and memory for each of its bytes.
 //!
-//! Steps are what `sluice_wire::work` counts: bytes looked at, fields read, entries passed. They are
-//! the same on every machine, so an input that takes too many is found again by `cargo test`. What
-//! libraries do is not among them; processor time stands for it, far from where noise could reach.
+//! Steps are what `sluice_wire::work` counts: bytes looked at, fields read, entries passed. They are the same on every
+//! machine, so `cargo test` finds an input again that takes too many. Steps do not include the work of libraries; for
+//! that there is a limit on CPU time, which is so high that noise cannot reach it.
 
 use std::time::Duration;
 
@@ -12,49 +12,49 @@ use sluice_wire::work;
 
 use crate::Target;
 
-/// The most that one input may cost.
+/// The highest cost of one input.
 #[derive(Clone, Copy, Debug)]
 pub struct Most {
     /// Steps for each byte of the input.
     pub steps: u64,
-    /// Steps whatever the input is: what is decoded from it, and what the target itself adds.
+    /// Steps for any input: for what is decoded from it, and for what the target adds itself.
     pub steps_always: u64,
-    /// Bytes that are held at once, for each byte of the input.
+    /// Bytes of memory at once, for each byte of the input.
     pub memory: u64,
-    /// Bytes that are held whatever the input is.
+    /// Bytes of memory at once, for any input.
     pub memory_always: u64,
 }
 
 impl Most {
-    /// For a reader of what is not decoded first.
+    /// For a parser of input that is not decoded first.
     pub(crate) const fn plain(steps: u64, memory: u64) -> Self {
         Self { steps, steps_always: 4096, memory, memory_always: 256 << 10 }
     }
 
-    /// For a reader of what is decoded first, to 64 KiB. What decoders hold beside it does not grow
-    /// with the input: zstd's window in a buffer that doubles, or lz4's block.
+    /// For a parser of input that is first decoded, to at most 64 KiB. The memory of the decoders does not grow with
+    /// the input: zstd's window in a buffer that doubles, or lz4's block.
     pub(crate) const fn decoding(steps: u64) -> Self {
         const DECODED: u64 = 64 << 10;
         Self { steps, steps_always: steps * DECODED, memory: 64, memory_always: 48 << 20 }
     }
 }
 
-/// Processor time for each byte, and whatever the input is: a thousand times what a reader takes.
+/// CPU time for each byte, and for any input: a thousand times what a parser takes.
 const TIME_A_BYTE: Duration = Duration::from_micros(50);
 const TIME_ALWAYS: Duration = Duration::from_millis(200);
 
-/// What reading an input has cost.
+/// The cost of reading an input.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
-    /// In steps.
+    /// Steps.
     pub steps: u64,
-    /// The most bytes that were held at once.
+    /// The most bytes of memory at once.
     pub memory: u64,
-    /// Of processor time.
+    /// CPU time.
     pub time: Duration,
 }
 
-/// Reads an input as the gate does, without holding what comes of it against anything.
+/// Reads an input as the gate does, without checking the result.
 #[must_use]
 pub fn of(target: &Target, data: &[u8]) -> Cost {
     let mut steps = 0;
@@ -66,10 +66,10 @@ pub fn of(target: &Target, data: &[u8]) -> Cost {
     Cost { steps, memory, time }
 }
 
-/// Holds what reading an input costs against what it may.
+/// Compares the cost of reading an input with its limit.
 ///
 /// # Panics
-/// If it is more.
+/// If the cost exceeds the limit.
 pub fn is_bounded(target: &Target, data: &[u8]) {
     let length = data.len() as u64;
     let Most { steps, steps_always, memory, memory_always } = target.most;
@@ -79,7 +79,7 @@ pub fn is_bounded(target: &Target, data: &[u8]) {
     let most = memory_always + memory * length;
     assert!(cost.memory <= most, "{}: {cost:?} for {length} bytes, of {most} held", target.name);
     let most = TIME_ALWAYS + TIME_A_BYTE * u32::try_from(length).unwrap_or(u32::MAX);
-    // What else the machine does makes a run slow, but not three of them.
+    // Other work on the machine can make one run slow, but not three.
     let is_slow = |time: Duration| time > most;
     assert!(
         !(is_slow(cost.time) && (0..2).all(|_| is_slow(of(target, data).time))),

@@ -1,12 +1,12 @@
-//! Decoding in every encoding, and the limit that it keeps.
+//! Decoding in every encoding, with a size limit.
 
 use sluice_encodings::{DecodeError, Encoding, decode, wrap};
 use sluice_wire::Room;
 
-/// The most that a body may decode to here, in bytes.
+/// The size limit of a decoded body, in bytes.
 const LIMIT: usize = 64 << 10;
 
-/// The first byte of an input that is to be read in `encoding`.
+/// The first byte of an input in `encoding`.
 #[must_use]
 pub fn choice(encoding: Encoding) -> u8 {
     encoding as u8
@@ -19,10 +19,10 @@ pub fn read(data: &[u8]) {
     let _: Result<_, _> = decode(encoding, body, LIMIT);
 }
 
-/// The first byte says in which encoding the rest is read.
+/// The first byte chooses the encoding of the rest.
 ///
-/// A limit decides whether a body is taken and never what comes out; no more memory is kept than it
-/// allows; and what the gate wraps itself comes out as it went in.
+/// The limit decides whether a body is accepted, never what comes out. No more memory is used than the limit allows.
+/// What the gate encodes can be decoded again.
 pub fn run(data: &[u8]) {
     let Some((choice, body)) = data.split_first() else { return };
     let encoding = Encoding::ALL[usize::from(*choice) % Encoding::ALL.len()];
@@ -43,7 +43,7 @@ pub fn run(data: &[u8]) {
     }
     let wrapped = wrap(encoding, body, Room::ANY).expect("there is memory");
     assert_eq!(decode(encoding, &wrapped, body.len()).as_deref(), Ok(body));
-    // A second member or frame is read as if its content stood behind the first's.
+    // A second member or frame is decoded as if its content followed that of the first.
     let several = matches!(
         encoding,
         Encoding::Gzip | Encoding::Zstd | Encoding::Lz4 | Encoding::SnappyFramed

@@ -1,5 +1,4 @@
-//! A request and its backend's reply, written so that a person and a fuzzer can both change it, and
-//! carried through a gate.
+//! A request and its backend's reply, in a form that both a person and a fuzzer can change, and its way through a gate.
 
 use std::collections::BTreeSet;
 
@@ -11,34 +10,34 @@ use sluice_headers::{HeaderEdit, Headers};
 use sluice_reply::{LocalReply, Protocol, Written};
 use sluice_senders::PeerEvidence;
 
-/// Headers in the order in which they are sent, pseudo headers among them.
+/// Headers in order, including pseudo headers.
 pub type HeaderList = Vec<(String, Vec<u8>)>;
 
-/// A request, what Envoy says of its connection, and the backend's reply.
+/// A request, the attributes of its connection, and the backend's reply.
 #[derive(Clone, Debug, Default)]
 pub struct Exchange {
-    /// One letter each, in any order. `h`: the head is held. `e`: the request's head ends the
-    /// stream; `r`: the reply's does. `l`: the body has grown too large for Envoy; `t`: trailers
-    /// follow a body that Envoy does not hold; `i`: Envoy answers before the body is there, or with `b` the
-    /// backend does. `m`: no message can be put into the reply any more. A digit chooses a configuration.
+    /// Options, one letter each, in any order. `h`: the head is held. `e`: the request's head ends the stream; `r`: the
+    /// reply's head does. `l`: the body has become too large for Envoy; `t`: trailers follow a body that Envoy does not
+    /// hold; `i`: Envoy answers before the whole body has arrived, or with `b`, the backend does. `m`: the reply cannot
+    /// carry a message any more. A digit chooses a configuration.
     pub options: String,
-    /// The request's head. A name that begins with `@` is an attribute of the connection:
-    /// `@certificate`, `@valid`, `@presented`, `@digest`.
+    /// The request's head. A name that begins with `@` is an attribute of the connection: `@certificate`, `@valid`,
+    /// `@presented`, `@digest`.
     pub head: HeaderList,
     /// The request's body.
     pub body: Vec<u8>,
-    /// The head of the backend's reply. `@details` is what Envoy says of where it is from.
+    /// The head of the backend's reply. `@details` is the source of the reply as Envoy reports it.
     pub reply_head: HeaderList,
     /// The body of the backend's reply.
     pub reply_body: Vec<u8>,
 }
 
-/// What stands between the four parts of an exchange: head, body, reply's head, reply's body.
+/// The separator between the four parts of an exchange: head, body, the reply's head, the reply's body.
 const SEPARATOR: &[u8] = b"\n%%\n";
 
 impl Exchange {
-    /// Reads an exchange: options on the first line, a header on each line behind it, and the other
-    /// three parts. What is left out is empty, and what cannot be read is left out.
+    /// Reads an exchange: options on the first line, then a header on each line, then the other three parts. Missing
+    /// parts are empty, and unreadable parts are ignored.
     #[must_use]
     pub fn read(data: &[u8]) -> Self {
         let mut parts = split(data).into_iter();
@@ -71,7 +70,7 @@ impl Exchange {
         self.options.contains(option)
     }
 
-    /// The configuration that is asked for, of so many.
+    /// The index of the chosen configuration, of this many.
     #[must_use]
     pub fn configuration(&self, count: usize) -> usize {
         let digit = self.options.chars().find_map(|character| character.to_digit(10));
@@ -98,7 +97,7 @@ fn split(data: &[u8]) -> Vec<&[u8]> {
     parts
 }
 
-/// Header lines, with names in lower case as Envoy has them.
+/// Header lines, with names in lower case as in Envoy.
 fn headers(part: &[u8]) -> HeaderList {
     let header = |line: &[u8]| {
         let colon = line.windows(2).position(|window| window == b": ")?;
@@ -108,44 +107,44 @@ fn headers(part: &[u8]) -> HeaderList {
     part.split(|byte| *byte == b'\n').filter_map(header).collect()
 }
 
-/// What came of an exchange.
+/// The outcome of an exchange.
 #[derive(Debug)]
 pub enum Outcome {
     /// The backend got the request, and the sender the reply.
     Forwarded(Forwarded),
-    /// Envoy answered before the gate had decided, and the sender got this.
+    /// Envoy answered before the gate had decided, and the sender got this answer.
     Interrupted(Told),
-    /// The gate had no say in the body. This is the head that went on.
+    /// The gate does not check the body. This is the forwarded head.
     Passed(HeaderList),
-    /// The gate answered, and nothing went on.
+    /// The gate answered, and nothing was forwarded.
     Refused(LocalReply),
 }
 
-/// A request as its backend got it.
+/// A request as its backend received it.
 #[derive(Debug)]
 pub struct Forwarded {
     /// Its head.
     pub head: HeaderList,
     /// Its body.
     pub body: Vec<u8>,
-    /// Records that the gate took out of it.
+    /// The number of records that the gate dropped.
     pub dropped: u64,
-    /// What the sender was told.
+    /// The reply to the sender.
     pub reply: Told,
 }
 
-/// How the sender was told of the backend's reply.
+/// How the sender got the backend's reply.
 #[derive(Debug)]
 pub enum Told {
-    /// By the gate itself.
+    /// The gate itself replied.
     Local(LocalReply),
-    /// By this head alone.
+    /// The sender got this head only.
     Head(HeaderList),
-    /// By this head and what the gate wrote in place of the body.
+    /// The sender got this head, and the body that the gate wrote in place of the backend's.
     Written(HeaderList, Written),
 }
 
-/// Carries an exchange through a gate, as the module does.
+/// Sends an exchange through a gate, as the module does.
 #[must_use]
 pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
     let (attributes, mut head): (HeaderList, HeaderList) =
@@ -199,7 +198,7 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
     }
 }
 
-/// How the sender is answered, by its request's path and content type.
+/// The protocol of the reply, which follows from the request's path and content type.
 #[must_use]
 pub fn protocol(exchange: &Exchange) -> Protocol {
     let path = Headers(&exchange.head).first(":path").unwrap_or_default();
@@ -214,7 +213,7 @@ pub fn protocol(exchange: &Exchange) -> Protocol {
     }
 }
 
-/// The one media type that every copy of `content-type` names, in lower case; empty if they name several.
+/// The media type that all `content-type` headers name, in lower case; empty if they differ.
 fn media_type(exchange: &Exchange) -> Vec<u8> {
     let all: BTreeSet<_> = Headers(&exchange.head)
         .all("content-type")
@@ -276,7 +275,7 @@ fn reply(decide: impl FnOnce(&ReplyHead<'_>) -> ReplyStep, exchange: &Exchange) 
     }
 }
 
-/// How many records a count is of; metrics without data points and labels are none.
+/// The number of records in a count; metrics without data points, and labels, do not count.
 fn records(count: Count) -> u64 {
     match count {
         Count::RecordsDropped { reason: "labels" | "no_data_points", .. } => 0,
@@ -289,7 +288,7 @@ fn records(count: Count) -> u64 {
     }
 }
 
-/// Changes a head as Envoy does, which takes no value with a line break or a zero in it.
+/// Changes a head as Envoy does. Envoy rejects a value with a line break or a zero byte.
 fn edit(head: &mut HeaderList, edits: &[HeaderEdit]) {
     for edit in edits {
         let (HeaderEdit::Remove(name) | HeaderEdit::Set(name, _)) = edit;
@@ -301,7 +300,7 @@ fn edit(head: &mut HeaderList, edits: &[HeaderEdit]) {
     }
 }
 
-/// Whether bytes can stand in a header.
+/// Returns whether a header may have these bytes.
 #[must_use]
 pub fn is_clean(value: &[u8]) -> bool {
     value.iter().all(|byte| matches!(byte, b' '..=b'~'))

@@ -1,4 +1,4 @@
-//! The whole gate, from a request's head to what its sender is told.
+//! The whole gate, from a request's head to the reply to its sender.
 
 use std::{array, sync::LazyLock};
 
@@ -44,17 +44,17 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Carries the exchange through its gate.
+/// Sends the exchange through its gate.
 pub fn read(data: &[u8]) {
     let exchange = Exchange::read(data);
     let gate = &CONFIGURED[exchange.configuration(GATES)][usize::from(exchange.holds_head())];
     let _: Outcome = exchange::run(gate, &exchange);
 }
 
-/// How many configurations there are, each with the head held and not: every stage; every stage
-/// without `senders`; `senders` and `tenant` alone.
+/// The number of configurations, each with the head held and not held: every stage; every stage except `senders`; only
+/// `senders` and `tenant`.
 pub const GATES: usize = 3;
-/// The configuration that has no say in bodies.
+/// The configuration that does not check bodies.
 const PASSING: usize = 2;
 
 static CONFIGURED: LazyLock<[[Gate; 2]; GATES]> =
@@ -102,7 +102,7 @@ fn configured(index: usize, hold: bool) -> Gate {
     Gate::from_json(config.to_string().as_bytes()).expect("the configuration is right")
 }
 
-/// Headers that change what a backend does with a request, beside the tenant and Mimir's own.
+/// Headers that change what a backend does with a request, in addition to the tenant's and Mimir's own.
 const STEERING: [&str; 6] = [
     "x-scope-userid",
     "x-loki-backfill-shard",
@@ -112,10 +112,10 @@ const STEERING: [&str; 6] = [
     "x-sluice-mirror",
 ];
 
-/// How names begin of headers that do so too.
+/// Prefixes of the names of other such headers.
 const STEERING_STARTS: [&str; 3] = ["x-mimir-", "vl-", "signoz-"];
 
-/// One tenant, a tenant of the platform's, and nothing else that steers a backend.
+/// Checks that there is one tenant, which the platform has, and no other header that steers a backend.
 fn has_one_tenant(head: &HeaderList) {
     let tenants: Vec<_> = Headers(head).all("x-scope-orgid").collect();
     assert!(matches!(tenants[..], [b"payments" | b"e2e"]), "{tenants:?}");
@@ -126,8 +126,7 @@ fn has_one_tenant(head: &HeaderList) {
     }
 }
 
-/// The head names one backend and says what the body is, and every record in the body meets the
-/// rules.
+/// Checks that the head names one backend and describes the body, and that every record in the body meets the rules.
 fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
     let headers = Headers(head);
     let only = |name: &str| match headers.all(name).collect::<Vec<_>>()[..] {
@@ -197,7 +196,7 @@ fn is_what_a_backend_takes(Forwarded { head, body, .. }: &Forwarded) {
     lets_nothing_through(signal, &message, rules, spelling);
 }
 
-/// Holds a message in protobuf that a backend got against the plain filter.
+/// Compares a protobuf message that a backend got with the result of the simple filter.
 fn lets_nothing_through(signal: Signal, message: &[u8], rules: &Rules, spelling: Spelling) {
     assert!(message.len() <= 65536);
     if let Ok(plain) = plain::filter(signal, message, rules, spelling) {
@@ -205,7 +204,7 @@ fn lets_nothing_through(signal: Signal, message: &[u8], rules: &Rules, spelling:
     }
 }
 
-/// Whether the sender takes it for a failure.
+/// Returns whether the sender treats the reply as a failure.
 fn is_a_failure(told: &Told) -> bool {
     let fails = |head: &[(String, Vec<u8>)]| match Headers(head).first("grpc-status") {
         Some(code) => code != b"0",
@@ -221,8 +220,8 @@ fn is_a_failure(told: &Told) -> bool {
     }
 }
 
-/// Whatever the backend has answered, the sender gets a reply in its own protocol, and the count of
-/// what was dropped where the rest was stored.
+/// Checks that the sender gets a reply in its own protocol, whatever the backend answered, and the number of dropped
+/// records if the others were stored.
 fn tells_the_sender(exchange: &Exchange, told: &Told, dropped: u64) {
     let dropped = i64::try_from(dropped).expect("the body is small");
     if exchange::protocol(exchange) == Protocol::RemoteWrite {
@@ -250,7 +249,7 @@ fn tells_the_sender(exchange: &Exchange, told: &Told, dropped: u64) {
                 assert!(rejected(body) >= dropped);
             }
         }
-        // Envoy's own gRPC error, or a success that has nothing to say.
+        // Envoy's own gRPC error, or a success without a message.
         Told::Head(head) => assert!(Headers(head).first("grpc-status").is_some() || dropped == 0),
         Told::Written(_, Written { body, trailers }) if speaks_grpc(exchange) => {
             assert!(trailers.iter().all(|(_, value)| is_clean(value.as_bytes())), "{trailers:?}");
@@ -280,7 +279,7 @@ fn speaks_grpc(exchange: &Exchange) -> bool {
     exchange::protocol(exchange) == Protocol::Grpc
 }
 
-/// How a sender over HTTP is answered.
+/// The format of a reply over HTTP.
 fn format_of(exchange: &Exchange) -> Format {
     match exchange::protocol(exchange) {
         Protocol::HttpJson => Format::Json,
@@ -296,7 +295,8 @@ fn response(format: Format, message: &[u8]) -> ExportResponse {
     response.expect("it is an export's response")
 }
 
-/// Small, printable, and an error unless it says that there was nothing to store.
+/// Checks that the reply is small and printable, and that it is an error unless it says that there was nothing to
+/// store.
 fn is_an_answer(exchange: &Exchange, reply: &LocalReply) {
     match reply {
         LocalReply::Http { status, headers, body }
@@ -323,7 +323,7 @@ fn is_an_answer(exchange: &Exchange, reply: &LocalReply) {
     }
 }
 
-/// What a sender of remote write is told: a success without a body, or a text.
+/// The reply to a sender of remote write: a success without a body, or a text.
 fn is_a_text(status: u64, body: &[u8]) {
     let text = str::from_utf8(body).expect("it is a text");
     match status {

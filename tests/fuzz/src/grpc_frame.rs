@@ -7,7 +7,7 @@ pub fn read(data: &[u8]) {
     let _: Result<_, _> = grpc::read(data);
 }
 
-/// What is read is what a frame with that message looks like, and everything else is refused.
+/// If a message is read, then a frame with that message has these bytes. All other inputs are rejected.
 pub fn run(data: &[u8]) {
     let length = data.len().saturating_sub(grpc::HEADER);
     let announced = u32::try_from(length).expect("inputs are small").to_be_bytes();

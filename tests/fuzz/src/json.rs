@@ -1,4 +1,4 @@
-//! Taking records out of an export request in JSON, against the same request in protobuf.
+//! Dropping records from an export request in JSON, compared with the same request in protobuf.
 
 use std::sync::LazyLock;
 
@@ -22,7 +22,7 @@ use crate::{plain, splice::RULES};
 const LIMITS: ReadLimits =
     ReadLimits { attributes: 128, bytes: 1 << 20, depth: 60, records: 100_000, room: usize::MAX };
 
-/// Where a record must have its name.
+/// The level where a record must have its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Level {
     Resource,
@@ -34,9 +34,9 @@ const LEVELS: [Level; 3] = [Level::Resource, Level::Scope, Level::Record];
 
 /// The input: a byte that chooses signal and level, and the text.
 ///
-/// What is read is JSON to `serde_json` as well; what is left can be read again and loses nothing
-/// more. Where the request can be had in protobuf, that comes out the same; and so does the request
-/// with every text mended that no Unicode is in.
+/// If the gate accepts the text, `serde_json` accepts it too; and a second check of the result drops nothing more. If
+/// the request can be converted to protobuf, that has the same result; so has the request with all invalid Unicode in
+/// its texts repaired.
 pub fn run(data: &[u8]) {
     let Some((choice, text)) = data.split_first() else { return };
     let choice = usize::from(*choice);
@@ -63,7 +63,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Reads the request, and takes records out of it.
+/// Reads the request, and drops records from it.
 pub fn read(data: &[u8]) {
     let Some((choice, text)) = data.split_first() else { return };
     let choice = usize::from(*choice);
@@ -74,7 +74,7 @@ pub fn read(data: &[u8]) {
     let _: Result<_, _> = FLATTENED.check(&request, None);
 }
 
-/// Rules on each level for a backend that takes what is in a map for attributes of its own.
+/// Rules on each level, for a backend that treats what is in a map as its own attributes.
 pub(crate) static FLATTENED: LazyLock<RuleSet> =
     LazyLock::new(|| plain::compiled(RULES[3], Spelling::Flattened));
 
@@ -84,7 +84,7 @@ pub fn choice(signal: usize, level: usize) -> u8 {
     u8::try_from(signal + Signal::ALL.len() * level).expect("there are 12 choices")
 }
 
-/// An export request in JSON, from one in protobuf.
+/// Converts an export request from protobuf to JSON.
 #[must_use]
 pub fn from_protobuf(signal: Signal, message: &[u8]) -> Option<Vec<u8>> {
     match signal {
@@ -98,10 +98,10 @@ pub fn from_protobuf(signal: Signal, message: &[u8]) -> Option<Vec<u8>> {
     .ok()
 }
 
-/// An export request in protobuf, from one in JSON that `opentelemetry-proto` reads. It takes a
-/// metric whose data it cannot read for one without, so none of those.
+/// Converts an export request from JSON to protobuf, with `opentelemetry-proto`. That crate reads a metric with data
+/// that it does not know as one without data, so such requests are excluded.
 fn protobuf(signal: Signal, text: &[u8]) -> Option<Vec<u8>> {
-    /// Reads `text` and writes it.
+    /// Parses `text` and encodes it.
     macro_rules! written {
         ($export:ident) => {
             serde_json::from_slice::<$export>(text).ok()?.encode_to_vec()
@@ -120,7 +120,7 @@ fn protobuf(signal: Signal, text: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// A text with U+FFFD for each byte that is not UTF-8, and for each half of a surrogate pair.
+/// Replaces each byte that is not UTF-8, and each half of a surrogate pair, by U+FFFD.
 fn mended(text: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(text);
     let mut mended = Vec::new();
@@ -132,7 +132,7 @@ fn mended(text: &[u8]) -> Vec<u8> {
             Some((0xd800..0xe000, second)) => {
                 mended.extend_from_slice(br"\uFFFD");
                 rest = &rest[6..];
-                // Another half behind it is read on its own, and not with what follows.
+                // A second half that follows is read separately, and not together with what follows it.
                 if let Some(0xd800..0xe000) = second {
                     mended.extend_from_slice(br"\uFFFD");
                     rest = &rest[6..];
@@ -149,13 +149,13 @@ fn mended(text: &[u8]) -> Vec<u8> {
     mended
 }
 
-/// The code unit that an escape in front is.
+/// The code unit of an escape at the start.
 fn unit(text: &[u8]) -> Option<u32> {
     let digits = text.strip_prefix(br"\u")?.get(..4)?;
     digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// An export request in protobuf, decoded and encoded again.
+/// Decodes an export request in protobuf and encodes it again.
 fn normal(signal: Signal, message: &[u8]) -> Vec<u8> {
     /// Decodes `message` and encodes it.
     macro_rules! encoded {
@@ -171,7 +171,7 @@ fn normal(signal: Signal, message: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What is left of a request.
+/// What remains of a request.
 #[derive(Clone, Debug, PartialEq)]
 struct Left {
     message: Vec<u8>,
@@ -192,7 +192,7 @@ fn left_of(
     Ok(Left { message: left, dropped: spliced.dropped, kept: spliced.kept })
 }
 
-/// Drops what has no name at its level.
+/// Drops records without a name at their level.
 struct Named(Level);
 
 impl Named {

@@ -1,8 +1,8 @@
-//! Everything that reads a stranger's bytes, one [`Target`] each, held against a plainer reading of
-//! the same bytes.
+//! Every parser of untrusted bytes, with one [`Target`] each, which compares it with a simpler parser of the same
+//! bytes.
 //!
-//! A target is an ordinary function: `tests/corpus.rs` gives it every committed input, and the
-//! programs in `libfuzzer/` give it whatever libFuzzer comes up with.
+//! A target is an ordinary function. `tests/corpus.rs` calls it with every committed input, and the programs in
+//! `libfuzzer/` call it with the inputs of libFuzzer.
 
 pub mod certificate;
 pub mod configuration;
@@ -21,30 +21,30 @@ pub mod xfcc;
 
 use cost::Most;
 
-/// One reader and what must hold for it.
+/// One parser, and what must hold for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     /// Its name, which is also its folder in `corpus/` and its program in `libfuzzer/`.
     pub name: &'static str,
-    /// Reads the bytes, and panics if something does not hold.
+    /// Parses the bytes, and panics if something does not hold.
     pub run: fn(&[u8]),
-    /// Reads the bytes as the gate does, and nothing else.
+    /// Parses the bytes as the gate does, and nothing else.
     pub read: fn(&[u8]),
-    /// The most that this may cost.
+    /// The limit for the cost of `read`.
     pub most: Most,
 }
 
 impl Target {
-    /// The target of a name.
+    /// Returns the target with this name.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is no such target.
     #[must_use]
     pub fn named(name: &str) -> Self {
         *TARGETS.iter().find(|target| target.name == name).expect("there is a target of this name")
     }
 
-    /// Runs the target on an input, and holds what reading it costs against what it may.
+    /// Runs the target on an input, and compares the cost with the limit.
     ///
     /// # Panics
     /// If something does not hold.
@@ -54,7 +54,7 @@ impl Target {
     }
 }
 
-/// A target whose module has its name.
+/// A target with the name of its module.
 macro_rules! target {
     ($name:ident, $most:expr) => {
         Target { name: stringify!($name), run: $name::run, read: $name::read, most: $most }

@@ -1,4 +1,4 @@
-//! How SANs name senders: a pattern of the configuration, held against a name.
+//! How SANs identify senders: a pattern of the configuration, matched against a name.
 
 use sluice_config::check;
 use sluice_senders::{Certificate, Sender, SendersConfig};
@@ -7,8 +7,8 @@ use crate::x509;
 
 /// The input: `dns` or `uri`, a space, a pattern, a line break, a SAN.
 ///
-/// Whatever is read out of a SAN gives the SAN again when it is written into the pattern, and there
-/// is no other way to read it.
+/// If the names that were read from a SAN are written into the pattern, they give the SAN again. There is no other way
+/// to read the SAN.
 pub fn run(data: &[u8]) {
     let Some((kind, pattern, san)) = input(data) else { return };
     let config = serde_json::json!({
@@ -36,7 +36,7 @@ pub fn run(data: &[u8]) {
         assert!(written.eq_ignore_ascii_case(bare(kind, san)), "{san:?} was read as {written:?}");
         assert!(is_label(sender.namespace()), "{sender:?}");
     }
-    // Capitals are compared by rules of their own; without them a plain search must agree.
+    // Capital letters have their own rules. Without them, a simple search must agree.
     if pattern.len() + san.len() < 64 && !has_capitals(pattern) && !has_capitals(san) {
         let mut readings = Vec::new();
         search(kind, bare(kind, pattern), bare(kind, san), "", &mut readings);
@@ -45,7 +45,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Reads the pattern, and a SAN by it.
+/// Compiles the pattern, and matches the SAN against it.
 pub fn read(data: &[u8]) {
     let Some((kind, pattern, san)) = input(data) else { return };
     let config = serde_json::json!({
@@ -65,7 +65,7 @@ fn input(data: &[u8]) -> Option<(&str, &str, &str)> {
     (matches!(kind, "dns" | "uri") && san.len() < 2048).then_some((kind, pattern, san))
 }
 
-/// A DNS name has one trailing dot at most, and it says nothing.
+/// A DNS name may have one trailing dot, which has no meaning.
 fn bare<'a>(kind: &str, name: &'a str) -> &'a str {
     if kind == "dns" { name.strip_suffix('.').unwrap_or(name) } else { name }
 }
@@ -82,7 +82,7 @@ fn has_capitals(text: &str) -> bool {
     literal.contains(|character: char| character.is_ascii_uppercase())
 }
 
-/// Every way to read `san` by `pattern`, each as its namespace.
+/// Every way to match `san` with `pattern`, each as its namespace.
 fn search<'a>(
     kind: &str,
     pattern: &str,

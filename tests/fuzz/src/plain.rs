@@ -1,4 +1,4 @@
-//! The rules on records, the plain way: decode everything, look at each record, encode again.
+//! The rules on records in a simple implementation: decode everything, check each record, encode again.
 
 use opentelemetry_proto::tonic::{
     collector::{
@@ -16,13 +16,13 @@ use sluice_records::{
     Violation,
 };
 
-/// Attributes that a record must have, each with the level on which it must have it.
+/// Attributes that a record must have, each with its level.
 pub type Rules = [(&'static str, Level)];
 
 /// The same rules, as the gate compiles them.
 ///
 /// # Panics
-/// If they are not rules.
+/// If the rules are not valid.
 #[must_use]
 pub fn compiled(rules: &Rules, spelling: Spelling) -> RuleSet {
     let level = |level: Level, record: &'static str| match level {
@@ -54,15 +54,14 @@ pub fn compiled(rules: &Rules, spelling: Spelling) -> RuleSet {
     check("records", |place| config.compile(place, false, backend)).expect("the rules are rules")
 }
 
-/// What is left of a request.
+/// What remains of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Filtered {
-    /// The request without the records that broke a rule, and without the parents that they left
-    /// empty.
+    /// The request without the records that broke a rule, and without the parents that became empty.
     pub message: Vec<u8>,
-    /// Records that stay.
+    /// The number of kept records.
     pub kept: u64,
-    /// Those that go, by the rule that each broke first.
+    /// The number of dropped records, by the first rule that each broke.
     pub dropped: Vec<Violation>,
 }
 
@@ -86,7 +85,7 @@ pub fn filter(
     Ok(Filtered { message, kept: filter.kept, dropped: filter.dropped })
 }
 
-/// An export request of `signal`, decoded and encoded again: what a backend has of it.
+/// Decodes an export request of `signal` and encodes it again, as a backend would read it.
 ///
 /// # Errors
 /// If it cannot be decoded.
@@ -99,8 +98,8 @@ pub fn normal(signal: Signal, message: &[u8]) -> Result<Vec<u8>, DecodeError> {
     })
 }
 
-/// Whether a metric has no data once it is decoded. Data of a kind that OTLP does not have is not there then, and the
-/// gate counts it.
+/// Returns whether a metric has no data after decoding. Data of a kind that OTLP does not have is lost in decoding,
+/// while the gate counts it.
 #[must_use]
 pub fn may_hide_data(message: &[u8]) -> bool {
     let Ok(request) = ExportMetricsServiceRequest::decode(message) else { return false };
@@ -119,7 +118,7 @@ struct Filter<'r> {
     dropped: Vec<Violation>,
 }
 
-/// The attributes of a parent that may be left out.
+/// The attributes of a parent that may be missing.
 macro_rules! attributes {
     ($parent:expr) => {
         $parent.as_ref().map(|parent| parent.attributes.as_slice()).unwrap_or_default()
@@ -176,8 +175,8 @@ impl Filter<'_> {
         request.encode_to_vec()
     }
 
-    /// Filters what is in each parent. One that loses its last record goes; one that came empty
-    /// stays.
+    /// Filters the records in each parent. A parent that loses its last record is removed. A parent that was already
+    /// empty stays.
     fn parents<T>(&mut self, parents: &mut Vec<T>, mut filter: impl FnMut(&mut Self, &mut T)) {
         parents.retain_mut(|parent| {
             let (kept, dropped) = (self.kept, self.dropped_records());
@@ -190,7 +189,7 @@ impl Filter<'_> {
         self.dropped.iter().map(|violation| violation.records).sum()
     }
 
-    /// Whether a record stays, by the attributes of its resource, its scope and its own.
+    /// Returns whether a record stays, by the attributes of its resource, its scope and its own.
     fn keeps(&mut self, [resource, scope, record]: [&[KeyValue]; 3]) -> bool {
         let levels = [(Level::Resource, resource), (Level::Scope, scope), (Level::Record, record)];
         let broken = levels.iter().find_map(|(level, attributes)| {
@@ -220,7 +219,7 @@ impl Filter<'_> {
     }
 }
 
-/// How a list of attributes breaks the rule that it must have one called `name`.
+/// How a list of attributes breaks the rule that requires an attribute `name`.
 fn broken(attributes: &[KeyValue], name: &str, spelling: Spelling) -> Option<Reason> {
     let label = |key: &str| match spelling {
         Spelling::Exact => key.to_owned(),

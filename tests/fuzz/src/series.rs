@@ -1,4 +1,4 @@
-//! Taking series out of a write request of Prometheus, against the plain way.
+//! Dropping series from a write request of Prometheus, compared with the simple implementation.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use sluice_records::{Reason, RecordsConfig, RuleSet, Verdict};
 use sluice_remote_write::WriteRequest;
 use sluice_wire::ReadLimits;
 
-/// A rule alone, and a rule with a stamp beside it.
+/// A rule alone, and a rule together with a stamp.
 static RULES: LazyLock<[RuleSet; 2]> = LazyLock::new(|| {
     let rule = serde_json::json!([{"attribute": "source.name"}]);
     let stamp = serde_json::json!([{"attribute": "stamped.by", "value": "gate"}]);
@@ -18,7 +18,7 @@ static RULES: LazyLock<[RuleSet; 2]> = LazyLock::new(|| {
     ]
 });
 
-/// The label that the rule asks for, and the one that the stamp sets.
+/// The label that the rule requires, and the label that the stamp sets.
 const REQUIRED: &str = "source_name";
 const STAMPED: (&str, &str) = ("stamped_by", "gate");
 
@@ -51,7 +51,7 @@ pub fn run(data: &[u8]) {
     if violations.is_none() && !stamps {
         assert!(edits.is_empty() && left == message);
     }
-    // What is left passes, and changes no more than its stamps' places.
+    // A second check drops nothing more, and only changes the positions of the stamps.
     let again = rules.check_series(&WriteRequest { message: &left, limits }, None);
     let expected = if kept { Verdict::Kept(None) } else { Verdict::Nothing(None) };
     assert_eq!(again.expect("what is left can be read").verdict(), &expected);
@@ -79,11 +79,11 @@ pub fn run(data: &[u8]) {
         plain.timeseries.iter_mut().for_each(stamp);
     }
     let left = Decoded::decode(&left[..]).expect("what is left can be decoded");
-    // By bytes: two samples that are no number are not equal.
+    // Compares bytes, because two samples that are NaN are not equal.
     assert_eq!(left.encode_to_vec(), plain.encode_to_vec());
 }
 
-/// Reads the request, and takes series out of it.
+/// Reads the request, and drops series from it.
 pub fn read(data: &[u8]) {
     let Some((choice, message)) = data.split_first() else { return };
     let rules = &RULES[usize::from(choice % 2 == 1)];
@@ -118,8 +118,8 @@ fn stamp(series: &mut TimeSeries) {
     series.labels.insert(place.unwrap_or(series.labels.len()), label);
 }
 
-/// Whether a label's name becomes this one, where everything but ASCII letters and digits is an
-/// underscore, and several in a row are one.
+/// Returns whether a label's name becomes this one when everything except ASCII letters and digits becomes an
+/// underscore, and several underscores in a row become one.
 fn is_spelling(name: &str, of: &str) -> bool {
     let mut folded = String::new();
     for character in name.chars() {

@@ -1,4 +1,4 @@
-//! Taking records out of an export request, against the plain way.
+//! Dropping records from an export request, compared with the simple implementation.
 
 use std::{array, sync::LazyLock};
 
@@ -11,7 +11,7 @@ use crate::{
     plain::{self, Rules},
 };
 
-/// What records must have, from one rule to several on each level.
+/// The required attributes, from one rule to several on each level.
 pub const RULES: [&Rules; 4] = [
     &[("source.name", Level::Resource)],
     &[("source.name", Level::Scope)],
@@ -25,13 +25,13 @@ pub const RULES: [&Rules; 4] = [
     ],
 ];
 
-/// The signals whose records have attributes of their own.
+/// The signals whose records have their own attributes.
 pub const SIGNALS: [Signal; 3] = [Signal::Logs, Signal::Metrics, Signal::Traces];
 
-/// [`RULES`] at an index and how the backend spells, compiled.
+/// [`RULES`] at an index and the backend's name folding, compiled.
 type Compiled = (&'static Rules, Spelling, RuleSet);
 
-/// Each of [`RULES`], for a backend that folds spellings and for one that does not.
+/// Each of [`RULES`], for a backend that folds names and for one that does not.
 static COMPILED: LazyLock<[Compiled; 8]> = LazyLock::new(|| {
     array::from_fn(|index| {
         let rules = RULES[index / 2];
@@ -48,7 +48,7 @@ pub fn run(data: &[u8]) {
     let _: Result<_, _> = agrees(SIGNALS[choice % 3], message, rules, *spelling, compiled);
 }
 
-/// Reads the message, and takes records out of it.
+/// Reads the message, and drops records from it.
 pub fn read(data: &[u8]) {
     let Some((choice, message)) = data.split_first() else { return };
     let choice = usize::from(*choice);
@@ -74,11 +74,11 @@ pub fn choice(signal: usize, rules: usize, folded: bool) -> u8 {
     u8::try_from(signal + 3 * (2 * rules + usize::from(folded))).expect("there are 24 choices")
 }
 
-/// What the rules leave can be checked again and loses nothing more. Where the message can be
-/// decoded, it is what the plain way leaves, rule by rule.
+/// Checks that a second check of the result drops nothing more, and that the result is that of the simple
+/// implementation, rule by rule, if the message can be decoded.
 ///
 /// # Errors
-/// If the message is refused.
+/// If the gate rejects the message.
 ///
 /// # Panics
 /// If something does not hold.

@@ -1,4 +1,4 @@
-//! Certificates with any SANs at all, for readers that leave the signature to the TLS handshake.
+//! Certificates with arbitrary SANs, for parsers that leave the check of the signature to the TLS handshake.
 
 const BIT_STRING: u8 = 0x03;
 const INTEGER: u8 = 0x02;
@@ -14,8 +14,8 @@ pub const DNS: u8 = 0x82;
 /// The tag of a `uniformResourceIdentifier`.
 pub const URI: u8 = 0x86;
 
-/// A certificate (RFC 5280, section 4.1) in DER with these SANs, each a tag and its content. It is
-/// valid from 2026 to 2031; nobody has signed it.
+/// A certificate (RFC 5280, section 4.1) in DER with these SANs, each a tag and its content. It is valid from 2026 to
+/// 2031, and not signed.
 #[must_use]
 pub fn certificate(sans: &[(u8, &[u8])]) -> Vec<u8> {
     let ed25519 = || tlv(SEQUENCE, &[tlv(OID, &[vec![0x2b, 0x65, 0x70]])]);
@@ -42,7 +42,7 @@ pub fn certificate(sans: &[(u8, &[u8])]) -> Vec<u8> {
     tlv(SEQUENCE, &[tbs, ed25519(), tlv(BIT_STRING, &[vec![0; 65]])])
 }
 
-/// A DER value; its length takes at most three bytes, so its content is under 64 KiB.
+/// A DER value. Its length has at most three bytes, so its content is less than 64 KiB.
 fn tlv(tag: u8, parts: &[Vec<u8>]) -> Vec<u8> {
     let content = parts.concat();
     let length = u16::try_from(content.len()).expect("a certificate here is small");

@@ -5,8 +5,8 @@ use sluice_senders::PeerEvidence;
 /// The digest of a connection's certificate, as Envoy writes it.
 const DIGEST: &[u8] = &[b'a'; 64];
 
-/// The certificate is the one that a plain reading finds, and nothing that stands before the last
-/// element changes it.
+/// The certificate must be the one that a simple parser finds, and what comes before the last element must not change
+/// it.
 pub fn run(data: &[u8]) {
     let found = presented(data);
     assert_eq!(found, plainly(data));
@@ -21,7 +21,7 @@ pub fn read(data: &[u8]) {
     let _: Option<_> = presented(data);
 }
 
-/// The text of the certificate that the header shows for the connection.
+/// The text of the connection's certificate in the header.
 fn presented(value: &[u8]) -> Option<Vec<u8>> {
     let evidence = PeerEvidence {
         presented: Some(&[1]),
@@ -34,7 +34,7 @@ fn presented(value: &[u8]) -> Option<Vec<u8>> {
     Some(presented.cache_key().strip_prefix(DIGEST)?.to_vec())
 }
 
-/// The same in three passes: mark what is quoted, split, look.
+/// The same in three passes: mark the quoted bytes, split, search.
 fn plainly(value: &[u8]) -> Option<Vec<u8>> {
     let quoted = quoted(value)?;
     let separators = |byte: u8| (0..value.len()).filter(move |at| value[*at] == byte);
@@ -58,7 +58,7 @@ fn plainly(value: &[u8]) -> Option<Vec<u8>> {
     if certificates.len() == 1 { certificates.pop() } else { None }
 }
 
-/// Which bytes are quotes or stand within them; `None` if a quote is left open.
+/// Which bytes are quotes or inside quotes; `None` if a quote is not closed.
 fn quoted(value: &[u8]) -> Option<Vec<bool>> {
     let mut quoted = vec![false; value.len()];
     let mut at = 0;

@@ -1,10 +1,10 @@
-//! Every committed input once more, without a fuzzer.
+//! Runs every committed input, without a fuzzer.
 
 use std::{fs, panic, path::Path};
 
 use sluice_fuzz::{TARGETS, cost};
 
-/// An input over this many bytes is slow to mutate and hard to read.
+/// Inputs above this many bytes are slow to mutate and hard to read.
 const MAX_INPUT: u64 = 64 << 10;
 
 #[test]

@@ -1,6 +1,5 @@
-//! The rules on records against the plain way, for requests and rules of every kind: several rules
-//! on several levels, spellings that a backend folds, keys that occur twice, values with nothing in
-//! them.
+//! Compares the rules on records with the simple implementation, for requests and rules of every kind: several rules on
+//! several levels, names that a backend folds, keys that occur twice, empty values.
 
 use opentelemetry_proto::tonic::{
     collector::{
@@ -25,14 +24,14 @@ use sluice_fuzz::{plain, splice::agrees};
 use sluice_otlp::Signal;
 use sluice_records::{Level, Spelling};
 
-/// Names that a rule can ask for, and that an attribute can have.
+/// Names that a rule can require, and that an attribute can have.
 const NAMES: [&str; 6] = ["source.name", "source_name", "owner", "id", "service.name", "gr\u{fc}n"];
-/// Names that an attribute alone can have: other spellings, and others.
+/// Names that only an attribute can have: other spellings, and other names.
 const OTHERS: [&str; 5] = ["source-name", "Source.name", "gr_n", "", "k"];
 
 type Attributes = Vec<KeyValue>;
 
-/// A request of any signal: resources, scopes in each, records in each of those.
+/// A request of any signal: resources, their scopes, and their records.
 type Request = Vec<(Option<Attributes>, Vec<(Option<Attributes>, Vec<Attributes>)>)>;
 
 fn value() -> impl Strategy<Value = Option<AnyValue>> {
@@ -67,7 +66,7 @@ fn request() -> impl Strategy<Value = Request> {
     vec((option::of(attributes()), vec(scope, 0..3)), 0..4)
 }
 
-/// Rules with a level each; no name is asked for twice.
+/// Rules, each with a level; no name is required twice.
 fn rules() -> impl Strategy<Value = Vec<(&'static str, Level)>> {
     let level = || select(vec![Level::Resource, Level::Scope, Level::Record]);
     let names = proptest::sample::subsequence(NAMES.to_vec(), 1..=3).prop_shuffle();
@@ -82,8 +81,7 @@ fn scope(attributes: Option<Attributes>) -> Option<InstrumentationScope> {
     attributes.map(|attributes| InstrumentationScope { attributes, ..Default::default() })
 }
 
-/// An export request: the entries of resources, of the scopes in each, and what `records` makes of
-/// the records in those.
+/// An export request: the entries of resources and their scopes, with the records that `records` makes.
 macro_rules! export {
     ($request:expr, $export:ident.$entries:ident, $resource:ident.$scopes:ident,
      $scope:ident.$records:ident, $make:expr) => {{
@@ -103,7 +101,7 @@ macro_rules! export {
     }};
 }
 
-/// Records that are made of their attributes alone.
+/// Records that only have attributes.
 macro_rules! made_of {
     ($record:ident) => {
         |records: Vec<Attributes>| {
@@ -133,7 +131,7 @@ fn traces(request: Request) -> Vec<u8> {
     )
 }
 
-/// Metrics of every kind in turn, beginning with `kind`, with two data points each at most.
+/// Metrics of every kind in turn, beginning with `kind`, with at most two data points each.
 fn metrics(request: Request, kind: usize) -> Vec<u8> {
     let metrics = |points: Vec<Attributes>| {
         let metric = |(index, points): (usize, &[Attributes])| Metric {

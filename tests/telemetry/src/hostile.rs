@@ -1,5 +1,5 @@
-//! Requests that a stranger could write to keep a worker busy: each of a shape that once cost more
-//! for a byte than others do, or could.
+//! Requests with which an attacker could keep a worker busy. Each has a shape for which a byte once cost more than
+//! usual, or could.
 
 use std::io::Write;
 
@@ -7,15 +7,13 @@ use flate2::{Compression, write::GzEncoder};
 
 use crate::ordinary::REQUIRED;
 
-/// Maps that a backend flattens into the name of an attribute that is asked for, so that they are
-/// followed.
+/// The name of maps that a backend may flatten into the required attribute, so the gate must search them.
 const MAP: &str = "source";
 
-/// The arrays in the innermost map: a few thousand bytes.
+/// The number of arrays in the innermost map: a few thousand bytes.
 const ARRAYS: usize = 1_300;
 
-/// `attributes` attributes on one resource in JSON, each so many maps in each other around many
-/// arrays.
+/// `attributes` attributes on one resource in JSON, each with this many nested maps around many arrays.
 #[must_use]
 pub fn maps_in_json(attributes: usize, levels: usize) -> Vec<u8> {
     let arrays = format!("{{\"arrayValue\":{{\"values\":[{}[]]}}}}", "[],".repeat(ARRAYS));
@@ -34,15 +32,15 @@ pub fn maps_in_protobuf(attributes: usize, levels: usize) -> Vec<u8> {
     logs(&field(1, &pair(MAP.as_bytes(), &value)).repeat(attributes))
 }
 
-/// `attributes` attributes whose names part from the one that is asked for behind many underscores,
-/// which are one to a backend.
+/// `attributes` attributes whose names differ from the required one only after many underscores, which a backend treats
+/// as one.
 #[must_use]
 pub fn underscores(attributes: usize) -> Vec<u8> {
     let key = format!("{MAP}{}x", "_".repeat(4_000));
     logs(&field(1, &pair(key.as_bytes(), &text(b"a"))).repeat(attributes))
 }
 
-/// The same in JSON, each underscore as an escape.
+/// The same in JSON, with each underscore as an escape.
 #[must_use]
 pub fn escapes_in_json(attributes: usize) -> Vec<u8> {
     let key = format!("{MAP}{}x", "\\u005f".repeat(700));
@@ -50,7 +48,7 @@ pub fn escapes_in_json(attributes: usize) -> Vec<u8> {
     logs_in_json(&attribute.repeat(attributes))
 }
 
-/// `bytes` bytes of one object in another, in a member that nobody knows.
+/// `bytes` bytes of nested objects, in an unknown member.
 #[must_use]
 pub fn deep_json(bytes: usize) -> Vec<u8> {
     const LEVELS: usize = 9_000;
@@ -67,13 +65,13 @@ pub fn empty_gzip(bytes: usize) -> Vec<u8> {
     member.map_or_else(|_| Vec::new(), |member| member.repeat(bytes / member.len()))
 }
 
-/// `bytes` bytes of one gzip member without content, in blocks that each bring a Huffman table of their own (RFC 1951
-/// section 3.2.7) for the end of the block alone.
+/// `bytes` bytes of one gzip member without content, in blocks that each have their own Huffman tables (RFC 1951
+/// section 3.2.7) only for the end of the block.
 #[must_use]
 pub fn tables_in_gzip(bytes: usize) -> Vec<u8> {
-    // One block, its bits in the order in which they come, numbers with the least significant bit first.
+    // One block, with its bits in the order of the stream, and numbers with the least significant bit first.
     let block = [
-        // Not the last; its tables come with it.
+        // Not the last block; it has its own tables.
         "0 01",
         // 257 literals and lengths, 1 distance, 18 lengths of codes.
         "00000 00000 0111",
@@ -88,12 +86,12 @@ pub fn tables_in_gzip(bytes: usize) -> Vec<u8> {
     let byte = |bits: &[u8]| bits.iter().rev().fold(0, |byte, bit| byte << 1 | (bit - b'0'));
     let two_blocks: Vec<u8> = bits.as_bytes().chunks(8).map(byte).collect();
     let head = b"\x1f\x8b\x08\0\0\0\0\0\0\xff";
-    // An empty last block, and the checksum and length of nothing.
+    // An empty last block, and the checksum and length of no content.
     let end = b"\x03\0\0\0\0\0\0\0\0\0";
     [&head[..], &two_blocks.repeat(bytes / two_blocks.len()), end].concat()
 }
 
-/// One attribute whose name is `bytes` bytes of escapes, which spell underscores.
+/// One attribute whose name consists of `bytes` bytes of escapes for underscores.
 #[must_use]
 pub fn long_key_of_escapes_in_json(bytes: usize) -> Vec<u8> {
     let key = format!("{MAP}{}x", "\\u005f".repeat(bytes / 6));
@@ -107,7 +105,7 @@ pub fn long_key(bytes: usize) -> Vec<u8> {
     logs(&field(1, &pair(&key, &text(b"a"))))
 }
 
-/// `resources` resources of one log record each, of which every other one lacks the required attribute.
+/// `resources` resources with one log record each; every other record lacks the required attribute.
 #[must_use]
 pub fn every_other(resources: usize) -> Vec<u8> {
     let with = logs(b"");
@@ -143,7 +141,7 @@ pub fn empty_lz4(bytes: usize) -> Vec<u8> {
     frame.repeat(bytes / frame.len())
 }
 
-/// A profile on a resource whose attributes all have one long text of the dictionary for a name.
+/// A profile on a resource whose attributes all have the same long text of the dictionary as their name.
 #[must_use]
 pub fn references(attributes: usize, length: usize) -> Vec<u8> {
     let key = [MAP.as_bytes(), &vec![b'_'; length], b"x"].concat();
@@ -155,7 +153,7 @@ pub fn references(attributes: usize, length: usize) -> Vec<u8> {
     [field(1, &[field(1, &resource), profiles].concat()), field(2, &strings)].concat()
 }
 
-/// One log record of a resource that has the required attribute, and others as they are written.
+/// One log record on a resource with the required attribute and these other attributes, which are already encoded.
 fn logs(attributes: &[u8]) -> Vec<u8> {
     let required = field(1, &pair(REQUIRED.as_bytes(), &text(b"a")));
     let resource = field(1, &[&required, attributes].concat());
@@ -178,8 +176,7 @@ fn text(text: &[u8]) -> Vec<u8> {
     field(1, text)
 }
 
-/// A length-delimited field (wire type 2), its number under 16.
-/// <https://protobuf.dev/programming-guides/encoding/>
+/// A length-delimited field (wire type 2) with a number below 16. <https://protobuf.dev/programming-guides/encoding/>
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
     prost::encoding::encode_varint(content.len() as u64, &mut field);

@@ -1,4 +1,4 @@
-//! Requests that tests and benchmarks send, the same bytes every time.
+//! The requests that tests and benchmarks send, with the same bytes every time.
 
 pub mod hostile;
 pub mod ordinary;

@@ -1,4 +1,4 @@
-//! Requests as real senders write them, the same bytes every time.
+//! Requests as real senders write them, with the same bytes every time.
 
 use opentelemetry_proto::tonic::{
     collector::{
@@ -18,20 +18,20 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 
-/// The attribute that every rule of the benchmark asks for.
+/// The attribute that every rule of the benchmark requires.
 pub const REQUIRED: &str = "source.name";
 
 /// 2026-11-18, in nanoseconds since the epoch.
 const TIME: u64 = 1_795_000_000_000_000_000;
 
-/// The data points of one metric, as an SDK with some twenty label sets exports them.
+/// The number of data points of one metric, as an SDK with some twenty label sets exports it.
 const POINTS_PER_METRIC: usize = 20;
 
 /// Which records have the required attribute.
 pub type Has = fn(usize) -> bool;
 
-/// One resource with `records` log records, some 160 bytes each. The resource has the required
-/// attribute, and so has each record that `has` says.
+/// One resource with `records` log records of some 160 bytes each. The resource has the required attribute, and so have
+/// the records that `has` selects.
 #[must_use]
 pub fn logs(records: usize, has: Has) -> Vec<u8> {
     let log_records = (0..records).map(|index| log_record(index, has(index))).collect();
@@ -64,8 +64,8 @@ fn log_record(index: usize, has: bool) -> LogRecord {
     }
 }
 
-/// One resource with `spans` spans, some 250 bytes each. The resource has the required attribute,
-/// and so has each span that `has` says.
+/// One resource with `spans` spans of some 250 bytes each. The resource has the required attribute, and so have the
+/// spans that `has` selects.
 #[must_use]
 pub fn traces(spans: usize, has: Has) -> Vec<u8> {
     let spans = (0..spans).map(|index| span(index, has(index))).collect();
@@ -103,8 +103,8 @@ fn span(index: usize, has: bool) -> Span {
     }
 }
 
-/// One resource with `points` points of gauges, some 100 bytes each with three attributes. Each
-/// point that `has` says has the required one.
+/// One resource with `points` data points of gauges, some 100 bytes each with three attributes. The data points that
+/// `has` selects also have the required one.
 #[must_use]
 pub fn gauges(points: usize, has: Has) -> Vec<u8> {
     metrics(points, |indexes| {
@@ -119,7 +119,7 @@ pub fn gauges(points: usize, has: Has) -> Vec<u8> {
     })
 }
 
-/// The same of histograms with ten bounds, some 250 bytes a point.
+/// The same for histograms with ten bounds, some 250 bytes for each data point.
 #[must_use]
 pub fn histograms(points: usize, has: Has) -> Vec<u8> {
     metrics(points, |indexes| {
@@ -173,8 +173,8 @@ fn of_metrics(metrics: Vec<Metric>) -> Vec<u8> {
     ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] }.encode_to_vec()
 }
 
-/// `points` points of one gauge with nothing in them but, where `has` says so, the required
-/// attribute: the smallest that can be kept and dropped. A gauge without a name is none that Mimir stores.
+/// `points` data points of one gauge, empty except for the required attribute where `has` selects it: the smallest data
+/// points that can be kept and dropped. The gauge has a name, because Mimir does not store one without.
 #[must_use]
 pub fn tiny_points(points: usize, has: Has) -> Vec<u8> {
     let point = |index| NumberDataPoint {
@@ -185,7 +185,7 @@ pub fn tiny_points(points: usize, has: Has) -> Vec<u8> {
     of_metrics(vec![Metric { name: "m".to_owned(), data: Some(data), ..Metric::default() }])
 }
 
-/// `records` log records with nothing in them: two bytes each.
+/// `records` empty log records of two bytes each.
 #[must_use]
 pub fn tiny_logs(records: usize) -> Vec<u8> {
     let log_records = vec![LogRecord::default(); records];
@@ -198,7 +198,7 @@ pub fn tiny_logs(records: usize) -> Vec<u8> {
     ExportLogsServiceRequest { resource_logs: vec![resource_logs] }.encode_to_vec()
 }
 
-/// `points` points whose required attribute is a list in a list, so many levels deep.
+/// `points` data points whose required attribute is a nested list with this many levels.
 #[must_use]
 pub fn nested_points(points: usize, levels: usize) -> Vec<u8> {
     let within = |value, _| AnyValue {
@@ -244,13 +244,13 @@ fn string(value: &str) -> AnyValue {
     AnyValue { value: Some(OneofValue::StringValue(value.into())) }
 }
 
-/// An export of logs, as OTLP/JSON has it.
+/// An export of logs in OTLP/JSON.
 #[must_use]
 pub fn json_of_logs(protobuf: &[u8]) -> Vec<u8> {
     json(&ExportLogsServiceRequest::decode(protobuf).expect("it has just been encoded"))
 }
 
-/// An export of metrics, as OTLP/JSON has it.
+/// An export of metrics in OTLP/JSON.
 #[must_use]
 pub fn json_of_metrics(protobuf: &[u8]) -> Vec<u8> {
     json(&ExportMetricsServiceRequest::decode(protobuf).expect("it has just been encoded"))

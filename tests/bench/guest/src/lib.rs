@@ -1,18 +1,18 @@
-//! Runs a row of the benchmark in wasm. It is a proxy-wasm plugin, as the module is: the SDK has the
-//! exports, so nothing here is unsafe.
+//! Runs a row of the benchmark in wasm. Like the module, it is a proxy-wasm plugin: the SDK has the exports, so nothing
+//! here is unsafe.
 //!
-//! | the host calls | with | and the guest |
+//! | the host calls | argument | what the guest does |
 //! |---|---|---|
 //! | `proxy_on_vm_start` | a [`Task`] in JSON as the VM's configuration | prepares it |
 //! | `proxy_on_configure` | a request as the plugin's configuration | runs it once, and logs the outcome |
-//! | `proxy_on_queue_ready` | a number in place of the queue's id | runs it so many times |
+//! | `proxy_on_queue_ready` | a number instead of the queue's id | runs it this many times |
 
 use std::hint::black_box;
 
 use proxy_wasm::traits::{Context, RootContext};
 use sluice_bench_work::{Task, TaskError, Work};
 
-/// What the macro makes: `_initialize`, which the host calls before anything else.
+/// The macro makes `_initialize`, which the host calls before anything else.
 mod entry {
     use proxy_wasm::types::LogLevel;
 

@@ -1,5 +1,5 @@
-//! What a row of the benchmark runs on its request: the same code natively and in wasm. Every call
-//! into the filters that is measured is in this file.
+//! What a row of the benchmark runs on its request: the same code natively and in wasm. This file has every call into
+//! the filters that is measured.
 
 use std::{cell::RefCell, fmt};
 
@@ -14,12 +14,12 @@ use sluice_senders::{Ambiguity, Evidence, PeerEvidence, Senders, SendersConfig};
 use sluice_wire::ReadLimits;
 use thiserror::Error;
 
-/// What is run on a request, as the host tells it to the guest.
+/// A task to run on a request, as the host gives it to the guest.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub enum Task {
-    /// Every byte is read and nothing is decided: what a body costs at the least.
+    /// Read every byte and decide nothing, which is the minimum cost of a body.
     Read,
-    /// The rules alone, on a decoded message.
+    /// Only check the rules, on a decoded message.
     Rules {
         /// The path of the message's signal under OTLP/HTTP.
         path: String,
@@ -30,12 +30,12 @@ pub enum Task {
         /// The section `backends`.
         backends: serde_json::Value,
     },
-    /// Who sends, alone: the request is a certificate in PEM that has been there before.
+    /// Only identify the sender. The request is a certificate in PEM that the gate has seen before.
     Senders {
         /// The section `senders` of the gate's configuration.
         senders: serde_json::Value,
     },
-    /// The whole gate on a copy of a body, as the module has it from Envoy: decoded, checked, cut.
+    /// Run the whole gate on a copy of a body, as the module gets it from Envoy: decode, check, cut.
     Gate {
         /// The gate's configuration.
         configuration: serde_json::Value,
@@ -54,7 +54,7 @@ pub enum Work {
     Rules {
         /// The message's signal.
         signal: Signal,
-        /// How it is written.
+        /// The format.
         format: Format,
         /// The compiled rules.
         rules: RuleSet,
@@ -63,7 +63,7 @@ pub enum Work {
     Senders {
         /// The compiled section.
         senders: Senders,
-        /// The certificates that have been there.
+        /// The certificates that were seen before.
         certificates: RefCell<Certificates>,
     },
     /// [`Task::Gate`].
@@ -78,10 +78,10 @@ pub enum Work {
 /// Why a task cannot be run.
 #[derive(Debug, Error)]
 pub enum TaskError {
-    /// The gate's configuration, or its section `records`, is refused.
+    /// The gate rejects its configuration, or the section `records`.
     #[error("the task's configuration is refused: {0}")]
     Configuration(String),
-    /// It is not a task, or its section `records` is none.
+    /// The text is not a task, or not a section `records`.
     #[error("the task cannot be read: {0}")]
     Json(#[from] serde_json::Error),
     /// There is no such content type.
@@ -92,20 +92,20 @@ pub enum TaskError {
     Path(String),
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// This many records were dropped, and some stay.
+    /// This many records were dropped, and some were kept.
     Dropped(u64),
-    /// The sender is let in.
+    /// The sender is allowed.
     Admitted,
-    /// Every record stays.
+    /// Every record was kept.
     Kept,
-    /// There was nothing in it.
+    /// The request was empty.
     Nothing,
-    /// The bytes were read; this is what they sum up to.
+    /// The bytes were read; this is their sum.
     Read(u64),
-    /// It was refused, under this label of the refusal table.
+    /// The request was refused, with this label of the refusal table.
     Refused(&'static str),
 }
 
@@ -123,10 +123,10 @@ impl fmt::Display for Outcome {
 }
 
 impl Task {
-    /// Makes the task ready, whatever that allocates.
+    /// Prepares the task, with all its allocations.
     ///
     /// # Errors
-    /// [`TaskError`] if the filters do not take it.
+    /// [`TaskError`] if the filters do not accept it.
     pub fn prepare(self) -> Result<Work, TaskError> {
         match self {
             Self::Read => Ok(Work::Read),
@@ -165,7 +165,7 @@ fn refused(problems: &[impl ToString]) -> TaskError {
 }
 
 impl Work {
-    /// Runs it once on a request.
+    /// Runs the task once on a request.
     #[must_use]
     pub fn run(&self, request: &[u8]) -> Outcome {
         match self {
@@ -195,7 +195,7 @@ impl Work {
     }
 }
 
-/// Limits that no row under the rules alone reaches.
+/// Limits that no row of the rules alone reaches.
 const LIMITS: ReadLimits = ReadLimits {
     attributes: 1024,
     bytes: 64 << 20,
@@ -204,7 +204,7 @@ const LIMITS: ReadLimits = ReadLimits {
     room: usize::MAX,
 };
 
-/// The sum of the request's bytes, eight at a time: bound by the memory that they come from.
+/// The sum of the request's bytes, eight at a time. Its time is bounded by memory.
 fn sum(request: &[u8]) -> u64 {
     let (words, rest) = request.as_chunks::<8>();
     let words = words.iter().fold(0_u64, |sum, word| sum.wrapping_add(u64::from_le_bytes(*word)));
