@@ -1,6 +1,6 @@
 //! The body of a request, step by step: framed, decoded, checked, outgoing, forwarded.
 
-use sluice_otlp::{Signal, splice::Request};
+use sluice_otlp::{Request, Signal};
 use sluice_records::{Checked, Rejected, Violations};
 use sluice_remote_write::WriteRequest;
 use sluice_reply::{ExportResponse, Protocol, Refusal, Told};

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use sluice_headers::is_media_type;
 use sluice_wire::push_field;
 
-use crate::json;
+use crate::json::string;
 
 /// The two formats of OTLP; in the configuration as `json` or `protobuf`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -40,7 +40,7 @@ impl Format {
     #[must_use]
     pub fn attribute(self, key: &str, value: &str) -> Vec<u8> {
         match self {
-            Self::Json => json::attribute(key, value),
+            Self::Json => string::attribute(key, value),
             Self::Protobuf => {
                 let mut any_value = Vec::new();
                 push_field(&mut any_value, 1, value.as_bytes());

@@ -3,24 +3,20 @@
 //! The whole text is [checked](check) once, and then read where a decision rests on it. What is kept
 //! stays as it is written; nothing becomes a tree.
 
-mod attributes;
+pub(crate) mod attributes;
 mod check;
 mod ends;
 mod object;
 mod parts;
 mod profiles;
-mod record;
+pub(crate) mod record;
 mod scan;
-mod string;
+pub(crate) mod string;
 mod text;
-mod walk;
+pub(crate) mod walk;
 
-pub(crate) use attributes::{Pair, Pairs};
 pub use object::Object;
-pub(crate) use record::RecordText;
 pub use string::push_string;
-pub(crate) use string::{any, attribute, whole};
-pub(crate) use walk::splice;
 
 #[cfg(test)]
 mod tests;

@@ -3,15 +3,38 @@
 //!
 //! [`splice`](splice::splice) walks an export request through the levels resource, scope and record.
 //! What is not taken out stays as it came, byte for byte.
+//!
+//! Modules depend on each other in one direction, from the bottom: a request's parts ([`Metric`],
+//! [`Parts`]); what reads them in each format (`protobuf`, [`json`]); [`Attributes`] and [`Record`],
+//! which are the same in both; [`Policy`], which is shown them; the walk through each format; and
+//! [`splice`] on top.
 
-pub mod attributes;
+mod attribute_edits;
+mod attributes;
+mod context;
 mod fault;
 mod format;
 pub mod json;
-pub mod policy;
-mod profiles;
-pub mod signal;
-pub mod splice;
+mod kind;
+mod metric;
+mod parts;
+mod policy;
+mod protobuf;
+mod record;
+mod request;
+mod signal;
+mod splice;
+mod strings;
+mod value;
 
+pub use attribute_edits::{Put, Rewrite};
+pub use attributes::{AnyValue, Attribute, Attributed, Attributes, Given};
 pub use format::Format;
+pub use metric::{Metric, MetricKind};
+pub use parts::Parts;
+pub use policy::{Below, Policy, Reads};
+pub use record::Record;
+pub use request::Request;
 pub use signal::Signal;
+pub use splice::splice;
+pub use value::ValueOf;

@@ -1,6 +1,6 @@
 //! What the rules ask of one list of attributes.
 
-use sluice_otlp::attributes::{AnyValue, Attribute, Attributed, Given};
+use sluice_otlp::{AnyValue, Attribute, Attributed, Given};
 use sluice_senders::Admitted;
 use sluice_wire::Unreadable;
 

@@ -3,10 +3,8 @@
 use std::rc::Rc;
 
 use sluice_otlp::{
-    Signal,
-    attributes::{AnyValue, Attributed, Attributes},
-    policy::{Below, Metric, MetricKind, Parts, Policy, Put, Reads, Rewrite},
-    splice::{Record, Request, splice},
+    AnyValue, Attributed, Attributes, Below, Metric, MetricKind, Parts, Policy, Put, Reads, Record,
+    Request, Rewrite, Signal, splice,
 };
 use sluice_remote_write::{self as remote_write, Series, WriteRequest};
 use sluice_senders::Admitted;

@@ -1,9 +1,6 @@
 //! Keeps the resource attributes that become labels within what the backend takes.
 
-use sluice_otlp::{
-    attributes::{AnyValue, Attribute, Attributes},
-    policy::Rewrite,
-};
+use sluice_otlp::{AnyValue, Attribute, Attributes, Rewrite};
 use sluice_wire::{Unreadable, memory::push};
 
 use crate::{

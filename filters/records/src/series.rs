@@ -1,6 +1,6 @@
 //! A series of remote write as the rules look at it: its labels are its attributes.
 
-use sluice_otlp::attributes::{Attributed, Given};
+use sluice_otlp::{Attributed, Given};
 use sluice_remote_write::{Label, Series};
 use sluice_wire::Unreadable;
 

@@ -1,7 +1,7 @@
 //! Names that a backend reads as one.
 
 use serde::Deserialize;
-use sluice_otlp::attributes::{AnyValue, Attribute};
+use sluice_otlp::{AnyValue, Attribute};
 use sluice_wire::{Unreadable, work};
 
 /// How a backend tells one attribute name from another; in the configuration as `exact`, `flattened`

@@ -1,7 +1,7 @@
 //! The stage that checks records, switched on or off by the configuration.
 
 use sluice_config::Place;
-use sluice_otlp::{Signal, splice::Request};
+use sluice_otlp::{Request, Signal};
 use sluice_remote_write::WriteRequest;
 use sluice_tenant::Tenanted;
 use sluice_wire::{Edits, Unreadable};

@@ -3,11 +3,7 @@
 
 use std::rc::Rc;
 
-use sluice_otlp::{
-    Format,
-    attributes::{Attribute, Attributes},
-    policy::{Put, Rewrite},
-};
+use sluice_otlp::{Attribute, Attributes, Format, Put, Rewrite};
 use sluice_remote_write::label_field;
 use sluice_senders::Admitted;
 use sluice_wire::Unreadable;

@@ -6,7 +6,7 @@
 
 use std::collections::BinaryHeap;
 
-use sluice_otlp::{attributes::Attributes, splice::Record};
+use sluice_otlp::{Attributes, Record};
 use sluice_wire::{ReadLimits, Room, Unreadable};
 
 /// The traces of one request.

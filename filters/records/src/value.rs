@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use sluice_config::Place;
-use sluice_otlp::attributes::AnyValue;
+use sluice_otlp::AnyValue;
 use sluice_senders::Admitted;
 
 use crate::template::Template;

@@ -9,10 +9,7 @@ use opentelemetry_proto::tonic::collector::{
 use prost::Message;
 use serde::de::IgnoredAny;
 use sluice_otlp::{
-    Format, Signal,
-    attributes::Attributes,
-    policy::{Below, Policy, Reads, Rewrite},
-    splice::{Record, Request, splice},
+    Attributes, Below, Format, Policy, Reads, Record, Request, Rewrite, Signal, splice,
 };
 use sluice_records::{RuleSet, Spelling};
 use sluice_wire::{ReadLimits, Unreadable};

@@ -2,7 +2,7 @@
 
 use std::{array, sync::LazyLock};
 
-use sluice_otlp::{Format, Signal, splice::Request};
+use sluice_otlp::{Format, Request, Signal};
 use sluice_records::{Level, RuleSet, Spelling, Unfit, Verdict};
 use sluice_wire::ReadLimits;
 

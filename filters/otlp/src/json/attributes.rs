@@ -8,7 +8,7 @@ use super::{
     string::{unescaped, whole},
     text::{Node, Text, wrong_type},
 };
-use crate::attributes::{AnyValue, Attributes, Context};
+use crate::{context::ReadContext, value::ValueOf};
 
 /// The pairs of a resource, a scope, a record or a map.
 #[derive(Clone, Debug)]
@@ -45,12 +45,12 @@ impl<'a> Pairs<'a> {
     /// The next one whose key is `wanted`.
     ///
     /// # Errors
-    /// As [`Attributes::next_where`]; `left` is how many may still come.
+    /// [`Unreadable`] if the owner or a pair is; `left` is how many may still come.
     #[inline]
     pub(crate) fn next_where(
         &mut self,
         left: &mut usize,
-        context: &Context<'a>,
+        context: &ReadContext<'a>,
         wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Pair<'a>>, Unreadable> {
         if let Some(owner) = self.owner.take() {
@@ -86,7 +86,7 @@ impl<'a> KeyValue<'a> {
     pub(super) fn read(
         text: &Text<'a>,
         at: usize,
-        context: &Context<'a>,
+        context: &ReadContext<'a>,
     ) -> Result<(Self, usize), Unreadable> {
         // Receivers of logs, metrics and traces treat a reference as absent; for profiles it is the
         // key, and then there is no other.
@@ -126,12 +126,12 @@ impl<'a> Pair<'a> {
     /// Its value, a text in it as `read` reads what is written at an offset.
     ///
     /// # Errors
-    /// As [`Attribute::value`](crate::attributes::Attribute::value).
+    /// [`Unreadable`] if it is not one `AnyValue`.
     pub(crate) fn value(
         &self,
-        context: &Context<'a>,
+        context: &ReadContext<'a>,
         read: ReadText<'a>,
-    ) -> Result<AnyValue<'a>, Unreadable> {
+    ) -> Result<ValueOf<'a, (Pairs<'a>, ReadContext<'a>)>, Unreadable> {
         const MEMBERS: [&str; 8] = [
             "stringValue",
             "boolValue",
@@ -142,30 +142,30 @@ impl<'a> Pair<'a> {
             "bytesValue",
             "stringValueStrindex",
         ];
-        let Some(value) = self.value else { return Ok(AnyValue::Unset) };
+        let Some(value) = self.value else { return Ok(ValueOf::Unset) };
         let text = &self.text;
         let members = text.members(value, &MEMBERS)?;
         let mut set =
             members.into_iter().enumerate().filter_map(|(member, node)| Some((member, node?)));
-        let Some((member, node)) = set.next() else { return Ok(AnyValue::Unset) };
+        let Some((member, node)) = set.next() else { return Ok(ValueOf::Unset) };
         if let Some((_, second)) = set.next() {
             return Err(Malformed { fault: Fault::REPEATED, at: second.at }.into());
         }
         if text.is_null(node) {
-            return Ok(AnyValue::Unset);
+            return Ok(ValueOf::Unset);
         }
         let string = || text.string(Some(node)).map(Option::unwrap_or_default);
         let first = text.of(node).first();
         Ok(match member {
-            0 => AnyValue::String(read(string()?, node.at)?),
-            1 if matches!(first, Some(b't' | b'f')) => AnyValue::Bool,
-            2 => text.integer(Some(node)).map(|_| AnyValue::Int)?,
-            3 if is_double(text.of(node)) => AnyValue::Double,
-            4 => AnyValue::Array { empty: self.list(node)?.1 },
+            0 => ValueOf::String(read(string()?, node.at)?),
+            1 if matches!(first, Some(b't' | b'f')) => ValueOf::Bool,
+            2 => text.integer(Some(node)).map(|_| ValueOf::Int)?,
+            3 if is_double(text.of(node)) => ValueOf::Double,
+            4 => ValueOf::Array { empty: self.list(node)?.1 },
             5 => {
                 let (at, empty) = self.list(node)?;
                 let pairs = Pairs { text: self.text.clone(), owner: None, at };
-                AnyValue::KeyValues { empty, entries: Attributes::json(pairs, context.below()?) }
+                ValueOf::KeyValues { empty, entries: (pairs, context.below()?) }
             }
             6 => {
                 let base64 = string()?;
@@ -175,13 +175,13 @@ impl<'a> Pair<'a> {
                 {
                     return Err(wrong_type(node).into());
                 }
-                AnyValue::Bytes { empty: base64.is_empty() }
+                ValueOf::Bytes { empty: base64.is_empty() }
             }
             7 => {
                 let index = text.integer(Some(node))?.unwrap_or_default();
                 match context.text(index.cast_unsigned(), node.at)? {
-                    [] => AnyValue::Unset,
-                    content => AnyValue::String(read(content, node.at)?),
+                    [] => ValueOf::Unset,
+                    content => ValueOf::String(read(content, node.at)?),
                 }
             }
             _ => return Err(wrong_type(node).into()),

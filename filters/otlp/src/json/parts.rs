@@ -1,4 +1,4 @@
-//! The odd parts of a record, as [`Parts`](crate::policy::Parts) has them.
+//! The odd parts of a record, as [`Parts`](crate::Parts) has them.
 
 use sluice_wire::Unreadable;
 
@@ -7,7 +7,7 @@ use super::{
     record::{Id, RecordText, SPAN_ID_DIGITS, TRACE_ID_DIGITS},
     text::Node,
 };
-use crate::{attributes::Context, policy::Part, splice::record::Kind};
+use crate::{context::ReadContext, kind::RecordKind, parts::Part};
 
 /// A member of a record that is a part, or a list of parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +34,14 @@ impl Place {
 
 impl<'a> RecordText<'a> {
     /// Where its parts are that may be odd, in the order in which they lie.
-    pub(super) fn places(&self, kind: Kind) -> Result<[Option<(Place, Node)>; 3], Unreadable> {
+    pub(super) fn places(
+        &self,
+        kind: RecordKind,
+    ) -> Result<[Option<(Place, Node)>; 3], Unreadable> {
         let (text, node) = (&self.text, self.node);
         let at = |place, member: Option<Node>| member.map(|member| (place, member));
         let mut places = match kind {
-            Kind::LogRecord => {
+            RecordKind::LogRecord => {
                 let [attributes, trace, span] =
                     text.members(node, &["attributes", "traceId", "spanId"])?;
                 [
@@ -47,7 +50,7 @@ impl<'a> RecordText<'a> {
                     at(Place::SpanId, span),
                 ]
             }
-            Kind::DataPoint(_) => {
+            RecordKind::DataPoint(_) => {
                 let [attributes, exemplars] = text.members(node, &["attributes", "exemplars"])?;
                 [
                     at(Place::Attributes, text.array(attributes)?),
@@ -55,7 +58,7 @@ impl<'a> RecordText<'a> {
                     None,
                 ]
             }
-            Kind::Profile | Kind::Span => [None; 3],
+            RecordKind::Profile | RecordKind::Span => [None; 3],
         };
         // Three of them: a sort is several kilobytes of the module.
         let begin = |place: &Option<(Place, Node)>| place.map_or(usize::MAX, |(_, node)| node.at);
@@ -73,7 +76,7 @@ impl<'a> RecordText<'a> {
         &self,
         place: Place,
         node: Node,
-        context: &Context<'a>,
+        context: &ReadContext<'a>,
         is_odd: impl Fn(&[u8]) -> bool,
     ) -> Result<bool, Unreadable> {
         Ok(match place {
@@ -96,11 +99,11 @@ impl<'a> RecordText<'a> {
     /// Whether anything in it is odd.
     ///
     /// # Errors
-    /// As [`Record::has_odd_parts`](crate::splice::Record::has_odd_parts).
+    /// [`Unreadable`] if it is.
     pub(crate) fn has_odd_parts(
         &self,
-        kind: Kind,
-        context: &Context<'a>,
+        kind: RecordKind,
+        context: &ReadContext<'a>,
         is_odd: impl Fn(&[u8]) -> bool,
     ) -> Result<bool, Unreadable> {
         let mut found = false;
@@ -111,11 +114,11 @@ impl<'a> RecordText<'a> {
     /// Shows what each odd part of it is.
     ///
     /// # Errors
-    /// As [`Record::odd_parts`](crate::splice::Record::odd_parts).
+    /// [`Unreadable`] if it is.
     pub(crate) fn each_odd_part(
         &self,
-        kind: Kind,
-        context: &Context<'a>,
+        kind: RecordKind,
+        context: &ReadContext<'a>,
         is_odd: impl Fn(&[u8]) -> bool,
         mut show: impl FnMut(Part),
     ) -> Result<(), Unreadable> {

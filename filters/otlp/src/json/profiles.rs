@@ -3,13 +3,13 @@
 use sluice_wire::{ReadLimits, Room, Unreadable};
 
 use super::text::{Node, Text, wrong_type};
-use crate::profiles::Strings;
+use crate::strings::Strings;
 
 /// Reads `dictionary.stringTable`, whose strings stay as they are written; without a dictionary it
 /// is empty.
 ///
 /// # Errors
-/// As [`Strings::read`].
+/// [`Unreadable`] for more strings than records are allowed.
 pub(super) fn strings<'a>(
     text: &Text<'a>,
     dictionary: Option<Node>,

@@ -35,7 +35,7 @@ impl<'a> RecordText<'a> {
     /// Whether the ids of a span are those that OTLP allows, in hexadecimal digits.
     ///
     /// # Errors
-    /// As [`Record::has_valid_ids`](crate::splice::Record::has_valid_ids).
+    /// [`Unreadable`] if it is.
     pub(crate) fn has_valid_ids(&self, unset: bool) -> Result<bool, Unreadable> {
         const MEMBERS: [&str; 4] = ["traceId", "spanId", "parentSpanId", "links"];
         let [trace, span, parent, links] = self.text.members(self.node, &MEMBERS)?;
@@ -76,7 +76,7 @@ impl<'a> RecordText<'a> {
     /// The trace id of a span, if it is one.
     ///
     /// # Errors
-    /// As [`Record::trace_id`](crate::splice::Record::trace_id).
+    /// [`Unreadable`] if it is.
     pub(crate) fn trace_id(&self) -> Result<Option<u128>, Unreadable> {
         let [id] = self.text.members(self.node, &["traceId"])?;
         if self.id::<TRACE_ID_DIGITS>(id)? != Id::Set {
@@ -94,7 +94,7 @@ impl<'a> RecordText<'a> {
     /// The scale of an exponential histogram's data point, 0 where it is not set.
     ///
     /// # Errors
-    /// As [`Record::scale`](crate::splice::Record::scale).
+    /// [`Unreadable`] if it is.
     pub(crate) fn scale(&self) -> Result<i64, Unreadable> {
         let [scale] = self.text.members(self.node, &["scale"])?;
         Ok(self.text.integer(scale)?.unwrap_or_default())

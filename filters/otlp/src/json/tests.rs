@@ -9,10 +9,7 @@ mod rewritten;
 use sluice_wire::{ReadLimits, Unreadable};
 
 use crate::{
-    Format, Signal,
-    attributes::{AnyValue, Attributes},
-    policy::{Below, Metric, Policy, Reads, Rewrite},
-    splice::{Record, Request},
+    AnyValue, Attributes, Below, Format, Metric, Policy, Reads, Record, Request, Rewrite, Signal,
 };
 
 const LIMITS: ReadLimits =

@@ -16,11 +16,16 @@ use super::{
 };
 use crate::{
     Signal,
-    attributes::{Attributes, Context},
+    attribute_edits::Rewrite,
+    attributes::Attributes,
+    context::ReadContext,
     fault,
-    policy::{Below, Metric, MetricKind, Policy, Rewrite},
-    profiles::Strings,
-    splice::{Record, Request, record::Kind},
+    kind::RecordKind,
+    metric::{Metric, MetricKind},
+    policy::{Below, Policy},
+    record::Record,
+    request::Request,
+    strings::Strings,
 };
 
 /// Walks an export request in JSON.
@@ -151,9 +156,9 @@ impl Tally {
     }
 }
 
-/// As what attributes are put in.
+/// How attributes are put in.
 #[derive(Clone, Copy)]
-enum Written {
+enum PutAs {
     /// As elements of a list.
     Elements,
     /// As a list.
@@ -228,13 +233,13 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
             (Below::Count, _) => Tally::untouched(self.count_records(records)?),
             (Below::Look, Signal::Metrics) => self.children(records, Self::metric)?,
             (Below::Look, Signal::Logs) => {
-                self.children(records, |walk, record| walk.record(record, Kind::LogRecord))?
+                self.children(records, |walk, record| walk.record(record, RecordKind::LogRecord))?
             }
             (Below::Look, Signal::Traces) => {
-                self.children(records, |walk, record| walk.record(record, Kind::Span))?
+                self.children(records, |walk, record| walk.record(record, RecordKind::Span))?
             }
             (Below::Look, Signal::Profiles) => {
-                self.children(records, |walk, record| walk.record(record, Kind::Profile))?
+                self.children(records, |walk, record| walk.record(record, RecordKind::Profile))?
             }
         });
         if below != Below::Keep {
@@ -259,15 +264,17 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         };
         let points = self.points(data)?;
         let mut tally = Tally::default();
-        tally.add(self.children(points, |walk, point| walk.record(point, Kind::DataPoint(kind)))?);
+        tally.add(
+            self.children(points, |walk, point| walk.record(point, RecordKind::DataPoint(kind)))?,
+        );
         Ok(tally.of_parent())
     }
 
     #[inline]
-    fn record(&mut self, record: Node, kind: Kind) -> Result<Tally, P::Error> {
+    fn record(&mut self, record: Node, kind: RecordKind) -> Result<Tally, P::Error> {
         self.spend()?;
         self.require_object(record)?;
-        let context = Context::new(self.limits, self.strings.clone());
+        let context = ReadContext::new(self.limits, self.strings.clone());
         let text = RecordText::new(self.text.clone(), record);
         let seen = Record::json(text, kind, &context);
         if self.policy.record(&seen)? {
@@ -286,8 +293,8 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
     fn cut_parts(
         &mut self,
         record: &RecordText<'a>,
-        kind: Kind,
-        context: &Context<'a>,
+        kind: RecordKind,
+        context: &ReadContext<'a>,
     ) -> Result<(), Unreadable> {
         for (place, node) in record.places(kind)?.into_iter().flatten() {
             let is_odd =
@@ -372,15 +379,15 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         let puts = !self.rewrite.put.is_empty();
         match owner {
             None if !puts => {}
-            None => self.put_member(entry, name, Written::Object)?,
-            Some(null) if self.text.is_null(null) => self.put_for_null(null, Written::Object)?,
+            None => self.put_member(entry, name, PutAs::Object)?,
+            Some(null) if self.text.is_null(null) => self.put_for_null(null, PutAs::Object)?,
             Some(owner) => {
                 let [list] = self.text.members(owner, &["attributes"])?;
                 match list {
                     None if !puts => {}
-                    None => self.put_member(owner, "attributes", Written::List)?,
+                    None => self.put_member(owner, "attributes", PutAs::List)?,
                     Some(null) if self.text.is_null(null) => {
-                        self.put_for_null(null, Written::List)?;
+                        self.put_for_null(null, PutAs::List)?;
                     }
                     Some(list) => self.rewrite_list(list)?,
                 }
@@ -390,7 +397,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
     }
 
     /// Puts a member in front of the others of an object.
-    fn put_member(&mut self, object: Node, name: &str, value: Written) -> Result<(), Unreadable> {
+    fn put_member(&mut self, object: Node, name: &str, value: PutAs) -> Result<(), Unreadable> {
         let at = self.base.saturating_add(object.at).saturating_add(1);
         for piece in [&b"\""[..], name.as_bytes(), b"\":"] {
             self.edits.insert(at, piece)?;
@@ -402,7 +409,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         Ok(())
     }
 
-    fn put_for_null(&mut self, null: Node, value: Written) -> Result<(), Unreadable> {
+    fn put_for_null(&mut self, null: Node, value: PutAs) -> Result<(), Unreadable> {
         if !self.rewrite.put.is_empty() {
             cut(&mut self.edits, self.base, null.at, null.end)?;
             self.put(self.base.saturating_add(null.end), value)?;
@@ -428,17 +435,17 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
             if cuts.stays {
                 self.edits.insert(at, b",")?;
             }
-            self.put(at, Written::Elements)?;
+            self.put(at, PutAs::Elements)?;
         }
         Ok(())
     }
 
     /// Puts in what the policy has just put there.
-    fn put(&mut self, at: usize, written: Written) -> Result<(), Unreadable> {
-        let (before, behind): (&[u8], &[u8]) = match written {
-            Written::Elements => (b"", b""),
-            Written::List => (b"[", b"]"),
-            Written::Object => (b"{\"attributes\":[", b"]}"),
+    fn put(&mut self, at: usize, put_as: PutAs) -> Result<(), Unreadable> {
+        let (before, behind): (&[u8], &[u8]) = match put_as {
+            PutAs::Elements => (b"", b""),
+            PutAs::List => (b"[", b"]"),
+            PutAs::Object => (b"{\"attributes\":[", b"]}"),
         };
         let Self { edits, rewrite, .. } = self;
         edits.insert(at, before)?;
@@ -451,7 +458,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
 
     fn attributes(&self, owner: Option<Node>) -> Result<Attributes<'a>, Unreadable> {
         let owner = self.text.object(owner)?;
-        let context = Context::new(self.limits, self.strings.clone());
+        let context = ReadContext::new(self.limits, self.strings.clone());
         Ok(Attributes::json(Pairs::of(self.text.clone(), owner), context))
     }
 

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, ScopeSpans, Span, span::Link},
 };
 use prost::Message;
-use sluice_otlp::{Format, Signal, splice::Request};
+use sluice_otlp::{Format, Request, Signal};
 use sluice_wire::{OverLimit, ReadLimits, Unreadable};
 
 use crate::{

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sluice_config::check;
 use sluice_gate::{BodyStep, Certificates, Count, Gate, HeadStep, RequestHead};
 use sluice_headers::Headers;
-use sluice_otlp::{Format, Signal, splice::Request};
+use sluice_otlp::{Format, Request, Signal};
 use sluice_records::{RecordsConfig, RuleSet, Unfit, Verdict};
 use sluice_route::{BackendsConfig, Context};
 use sluice_senders::{Ambiguity, Evidence, PeerEvidence, Senders, SendersConfig};

@@ -32,10 +32,8 @@ use sluice_wire::{Fault, Malformed, Unreadable};
 
 use super::{LIMITS, rewritten::Marked};
 use crate::{
-    Format, Signal,
-    attributes::{AnyValue, Attributes},
-    policy::{Below, Metric, Policy, Put, Reads, Rewrite},
-    splice::{Record, Request, splice},
+    AnyValue, Attributes, Below, Format, Metric, Policy, Put, Reads, Record, Request, Rewrite,
+    Signal, splice,
 };
 
 /// A sequence of numbers that a seed determines.

@@ -3,10 +3,7 @@
 use sluice_wire::{Fault, Malformed, OverLimit, ReadLimits, Unreadable};
 
 use super::{LIMITS, ReadAll, request_of};
-use crate::{
-    Signal, fault,
-    splice::{Request, splice},
-};
+use crate::{Request, Signal, fault, splice};
 
 fn refusal(text: &str, signal: Signal) -> Unreadable {
     match splice(&request_of(text, signal), &mut ReadAll) {

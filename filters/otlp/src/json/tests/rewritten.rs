@@ -6,11 +6,8 @@ use sluice_wire::{OverLimit, ReadLimits, Unreadable};
 
 use super::request_of;
 use crate::{
-    Format, Signal,
-    attributes::{AnyValue, Attributes},
-    json::string::push_string,
-    policy::{Below, Metric, Policy, Put, Reads, Rewrite},
-    splice::{Record, Request, splice},
+    AnyValue, Attributes, Below, Format, Metric, Policy, Put, Reads, Record, Request, Rewrite,
+    Signal, json::string::push_string, splice,
 };
 
 /// Drops what has an attribute `-`, takes every attribute `take` away, and puts `put` wherever it

@@ -3,17 +3,12 @@
 
 use std::cell::Cell;
 
-use sluice_wire::{Nested, OverLimit, ReadLimits, Reader, Room, Unreadable, set_once};
+use sluice_wire::{OverLimit, Room, Unreadable};
 
 /// `ProfilesDictionary.string_table`, in JSON each with its escapes; and how many bytes of long ones
 /// have been referred to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strings<'a>(Vec<&'a [u8]>, Cell<usize>);
-
-/// `ExportProfilesServiceRequest.dictionary`.
-const DICTIONARY: u32 = 2;
-/// `ProfilesDictionary.string_table`.
-const STRING_TABLE: u32 = 5;
 
 impl<'a> Strings<'a> {
     /// Adds one behind the others, of which there are at most `limit`.
@@ -33,33 +28,6 @@ impl<'a> Strings<'a> {
         room.grow(&mut self.0, 1, most)?;
         self.0.push(string);
         Ok(())
-    }
-
-    /// Reads the table of an export request; one without a dictionary has an empty one.
-    ///
-    /// # Errors
-    /// [`Unreadable`] for two dictionaries, or for more strings than records are allowed.
-    pub(crate) fn read(
-        request: &Nested<'a>,
-        limits: ReadLimits,
-        room: &mut Room,
-    ) -> Result<Self, Unreadable> {
-        let mut reader = Reader::nested(request);
-        let mut dictionary = None;
-        while let Some(field) = reader.next_field()? {
-            if field.number == DICTIONARY {
-                set_once(&mut dictionary, field.nested()?, &field)?;
-            }
-        }
-        let Some(dictionary) = dictionary else { return Ok(Self::default()) };
-        let mut strings = Self::default();
-        let mut reader = Reader::nested(&dictionary);
-        while let Some(field) = reader.next_field()? {
-            if field.number == STRING_TABLE {
-                strings.push(field.nested()?.bytes, limits.records, room)?;
-            }
-        }
-        Ok(strings)
     }
 
     /// Counts a reference to a string. A few bytes refer to any, however long it is, so what is

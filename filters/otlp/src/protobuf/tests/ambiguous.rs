@@ -9,13 +9,8 @@ use opentelemetry_proto::tonic::{
 use prost::Message;
 use sluice_wire::{Fault, Unreadable};
 
-use crate::{
-    Signal,
-    attributes::Attributes,
-    fault,
-    policy::{Below, Policy, Reads, Rewrite},
-    splice::{Record, request_of, splice},
-};
+use super::request_of;
+use crate::{Attributes, Below, Policy, Reads, Record, Rewrite, Signal, fault, splice};
 
 /// Reads every attribute and drops nothing.
 struct ReadAll;

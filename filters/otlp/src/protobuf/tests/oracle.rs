@@ -19,12 +19,8 @@ use proptest::{collection::vec, option, prelude::*};
 use prost::Message;
 use sluice_wire::{Spliced, Unreadable};
 
-use crate::{
-    Signal,
-    attributes::Attributes,
-    policy::{Below, Policy, Reads, Rewrite},
-    splice::{Record, request_of, splice},
-};
+use super::request_of;
+use crate::{Attributes, Below, Policy, Reads, Record, Rewrite, Signal, splice};
 
 pub(super) const KEY: &str = "source.name";
 

@@ -8,10 +8,8 @@ use proptest::{collection::vec, option, prelude::*, sample::Index};
 use sluice_wire::{Fault, Malformed, Unreadable};
 
 use super::oracle::{KEY, Level, Required, spliced};
-use crate::{
-    Signal,
-    splice::{request_of, splice},
-};
+use super::request_of;
+use crate::{Signal, splice};
 
 /// One field of a message, with everything in it.
 #[derive(Clone, Debug)]

@@ -1,0 +1,171 @@
+//! A record as a policy is shown it.
+
+use sluice_wire::{Reader, Unreadable};
+
+use crate::{
+    attributes::{Attributed, Attributes, Given, each_where},
+    context::ReadContext,
+    json::record::RecordText,
+    kind::RecordKind,
+    metric::MetricKind,
+    parts::Parts,
+    protobuf::record::{RecordBytes, attributes_field},
+};
+
+/// A log record, span, profile or data point.
+#[derive(Clone, Debug)]
+pub struct Record<'r, 'a> {
+    encoded: EncodedRecord<'a>,
+    kind: RecordKind,
+    context: &'r ReadContext<'a>,
+}
+
+#[derive(Clone, Debug)]
+enum EncodedRecord<'a> {
+    Json(RecordText<'a>),
+    Protobuf(RecordBytes<'a>),
+}
+
+impl<'r, 'a> Record<'r, 'a> {
+    #[inline]
+    pub(crate) const fn json(
+        text: RecordText<'a>,
+        kind: RecordKind,
+        context: &'r ReadContext<'a>,
+    ) -> Self {
+        Self { encoded: EncodedRecord::Json(text), kind, context }
+    }
+
+    #[inline]
+    pub(crate) const fn protobuf(
+        bytes: RecordBytes<'a>,
+        kind: RecordKind,
+        context: &'r ReadContext<'a>,
+    ) -> Self {
+        Self { encoded: EncodedRecord::Protobuf(bytes), kind, context }
+    }
+
+    /// Its attributes.
+    #[inline]
+    #[must_use]
+    pub fn attributes(&self) -> Attributes<'a> {
+        let context = self.context.clone();
+        match &self.encoded {
+            EncodedRecord::Json(text) if self.kind == RecordKind::Profile => {
+                Attributes::json(text.no_attributes(), context)
+            }
+            EncodedRecord::Json(text) => Attributes::json(text.attributes(), context),
+            EncodedRecord::Protobuf(bytes) => {
+                Attributes::of(Some(*bytes.message()), attributes_field(self.kind), context)
+            }
+        }
+    }
+
+    /// Whether every id in it is one that OTLP allows: for a span, a trace id of 16 bytes and a span
+    /// id of 8, neither all zero, or none as well if they may be `unset`; for its parent and its
+    /// links, those or none. True for whatever is no span.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is.
+    pub fn has_valid_ids(&self, unset: bool) -> Result<bool, Unreadable> {
+        if self.kind != RecordKind::Span {
+            return Ok(true);
+        }
+        match &self.encoded {
+            EncodedRecord::Json(text) => text.has_valid_ids(unset),
+            EncodedRecord::Protobuf(bytes) => bytes.has_valid_ids(unset),
+        }
+    }
+
+    /// The trace id of a span, if it has one that OTLP allows; the last, where it is set twice, as
+    /// decoders read it. `None` for whatever is no span.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is.
+    pub fn trace_id(&self) -> Result<Option<u128>, Unreadable> {
+        if self.kind != RecordKind::Span {
+            return Ok(None);
+        }
+        match &self.encoded {
+            EncodedRecord::Json(text) => text.trace_id(),
+            EncodedRecord::Protobuf(bytes) => bytes.trace_id(),
+        }
+    }
+
+    /// How many bytes it is written with, as it came: in JSON two to three times those of protobuf.
+    #[must_use]
+    pub const fn written_bytes(&self) -> u64 {
+        match &self.encoded {
+            EncodedRecord::Json(text) => text.written_bytes(),
+            EncodedRecord::Protobuf(bytes) => bytes.written_bytes(),
+        }
+    }
+
+    /// The scale of an exponential histogram's data point, 0 where it is not set; `None` for
+    /// whatever is none.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is.
+    pub fn scale(&self) -> Result<Option<i64>, Unreadable> {
+        if self.kind != RecordKind::DataPoint(MetricKind::ExponentialHistogram) {
+            return Ok(None);
+        }
+        match &self.encoded {
+            EncodedRecord::Json(text) => text.scale().map(Some),
+            EncodedRecord::Protobuf(bytes) => bytes.scale().map(Some),
+        }
+    }
+
+    /// Whether anything in it is odd: an attribute whose key `is_odd`, and what [`Parts`] names. A
+    /// record that is not is read once, and nothing of it is kept; spans and profiles are not read.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is.
+    #[inline]
+    pub fn has_odd_parts(&self, is_odd: impl Fn(&[u8]) -> bool) -> Result<bool, Unreadable> {
+        if !self.kind.has_parts() {
+            return Ok(false);
+        }
+        match &self.encoded {
+            EncodedRecord::Json(text) => text.has_odd_parts(self.kind, self.context, is_odd),
+            EncodedRecord::Protobuf(bytes) => bytes.has_odd_parts(self.kind, self.context, is_odd),
+        }
+    }
+
+    /// Counts what is odd in it.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if it is.
+    pub fn odd_parts(&self, is_odd: impl Fn(&[u8]) -> bool) -> Result<Parts, Unreadable> {
+        let mut parts = Parts::default();
+        match &self.encoded {
+            EncodedRecord::Json(text) => {
+                text.each_odd_part(self.kind, self.context, is_odd, |part| parts.add(part))?;
+            }
+            EncodedRecord::Protobuf(bytes) => {
+                bytes.each_odd_part(self.kind, self.context, is_odd, |part, _| {
+                    parts.add(part);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(parts)
+    }
+}
+
+impl<'a> Attributed<'a> for Record<'_, 'a> {
+    #[inline(always)]
+    fn each_where(
+        &self,
+        wanted: impl Fn(&[u8]) -> bool,
+        show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
+    ) -> Result<(), Unreadable> {
+        match &self.encoded {
+            EncodedRecord::Json(_) => self.attributes().each_where(wanted, show),
+            EncodedRecord::Protobuf(bytes) => {
+                let owner = Reader::nested(bytes.message());
+                each_where(owner, attributes_field(self.kind), self.context, wanted, show)
+            }
+        }
+    }
+}
