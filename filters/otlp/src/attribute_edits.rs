@@ -9,7 +9,7 @@ use crate::attributes::Attribute;
 /// What is to change in the attributes of one resource or scope. It holds no copy of what the sender
 /// wrote.
 #[derive(Clone, Debug, Default)]
-pub struct Rewrite<'a> {
+pub struct AttributeEdits<'a> {
     pub(crate) taken: Vec<Range<usize>>,
     pub(crate) put: Vec<Put<'a>>,
 }
@@ -32,7 +32,7 @@ impl Put<'_> {
     }
 }
 
-impl<'a> Rewrite<'a> {
+impl<'a> AttributeEdits<'a> {
     /// Takes an attribute away, if that has not been done yet.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ impl<'a> Attributes<'a> {
 }
 
 /// What has attributes that can be shown one after the other.
-pub trait Attributed<'a> {
+pub trait HasAttributes<'a> {
     /// Shows every attribute whose key is `wanted`.
     ///
     /// What next to every attribute is, a short key and a short text, is read here and shown
@@ -103,13 +103,13 @@ pub trait Attributed<'a> {
     fn each_where(
         &self,
         wanted: impl Fn(&[u8]) -> bool,
-        show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
+        show: impl FnMut(AttributeRef<'_, 'a>) -> Result<(), Unreadable>,
     ) -> Result<(), Unreadable>;
 }
 
-/// An attribute as [`Attributed::each_where`] shows it.
+/// An attribute as [`HasAttributes::each_where`] shows it.
 #[derive(Clone, Copy, Debug)]
-pub enum Given<'r, 'a> {
+pub enum AttributeRef<'r, 'a> {
     /// Any other.
     Attribute(&'r Attribute<'a>),
     /// One with a text, which is all that there is to know of it.
@@ -121,7 +121,7 @@ pub enum Given<'r, 'a> {
     },
 }
 
-impl Given<'_, '_> {
+impl AttributeRef<'_, '_> {
     /// The key.
     #[inline(always)]
     #[must_use]
@@ -133,25 +133,25 @@ impl Given<'_, '_> {
     }
 }
 
-impl<'a> Attributed<'a> for Attributes<'a> {
+impl<'a> HasAttributes<'a> for Attributes<'a> {
     #[inline]
     fn each_where(
         &self,
         wanted: impl Fn(&[u8]) -> bool,
-        mut show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
+        mut show: impl FnMut(AttributeRef<'_, 'a>) -> Result<(), Unreadable>,
     ) -> Result<(), Unreadable> {
         let mut attributes = self.clone();
         if let List::Protobuf(owner, number) = attributes.list {
             return each_where(owner, number, &self.context, wanted, show);
         }
         while let Some(attribute) = attributes.next_where(&wanted)? {
-            show(Given::Attribute(&attribute))?;
+            show(AttributeRef::Attribute(&attribute))?;
         }
         Ok(())
     }
 }
 
-/// [`Attributed::each_where`] for field `number` of what `owner` reads.
+/// [`HasAttributes::each_where`] for field `number` of what `owner` reads.
 // Always inlined, with what it calls: results that are handed on in memory cost as much as reading.
 #[inline(always)]
 pub(crate) fn each_where<'a>(
@@ -159,7 +159,7 @@ pub(crate) fn each_where<'a>(
     number: u32,
     context: &ReadContext<'a>,
     wanted: impl Fn(&[u8]) -> bool,
-    mut show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
+    mut show: impl FnMut(AttributeRef<'_, 'a>) -> Result<(), Unreadable>,
 ) -> Result<(), Unreadable> {
     let mut left = context.most_attributes();
     while let Some(field) = owner.next_field()? {
@@ -172,10 +172,10 @@ pub(crate) fn each_where<'a>(
         };
         match plain(pair.bytes) {
             Some(Plain { key, .. }) if !wanted(key) => {}
-            Some(Plain { key, text: Some(text) }) => show(Given::Text { key, text })?,
+            Some(Plain { key, text: Some(text) }) => show(AttributeRef::Text { key, text })?,
             _ => {
                 if let Some(attribute) = wanted_attribute(pair, context, &wanted)? {
-                    show(Given::Attribute(&attribute))?;
+                    show(AttributeRef::Attribute(&attribute))?;
                 }
             }
         }

@@ -1,13 +1,13 @@
 //! OTLP in protobuf and in JSON, without policy: which signal a request carries, and how records are
 //! taken out of it without decoding the rest.
 //!
-//! [`splice`](splice::splice) walks an export request through the levels resource, scope and record.
+//! [`splice_export`] walks an export request through the levels resource, scope and record.
 //! What is not taken out stays as it came, byte for byte.
 //!
 //! Modules depend on each other in one direction, from the bottom: a request's parts ([`Metric`],
 //! [`Parts`]); what reads them in each format (`protobuf`, [`json`]); [`Attributes`] and [`Record`],
-//! which are the same in both; [`Policy`], which is shown them; the walk through each format; and
-//! [`splice`] on top.
+//! which are the same in both; [`RecordPolicy`], which is shown them; the walk through each format; and
+//! [`splice_export`] on top.
 
 mod attribute_edits;
 mod attributes;
@@ -27,14 +27,14 @@ mod splice;
 mod strings;
 mod value;
 
-pub use attribute_edits::{Put, Rewrite};
-pub use attributes::{AnyValue, Attribute, Attributed, Attributes, Given};
+pub use attribute_edits::{AttributeEdits, Put};
+pub use attributes::{AnyValue, Attribute, AttributeRef, Attributes, HasAttributes};
 pub use format::Format;
 pub use metric::{Metric, MetricKind};
 pub use parts::Parts;
-pub use policy::{Below, Policy, Reads};
+pub use policy::{Descend, Interest, RecordPolicy};
 pub use record::Record;
 pub use request::Request;
 pub use signal::Signal;
-pub use splice::splice;
+pub use splice::splice_export;
 pub use value::ValueOf;

@@ -3,16 +3,18 @@
 
 use sluice_wire::Unreadable;
 
-use crate::{attribute_edits::Rewrite, attributes::Attributes, metric::Metric, record::Record};
+use crate::{
+    attribute_edits::AttributeEdits, attributes::Attributes, metric::Metric, record::Record,
+};
 
 /// Decides what stays. `'a` is the message: what is shown to the policy can be kept while it runs.
-pub trait Policy<'a> {
+pub trait RecordPolicy<'a> {
     /// Why it stops reading: what cannot be read, and whatever reasons it has of its own.
     type Error: From<Unreadable>;
 
     /// What it has to be shown to decide; resources and records alone, if it does not say.
-    fn reads(&self) -> Reads {
-        Reads::default()
+    fn interest(&self) -> Interest {
+        Interest::default()
     }
 
     /// A resource, before anything beneath it.
@@ -22,31 +24,34 @@ pub trait Policy<'a> {
     fn resource(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite<'a>,
-    ) -> Result<Below, Self::Error>;
+        attribute_edits: &mut AttributeEdits<'a>,
+    ) -> Result<Descend, Self::Error>;
 
     /// Everything beneath a resource has been decided on, and this many records stay; where
-    /// [`Below::Keep`] was said they have not been counted, and this is not called.
+    /// [`Descend::KeepAll`] was said they have not been counted, and this is not called.
     fn left_resource(&mut self, kept: u64) {
         let _: u64 = kept;
     }
 
-    /// A scope, before its records, if [`Reads::scopes`].
+    /// A scope, before its records, if [`Interest::scopes`].
     ///
     /// # Errors
     /// [`Unreadable`] if its attributes are, or a reason of the policy's own.
     fn scope(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite<'a>,
-    ) -> Result<Below, Self::Error>;
+        attribute_edits: &mut AttributeEdits<'a>,
+    ) -> Result<Descend, Self::Error> {
+        let _: (Attributes<'a>, &mut AttributeEdits<'a>) = (attributes, attribute_edits);
+        Ok(Descend::Inspect)
+    }
 
     /// As [`Self::left_resource`], for a scope.
     fn left_scope(&mut self, kept: u64) {
         let _: u64 = kept;
     }
 
-    /// A metric, before its data points, if [`Reads::metrics`]: whether they are looked at. Without
+    /// A metric, before its data points, if [`Interest::metrics`]: whether they are looked at. Without
     /// it they go, and [`Self::dropped`] is told how many.
     ///
     /// # Errors
@@ -74,13 +79,15 @@ pub trait Policy<'a> {
         false
     }
 
-    /// `records` records have gone because of the latest [`Below::Drop`] or `false`.
-    fn dropped(&mut self, records: u64);
+    /// `records` records have gone because of the latest [`Descend::Drop`] or `false`.
+    fn dropped(&mut self, records: u64) {
+        let _: u64 = records;
+    }
 }
 
-/// What a [`Policy`] has to be shown beside resources.
+/// What a [`RecordPolicy`] has to be shown beside resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reads {
+pub struct Interest {
     /// Scopes.
     pub scopes: bool,
     /// Metrics, with their kind and their temporality.
@@ -89,13 +96,13 @@ pub struct Reads {
 
 /// What becomes of the records beneath a resource or a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Below {
+pub enum Descend {
     /// All of them stay, and are counted.
-    Count,
+    CountOnly,
     /// All of them go, unread.
     Drop,
     /// All of them stay, unread and uncounted.
-    Keep,
+    KeepAll,
     /// They are looked at one by one.
-    Look,
+    Inspect,
 }

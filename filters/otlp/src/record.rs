@@ -3,7 +3,7 @@
 use sluice_wire::{Reader, Unreadable};
 
 use crate::{
-    attributes::{Attributed, Attributes, Given, each_where},
+    attributes::{AttributeRef, Attributes, HasAttributes, each_where},
     context::ReadContext,
     json::record::RecordText,
     kind::RecordKind,
@@ -153,12 +153,12 @@ impl<'r, 'a> Record<'r, 'a> {
     }
 }
 
-impl<'a> Attributed<'a> for Record<'_, 'a> {
+impl<'a> HasAttributes<'a> for Record<'_, 'a> {
     #[inline(always)]
     fn each_where(
         &self,
         wanted: impl Fn(&[u8]) -> bool,
-        show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
+        show: impl FnMut(AttributeRef<'_, 'a>) -> Result<(), Unreadable>,
     ) -> Result<(), Unreadable> {
         match &self.encoded {
             EncodedRecord::Json(_) => self.attributes().each_where(wanted, show),

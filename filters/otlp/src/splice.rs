@@ -1,5 +1,5 @@
 //! Takes records out of an export request without decoding it: the levels are walked as they lie,
-//! what a [`Policy`] drops becomes an edit, and everything else stays as it came.
+//! what a [`RecordPolicy`] drops becomes an edit, and everything else stays as it came.
 //!
 //! ```text
 //! Export...ServiceRequest   1 resource entry *
@@ -13,7 +13,7 @@
 
 use sluice_wire::Spliced;
 
-use crate::{Format, json, policy::Policy, protobuf, request::Request};
+use crate::{Format, json, policy::RecordPolicy, protobuf, request::Request};
 
 /// Walks an export request.
 ///
@@ -21,12 +21,12 @@ use crate::{Format, json, policy::Policy, protobuf, request::Request};
 /// [`Unreadable`](sluice_wire::Unreadable) if what has to be read to decide is not strict, or is over
 /// a limit, and whatever the policy stops for. What no decision rests on is not read, and left to
 /// the backend.
-pub fn splice<'a, P: Policy<'a>>(
+pub fn splice_export<'a, P: RecordPolicy<'a>>(
     request: &Request<'a>,
     policy: &mut P,
 ) -> Result<Spliced, P::Error> {
     match request.format {
-        Format::Json => json::walk::splice(request, policy),
-        Format::Protobuf => protobuf::walk::splice(request, policy),
+        Format::Json => json::walk::walk_json(request, policy),
+        Format::Protobuf => protobuf::walk::walk_protobuf(request, policy),
     }
 }

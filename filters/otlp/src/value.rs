@@ -49,6 +49,7 @@ impl<'a, Entries> ValueOf<'a, Entries> {
     }
 
     /// The same value, its entries made into something else.
+    #[inline]
     pub(crate) fn map_entries<Other>(
         self,
         map: impl FnOnce(Entries) -> Other,

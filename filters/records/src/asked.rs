@@ -1,6 +1,6 @@
 //! What the rules ask of one list of attributes.
 
-use sluice_otlp::{AnyValue, Attribute, Attributed, Given};
+use sluice_otlp::{AnyValue, Attribute, AttributeRef, HasAttributes};
 use sluice_senders::Admitted;
 use sluice_wire::Unreadable;
 
@@ -82,7 +82,7 @@ impl<'r> Asked<'r> {
     #[inline(always)]
     pub(crate) fn broken_by<'a>(
         &mut self,
-        attributes: &impl Attributed<'a>,
+        attributes: &impl HasAttributes<'a>,
     ) -> Result<Option<(usize, Reason)>, Unreadable> {
         let Self { questions, found, watched } = self;
         found.fill(Found::Nothing);
@@ -112,20 +112,22 @@ impl<'r> Asked<'r> {
 
 impl Question<'_> {
     #[inline(always)]
-    fn find_in(&self, given: Given<'_, '_>) -> Result<Found, Unreadable> {
+    fn find_in(&self, given: AttributeRef<'_, '_>) -> Result<Found, Unreadable> {
         match (self.name.compare(given.key()), given) {
-            (Match::None, _) | (Match::Map(_), Given::Text { .. }) => Ok(Found::Nothing),
+            (Match::None, _) | (Match::Map(_), AttributeRef::Text { .. }) => Ok(Found::Nothing),
             (Match::Alias, _) => Ok(Found::Alias),
-            (Match::Exact, Given::Text { text: [], .. }) => Ok(Found::Empty),
-            (Match::Exact, Given::Text { text, .. }) if self.expected.is_met_by_text(text) => {
+            (Match::Exact, AttributeRef::Text { text: [], .. }) => Ok(Found::Empty),
+            (Match::Exact, AttributeRef::Text { text, .. })
+                if self.expected.is_met_by_text(text) =>
+            {
                 Ok(Found::Value)
             }
-            (Match::Exact, Given::Text { .. }) => Ok(Found::Other),
-            (Match::Map(rest), Given::Attribute(attribute)) if rest.is_in(attribute)? => {
+            (Match::Exact, AttributeRef::Text { .. }) => Ok(Found::Other),
+            (Match::Map(rest), AttributeRef::Attribute(attribute)) if rest.is_in(attribute)? => {
                 Ok(Found::Alias)
             }
-            (Match::Map(_), Given::Attribute(_)) => Ok(Found::Nothing),
-            (Match::Exact, Given::Attribute(attribute)) => self.value_of(attribute),
+            (Match::Map(_), AttributeRef::Attribute(_)) => Ok(Found::Nothing),
+            (Match::Exact, AttributeRef::Attribute(attribute)) => self.value_of(attribute),
         }
     }
 

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use sluice_otlp::{
-    AnyValue, Attributed, Attributes, Below, Metric, MetricKind, Parts, Policy, Put, Reads, Record,
-    Request, Rewrite, Signal, splice,
+    AnyValue, AttributeEdits, Attributes, Descend, HasAttributes, Interest, Metric, MetricKind,
+    Parts, Put, Record, RecordPolicy, Request, Signal, splice_export,
 };
 use sluice_remote_write::{self as remote_write, Series, WriteRequest};
 use sluice_senders::Admitted;
@@ -99,15 +99,15 @@ impl RuleSet {
         let mut request = *request;
         if let Some(max) = rules.unstorable.as_ref().and_then(|looks| looks.trace_over) {
             policy.traces = Traces::bounding(request.message.len());
-            splice(&request, &mut policy)?;
+            splice_export(&request, &mut policy)?;
             if policy.traces.may_exceed(max) {
                 policy.traces = Traces::weighing(&request.limits);
-                splice(&request, &mut policy)?;
+                splice_export(&request, &mut policy)?;
             }
             (policy.traces, request.limits.room) =
                 policy.traces.weighed(max, request.limits.room)?;
         }
-        let spliced = splice(&request, &mut policy)?;
+        let spliced = splice_export(&request, &mut policy)?;
         Ok(policy.findings(spliced))
     }
 
@@ -122,7 +122,7 @@ impl RuleSet {
     ) -> Result<Findings, Unfit> {
         let stamps = Stamps::labels(&self.series.stamps, sender);
         let mut policy = Check::new(&self.series, Signal::Metrics, Level::Series, stamps, sender);
-        let spliced = remote_write::splice(request, &mut policy)?;
+        let spliced = remote_write::splice_series(request, &mut policy)?;
         Ok(policy.findings(spliced))
     }
 }
@@ -247,7 +247,7 @@ impl<'r, 'a> Check<'r, 'a> {
     /// Holds attributes against the rules of a level. Whether they pass; the watched rules that they
     /// break are left in [`Asked::watched`].
     #[inline(always)]
-    fn passes(&mut self, attributes: &impl Attributed<'a>, level: Level) -> Result<bool, Unfit> {
+    fn passes(&mut self, attributes: &impl HasAttributes<'a>, level: Level) -> Result<bool, Unfit> {
         if self.asked(level).is_empty() {
             return Ok(true);
         }
@@ -462,7 +462,7 @@ impl<'r, 'a> Check<'r, 'a> {
         &mut self,
         attributes: Attributes<'a>,
         looks: &Unstorable,
-        rewrite: &mut Rewrite<'a>,
+        attribute_edits: &mut AttributeEdits<'a>,
     ) -> Result<(), Unfit> {
         let mut odd = attributes.clone();
         let mut count = 0_u64;
@@ -472,7 +472,7 @@ impl<'r, 'a> Check<'r, 'a> {
         if self.settle_cut(Reason::AttributeName, count, looks)? {
             let mut odd = attributes;
             while let Some(attribute) = odd.next_where(|key| looks.is_odd_name(key))? {
-                rewrite.take(&attribute).map_err(Unreadable::from)?;
+                attribute_edits.take(&attribute).map_err(Unreadable::from)?;
             }
         }
         Ok(())
@@ -485,7 +485,7 @@ impl<'r, 'a> Check<'r, 'a> {
         attributes: &Attributes<'a>,
         looks: &Unstorable,
         labels: &Labels,
-        rewrite: &mut Rewrite<'a>,
+        attribute_edits: &mut AttributeEdits<'a>,
     ) -> Result<(bool, bool), Unfit> {
         let (mut count, mut required) = (0_u64, false);
         labels.each_odd(attributes.clone(), &self.stamps, |attribute| {
@@ -499,7 +499,8 @@ impl<'r, 'a> Check<'r, 'a> {
         }
         let cut = self.settle_cut(Reason::LabelValue, count, looks)?;
         if cut {
-            labels.each_odd(attributes.clone(), &self.stamps, |odd| Ok(rewrite.take(odd)?))?;
+            labels
+                .each_odd(attributes.clone(), &self.stamps, |odd| Ok(attribute_edits.take(odd)?))?;
         }
         Ok((cut, true))
     }
@@ -518,13 +519,13 @@ impl<'r, 'a> Check<'r, 'a> {
     }
 }
 
-impl<'a> Policy<'a> for Check<'_, 'a> {
+impl<'a> RecordPolicy<'a> for Check<'_, 'a> {
     type Error = Unfit;
 
-    fn reads(&self) -> Reads {
+    fn interest(&self) -> Interest {
         let moves = self.rules.labels.as_ref().is_some_and(|labels| labels.moves());
         let looks = self.unstorable();
-        Reads {
+        Interest {
             scopes: !self.at_scope.is_empty()
                 || !self.stamps.is_empty()
                 || moves
@@ -537,35 +538,36 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
     fn resource(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite<'a>,
-    ) -> Result<Below, Unfit> {
+        attribute_edits: &mut AttributeEdits<'a>,
+    ) -> Result<Descend, Unfit> {
         if self.traces.is_looking() {
             self.traces.enter_resource(&attributes, self.stamps.bytes());
-            return Ok(Below::Look);
+            return Ok(Descend::Inspect);
         }
         self.resource = Some(attributes.clone());
         self.moved.clear();
         if !self.passes(&attributes, Level::Resource)? {
-            return Ok(Below::Drop);
+            return Ok(Descend::Drop);
         }
         self.watched_at_resource = self.take_watched(Level::Resource);
         if !self.stamps.is_empty() {
-            self.stamps.set(attributes.clone(), rewrite)?;
+            self.stamps.set(attributes.clone(), attribute_edits)?;
         }
         let looks = self.unstorable();
         if let Some(looks) = looks.filter(|looks| looks.resource_names) {
-            self.cut_names(attributes.clone(), looks, rewrite)?;
+            self.cut_names(attributes.clone(), looks, attribute_edits)?;
         }
         if let Some(labels) = &self.rules.labels {
             let mut no_odd = false;
             if let Some(looks) = looks.filter(|looks| looks.label_values) {
-                let (cut, stay) = self.cut_values(&attributes, looks, labels, rewrite)?;
+                let (cut, stay) = self.cut_values(&attributes, looks, labels, attribute_edits)?;
                 if !stay {
-                    return Ok(Below::Drop);
+                    return Ok(Descend::Drop);
                 }
                 no_odd = cut;
             }
-            let overflown = labels.fit(attributes, &self.stamps, self.room, no_odd, rewrite)?;
+            let overflown =
+                labels.fit(attributes, &self.stamps, self.room, no_odd, attribute_edits)?;
             self.moved = overflown.moved;
             if overflown.dropped > 0 {
                 self.add(Broken::Unstorable(Reason::Labels), Fate::Dropped, overflown.dropped);
@@ -577,9 +579,9 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
             || !self.moved.is_empty()
             || self.looks_at_records();
         Ok(match (looks, self.watched_at_resource.is_empty()) {
-            (true, _) => Below::Look,
-            (false, false) => Below::Count,
-            (false, true) => Below::Keep,
+            (true, _) => Descend::Inspect,
+            (false, false) => Descend::CountOnly,
+            (false, true) => Descend::KeepAll,
         })
     }
 
@@ -594,31 +596,31 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
     fn scope(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite<'a>,
-    ) -> Result<Below, Unfit> {
+        attribute_edits: &mut AttributeEdits<'a>,
+    ) -> Result<Descend, Unfit> {
         if self.traces.is_looking() {
             self.traces.enter_scope(&attributes);
-            return Ok(if self.traces.is_weighing() { Below::Look } else { Below::Keep });
+            return Ok(if self.traces.is_weighing() { Descend::Inspect } else { Descend::KeepAll });
         }
         if !self.passes(&attributes, Level::Scope)? {
-            return Ok(Below::Drop);
+            return Ok(Descend::Drop);
         }
         self.watched_at_scope = self.take_watched(Level::Scope);
         if let Some(looks) = self.unstorable().filter(|looks| looks.scope_names) {
-            self.cut_names(attributes.clone(), looks, rewrite)?;
+            self.cut_names(attributes.clone(), looks, attribute_edits)?;
         }
         if !self.stamps.is_empty() {
-            self.stamps.clear(attributes, rewrite)?;
+            self.stamps.clear(attributes, attribute_edits)?;
         }
         for attribute in &self.moved {
-            rewrite.put(Put::Moved(attribute)).map_err(Unreadable::from)?;
+            attribute_edits.put(Put::Moved(attribute)).map_err(Unreadable::from)?;
         }
         let looks = !self.at_record.is_empty() || self.looks_at_records();
         let counts = !(self.watched_at_scope.is_empty() && self.watched_at_resource.is_empty());
         Ok(match (looks, counts) {
-            (true, _) => Below::Look,
-            (false, true) => Below::Count,
-            (false, false) => Below::Keep,
+            (true, _) => Descend::Inspect,
+            (false, true) => Descend::CountOnly,
+            (false, false) => Descend::KeepAll,
         })
     }
 
@@ -692,7 +694,7 @@ impl<'a> Policy<'a> for Check<'_, 'a> {
     }
 }
 
-impl<'a> remote_write::Policy<'a> for Check<'_, 'a> {
+impl<'a> remote_write::SeriesPolicy<'a> for Check<'_, 'a> {
     type Error = Unfit;
 
     #[inline(always)]
@@ -711,7 +713,7 @@ impl<'a> remote_write::Policy<'a> for Check<'_, 'a> {
     }
 
     fn dropped(&mut self, samples: u64) {
-        Policy::dropped(self, samples);
+        RecordPolicy::dropped(self, samples);
     }
 
     fn relabels(&self) -> bool {

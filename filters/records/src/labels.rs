@@ -1,6 +1,6 @@
 //! Keeps the resource attributes that become labels within what the backend takes.
 
-use sluice_otlp::{AnyValue, Attribute, Attributes, Rewrite};
+use sluice_otlp::{AnyValue, Attribute, AttributeEdits, Attributes};
 use sluice_wire::{Unreadable, memory::push};
 
 use crate::{
@@ -86,7 +86,7 @@ impl Labels {
         stamps: &Stamps<'_>,
         room: usize,
         no_odd: bool,
-        rewrite: &mut Rewrite<'a>,
+        attribute_edits: &mut AttributeEdits<'a>,
     ) -> Result<Overflown<'a>, Unreadable> {
         let wanted = |key: &[u8]| self.rank(key).is_some();
         let mut count = 0_usize;
@@ -97,7 +97,7 @@ impl Labels {
         if count <= room {
             return Ok(Overflown::default());
         }
-        self.take(attributes, stamps, room, no_odd, rewrite)
+        self.take(attributes, stamps, room, no_odd, attribute_edits)
     }
 
     /// Reads the attributes twice: which labels are there, and then what becomes of them.
@@ -107,7 +107,7 @@ impl Labels {
         stamps: &Stamps<'_>,
         room: usize,
         no_odd: bool,
-        rewrite: &mut Rewrite<'a>,
+        attribute_edits: &mut AttributeEdits<'a>,
     ) -> Result<Overflown<'a>, Unreadable> {
         let mut is_there = vec![false; self.names.len()];
         let mut looked_at = attributes.clone();
@@ -128,7 +128,7 @@ impl Labels {
             if stamps.replaces(&attribute)? || no_odd && is_odd(&attribute)? {
                 continue;
             }
-            rewrite.take(&attribute)?;
+            attribute_edits.take(&attribute)?;
             match self.overflow {
                 Overflow::Move => {
                     push(&mut overflown.moved, attribute.written())?;

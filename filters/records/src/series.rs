@@ -1,23 +1,23 @@
 //! A series of remote write as the rules look at it: its labels are its attributes.
 
-use sluice_otlp::{Attributed, Given};
+use sluice_otlp::{AttributeRef, HasAttributes};
 use sluice_remote_write::{Label, Series};
 use sluice_wire::Unreadable;
 
 /// The labels of a series, in the place of attributes.
 pub(crate) struct LabelsAsAttributes<'s, 'a>(pub(crate) &'s Series<'a>);
 
-impl<'a> Attributed<'a> for LabelsAsAttributes<'_, 'a> {
+impl<'a> HasAttributes<'a> for LabelsAsAttributes<'_, 'a> {
     #[inline(always)]
     fn each_where(
         &self,
         wanted: impl Fn(&[u8]) -> bool,
-        mut show: impl FnMut(Given<'_, 'a>) -> Result<(), Unreadable>,
+        mut show: impl FnMut(AttributeRef<'_, 'a>) -> Result<(), Unreadable>,
     ) -> Result<(), Unreadable> {
         let mut labels = self.0.labels();
         while let Some(Label { name: key, value: text, .. }) = labels.next_label()? {
             if wanted(key) {
-                show(Given::Text { key, text })?;
+                show(AttributeRef::Text { key, text })?;
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ pub struct RecordStage(Option<RuleSet>);
 /// else, so the stage cannot be left out.
 ///
 /// ```
-/// use sluice_otlp::splice::Request;
+/// use sluice_otlp::Request;
 /// use sluice_records::{Checked, RecordStage, Rejected};
 /// use sluice_tenant::Tenanted;
 ///
@@ -33,7 +33,7 @@ pub struct RecordStage(Option<RuleSet>);
 /// Without the stages before, nothing is checked:
 ///
 /// ```compile_fail,E0308
-/// use sluice_otlp::splice::Request;
+/// use sluice_otlp::Request;
 /// use sluice_records::{Checked, RecordStage, Rejected};
 ///
 /// fn check(stage: &RecordStage, request: &Request<'_>) -> Result<Checked, Rejected> {

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use sluice_otlp::{Attribute, Attributes, Format, Put, Rewrite};
+use sluice_otlp::{Attribute, AttributeEdits, Attributes, Format, Put};
 use sluice_remote_write::label_field;
 use sluice_senders::Admitted;
 use sluice_wire::Unreadable;
@@ -92,11 +92,11 @@ impl<'r> Stamps<'r> {
     pub(crate) fn set(
         &self,
         attributes: Attributes<'_>,
-        rewrite: &mut Rewrite<'_>,
+        attribute_edits: &mut AttributeEdits<'_>,
     ) -> Result<(), Unreadable> {
-        self.clear(attributes, rewrite)?;
+        self.clear(attributes, attribute_edits)?;
         for (_, written) in &self.written {
-            rewrite.put(Put::Made(Rc::clone(written)))?;
+            attribute_edits.put(Put::Made(Rc::clone(written)))?;
         }
         Ok(())
     }
@@ -106,12 +106,12 @@ impl<'r> Stamps<'r> {
     pub(crate) fn clear(
         &self,
         mut attributes: Attributes<'_>,
-        rewrite: &mut Rewrite<'_>,
+        attribute_edits: &mut AttributeEdits<'_>,
     ) -> Result<(), Unreadable> {
         let wanted = |key: &[u8]| self.stamps.iter().any(|stamp| stamp.name.may_be(key));
         while let Some(attribute) = attributes.next_where(wanted)? {
             if self.replaces(&attribute)? {
-                rewrite.take(&attribute)?;
+                attribute_edits.take(&attribute)?;
             }
         }
         Ok(())

@@ -16,4 +16,4 @@ mod splice;
 
 pub use head::{VERSION, VERSION_HEADER, is_content_type, is_encoding, is_path};
 pub use series::{Label, Labels, Series, label_field};
-pub use splice::{Policy, WriteRequest, splice};
+pub use splice::{SeriesPolicy, WriteRequest, splice_series};

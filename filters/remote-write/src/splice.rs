@@ -36,7 +36,7 @@ pub struct WriteRequest<'a> {
 }
 
 /// Decides what stays. `'a` is the message: what is shown to the policy can be kept while it runs.
-pub trait Policy<'a> {
+pub trait SeriesPolicy<'a> {
     /// Why it stops reading: what cannot be read, and whatever reasons it has of its own.
     type Error: From<Unreadable>;
 
@@ -47,7 +47,9 @@ pub trait Policy<'a> {
     fn series(&mut self, series: &Series<'a>) -> Result<bool, Self::Error>;
 
     /// So many samples have gone because of the latest `false`.
-    fn dropped(&mut self, samples: u64);
+    fn dropped(&mut self, samples: u64) {
+        let _: u64 = samples;
+    }
 
     /// Whether labels of series that stay are taken away or put in.
     fn relabels(&self) -> bool;
@@ -65,7 +67,7 @@ pub trait Policy<'a> {
 /// # Errors
 /// [`Unreadable`] if what has to be read to decide is not strict, or is over a limit, and whatever
 /// the policy stops for.
-pub fn splice<'a, P: Policy<'a>>(
+pub fn splice_series<'a, P: SeriesPolicy<'a>>(
     request: &WriteRequest<'a>,
     policy: &mut P,
 ) -> Result<Spliced, P::Error> {
@@ -110,7 +112,7 @@ pub fn splice<'a, P: Policy<'a>>(
 
 /// Takes labels away from a series and puts others where the order of their names has them
 /// (specification 1.0, "Labels"). The labels of a series that came in another order stay in theirs.
-fn relabel<'a, P: Policy<'a>>(
+fn relabel<'a, P: SeriesPolicy<'a>>(
     series: &Series<'a>,
     policy: &P,
     edits: &mut Edits,

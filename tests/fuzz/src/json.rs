@@ -9,7 +9,8 @@ use opentelemetry_proto::tonic::collector::{
 use prost::Message;
 use serde::de::IgnoredAny;
 use sluice_otlp::{
-    Attributes, Below, Format, Policy, Reads, Record, Request, Rewrite, Signal, splice,
+    AttributeEdits, Attributes, Descend, Format, Interest, Record, RecordPolicy, Request, Signal,
+    splice_export,
 };
 use sluice_records::{RuleSet, Spelling};
 use sluice_wire::{ReadLimits, Unreadable};
@@ -183,7 +184,7 @@ fn left_of(
     level: Level,
 ) -> Result<Left, Unreadable> {
     let request = Request { message, at: 0, signal, format, limits: LIMITS };
-    let spliced = splice(&request, &mut Named(level))?;
+    let spliced = splice_export(&request, &mut Named(level))?;
     let mut left = message.to_vec();
     spliced.edits.apply(&mut left, 0).expect("there is memory for it");
     Ok(Left { message: left, dropped: spliced.dropped, kept: spliced.kept })
@@ -193,11 +194,11 @@ fn left_of(
 struct Named(Level);
 
 impl Named {
-    fn below(&self, level: Level, attributes: Attributes<'_>) -> Result<Below, Unreadable> {
+    fn below(&self, level: Level, attributes: Attributes<'_>) -> Result<Descend, Unreadable> {
         Ok(match is_named(attributes)? {
-            _ if self.0 != level => Below::Look,
-            true => Below::Count,
-            false => Below::Drop,
+            _ if self.0 != level => Descend::Inspect,
+            true => Descend::CountOnly,
+            false => Descend::Drop,
         })
     }
 }
@@ -210,24 +211,27 @@ fn is_named(mut attributes: Attributes<'_>) -> Result<bool, Unreadable> {
     Ok(is_named)
 }
 
-impl<'a> Policy<'a> for Named {
+impl<'a> RecordPolicy<'a> for Named {
     type Error = Unreadable;
-    fn reads(&self) -> Reads {
-        Reads { scopes: self.0 == Level::Scope, ..Reads::default() }
+    fn interest(&self) -> Interest {
+        Interest { scopes: self.0 == Level::Scope, ..Interest::default() }
     }
     fn resource(
         &mut self,
         attributes: Attributes<'a>,
-        _: &mut Rewrite,
-    ) -> Result<Below, Unreadable> {
+        _: &mut AttributeEdits,
+    ) -> Result<Descend, Unreadable> {
         self.below(Level::Resource, attributes)
     }
-    fn scope(&mut self, attributes: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
+    fn scope(
+        &mut self,
+        attributes: Attributes<'a>,
+        _: &mut AttributeEdits,
+    ) -> Result<Descend, Unreadable> {
         self.below(Level::Scope, attributes)
     }
     fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
         let valid = record.has_valid_ids(false)?;
         Ok(is_named(record.attributes())? && (valid || record.scale()?.is_none()))
     }
-    fn dropped(&mut self, _: u64) {}
 }

@@ -42,7 +42,8 @@ pub(super) fn check_within(
 ) -> Result<Ends, Unreadable> {
     let blocks = Blocks::new(bytes.len(), room)?;
     let is_utf8 = str::from_utf8(bytes).is_ok();
-    let mut check = Check { bytes, at: 0, depth, is_utf8, open: Vec::new(), blocks, escaped: 0 };
+    let mut check =
+        SyntaxCheck { bytes, at: 0, depth, is_utf8, open: Vec::new(), blocks, escaped: 0 };
     check.skip_white_space();
     if check.peek() != Some(b'{') {
         return Err(malformed(fault::NO_OBJECT, check.at).into());
@@ -62,7 +63,7 @@ const fn malformed(fault: Fault, at: usize) -> Malformed {
     Malformed { fault, at }
 }
 
-struct Check<'a> {
+struct SyntaxCheck<'a> {
     bytes: &'a [u8],
     at: usize,
     /// The most objects and arrays that may be open.
@@ -76,7 +77,7 @@ struct Check<'a> {
     escaped: usize,
 }
 
-impl Check<'_> {
+impl SyntaxCheck<'_> {
     /// The object that begins here, and everything in it. What is open is kept in a list, not on
     /// the stack: how deep it goes is the sender's choice.
     fn object(&mut self) -> Result<(), Unreadable> {

@@ -9,7 +9,8 @@ mod rewritten;
 use sluice_wire::{ReadLimits, Unreadable};
 
 use crate::{
-    AnyValue, Attributes, Below, Format, Metric, Policy, Reads, Record, Request, Rewrite, Signal,
+    AnyValue, AttributeEdits, Attributes, Descend, Format, Interest, Record, RecordPolicy, Request,
+    Signal,
 };
 
 const LIMITS: ReadLimits =
@@ -33,28 +34,28 @@ fn read(mut attributes: Attributes<'_>) -> Result<(), Unreadable> {
     Ok(())
 }
 
-impl<'a> Policy<'a> for ReadAll {
+impl<'a> RecordPolicy<'a> for ReadAll {
     type Error = Unreadable;
-    fn reads(&self) -> Reads {
-        Reads { scopes: true, metrics: true }
+    fn interest(&self) -> Interest {
+        Interest { scopes: true, metrics: true }
     }
     fn resource(
         &mut self,
         attributes: Attributes<'a>,
-        _: &mut Rewrite,
-    ) -> Result<Below, Unreadable> {
-        read(attributes).map(|()| Below::Look)
+        _: &mut AttributeEdits,
+    ) -> Result<Descend, Unreadable> {
+        read(attributes).map(|()| Descend::Inspect)
     }
-    fn scope(&mut self, attributes: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
-        read(attributes).map(|()| Below::Look)
-    }
-    fn metric(&mut self, _: &Metric<'_>) -> Result<bool, Unreadable> {
-        Ok(true)
+    fn scope(
+        &mut self,
+        attributes: Attributes<'a>,
+        _: &mut AttributeEdits,
+    ) -> Result<Descend, Unreadable> {
+        read(attributes).map(|()| Descend::Inspect)
     }
     fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
         read(record.attributes())?;
         record.has_valid_ids(false)?;
         record.scale().map(|_| true)
     }
-    fn dropped(&mut self, _: u64) {}
 }

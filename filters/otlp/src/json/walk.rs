@@ -1,4 +1,4 @@
-//! The walk through the levels of an export request, as [`splice`](crate::splice) has it.
+//! The walk through the levels of an export request, as [`splice_export`](crate::splice_export) has it.
 
 use std::rc::Rc;
 
@@ -16,13 +16,13 @@ use super::{
 };
 use crate::{
     Signal,
-    attribute_edits::Rewrite,
+    attribute_edits::AttributeEdits,
     attributes::Attributes,
     context::ReadContext,
     fault,
     kind::RecordKind,
     metric::{Metric, MetricKind},
-    policy::{Below, Policy},
+    policy::{Descend, RecordPolicy},
     record::Record,
     request::Request,
     strings::Strings,
@@ -31,8 +31,8 @@ use crate::{
 /// Walks an export request in JSON.
 ///
 /// # Errors
-/// As [`splice`](crate::splice::splice).
-pub(crate) fn splice<'a, P: Policy<'a>>(
+/// As [`splice_export`](crate::splice_export).
+pub(crate) fn walk_json<'a, P: RecordPolicy<'a>>(
     request: &Request<'a>,
     policy: &mut P,
 ) -> Result<Spliced, P::Error> {
@@ -51,9 +51,19 @@ pub(crate) fn splice<'a, P: Policy<'a>>(
     };
     limits.room = room.bytes();
     let edits = Edits::new(message.len(), &limits).map_err(Unreadable::from)?;
-    let (rewrite, left) = (Rewrite::default(), limits.records);
-    let mut walk =
-        Walk { text: &text, base, signal, names, limits, strings, policy, edits, rewrite, left };
+    let (attribute_edits, left) = (AttributeEdits::default(), limits.records);
+    let mut walk = Walk {
+        text: &text,
+        base,
+        signal,
+        names,
+        limits,
+        strings,
+        policy,
+        edits,
+        attribute_edits,
+        left,
+    };
     let entries = text.array(entries).map_err(Unreadable::from)?;
     let tally = walk.children(entries, Walk::resource_entry)?;
     let Walk { mut edits, .. } = walk;
@@ -177,34 +187,36 @@ struct Walk<'p, 't, 'a, P> {
     strings: Option<Rc<Strings<'a>>>,
     policy: &'p mut P,
     edits: Edits,
-    rewrite: Rewrite<'a>,
+    attribute_edits: AttributeEdits<'a>,
     /// Entries and records that may still come.
     left: u64,
 }
 
-impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
+impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
     fn resource_entry(&mut self, entry: Node) -> Result<Tally, P::Error> {
         self.spend()?;
         let (resource, scopes) = self.resource_members(entry)?;
-        self.rewrite.clear();
+        self.attribute_edits.clear();
         let attributes = self.attributes(resource)?;
-        let mut below = self.policy.resource(attributes, &mut self.rewrite)?;
-        if below == Below::Drop {
+        let mut descend = self.policy.resource(attributes, &mut self.attribute_edits)?;
+        if descend == Descend::Drop {
             let records = self.count_in_scopes(scopes)?;
-            if records > 0 || !self.policy.reads().metrics {
+            if records > 0 || !self.policy.interest().metrics {
                 return Ok(self.drop_parent(records));
             }
             // There may be metrics without data points, which are for the policy to see.
-            below = Below::Look;
+            descend = Descend::Inspect;
         }
         self.rewrite_owner(entry, "resource", resource)?;
         let mut tally = Tally::default();
-        tally.add(match below {
-            Below::Keep | Below::Drop => Tally::untouched(self.any_in_scopes(scopes)?.into()),
-            Below::Count => Tally::untouched(self.count_in_scopes(scopes)?),
-            Below::Look => self.children(scopes, Self::scope_entry)?,
+        tally.add(match descend {
+            Descend::KeepAll | Descend::Drop => {
+                Tally::untouched(self.any_in_scopes(scopes)?.into())
+            }
+            Descend::CountOnly => Tally::untouched(self.count_in_scopes(scopes)?),
+            Descend::Inspect => self.children(scopes, Self::scope_entry)?,
         });
-        if below != Below::Keep {
+        if descend != Descend::KeepAll {
             self.policy.left_resource(tally.kept);
         }
         Ok(tally.of_parent())
@@ -213,36 +225,38 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
     fn scope_entry(&mut self, entry: Node) -> Result<Tally, P::Error> {
         self.spend()?;
         let (scope, records) = self.scope_members(entry)?;
-        let mut below = Below::Look;
-        if self.policy.reads().scopes {
-            self.rewrite.clear();
+        let mut descend = Descend::Inspect;
+        if self.policy.interest().scopes {
+            self.attribute_edits.clear();
             let attributes = self.attributes(scope)?;
-            below = self.policy.scope(attributes, &mut self.rewrite)?;
-            if below == Below::Drop {
+            descend = self.policy.scope(attributes, &mut self.attribute_edits)?;
+            if descend == Descend::Drop {
                 let count = self.count_records(records)?;
-                if count > 0 || !self.policy.reads().metrics {
+                if count > 0 || !self.policy.interest().metrics {
                     return Ok(self.drop_parent(count));
                 }
-                below = Below::Look;
+                descend = Descend::Inspect;
             }
             self.rewrite_owner(entry, "scope", scope)?;
         }
         let mut tally = Tally::default();
-        tally.add(match (below, self.signal) {
-            (Below::Keep | Below::Drop, _) => Tally::untouched(self.any_record(records)?.into()),
-            (Below::Count, _) => Tally::untouched(self.count_records(records)?),
-            (Below::Look, Signal::Metrics) => self.children(records, Self::metric)?,
-            (Below::Look, Signal::Logs) => {
+        tally.add(match (descend, self.signal) {
+            (Descend::KeepAll | Descend::Drop, _) => {
+                Tally::untouched(self.any_record(records)?.into())
+            }
+            (Descend::CountOnly, _) => Tally::untouched(self.count_records(records)?),
+            (Descend::Inspect, Signal::Metrics) => self.children(records, Self::metric)?,
+            (Descend::Inspect, Signal::Logs) => {
                 self.children(records, |walk, record| walk.record(record, RecordKind::LogRecord))?
             }
-            (Below::Look, Signal::Traces) => {
+            (Descend::Inspect, Signal::Traces) => {
                 self.children(records, |walk, record| walk.record(record, RecordKind::Span))?
             }
-            (Below::Look, Signal::Profiles) => {
+            (Descend::Inspect, Signal::Profiles) => {
                 self.children(records, |walk, record| walk.record(record, RecordKind::Profile))?
             }
         });
-        if below != Below::Keep {
+        if descend != Descend::KeepAll {
             self.policy.left_scope(tally.kept);
         }
         Ok(tally.of_parent())
@@ -251,7 +265,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
     fn metric(&mut self, metric: Node) -> Result<Tally, P::Error> {
         self.spend()?;
         let read = self.metric_data(metric)?;
-        if self.policy.reads().metrics {
+        if self.policy.interest().metrics {
             let seen = self.seen_of(&read)?;
             if !self.policy.metric(&seen)? {
                 let records = self.count_points(&read)?;
@@ -372,11 +386,11 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
         name: &str,
         owner: Option<Node>,
     ) -> Result<(), Unreadable> {
-        if self.rewrite.is_empty() {
+        if self.attribute_edits.is_empty() {
             return Ok(());
         }
-        self.rewrite.sort();
-        let puts = !self.rewrite.put.is_empty();
+        self.attribute_edits.sort();
+        let puts = !self.attribute_edits.put.is_empty();
         match owner {
             None if !puts => {}
             None => self.put_member(entry, name, PutAs::Object)?,
@@ -410,7 +424,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
     }
 
     fn put_for_null(&mut self, null: Node, value: PutAs) -> Result<(), Unreadable> {
-        if !self.rewrite.put.is_empty() {
+        if !self.attribute_edits.put.is_empty() {
             cut(&mut self.edits, self.base, null.at, null.end)?;
             self.put(self.base.saturating_add(null.end), value)?;
         }
@@ -420,7 +434,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
     /// Takes elements out of an array of attributes and puts others behind those that stay.
     fn rewrite_list(&mut self, list: Node) -> Result<(), Unreadable> {
         let mut cuts = ElementCuts::default();
-        let mut taken = self.rewrite.taken.iter().peekable();
+        let mut taken = self.attribute_edits.taken.iter().peekable();
         let mut end = list.at.saturating_add(1);
         for element in self.text.elements(Some(list)) {
             cuts.element_begins(element, self.base, &mut self.edits)?;
@@ -430,7 +444,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
             end = element.end;
         }
         cuts.array_ends(self.base, &mut self.edits)?;
-        if !self.rewrite.put.is_empty() {
+        if !self.attribute_edits.put.is_empty() {
             let at = self.base.saturating_add(end);
             if cuts.stays {
                 self.edits.insert(at, b",")?;
@@ -447,9 +461,9 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
             PutAs::List => (b"[", b"]"),
             PutAs::Object => (b"{\"attributes\":[", b"]}"),
         };
-        let Self { edits, rewrite, .. } = self;
+        let Self { edits, attribute_edits, .. } = self;
         edits.insert(at, before)?;
-        for (index, put) in rewrite.put.iter().enumerate() {
+        for (index, put) in attribute_edits.put.iter().enumerate() {
             edits.insert(at, if index > 0 { b"," } else { b"" })?;
             edits.insert(at, put.bytes())?;
         }
@@ -561,7 +575,7 @@ impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
 }
 
 /// Counting, and looking whether there is anything to count.
-impl<'a, P: Policy<'a>> Walk<'_, '_, 'a, P> {
+impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
     fn count_in_scopes(&mut self, scopes: Option<Node>) -> Result<u64, Unreadable> {
         let mut total = 0_u64;
         for scope in self.text.elements(scopes) {

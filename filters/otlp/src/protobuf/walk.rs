@@ -1,4 +1,5 @@
-//! The walk through the levels of an export request in protobuf, as [`splice`](crate::splice) has it.
+//! The walk through the levels of an export request in protobuf, as [`splice_export`](crate::splice_export)
+//! has it.
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -10,13 +11,13 @@ use sluice_wire::{
 use super::{profiles, record::RecordBytes};
 use crate::{
     Signal,
-    attribute_edits::Rewrite,
+    attribute_edits::AttributeEdits,
     attributes::Attributes,
     context::ReadContext,
     fault,
     kind::RecordKind,
     metric::{Metric, MetricKind},
-    policy::{Below, Policy},
+    policy::{Descend, RecordPolicy},
     record::Record,
     request::Request,
     strings::Strings,
@@ -25,8 +26,8 @@ use crate::{
 /// Walks an export request in protobuf.
 ///
 /// # Errors
-/// As [`splice`](crate::splice::splice).
-pub(crate) fn splice<'a, P: Policy<'a>>(
+/// As [`splice_export`](crate::splice_export).
+pub(crate) fn walk_protobuf<'a, P: RecordPolicy<'a>>(
     request: &Request<'a>,
     policy: &mut P,
 ) -> Result<Spliced, P::Error> {
@@ -121,12 +122,12 @@ struct Walk<'p, 'a, P> {
     strings: Option<Rc<Strings<'a>>>,
     policy: &'p mut P,
     edits: Edits,
-    rewrite: Rewrite<'a>,
+    attribute_edits: AttributeEdits<'a>,
     /// Entries and records that may still come.
     left: u64,
 }
 
-impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
+impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
     fn new(
         request: &Request<'a>,
         whole: &Nested<'a>,
@@ -141,32 +142,34 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         let left = limits.records;
         limits.room = room.bytes();
         let edits = Edits::new(request.message.len(), &limits)?;
-        let rewrite = Rewrite::default();
-        Ok(Self { signal, limits, strings, policy, edits, rewrite, left })
+        let attribute_edits = AttributeEdits::default();
+        Ok(Self { signal, limits, strings, policy, edits, attribute_edits, left })
     }
 
     fn resource_entry(&mut self, entry: Nested<'a>) -> Result<Tally, P::Error> {
         self.spend()?;
         let resource = singular(&entry, RESOURCE)?;
-        self.rewrite.clear();
+        self.attribute_edits.clear();
         let attributes = self.attributes(resource, RESOURCE_ATTRIBUTES);
-        let mut below = self.policy.resource(attributes, &mut self.rewrite)?;
-        if below == Below::Drop {
+        let mut descend = self.policy.resource(attributes, &mut self.attribute_edits)?;
+        if descend == Descend::Drop {
             let records = self.count_in_resource(&entry)?;
-            if records > 0 || !self.policy.reads().metrics {
+            if records > 0 || !self.policy.interest().metrics {
                 return Ok(self.drop_entry(&entry, records)?);
             }
             // There may be metrics without data points, which are for the policy to see.
-            below = Below::Look;
+            descend = Descend::Inspect;
         }
         let mark = self.edits.enter(&entry)?;
         let mut tally = self.rewrite_owner(&entry, resource, RESOURCE, RESOURCE_ATTRIBUTES)?;
-        tally.add(match below {
-            Below::Keep | Below::Drop => Tally::untouched(any_in_resource(self.signal, &entry)?),
-            Below::Count => Tally::untouched(self.count_in_resource(&entry)?),
-            Below::Look => self.children(&entry, SCOPE_ENTRIES, Self::scope_entry)?,
+        tally.add(match descend {
+            Descend::KeepAll | Descend::Drop => {
+                Tally::untouched(any_in_resource(self.signal, &entry)?)
+            }
+            Descend::CountOnly => Tally::untouched(self.count_in_resource(&entry)?),
+            Descend::Inspect => self.children(&entry, SCOPE_ENTRIES, Self::scope_entry)?,
         });
-        if below != Below::Keep {
+        if descend != Descend::KeepAll {
             self.policy.left_resource(tally.kept);
         }
         Ok(self.leave(mark, &entry, tally)?)
@@ -175,33 +178,39 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
     fn scope_entry(&mut self, entry: Nested<'a>) -> Result<Tally, P::Error> {
         self.spend()?;
         let mark = self.edits.enter(&entry)?;
-        let (mut tally, mut below) = (Tally::default(), Below::Look);
-        if self.policy.reads().scopes {
+        let (mut tally, mut descend) = (Tally::default(), Descend::Inspect);
+        if self.policy.interest().scopes {
             let scope = singular(&entry, SCOPE)?;
-            self.rewrite.clear();
+            self.attribute_edits.clear();
             let attributes = self.attributes(scope, SCOPE_ATTRIBUTES);
-            below = self.policy.scope(attributes, &mut self.rewrite)?;
-            if below == Below::Drop {
+            descend = self.policy.scope(attributes, &mut self.attribute_edits)?;
+            if descend == Descend::Drop {
                 let records = self.count_in_scope(&entry)?;
-                if records > 0 || !self.policy.reads().metrics {
+                if records > 0 || !self.policy.interest().metrics {
                     self.edits.take_back(mark);
                     return Ok(self.drop_entry(&entry, records)?);
                 }
-                below = Below::Look;
+                descend = Descend::Inspect;
             }
             tally = self.rewrite_owner(&entry, scope, SCOPE, SCOPE_ATTRIBUTES)?;
         }
-        tally.add(match (below, self.signal) {
-            (Below::Keep | Below::Drop, _) => Tally::untouched(any_in_scope(self.signal, &entry)?),
-            (Below::Count, _) => Tally::untouched(self.count_in_scope(&entry)?),
-            (Below::Look, Signal::Metrics) => self.children(&entry, RECORDS, Self::metric)?,
-            (Below::Look, Signal::Logs) => self.records(&entry, RECORDS, RecordKind::LogRecord)?,
-            (Below::Look, Signal::Traces) => self.records(&entry, RECORDS, RecordKind::Span)?,
-            (Below::Look, Signal::Profiles) => {
+        tally.add(match (descend, self.signal) {
+            (Descend::KeepAll | Descend::Drop, _) => {
+                Tally::untouched(any_in_scope(self.signal, &entry)?)
+            }
+            (Descend::CountOnly, _) => Tally::untouched(self.count_in_scope(&entry)?),
+            (Descend::Inspect, Signal::Metrics) => self.children(&entry, RECORDS, Self::metric)?,
+            (Descend::Inspect, Signal::Logs) => {
+                self.records(&entry, RECORDS, RecordKind::LogRecord)?
+            }
+            (Descend::Inspect, Signal::Traces) => {
+                self.records(&entry, RECORDS, RecordKind::Span)?
+            }
+            (Descend::Inspect, Signal::Profiles) => {
                 self.records(&entry, RECORDS, RecordKind::Profile)?
             }
         });
-        if below != Below::Keep {
+        if descend != Descend::KeepAll {
             self.policy.left_scope(tally.kept);
         }
         Ok(self.leave(mark, &entry, tally)?)
@@ -210,7 +219,7 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
     fn metric(&mut self, metric: Nested<'a>) -> Result<Tally, P::Error> {
         self.spend()?;
         let read = MetricData::read(&metric)?;
-        if self.policy.reads().metrics && !self.policy.metric(&read.summary()?)? {
+        if self.policy.interest().metrics && !self.policy.metric(&read.summary()?)? {
             let records = self.count_points(&read)?;
             self.policy.dropped(records);
             return Ok(self.cut(&metric, records)?);
@@ -326,11 +335,11 @@ impl<'p, 'a, P: Policy<'a>> Walk<'p, 'a, P> {
         number: u32,
         attributes: u32,
     ) -> Result<Tally, Unreadable> {
-        if self.rewrite.is_empty() {
+        if self.attribute_edits.is_empty() {
             return Ok(Tally::default());
         }
-        self.rewrite.sort();
-        let Self { edits, rewrite: Rewrite { taken, put }, .. } = self;
+        self.attribute_edits.sort();
+        let Self { edits, attribute_edits: AttributeEdits { taken, put }, .. } = self;
         let field = |length: usize| length.saturating_add(field_head(attributes, length).1);
         let sizes = put.iter().map(|put| field(put.bytes().len()));
         let size = sizes.fold(0, usize::saturating_add);

@@ -30,7 +30,7 @@ impl Keep {
     }
 }
 
-impl<'a> Policy<'a> for Keep {
+impl<'a> SeriesPolicy<'a> for Keep {
     type Error = Unreadable;
 
     fn series(&mut self, series: &Series<'a>) -> Result<bool, Unreadable> {
@@ -64,7 +64,7 @@ impl<'a> Policy<'a> for Keep {
 /// What is left of a message, how many samples went, and whether anything stays.
 fn spliced(message: &[u8], mut policy: Keep) -> Result<(Vec<u8>, u64, bool), Unreadable> {
     let Spliced { edits, dropped, kept } =
-        splice(&WriteRequest { message, limits: LIMITS }, &mut policy)?;
+        splice_series(&WriteRequest { message, limits: LIMITS }, &mut policy)?;
     assert_eq!(dropped, policy.dropped, "what is counted is what the policy is told");
     let mut left = message.to_vec();
     edits.apply(&mut left, 0).unwrap();
@@ -231,7 +231,7 @@ fn limits_hold() {
     let message = [kept_series(&label_field("b", "c")), kept_series(&[])].concat();
     let within = |limits| {
         let policy = &mut Keep::putting(&[("zone", "abc")]);
-        splice(&WriteRequest { message: &message, limits }, policy).map(|_| ())
+        splice_series(&WriteRequest { message: &message, limits }, policy).map(|_| ())
     };
     let exact = ReadLimits {
         attributes: 2,

@@ -32,8 +32,8 @@ use sluice_wire::{Fault, Malformed, Unreadable};
 
 use super::{LIMITS, rewritten::Marked};
 use crate::{
-    AnyValue, Attributes, Below, Format, Metric, Policy, Put, Reads, Record, Request, Rewrite,
-    Signal, splice,
+    AnyValue, AttributeEdits, Attributes, Descend, Format, Interest, Metric, Put, Record,
+    RecordPolicy, Request, Signal, splice_export,
 };
 
 /// A sequence of numbers that a seed determines.
@@ -52,7 +52,7 @@ impl Dice {
 /// Decides by throwing dice.
 struct Thrown {
     format: Format,
-    reads: Reads,
+    reads: Interest,
     dice: Dice,
     seen: String,
 }
@@ -60,14 +60,14 @@ struct Thrown {
 impl Thrown {
     fn new(format: Format, seed: u64) -> Self {
         let mut dice = Dice(seed);
-        let reads = Reads { scopes: dice.below(2) == 0, metrics: dice.below(2) == 0 };
+        let reads = Interest { scopes: dice.below(2) == 0, metrics: dice.below(2) == 0 };
         Self { format, reads, dice, seen: String::new() }
     }
 
     fn see<'a>(
         &mut self,
         mut attributes: Attributes<'a>,
-        mut rewrite: Option<&mut Rewrite<'a>>,
+        mut attribute_edits: Option<&mut AttributeEdits<'a>>,
     ) -> Result<(), Unreadable> {
         while let Some(attribute) = attributes.next_where(|key| key != b"skipped")? {
             write!(self.seen, " {}=", String::from_utf8_lossy(attribute.key())).unwrap();
@@ -80,13 +80,13 @@ impl Thrown {
                 }
                 other => write!(self.seen, "{other:?}").unwrap(),
             }
-            if let Some(rewrite) = &mut rewrite {
+            if let Some(attribute_edits) = &mut attribute_edits {
                 match self.dice.below(6) {
-                    0 => rewrite.take(&attribute)?,
-                    1 => rewrite.put(Put::Moved(attribute.written()))?,
+                    0 => attribute_edits.take(&attribute)?,
+                    1 => attribute_edits.put(Put::Moved(attribute.written()))?,
                     2 => {
                         let stamp = self.format.attribute("stamp\n\"", "\\ \u{1} \u{e4}");
-                        rewrite.put(Put::Made(stamp.into()))?;
+                        attribute_edits.put(Put::Made(stamp.into()))?;
                     }
                     _ => {}
                 }
@@ -96,24 +96,30 @@ impl Thrown {
         Ok(())
     }
 
-    fn below(&mut self) -> Below {
-        [Below::Count, Below::Drop, Below::Keep, Below::Look, Below::Look, Below::Look]
-            [usize::try_from(self.dice.below(6)).unwrap()]
+    fn below(&mut self) -> Descend {
+        [
+            Descend::CountOnly,
+            Descend::Drop,
+            Descend::KeepAll,
+            Descend::Inspect,
+            Descend::Inspect,
+            Descend::Inspect,
+        ][usize::try_from(self.dice.below(6)).unwrap()]
     }
 }
 
-impl<'a> Policy<'a> for Thrown {
+impl<'a> RecordPolicy<'a> for Thrown {
     type Error = Unreadable;
-    fn reads(&self) -> Reads {
+    fn interest(&self) -> Interest {
         self.reads
     }
     fn resource(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite<'a>,
-    ) -> Result<Below, Unreadable> {
+        attribute_edits: &mut AttributeEdits<'a>,
+    ) -> Result<Descend, Unreadable> {
         self.seen += "resource";
-        self.see(attributes, Some(rewrite))?;
+        self.see(attributes, Some(attribute_edits))?;
         Ok(self.below())
     }
     fn left_resource(&mut self, kept: u64) {
@@ -122,10 +128,10 @@ impl<'a> Policy<'a> for Thrown {
     fn scope(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite<'a>,
-    ) -> Result<Below, Unreadable> {
+        attribute_edits: &mut AttributeEdits<'a>,
+    ) -> Result<Descend, Unreadable> {
         self.seen += "scope";
-        self.see(attributes, Some(rewrite))?;
+        self.see(attributes, Some(attribute_edits))?;
         Ok(self.below())
     }
     fn left_scope(&mut self, kept: u64) {
@@ -151,7 +157,7 @@ type Outcome = Result<(String, u64, bool, Vec<u8>), Fault>;
 
 fn outcome(message: &[u8], format: Format, signal: Signal, seed: u64) -> Outcome {
     let mut policy = Thrown::new(format, seed);
-    match splice(&Request { message, at: 0, signal, format, limits: LIMITS }, &mut policy) {
+    match splice_export(&Request { message, at: 0, signal, format, limits: LIMITS }, &mut policy) {
         Ok(spliced) => {
             let mut left = message.to_vec();
             spliced.edits.apply(&mut left, 0).unwrap();
@@ -508,12 +514,12 @@ proptest! {
         for signal in Signal::ALL {
             let format = Format::Json;
             let request = Request { message: &bytes, at: 0, signal, format, limits: LIMITS };
-            let Ok(spliced) = splice(&request, &mut Marked::default()) else { continue };
+            let Ok(spliced) = splice_export(&request, &mut Marked::default()) else { continue };
             let mut left = bytes.clone();
             spliced.edits.apply(&mut left, 0).unwrap();
             prop_assert!(serde_json::from_slice::<IgnoredAny>(&left).is_ok());
             let request = Request { message: &left, ..request };
-            let again = splice(&request, &mut Marked::default()).unwrap();
+            let again = splice_export(&request, &mut Marked::default()).unwrap();
             prop_assert_eq!((again.dropped, again.kept), (0, spliced.kept));
             prop_assert!(again.edits.is_empty());
         }

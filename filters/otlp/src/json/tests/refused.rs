@@ -3,10 +3,10 @@
 use sluice_wire::{Fault, Malformed, OverLimit, ReadLimits, Unreadable};
 
 use super::{LIMITS, ReadAll, request_of};
-use crate::{Request, Signal, fault, splice};
+use crate::{Request, Signal, fault, splice_export};
 
 fn refusal(text: &str, signal: Signal) -> Unreadable {
-    match splice(&request_of(text, signal), &mut ReadAll) {
+    match splice_export(&request_of(text, signal), &mut ReadAll) {
         Err(refusal) => refusal,
         Ok(spliced) => panic!("{text} was read: {spliced:?}"),
     }
@@ -20,7 +20,7 @@ fn fault(text: &str, signal: Signal) -> Fault {
 }
 
 fn passes(text: &str, signal: Signal) {
-    let spliced = splice(&request_of(text, signal), &mut ReadAll)
+    let spliced = splice_export(&request_of(text, signal), &mut ReadAll)
         .unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
     assert!(spliced.edits.is_empty());
 }
@@ -141,7 +141,7 @@ fn a_name_that_is_not_utf_8_is_refused() {
         let request = Request { message: bytes, ..request_of("", Signal::Logs) };
         let expected = fault::UTF8;
         assert!(matches!(
-            splice(&request, &mut ReadAll),
+            splice_export(&request, &mut ReadAll),
             Err(Unreadable::Malformed(Malformed { fault, .. })) if fault == expected
         ));
     }
@@ -156,7 +156,9 @@ fn bytes_that_are_not_utf_8_pass_in_strings() {
         let parts = [before.as_bytes(), bytes, behind.as_bytes(), between.as_bytes(), bytes];
         let message = [&parts.concat(), after.replace("\\xff", "").as_bytes()].concat();
         let request = Request { message: &message, ..request_of("", Signal::Logs) };
-        assert!(splice(&request, &mut ReadAll).is_ok_and(|spliced| spliced.edits.is_empty()));
+        assert!(
+            splice_export(&request, &mut ReadAll).is_ok_and(|spliced| spliced.edits.is_empty())
+        );
     }
 }
 
@@ -378,7 +380,7 @@ fn a_reference_to_no_string_is_refused() {
 
 fn limited(text: &str, limits: ReadLimits) -> Option<OverLimit> {
     let request = Request { limits, ..request_of(text, Signal::Logs) };
-    match splice(&request, &mut ReadAll) {
+    match splice_export(&request, &mut ReadAll) {
         Ok(_) => None,
         Err(Unreadable::OverLimit(over)) => Some(over),
         Err(other) => panic!("{text}: {other}"),

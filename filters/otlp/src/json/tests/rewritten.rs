@@ -6,8 +6,8 @@ use sluice_wire::{OverLimit, ReadLimits, Unreadable};
 
 use super::request_of;
 use crate::{
-    AnyValue, Attributes, Below, Format, Metric, Policy, Put, Reads, Record, Request, Rewrite,
-    Signal, json::string::push_string, splice,
+    AnyValue, AttributeEdits, Attributes, Descend, Format, Interest, Metric, Put, Record,
+    RecordPolicy, Request, Signal, json::string::push_string, splice_export,
 };
 
 /// Drops what has an attribute `-`, takes every attribute `take` away, and puts `put` wherever it
@@ -23,34 +23,34 @@ impl Marked {
     fn owner(
         &self,
         mut attributes: Attributes<'_>,
-        rewrite: &mut Rewrite,
-    ) -> Result<Below, Unreadable> {
-        let mut below = Below::Look;
+        attribute_edits: &mut AttributeEdits,
+    ) -> Result<Descend, Unreadable> {
+        let mut below = Descend::Inspect;
         while let Some(attribute) = attributes.next_where(|_| true)? {
             match attribute.key() {
-                b"-" => below = Below::Drop,
-                b"take" => rewrite.take(&attribute)?,
+                b"-" => below = Descend::Drop,
+                b"take" => attribute_edits.take(&attribute)?,
                 _ => {}
             }
         }
         if self.put {
-            rewrite.put(Put::Made(Format::Json.attribute("put", "a\"b").into()))?;
+            attribute_edits.put(Put::Made(Format::Json.attribute("put", "a\"b").into()))?;
         }
         Ok(below)
     }
 }
 
-impl<'a> Policy<'a> for Marked {
+impl<'a> RecordPolicy<'a> for Marked {
     type Error = Unreadable;
-    fn reads(&self) -> Reads {
-        Reads { scopes: true, metrics: true }
+    fn interest(&self) -> Interest {
+        Interest { scopes: true, metrics: true }
     }
     fn resource(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite,
-    ) -> Result<Below, Unreadable> {
-        self.owner(attributes, rewrite)
+        attribute_edits: &mut AttributeEdits,
+    ) -> Result<Descend, Unreadable> {
+        self.owner(attributes, attribute_edits)
     }
     fn left_resource(&mut self, kept: u64) {
         self.log.push(format!("resource {kept}"));
@@ -58,9 +58,9 @@ impl<'a> Policy<'a> for Marked {
     fn scope(
         &mut self,
         attributes: Attributes<'a>,
-        rewrite: &mut Rewrite,
-    ) -> Result<Below, Unreadable> {
-        self.owner(attributes, rewrite)
+        attribute_edits: &mut AttributeEdits,
+    ) -> Result<Descend, Unreadable> {
+        self.owner(attributes, attribute_edits)
     }
     fn left_scope(&mut self, kept: u64) {
         self.log.push(format!("scope {kept}"));
@@ -80,7 +80,8 @@ impl<'a> Policy<'a> for Marked {
 /// What is left of a text, behind `front` bytes that are none of it.
 fn left(text: &str, signal: Signal, policy: &mut Marked, front: usize) -> String {
     let request = Request { at: front, ..request_of(text, signal) };
-    let spliced = splice(&request, policy).unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
+    let spliced =
+        splice_export(&request, policy).unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
     let mut buffer = vec![b'#'; front];
     buffer.extend_from_slice(text.as_bytes());
     spliced.edits.apply(&mut buffer, front).unwrap();
@@ -295,9 +296,9 @@ fn what_is_put_in_counts_for_the_limit() {
     let request = Request { limits, ..request_of(text, Signal::Logs) };
     let mut policy = Marked { put: true, ..Marked::default() };
     let over = OverLimit::Bytes { limit: limits.bytes };
-    assert_eq!(splice(&request, &mut policy), Err(Unreadable::OverLimit(over)));
+    assert_eq!(splice_export(&request, &mut policy), Err(Unreadable::OverLimit(over)));
     let limits = ReadLimits { bytes: 1000, ..limits };
-    assert!(splice(&Request { limits, ..request }, &mut policy).is_ok());
+    assert!(splice_export(&Request { limits, ..request }, &mut policy).is_ok());
 }
 
 /// Long enough that its objects and arrays are found in the list of the long ones.
@@ -333,22 +334,22 @@ fn long_maps_are_read_to_their_last_level() {
         }
         Ok(())
     }
-    impl<'a> Policy<'a> for Levels {
+    impl<'a> RecordPolicy<'a> for Levels {
         type Error = Unreadable;
-        fn resource(&mut self, _: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
-            Ok(Below::Look)
-        }
-        fn scope(&mut self, _: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
-            Ok(Below::Look)
+        fn resource(
+            &mut self,
+            _: Attributes<'a>,
+            _: &mut AttributeEdits,
+        ) -> Result<Descend, Unreadable> {
+            Ok(Descend::Inspect)
         }
         fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
             levels(record.attributes(), &mut self.0).map(|()| true)
         }
-        fn dropped(&mut self, _: u64) {}
     }
     let mut policy = Levels(Vec::new());
     let text = format!(r#"{{"resourceLogs":{}}}"#, entries(&record));
-    splice(&request_of(&text, Signal::Logs), &mut policy).unwrap();
+    splice_export(&request_of(&text, Signal::Logs), &mut policy).unwrap();
     assert_eq!(policy.0, [[9000].as_slice(), &[1; 41]].concat());
 }
 

@@ -10,7 +10,10 @@ use prost::Message;
 use sluice_wire::{Fault, Unreadable};
 
 use super::request_of;
-use crate::{Attributes, Below, Policy, Reads, Record, Rewrite, Signal, fault, splice};
+use crate::{
+    AttributeEdits, Attributes, Descend, Interest, Record, RecordPolicy, Signal, fault,
+    splice_export,
+};
 
 /// Reads every attribute and drops nothing.
 struct ReadAll;
@@ -22,29 +25,32 @@ fn read(mut attributes: Attributes<'_>) -> Result<(), Unreadable> {
     Ok(())
 }
 
-impl<'a> Policy<'a> for ReadAll {
+impl<'a> RecordPolicy<'a> for ReadAll {
     type Error = Unreadable;
-    fn reads(&self) -> Reads {
-        Reads { scopes: true, ..Reads::default() }
+    fn interest(&self) -> Interest {
+        Interest { scopes: true, ..Interest::default() }
     }
     fn resource(
         &mut self,
         attributes: Attributes<'a>,
-        _: &mut Rewrite,
-    ) -> Result<Below, Unreadable> {
-        read(attributes).map(|()| Below::Look)
+        _: &mut AttributeEdits,
+    ) -> Result<Descend, Unreadable> {
+        read(attributes).map(|()| Descend::Inspect)
     }
-    fn scope(&mut self, attributes: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
-        read(attributes).map(|()| Below::Look)
+    fn scope(
+        &mut self,
+        attributes: Attributes<'a>,
+        _: &mut AttributeEdits,
+    ) -> Result<Descend, Unreadable> {
+        read(attributes).map(|()| Descend::Inspect)
     }
     fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
         read(record.attributes()).map(|()| true)
     }
-    fn dropped(&mut self, _: u64) {}
 }
 
 fn fault(bytes: &[u8], signal: Signal) -> Fault {
-    match splice(&request_of(bytes, 0, signal), &mut ReadAll) {
+    match splice_export(&request_of(bytes, 0, signal), &mut ReadAll) {
         Err(Unreadable::Malformed(malformed)) => malformed.fault,
         other => panic!("{other:?}"),
     }
@@ -110,28 +116,31 @@ fn a_value_of_two_types_is_refused() {
 #[test]
 fn a_list_of_unknown_fields_alone_is_empty() {
     struct Seen(Vec<bool>);
-    impl<'a> Policy<'a> for Seen {
+    impl<'a> RecordPolicy<'a> for Seen {
         type Error = Unreadable;
-        fn reads(&self) -> Reads {
-            Reads { scopes: false, ..Reads::default() }
+        fn interest(&self) -> Interest {
+            Interest { scopes: false, ..Interest::default() }
         }
         fn resource(
             &mut self,
             mut attributes: Attributes<'a>,
-            _: &mut Rewrite,
-        ) -> Result<Below, Unreadable> {
+            _: &mut AttributeEdits,
+        ) -> Result<Descend, Unreadable> {
             while let Some(attribute) = attributes.next_where(|_| true)? {
                 self.0.push(attribute.value()?.is_empty());
             }
-            Ok(Below::Keep)
+            Ok(Descend::KeepAll)
         }
-        fn scope(&mut self, _: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
-            Ok(Below::Keep)
+        fn scope(
+            &mut self,
+            _: Attributes<'a>,
+            _: &mut AttributeEdits,
+        ) -> Result<Descend, Unreadable> {
+            Ok(Descend::KeepAll)
         }
         fn record(&mut self, _: &Record<'_, 'a>) -> Result<bool, Unreadable> {
             Ok(true)
         }
-        fn dropped(&mut self, _: u64) {}
     }
     let unknown = field(15, b"x");
     for list in [5, 6] {
@@ -139,7 +148,7 @@ fn a_list_of_unknown_fields_alone_is_empty() {
         for (content, is_empty) in [(unknown.clone(), true), (entry, false)] {
             let request = resource_with(&field(2, &field(list, &content)));
             let mut seen = Seen(Vec::new());
-            splice(&request_of(&request, 0, Signal::Logs), &mut seen).unwrap();
+            splice_export(&request_of(&request, 0, Signal::Logs), &mut seen).unwrap();
             assert_eq!(seen.0, [is_empty]);
         }
     }
@@ -176,29 +185,32 @@ fn a_resource_behind_its_scopes_is_found() {
     assert_eq!(ExportLogsServiceRequest::decode(&request[..]).unwrap().resource_logs.len(), 1);
 
     struct FoundFirst(bool);
-    impl<'a> Policy<'a> for FoundFirst {
+    impl<'a> RecordPolicy<'a> for FoundFirst {
         type Error = Unreadable;
-        fn reads(&self) -> Reads {
-            Reads { scopes: false, ..Reads::default() }
+        fn interest(&self) -> Interest {
+            Interest { scopes: false, ..Interest::default() }
         }
         fn resource(
             &mut self,
             mut attributes: Attributes<'a>,
-            _: &mut Rewrite,
-        ) -> Result<Below, Unreadable> {
+            _: &mut AttributeEdits,
+        ) -> Result<Descend, Unreadable> {
             self.0 =
                 attributes.next_where(|_| true)?.is_some_and(|found| found.key() == b"source.name");
-            Ok(Below::Keep)
+            Ok(Descend::KeepAll)
         }
-        fn scope(&mut self, _: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
-            Ok(Below::Keep)
+        fn scope(
+            &mut self,
+            _: Attributes<'a>,
+            _: &mut AttributeEdits,
+        ) -> Result<Descend, Unreadable> {
+            Ok(Descend::KeepAll)
         }
         fn record(&mut self, _: &Record<'_, 'a>) -> Result<bool, Unreadable> {
             Ok(true)
         }
-        fn dropped(&mut self, _: u64) {}
     }
     let mut policy = FoundFirst(false);
-    assert!(splice(&request_of(&request, 0, Signal::Logs), &mut policy).unwrap().kept);
+    assert!(splice_export(&request_of(&request, 0, Signal::Logs), &mut policy).unwrap().kept);
     assert!(policy.0);
 }

@@ -7,9 +7,11 @@
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 use sluice_wire::{Fault, Malformed, Unreadable};
 
-use super::oracle::{KEY, Level, Required, spliced};
-use super::request_of;
-use crate::{Signal, splice};
+use super::{
+    oracle::{KEY, Level, Required, spliced},
+    request_of,
+};
+use crate::{Signal, splice_export};
 
 /// One field of a message, with everything in it.
 #[derive(Clone, Debug)]
@@ -264,7 +266,7 @@ fn insert(
 
 fn is_refused_as_repeated(signal: Signal, request: &[Field], decides: Level) -> bool {
     let mut policy = Required { level: decides, dropped: 0 };
-    let read = splice(&request_of(&sent(request), 0, signal), &mut policy);
+    let read = splice_export(&request_of(&sent(request), 0, signal), &mut policy);
     matches!(read, Err(Unreadable::Malformed(Malformed { fault: Fault::REPEATED, .. })))
 }
 
@@ -321,7 +323,7 @@ proptest! {
         // The same behind a frame, which goes with the cuts.
         let mut framed = [vec![0xff; at], bytes].concat();
         let mut policy = Required { level, dropped: 0 };
-        let spliced = splice(&request_of(&framed[at..], at, signal), &mut policy).unwrap();
+        let spliced = splice_export(&request_of(&framed[at..], at, signal), &mut policy).unwrap();
         spliced.edits.apply(&mut framed, at).unwrap();
         prop_assert_eq!(framed, expected.bytes);
     }

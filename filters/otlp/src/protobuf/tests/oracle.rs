@@ -20,7 +20,9 @@ use prost::Message;
 use sluice_wire::{Spliced, Unreadable};
 
 use super::request_of;
-use crate::{Attributes, Below, Policy, Reads, Record, Rewrite, Signal, splice};
+use crate::{
+    AttributeEdits, Attributes, Descend, Interest, Record, RecordPolicy, Signal, splice_export,
+};
 
 pub(super) const KEY: &str = "source.name";
 
@@ -46,30 +48,34 @@ fn has_it(mut attributes: Attributes<'_>) -> Result<bool, Unreadable> {
 }
 
 impl Required {
-    fn below(&self, level: Level, attributes: Attributes<'_>) -> Result<Below, Unreadable> {
+    fn below(&self, level: Level, attributes: Attributes<'_>) -> Result<Descend, Unreadable> {
         Ok(if self.level != level {
-            Below::Look
+            Descend::Inspect
         } else if has_it(attributes)? {
-            Below::Keep
+            Descend::KeepAll
         } else {
-            Below::Drop
+            Descend::Drop
         })
     }
 }
 
-impl<'a> Policy<'a> for Required {
+impl<'a> RecordPolicy<'a> for Required {
     type Error = Unreadable;
-    fn reads(&self) -> Reads {
-        Reads { scopes: self.level == Level::Scope, ..Reads::default() }
+    fn interest(&self) -> Interest {
+        Interest { scopes: self.level == Level::Scope, ..Interest::default() }
     }
     fn resource(
         &mut self,
         attributes: Attributes<'a>,
-        _: &mut Rewrite,
-    ) -> Result<Below, Unreadable> {
+        _: &mut AttributeEdits,
+    ) -> Result<Descend, Unreadable> {
         self.below(Level::Resource, attributes)
     }
-    fn scope(&mut self, attributes: Attributes<'a>, _: &mut Rewrite) -> Result<Below, Unreadable> {
+    fn scope(
+        &mut self,
+        attributes: Attributes<'a>,
+        _: &mut AttributeEdits,
+    ) -> Result<Descend, Unreadable> {
         self.below(Level::Scope, attributes)
     }
     fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unreadable> {
@@ -82,7 +88,7 @@ impl<'a> Policy<'a> for Required {
 
 pub(super) fn spliced(bytes: &[u8], signal: Signal, level: Level) -> (Spliced, Vec<u8>) {
     let mut policy = Required { level, dropped: 0 };
-    let spliced = splice(&request_of(bytes, 0, signal), &mut policy).unwrap();
+    let spliced = splice_export(&request_of(bytes, 0, signal), &mut policy).unwrap();
     assert_eq!(policy.dropped, spliced.dropped);
     let mut edited = bytes.to_vec();
     spliced.edits.apply(&mut edited, 0).unwrap();
@@ -355,7 +361,7 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..300), level in level()) {
         for signal in Signal::ALL {
             let mut policy = Required { level, dropped: 0 };
-            if let Ok(spliced) = splice(&request_of(&bytes, 0, signal), &mut policy) {
+            if let Ok(spliced) = splice_export(&request_of(&bytes, 0, signal), &mut policy) {
                 let mut edited = bytes.clone();
                 spliced.edits.apply(&mut edited, 0).unwrap();
                 prop_assert!(edited.len() <= bytes.len());
@@ -372,7 +378,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = with;
         let mut policy = Required { level, dropped: 0 };
-        if let Ok(spliced) = splice(&request_of(&bytes, 0, Signal::Logs), &mut policy) {
+        if let Ok(spliced) = splice_export(&request_of(&bytes, 0, Signal::Logs), &mut policy) {
             spliced.edits.apply(&mut bytes, 0).unwrap();
         }
     }
