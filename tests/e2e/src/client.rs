@@ -1,4 +1,4 @@
-//! Bare clients with mutual TLS.
+//! Plain clients with mutual TLS.
 
 use std::{path::Path, sync::Arc};
 
@@ -13,9 +13,9 @@ use crate::SendError;
 /// What a client offers in ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alpn {
-    /// HTTP/1.1 alone.
+    /// HTTP/1.1 only.
     Http1,
-    /// HTTP/2 alone.
+    /// HTTP/2 only.
     Http2,
     /// HTTP/2, then HTTP/1.1.
     Both,
@@ -31,7 +31,7 @@ impl Alpn {
     }
 }
 
-/// A TLS client that trusts the CA in `cacert` alone and shows the certificate in `cert`.
+/// A TLS client that only trusts the CA in `cacert` and shows the certificate in `cert`.
 ///
 /// # Errors
 ///
@@ -45,7 +45,7 @@ pub fn tls(cacert: &Path, cert: &Path, key: &Path, alpn: Alpn) -> Result<ClientC
     Ok(config)
 }
 
-/// A TLS client that trusts the CA in `cacert` alone and shows no certificate.
+/// A TLS client that only trusts the CA in `cacert` and shows no certificate.
 ///
 /// # Errors
 ///

@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 use crate::{Encoding, PartialSuccess, Protocol, SendError};
 
-/// For the program to start and end, on top of the export's own time.
+/// The time for the program to start and exit, in addition to the export's own time.
 const START_UP: Duration = Duration::from_secs(30);
 
 /// One batch, and the exporter that sends it.
@@ -24,24 +24,24 @@ const START_UP: Duration = Duration::from_secs(30);
 pub struct Batch {
     /// Which of the two exporters: `otlp_grpc` or `otlp_http`.
     pub protocol: Protocol,
-    /// What is in the batch.
+    /// The signal of the batch.
     pub signal: Signal,
     /// The exporter's `compression`.
     pub compression: Compression,
-    /// The exporter's `encoding`; over gRPC protobuf alone.
+    /// The exporter's `encoding`; over gRPC only protobuf.
     pub encoding: Encoding,
-    /// Where the gate listens, as `HOST:PORT`.
+    /// The gate's address, as `HOST:PORT`.
     pub endpoint: String,
     /// The CA, the sender's certificate and the sender's key, in this order; all PEM.
     pub identity: [PathBuf; 3],
-    /// How many resources are in it (each with four log records or spans, or one profile), or how many data
-    /// points each of its ten metrics has.
+    /// The number of resources (each with four log records or spans, or one profile), or the number of data points of
+    /// each of its ten metrics.
     pub groups: usize,
-    /// How many of these lack `source.name`.
+    /// The number of these that lack `source.name`.
     pub without: usize,
     /// The time of the first record, in nanoseconds since 1970.
     pub nanos: u64,
-    /// For the export.
+    /// The timeout of the export.
     pub timeout: Duration,
 }
 
@@ -50,7 +50,7 @@ pub struct Batch {
 pub enum Compression {
     /// `none`.
     None,
-    /// `gzip`, which both use if nothing else is said.
+    /// `gzip`, the default of both exporters.
     Gzip,
     /// `zstd`.
     Zstd,
@@ -58,16 +58,16 @@ pub enum Compression {
     Snappy,
     /// `x-snappy-framed`.
     SnappyFramed,
-    /// `deflate`: the zlib format of RFC 1950, as RFC 9110 has it.
+    /// `deflate`: the zlib format of RFC 1950, as in RFC 9110.
     Deflate,
-    /// `zlib`: the same bytes, announced as `content-encoding: zlib`, which no RFC knows.
+    /// `zlib`: the same bytes, announced as `content-encoding: zlib`, which is in no RFC.
     Zlib,
     /// `lz4`: the frame format.
     Lz4,
 }
 
 impl Compression {
-    /// What the exporter of a protocol can be configured to do.
+    /// The compressions that the exporter of a protocol supports.
     #[must_use]
     pub fn of(protocol: Protocol) -> &'static [Self] {
         match protocol {
@@ -101,12 +101,12 @@ impl fmt::Display for Compression {
     }
 }
 
-/// What an exporter made of one batch.
+/// The result of one batch in an exporter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The export request in protobuf, whatever it was sent as.
+    /// The export request in protobuf, in whatever format it was sent.
     pub sent: Vec<u8>,
-    /// The error that the exporter gave back to the collector; `None` where it took the batch as delivered.
+    /// The error that the exporter returned to the collector; `None` if the exporter considers the batch delivered.
     pub error: Option<ExportError>,
     /// The partial success that it logged.
     pub partial_success: Option<PartialSuccess>,
@@ -117,7 +117,7 @@ pub struct Delivery {
 pub struct ExportError {
     /// Its text.
     pub message: String,
-    /// Whether the collector gives the batch up; it sends it again otherwise.
+    /// Whether the collector drops the batch; otherwise it retries.
     pub permanent: bool,
 }
 
@@ -130,26 +130,26 @@ struct Printed {
     partial_success: Option<PartialSuccess>,
 }
 
-/// For how long an exporter gets batches.
+/// How long an exporter gets batches.
 #[derive(Clone, Copy, Debug)]
 pub struct Stretch {
     /// From the first batch to the last; zero for one batch.
     pub duration: Duration,
     /// From one batch to the next.
     pub every: Duration,
-    /// How long the exporter then has to be done with what is in its queue.
+    /// How long the exporter then has to empty its queue.
     pub patience: Duration,
 }
 
-/// What an exporter with its queue and its retries says became of what it was given, in the metrics that a
-/// collector exposes. All but the batches and the attempts are log records, data points, spans or samples.
+/// What an exporter with queue and retries counted, in the metrics of a collector. All numbers except batches and
+/// attempts are numbers of log records, data points, spans or samples.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Account {
-    /// How many batches it was given.
+    /// The number of batches that it was given.
     pub batches: u64,
-    /// What was in them.
+    /// The number of records in these batches.
     pub given: u64,
-    /// `otelcol_exporter_sent_*`; what a partial success rejected is among them.
+    /// `otelcol_exporter_sent_*`, including the records that a partial success rejected.
     pub sent: u64,
     /// `otelcol_exporter_send_failed_*` with `error.permanent`.
     pub failed_permanent: u64,
@@ -157,31 +157,31 @@ pub struct Account {
     pub failed_retryable: u64,
     /// `otelcol_exporter_enqueue_failed_*`.
     pub enqueue_failed: u64,
-    /// Requests by the HTTP status or the gRPC code that they were answered with; `none` without an answer. From
+    /// Requests by the HTTP status or the gRPC code of the answer; `none` without an answer. From
     /// `http.client.request.duration` and `rpc.client.call.duration`.
     pub attempts: BTreeMap<String, u64>,
-    /// The partial successes that it logged: the sum of all, and the last one's message.
+    /// The partial successes that it logged: the sum of all, and the message of the last one.
     pub partial_success: Option<PartialSuccess>,
-    /// What it logged last at level error; empty for nothing.
+    /// The last line that it logged at level error; empty if there is none.
     pub last_error: String,
 }
 
-/// Sends a batch once: without the collector's queue and its retries.
+/// Sends a batch once, without the collector's queue and retries.
 ///
 /// # Errors
 ///
-/// [`SendError::Missing`] where the program has not been built, [`SendError::Sender`] with its last words where it
-/// sent nothing, was cut off, or said nothing that can be read.
+/// [`SendError::Missing`] if the program has not been built; [`SendError::Sender`] with the last lines of its output if
+/// it sent nothing, was killed, or printed nothing readable.
 pub async fn send(batch: &Batch) -> Result<Delivery, SendError> {
     read(&output(arguments(batch), batch.timeout).await?)
 }
 
-/// Sends a batch and others like it, its records numbered on, through the collector's queue and with its retries,
-/// which do not end before the batch is taken or refused for good.
+/// Sends a batch and further ones like it, with increasing record numbers, through the collector's queue and with its
+/// retries, which continue until the batch is accepted or permanently rejected.
 ///
 /// # Errors
 ///
-/// As [`send`]; also where the exporter was not done with its queue in time.
+/// As for [`send`]; also if the exporter did not empty its queue in time.
 pub async fn deliver(batch: &Batch, stretch: Stretch) -> Result<Account, SendError> {
     let mut arguments = arguments(batch);
     let milliseconds = |time: Duration| format!("{}ms", time.as_millis());
@@ -194,7 +194,7 @@ pub async fn deliver(batch: &Batch, stretch: Stretch) -> Result<Account, SendErr
     printed(&output(arguments, batch.timeout + stretch.duration + stretch.patience).await?)
 }
 
-/// Runs the program, for which this should be time enough once it has started.
+/// Runs the program, with this much time after its start.
 async fn output(arguments: Vec<String>, time: Duration) -> Result<Output, SendError> {
     let program = envoy_local::workspace_root().join(".cache/collector/collector");
     if !program.exists() {

@@ -1,5 +1,5 @@
-//! The demo: what it sends ([`plan`]), what should come of each row ([`check`]), what is found in the
-//! backends ([`read_back`]), and the table that shows it ([`table`]).
+//! The demo: what it sends ([`plan`]), the expected result of each row ([`check`]), what the backends have
+//! ([`read_back`]), and the table with the results ([`table`]).
 
 pub mod check;
 pub mod plan;

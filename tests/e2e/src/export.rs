@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::Sdk;
 
-/// One export: what is in it, who sends it, and where to.
+/// One export: its content, its sender, and its destination.
 #[derive(Clone, Debug, Args)]
 pub struct Export {
     /// OTLP/gRPC or OTLP/HTTP
@@ -71,7 +71,8 @@ pub struct Export {
 }
 
 impl Export {
-    /// Ten uncompressed records in protobuf, each with `source.name`, ten seconds' time; the public fields change that.
+    /// Ten uncompressed records in protobuf, each with `source.name`, and a timeout of ten seconds. Change the public
+    /// fields for anything else.
     ///
     /// `identity` is the CA, the sender's certificate and the sender's key, in this order.
     pub fn new(
@@ -102,7 +103,7 @@ impl Export {
     }
 }
 
-/// The two ways to carry OTLP that the gate takes.
+/// The two OTLP protocols that the gate supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Protocol {
     /// OTLP/gRPC.
@@ -112,7 +113,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// Both of them.
+    /// Both protocols.
     pub const ALL: [Self; 2] = [Self::Grpc, Self::Http];
 }
 
@@ -125,18 +126,18 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// How a request is written.
+/// The format of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Encoding {
     /// Protobuf, which the collector's HTTP exporter calls `proto`.
     #[value(name = "proto")]
     Protobuf,
-    /// JSON, over HTTP alone.
+    /// JSON, only over HTTP.
     Json,
 }
 
 impl Encoding {
-    /// What a protocol has.
+    /// The formats of a protocol.
     #[must_use]
     pub fn of(protocol: Protocol) -> &'static [Self] {
         match protocol {
@@ -155,7 +156,7 @@ impl fmt::Display for Encoding {
     }
 }
 
-/// The three signals that the SDKs have.
+/// The three signals of the SDKs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Signal {
     /// Log records.
@@ -181,24 +182,23 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Why nothing was sent. What the gate answers, and that it cannot be reached, is an
-/// [`Outcome`](crate::Outcome).
+/// Why nothing was sent. An answer of the gate, or no connection to it, is an [`Outcome`](crate::Outcome) instead.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// A sender has not been built, or what it needs has not been installed.
+    /// A sender has not been built, or something that it needs has not been installed.
     #[error("{path} is missing: run `make {target}`")]
     Missing {
-        /// What is not there.
+        /// What is missing.
         path: PathBuf,
-        /// What makes it.
+        /// The command that makes it.
         target: &'static str,
     },
-    /// A sender could not be run to its end.
+    /// A sender did not run to its end.
     #[error("{sender}: {problem}")]
     Sender {
         /// Where its source is.
         sender: &'static str,
-        /// What is wrong, and its last words.
+        /// What is wrong, and the last lines of its output.
         problem: String,
     },
     /// A certificate or key file cannot be read or used.
@@ -222,14 +222,14 @@ pub enum SendError {
         /// How many there are.
         records: usize,
     },
-    /// The numbers of records do not fit each other or the SDK.
+    /// The numbers of records contradict each other, or the SDK does not support them.
     #[error("--records {records} --without {without}: {problem}")]
     Counts {
         /// How many there are.
         records: usize,
         /// How many lack `source.name`.
         without: usize,
-        /// What is wrong with that.
+        /// What is wrong with these numbers.
         problem: &'static str,
     },
     /// An SDK has no such exporter.
@@ -239,12 +239,12 @@ pub enum SendError {
         sdk: Sdk,
         /// What the records are.
         signal: Signal,
-        /// How they should travel.
+        /// The protocol.
         protocol: Protocol,
-        /// How they should be written.
+        /// The format.
         encoding: Encoding,
     },
-    /// The Rust SDK refused what its exporter was built with.
+    /// The Rust SDK rejected the settings of its exporter.
     #[error("the Rust SDK's exporter: {0}")]
     Exporter(String),
 }

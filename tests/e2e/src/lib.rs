@@ -1,10 +1,10 @@
-//! Real OpenTelemetry SDKs as senders, and what they saw.
+//! Real OpenTelemetry SDKs as senders, and the replies that they got.
 //!
-//! [`Export`] says what one request carries and where it goes; [`Sdk::send`] sends it with the SDK of a language and
-//! gives an [`Outcome`], [`Sdk::send_series`] several. [`collector::send`] sends a batch with the OpenTelemetry
-//! Collector's exporters, [`rotel::Rotel`] is another collector. [`client`] has the bare mutual TLS clients for
-//! requests that none of them would send. [`stores`] starts real stores, to read back from. [`demo`] is the demo's
-//! plan, the check of each row and its table.
+//! [`Export`] describes the content and the destination of one request. [`Sdk::send`] sends it with the SDK of a
+//! language and returns an [`Outcome`]; [`Sdk::send_series`] sends several. [`collector::send`] sends a batch with the
+//! OpenTelemetry Collector's exporters, and [`rotel::Rotel`] is another collector. [`client`] has plain clients with
+//! mutual TLS, for requests that none of these would send. [`stores`] starts real stores, to read data back. [`demo`]
+//! has the demo's plan, the check of each row and the table.
 
 pub mod client;
 pub mod collector;

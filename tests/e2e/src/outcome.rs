@@ -1,4 +1,4 @@
-//! What a sender saw of one export.
+//! The outcome of one export, as its sender saw it.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Encoding, Protocol, Signal};
 
-/// What one call of an SDK's exporter came to. Each sender prints it as one line of JSON.
+/// The result of one call of an SDK's exporter. Each sender prints it as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Outcome {
-    /// Who sent.
+    /// The SDK.
     pub sdk: Sdk,
     /// What the exporter told the application.
     pub result: Verdict,
-    /// How often the request was sent: 1 and the retries.
+    /// How many times the request was sent: 1 plus the retries.
     pub attempts: u32,
-    /// How long the call took, in milliseconds: the attempts, and the pauses between them.
+    /// How long the call took, in milliseconds, with all attempts and pauses.
     pub milliseconds: u64,
     /// The last reply.
     pub reply: Reply,
-    /// The `partial_success` of a successful reply, if it was set. The Rust SDK does not show one over gRPC
-    /// that is set and empty.
+    /// The `partial_success` of a successful reply, if it was set. Over gRPC, the Rust SDK does not show one that is
+    /// set but empty.
     pub partial_success: Option<PartialSuccess>,
 }
 
@@ -41,10 +41,10 @@ pub enum Sdk {
 }
 
 impl Sdk {
-    /// All of them.
+    /// All SDKs.
     pub const ALL: [Self; 5] = [Self::Go, Self::Java, Self::JavaScript, Self::Python, Self::Rust];
 
-    /// Whether it has such an exporter.
+    /// Returns whether the SDK has such an exporter.
     #[must_use]
     pub fn exports(self, signal: Signal, protocol: Protocol, encoding: Encoding) -> bool {
         match (protocol, encoding) {
@@ -75,19 +75,19 @@ impl fmt::Display for Sdk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// The records have been taken; partial success counts as success.
+    /// The records were accepted; a partial success counts as a success.
     Success,
     /// The records are lost.
     Failure,
 }
 
-/// A reply as it came over the wire.
+/// A reply as it was received.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum Reply {
     /// A gRPC status.
     Grpc {
-        /// Its name in capitals, `PERMISSION_DENIED` say.
+        /// Its name in capitals, for example `PERMISSION_DENIED`.
         code: String,
         /// `grpc-message`.
         message: String,
@@ -103,7 +103,7 @@ pub enum Reply {
     },
     /// No reply: the connection or its TLS handshake failed.
     None {
-        /// What the client's library says about it.
+        /// The error of the client's library.
         message: String,
     },
 }

@@ -1,5 +1,5 @@
-//! Rotel as a sender: a collector in Rust, which takes OTLP on loopback and exports it to the gate. `make rotel`
-//! fetches it.
+//! Rotel as a sender: a collector in Rust that receives OTLP on loopback and exports it to the gate. `make rotel`
+//! downloads it.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -20,9 +20,9 @@ use tokio::{
 
 use crate::{Protocol, SendError, Signal, client::Alpn, tunnel::Tunnel};
 
-/// For it to start, and to end once it has been told to.
+/// The time for it to start, and to exit after it was told to.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks at whether it has started.
+/// The time between two checks whether it has started.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A running Rotel. Dropping it kills it.
@@ -36,15 +36,15 @@ pub struct Rotel {
     reader: JoinHandle<()>,
 }
 
-/// What Rotel logs of an export. Of one that succeeds it logs nothing, and a partial success counts as that.
+/// What Rotel logs about an export. It logs nothing about a success, and a partial success counts as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// It has failed, and is sent again after a pause.
+    /// The export failed, and Rotel retries after a pause.
     Again {
         /// The answer, as Rotel prints it.
         answer: String,
     },
-    /// It has failed, and its records are dropped.
+    /// The export failed, and its records are dropped.
     Dropped {
         /// The answer, as Rotel prints it.
         answer: String,
@@ -74,16 +74,16 @@ impl From<Line> for Said {
 }
 
 impl Rotel {
-    /// Starts it with an OTLP exporter to the gate at `endpoint` (`HOST:PORT`), as the sender whose CA, certificate and
-    /// key these are. What it is given goes out at once, and again after about 0.1 s; the rest is as Rotel has it.
+    /// Starts it with an OTLP exporter to the gate at `endpoint` (`HOST:PORT`), as the sender with this CA, certificate
+    /// and key. It sends at once, and retries after about 0.1 s; all other settings are Rotel's defaults.
     ///
-    /// A tunnel has the certificate: Rotel takes its key and its CA for certificates too, and does not start with them
-    /// (`into_exporter_config` in its `src/init/otlp_exporter.rs`).
+    /// A tunnel shows the certificate, because Rotel reads its key and its CA as certificates too, and does not start
+    /// with them (`into_exporter_config` in its `src/init/otlp_exporter.rs`).
     ///
     /// # Errors
     ///
-    /// [`SendError::Missing`] where it has not been fetched, [`SendError::Sender`] where it does not start; what
-    /// names a file of `identity` that cannot be used.
+    /// [`SendError::Missing`] if it has not been downloaded; [`SendError::Sender`] if it does not start; otherwise an
+    /// error that names the file of `identity` that cannot be used.
     pub async fn start(
         protocol: Protocol,
         endpoint: &str,
@@ -93,7 +93,7 @@ impl Rotel {
         if !path.exists() {
             return Err(SendError::Missing { path, target: "rotel" });
         }
-        // It takes no port 0.
+        // Rotel does not support port 0.
         let [grpc, receiver] = free_addresses().map_err(failed)?;
         let alpn = match protocol {
             Protocol::Grpc => Alpn::Http2,
@@ -122,7 +122,7 @@ impl Rotel {
         let said = Arc::<Mutex<Vec<Said>>>::default();
         let stdout = agent.stdout.take().ok_or_else(|| failed("it has no output"))?;
         let reader = tokio::spawn(read(stdout, Arc::clone(&said)));
-        // Nor does the proxy of these surroundings lie between.
+        // A proxy in the environment must not be used either.
         let client = reqwest::Client::builder().no_proxy().build().map_err(failed)?;
         let mut rotel = Self { agent, _tunnel: tunnel, receiver, client, said, reader };
         rotel.listening().await?;
@@ -146,11 +146,11 @@ impl Rotel {
             .map_err(|_| failed(format!("it does not listen after {PATIENCE:?}")))?
     }
 
-    /// Gives it an export request in protobuf. It takes it before it has sent it.
+    /// Sends it an export request in protobuf. Rotel accepts the request before it has forwarded it.
     ///
     /// # Errors
     ///
-    /// [`SendError::Sender`] where Rotel does not take it.
+    /// [`SendError::Sender`] if Rotel does not accept it.
     pub async fn give(&self, signal: Signal, request: Vec<u8>) -> Result<(), SendError> {
         let url = format!("http://{}/v1/{signal}", self.receiver);
         let request =
@@ -159,17 +159,17 @@ impl Rotel {
         taken.map(|_| ()).map_err(failed)
     }
 
-    /// What it has logged until now.
+    /// What it has logged so far.
     #[must_use]
     pub fn said(&self) -> Vec<Said> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Has it finish what it has to send and end, and gives what it logged.
+    /// Lets it send what is pending and exit, and returns its log.
     ///
     /// # Errors
     ///
-    /// [`SendError::Sender`] where it does not end, or not well.
+    /// [`SendError::Sender`] if it does not exit, or exits with an error.
     pub async fn stop(mut self) -> Result<Vec<Said>, SendError> {
         let pid = self.agent.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(pid) = pid {

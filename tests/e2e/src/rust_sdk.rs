@@ -17,15 +17,16 @@ use watch::{Watch, Watched};
 
 use crate::{Encoding, Export, Outcome, Protocol, SendError, Signal, client};
 
-/// Data points that the SDK keeps apart in one instrument (its cardinality limit, less the overflow's own).
+/// The number of data points that the SDK keeps apart in one instrument (its cardinality limit, minus the one for
+/// overflow).
 const MOST_POINTS: usize = 1_999;
 
 /// Sends once with the Rust SDK. Needs a multi-threaded tokio runtime.
 ///
 /// # Errors
 ///
-/// Where nothing was sent: numbers of records that the SDK cannot put into one request, files that cannot be
-/// read, settings that its exporter refuses.
+/// If nothing was sent: numbers of records that the SDK cannot put into one request, unreadable files, settings that
+/// its exporter rejects.
 pub(crate) async fn send(export: &Export) -> Result<Outcome, SendError> {
     check_counts(export)?;
     let watch = Arc::new(Watch::new(export.signal));
@@ -54,13 +55,13 @@ fn check_counts(export: &Export) -> Result<(), SendError> {
     Err(SendError::Counts { records, without, problem })
 }
 
-/// The exporters of one export, each watched, and the SDK's providers in front of them.
+/// The exporters of one export, each with a watcher, and the SDK's providers in front of them.
 struct Pipeline<'e> {
     export: &'e Export,
     watch: Arc<Watch>,
 }
 
-/// Sets what the builders of all three exporters have in common; their builder types do not share a name.
+/// Sets the common settings of all three exporters; their builder types have no common name.
 macro_rules! exporter {
     ($pipeline:expr, $exporter:ident) => {{
         let export = $pipeline.export;
@@ -122,7 +123,7 @@ impl Pipeline<'_> {
     }
 }
 
-/// The providers block until the last batch is out.
+/// The providers block until the last batch has been sent.
 async fn blocking(pipeline: impl FnOnce() + Send + 'static) -> Result<(), SendError> {
     tokio::task::spawn_blocking(pipeline)
         .await

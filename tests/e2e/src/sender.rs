@@ -1,5 +1,5 @@
-//! The SDKs as senders: the Rust one in this process, the others in programs of their own language, whose flags and
-//! output are those of `rust-sender`.
+//! The SDKs as senders: the Rust SDK in this process, the others in programs in their own language, with the same flags
+//! and output as `rust-sender`.
 
 use std::{
     path::Path,
@@ -11,15 +11,15 @@ use tokio::process::Command;
 
 use crate::{Export, Outcome, Sdk, SendError, rust_sdk};
 
-/// For a runtime to start and load the SDK, on top of the exports' own time.
+/// The time for a runtime to start and load the SDK, in addition to the exports' own time.
 const START_UP: Duration = Duration::from_secs(60);
 
-/// Exports of one exporter, one after the other; their records are numbered on.
+/// Exports of one exporter, one after the other, with increasing record numbers.
 #[derive(Clone, Debug)]
 pub enum Series {
-    /// One for each number, which says how many of its records lack `source.name`.
+    /// One export for each number, which says how many of its records lack `source.name`.
     Without(Vec<usize>),
-    /// As many as there is time for, and at least one.
+    /// As many exports as there is time for, and at least one.
     Lasting {
         /// From the first to the last.
         duration: Duration,
@@ -29,13 +29,13 @@ pub enum Series {
 }
 
 impl Sdk {
-    /// Sends once. With the Rust SDK it needs a multi-threaded tokio runtime.
+    /// Sends once. The Rust SDK needs a multi-threaded tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`SendError::Missing`] where the sender has not been built, [`SendError::Sender`] with its last words where it
-    /// failed, was cut off, or said nothing that can be read; [`SendError::NoExporter`] for what the SDK does not
-    /// have. With the Rust SDK also what else can keep it from sending.
+    /// [`SendError::Missing`] if the sender has not been built; [`SendError::Sender`] with the last lines of its output
+    /// if it failed, was killed, or printed nothing readable; [`SendError::NoExporter`] if the SDK does not have such
+    /// an exporter. The Rust SDK can have other reasons not to send.
     pub async fn send(self, export: &Export) -> Result<Outcome, SendError> {
         let outcomes = self.send_series(export, &Series::Without(vec![export.without])).await?;
         match <[Outcome; 1]>::try_from(outcomes) {
@@ -46,11 +46,11 @@ impl Sdk {
         }
     }
 
-    /// Sends several times; each export has its own outcome. [`Export::without`] counts in [`Series::Lasting`] alone.
+    /// Sends several times; each export has its own outcome. [`Export::without`] only matters in [`Series::Lasting`].
     ///
     /// # Errors
     ///
-    /// As [`Self::send`].
+    /// As for [`Self::send`].
     pub async fn send_series(
         self,
         export: &Export,
@@ -72,7 +72,7 @@ impl Sdk {
             .map_err(|error| self.stopped(format!("{error}: {}", said())))
     }
 
-    /// The program without its arguments; none for the Rust SDK.
+    /// The program without its arguments; `None` for the Rust SDK.
     fn program(self) -> Result<Option<Command>, SendError> {
         let root = envoy_local::workspace_root();
         let made = |path: &str, target| {
@@ -86,7 +86,7 @@ impl Sdk {
             Self::Java => {
                 let classes = made(".cache/java/classes", "java")?;
                 command = Command::new("java");
-                // It starts twice as fast with the first compiler alone.
+                // It starts twice as fast with only the first compiler.
                 command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]);
                 command.arg(format!(
                     "{}:{}/*",
@@ -114,7 +114,7 @@ impl Sdk {
         series: &Series,
     ) -> Result<Output, SendError> {
         command.args(arguments(export, series));
-        // The sender's own surroundings must not decide what is sent, nor over which proxy.
+        // The environment must not decide what is sent, nor through which proxy.
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OTEL_"))
         {

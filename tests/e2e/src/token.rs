@@ -1,14 +1,14 @@
-//! Tokens, and Envoy's JWT filter that verifies them.
+//! Tokens, and Envoy's JWT filter, which verifies them.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac;
 use serde_json::{Value, json};
 
-/// What the tests' identity provider signs with.
+/// The key with which the tests' identity provider signs.
 const KEY: &[u8] = b"a key of thirty-two bytes or more";
 
-/// Envoy's JWT filter as Istio sets it up: a token need not be there, one that is there must be good, and its payload
-/// is kept for the filters behind.
+/// Envoy's JWT filter as Istio configures it: a token is optional, but must be valid if it is there, and its payload is
+/// kept for the filters after it.
 #[must_use]
 pub fn filter() -> Value {
     let keys = json!({"keys": [{"kty": "oct", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode(KEY)}]});
@@ -19,7 +19,7 @@ pub fn filter() -> Value {
             "providers": {"idp": {
                 "local_jwks": {"inline_string": keys.to_string()},
                 "payload_in_metadata": "payload",
-                // The filter would take it off, and the gate has to.
+                // The filter would remove the token, but the gate must do this.
                 "forward": true,
             }},
             "rules": [{

@@ -19,20 +19,20 @@ use crate::{
     client::{self, Alpn},
 };
 
-/// Takes plain connections and carries each on in one to the gate. Dropping it cuts them off.
+/// Accepts plain connections and forwards each to the gate in its own TLS connection. Dropping it closes them.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
-    /// Where it takes them.
+    /// The address where it accepts them.
     pub(crate) addr: SocketAddr,
     _accepting: JoinSet<()>,
 }
 
 impl Tunnel {
-    /// To `endpoint` (`HOST:PORT`), as the sender whose CA, certificate and key these are.
+    /// Opens a tunnel to `endpoint` (`HOST:PORT`), as the sender with this CA, certificate and key.
     ///
     /// # Errors
     ///
-    /// Names the file that cannot be used; [`SendError::Sender`] where there is no port or no such host.
+    /// If a file cannot be used; the error names it. [`SendError::Sender`] if there is no free port or no such host.
     pub(crate) async fn open(
         endpoint: &str,
         identity: &[PathBuf; 3],
@@ -57,7 +57,7 @@ impl Tunnel {
     }
 }
 
-/// What fails on one side ends the other: its sender sees that, and need not be told here.
+/// An error on one side closes the other side. Its sender sees that, so nothing is reported here.
 async fn carry(
     mut plain: TcpStream,
     endpoint: String,

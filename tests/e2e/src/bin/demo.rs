@@ -1,4 +1,4 @@
-//! Shows what the gate does: real SDKs, four senders, real Envoy, and where the records end.
+//! Shows what the gate does: with real SDKs, four senders and real Envoy, and where the records end up.
 
 use std::{
     io::{IsTerminal, Write},
@@ -20,22 +20,22 @@ use sluice_e2e::{
 
 /// Starts the gate on free ports and sends to it with the OpenTelemetry SDKs for Python and Rust.
 ///
-/// Four senders: `payments` and `team-blue` are on the allowlist, `stranger` has a good certificate but is on
-/// no list, `outsider` has a certificate of another CA. Some records lack `source.name` and should be dropped
-/// with the sender being told; some requests claim the tenant `victim`, which should stay empty. What was
-/// stored is read back from the stand-in backends. The exit status is 1 if any row is not as it should be;
-/// what was expected is printed.
+/// There are four senders: `payments` and `team-blue` are on the allowlist, `stranger` has a valid certificate but is
+/// not on the allowlist, `outsider` has a certificate from another CA. Some records lack `source.name`: they should be
+/// dropped, and the sender told. Some requests claim the tenant `victim`, which should stay empty. The stored records
+/// are read back from the stand-in backends. If any row is not as expected, the expectation is printed and the exit
+/// status is 1.
 #[derive(Parser)]
 #[command(
     after_help = "Needs what `make wasm` and `make venv` make; `make demo` does both and runs this."
 )]
 struct Arguments {
-    /// let the headers go on before the body has been read, as under a plain WasmPlugin (holdHeaders: false)
+    /// forward the headers before the body has been read, as with a plain WasmPlugin (holdHeaders: false)
     #[arg(long)]
     no_hold_headers: bool,
 }
 
-/// Enough for a handshake that fails, and for the SDKs to try it again.
+/// Enough time for a failed handshake, and for the SDKs to retry it.
 const OUTSIDERS_TIMEOUT: Duration = Duration::from_secs(2);
 
 type Failure = Box<dyn std::error::Error>;
@@ -53,7 +53,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether everything was as it should be.
+/// Returns whether everything was as expected.
 async fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let started = Instant::now();
     let options = Options { hold_headers: !arguments.no_hold_headers, ..Options::default() };
@@ -130,7 +130,7 @@ fn described(row: &Row) -> String {
     format!("{}, {}, {}, {}{gzip}", row.sender.as_str(), row.sdk, row.signal, row.protocol)
 }
 
-/// One line on standard error that is written over, or a line for each request where that is no terminal.
+/// One line on standard error that is overwritten, or a line for each request if standard error is not a terminal.
 struct Progress {
     total: usize,
     terminal: bool,
@@ -141,7 +141,7 @@ impl Progress {
         let line = format!("[{}/{}] {}", index + 1, self.total, described(row));
         if self.terminal {
             eprint!("\r\x1b[K{line}");
-            // Nothing depends on the progress being seen.
+            // Progress is optional, so errors do not matter.
             let _ = std::io::stderr().flush();
         } else {
             eprintln!("{line}");

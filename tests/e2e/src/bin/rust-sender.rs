@@ -1,12 +1,12 @@
-//! Sends one OTLP export with the OpenTelemetry SDK for Rust, and says what the sender saw.
+//! Sends one OTLP export with the OpenTelemetry SDK for Rust, and prints the result.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use sluice_e2e::{Export, Sdk};
 
-/// Sends one OTLP export with the OpenTelemetry SDK for Rust, and prints what the sender saw as one line of
-/// JSON. The exit status is 0 whenever a request was sent, whatever became of it.
+/// Sends one OTLP export with the OpenTelemetry SDK for Rust, and prints the result as one line of JSON. The exit
+/// status is 0 if a request was sent, whatever its result.
 #[derive(Parser)]
 #[command(
     after_help = "example: rust-sender --protocol grpc --signal logs --endpoint 127.0.0.1:4317 \

@@ -1,4 +1,4 @@
-//! What should come of a row, and what is wrong with what came of it.
+//! The expected result of a row, and its differences from the real one.
 
 use envoy_local::SenderName;
 use sluice_stand_ins::Backend;
@@ -18,20 +18,21 @@ pub fn backend(signal: Signal) -> Backend {
     }
 }
 
-/// What should come of a row.
+/// The expected result of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// Stored under this tenant, less what lacks `source.name`, and the sender told how many those are.
+    /// Stored under this tenant, except the records without `source.name`, with their number in the reply to the
+    /// sender.
     Taken(&'static str),
     /// 400 / `INVALID_ARGUMENT`: no record has `source.name`.
     NothingLeft,
     /// 403 / `PERMISSION_DENIED`, naming the sender's namespace.
     Denied(&'static str),
-    /// No TLS handshake, so no reply.
+    /// The TLS handshake fails, so there is no reply.
     NoHandshake,
 }
 
-/// What should come of `row`.
+/// Returns the expected result of `row`.
 pub fn expected(row: &Row) -> Expected {
     match row.sender {
         SenderName::Payments | SenderName::TeamBlue if row.without == RECORDS => {
@@ -44,7 +45,7 @@ pub fn expected(row: &Row) -> Expected {
     }
 }
 
-/// Everything that is not as it should be, in sentences; empty where all is well.
+/// Returns everything that is not as expected, in sentences; empty if all is well.
 pub fn problems(row: &Row, outcome: &Outcome, stored: &[Stored]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut expect = |holds: bool, what: String| {
@@ -102,7 +103,7 @@ pub fn problems(row: &Row, outcome: &Outcome, stored: &[Stored]) -> Vec<String> 
     problems
 }
 
-/// How many records the sender was told have been dropped.
+/// The number of dropped records in the reply to the sender.
 pub fn told(row: &Row, outcome: &Outcome) -> usize {
     match (&outcome.partial_success, expected(row)) {
         (Some(partial), _) => usize::try_from(partial.rejected).unwrap_or(usize::MAX),
@@ -146,7 +147,7 @@ fn is(reply: &Reply, expected: &str) -> bool {
     }
 }
 
-/// The message for the sender's developer, wherever this protocol has it.
+/// The message for the sender's developer, at the place where this protocol has it.
 pub fn said(outcome: &Outcome) -> &str {
     match (&outcome.partial_success, &outcome.reply) {
         (Some(partial), _) => &partial.message,

@@ -1,35 +1,35 @@
-//! What the demo sends.
+//! The requests of the demo.
 
 use envoy_local::SenderName;
 
 use crate::{Protocol, Sdk, Signal};
 
-/// Records in each request.
+/// The number of records in each request.
 pub const RECORDS: usize = 10;
 
-/// Those that send.
+/// The senders.
 const SDKS: [Sdk; 2] = [Sdk::Python, Sdk::Rust];
 
 /// One request of the demo.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// Whose certificate is shown.
+    /// The sender, whose certificate is shown.
     pub sender: SenderName,
-    /// Which SDK sends.
+    /// The SDK.
     pub sdk: Sdk,
-    /// What the records are.
+    /// The signal.
     pub signal: Signal,
-    /// How they travel.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Whether they are compressed.
+    /// Whether the request is compressed.
     pub gzip: bool,
-    /// How many of the [`RECORDS`] lack `source.name`.
+    /// The number of the [`RECORDS`] that lack `source.name`.
     pub without: usize,
-    /// An `X-Scope-OrgID` of the sender's own.
+    /// An `X-Scope-OrgID` that the sender sets.
     pub claims: Option<&'static str>,
 }
 
-/// All rows, in the order in which they are sent: every pair of settings occurs, not every product of them.
+/// All rows, in the order of sending. Every pair of settings occurs, but not every combination of all settings.
 pub fn plan() -> Vec<Row> {
     let mut rows = Vec::new();
     for sdk in SDKS {
@@ -67,7 +67,7 @@ pub fn plan() -> Vec<Row> {
 }
 
 fn row(sender: SenderName, sdk: Sdk, signal: Signal, protocol: Protocol, turn: usize) -> Row {
-    // The Rust SDK has one resource in a request: of its logs and traces none or all lack the attribute.
+    // The Rust SDK has one resource in a request, so either all or none of its logs and traces lack the attribute.
     let without = match (sdk, signal) {
         (Sdk::Rust, Signal::Logs) => 0,
         (Sdk::Rust, Signal::Traces) if protocol == Protocol::Grpc => 0,

@@ -1,22 +1,22 @@
-//! Finds a request's records again, by the query interface of the stand-in backends.
+//! Finds a request's records with the query interface of the stand-in backends.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use sluice_stand_ins::{Backend, Backends};
 
-/// Records of one request in one place.
+/// The records of one request at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The backend that has them.
     pub backend: Backend,
-    /// The tenant that they are stored under.
+    /// The tenant of these records.
     pub tenant: String,
-    /// How many there are.
+    /// Their number.
     pub records: usize,
 }
 
-/// A backend that cannot be asked.
+/// A backend did not answer a query.
 #[derive(Debug, thiserror::Error)]
 #[error("{backend}'s stand-in, {url}: {problem}")]
 pub struct ReadBackError {
@@ -25,17 +25,17 @@ pub struct ReadBackError {
     problem: reqwest::Error,
 }
 
-/// The part of a record in `GET /standin/records` that tells where it came from.
+/// The part of a record in `GET /standin/records` that identifies its request.
 #[derive(Deserialize)]
 struct Record {
     resource: BTreeMap<String, serde_json::Value>,
 }
 
-/// Where the records with this `run.id` are, in all backends and under all tenants.
+/// Finds the records with this `run.id` in all backends and under all tenants.
 ///
 /// # Errors
 ///
-/// Names the backend that does not answer, or not in its own form.
+/// If a backend does not answer, or not in its own format; the error names it.
 pub async fn stored(backends: &Backends, run_id: &str) -> Result<Vec<Stored>, ReadBackError> {
     let mut stored = Vec::new();
     for backend in Backend::ALL {
@@ -53,11 +53,11 @@ pub async fn stored(backends: &Backends, run_id: &str) -> Result<Vec<Stored>, Re
     Ok(stored)
 }
 
-/// All tenants that have records, in any backend.
+/// Returns all tenants that have records in any backend.
 ///
 /// # Errors
 ///
-/// As [`stored`].
+/// As for [`stored`].
 pub async fn tenants(backends: &Backends) -> Result<Vec<Stored>, ReadBackError> {
     let mut all = Vec::new();
     for backend in Backend::ALL {
@@ -78,7 +78,7 @@ async fn get<T: serde::de::DeserializeOwned>(
 ) -> Result<T, ReadBackError> {
     let url = format!("http://{}/standin/{what}", backends.address(backend));
     let asked = async {
-        // reqwest wants one even where nothing is encrypted; one that is there already is as good.
+        // reqwest needs a crypto provider even if nothing is encrypted. If one is already installed, that one will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build()?;
         client.get(&url).send().await?.error_for_status()?.json().await

@@ -1,4 +1,4 @@
-//! The table that the demo ends with.
+//! The table at the end of the demo.
 
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, Table, Width, presets::UTF8_FULL_CONDENSED,
@@ -18,20 +18,20 @@ const HEADER: [&str; 12] = [
 const NUMBERS: std::ops::Range<usize> = 6..9;
 const REPLY: usize = 9;
 
-/// One row's end: what was sent, what the sender saw, where the records are, what is wrong.
+/// The result of one row.
 #[derive(Debug)]
 pub struct Line {
     /// What was sent.
     pub row: Row,
-    /// What the sender saw.
+    /// What the sender got.
     pub outcome: Outcome,
-    /// Where its records were found.
+    /// The places of its records.
     pub stored: Vec<Stored>,
     /// What is wrong, in sentences.
     pub problems: Vec<String>,
 }
 
-/// All lines as one table. The replies are wrapped, so that a wide screen has room for it.
+/// All lines as one table. The replies are wrapped, so that the table fits on a wide screen.
 pub fn table(lines: &[Line]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(HEADER);
@@ -79,7 +79,7 @@ fn cells(Line { row, outcome, stored, problems }: &Line) -> Vec<Cell> {
     .collect()
 }
 
-/// The libraries' words on a failed handshake are long; a refusal's are what the table is for.
+/// The libraries' messages about a failed handshake are long, but the table is for the messages of refusals.
 fn shortened(reply: &str) -> String {
     const MOST: usize = 120;
     if reply.chars().count() <= MOST {

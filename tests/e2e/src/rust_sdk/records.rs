@@ -1,4 +1,4 @@
-//! What is sent: made by the SDK's providers, collected by its batch processors, in one batch.
+//! The records to send: the SDK's providers make them, and its batch processors collect them in one batch.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::Export;
 
 const SCOPE: &str = "sluice.e2e";
 
-/// Longer than any export takes: the batch goes out when it is full or the provider is shut down.
+/// Longer than any export takes, so that a batch is sent when it is full or when the provider shuts down.
 const NEVER: Duration = Duration::from_secs(3_600);
 
 pub(super) fn logs(export: &Export, exporter: impl opentelemetry_sdk::logs::LogExporter + 'static) {
@@ -41,7 +41,7 @@ pub(super) fn logs(export: &Export, exporter: impl opentelemetry_sdk::logs::LogE
         record.set_severity_text("INFO");
         logger.emit(record);
     }
-    // What became of the export has been noted by the exporter's wrapper; so for the other two.
+    // The exporter's wrapper has recorded the result of the export; the same is true for the other two.
     let _ = provider.shutdown_with_timeout(patience(export));
 }
 

@@ -1,7 +1,7 @@
-//! What comes back to the Rust SDK's exporters, which tell their application no more than yes or no.
+//! The replies to the Rust SDK's exporters. The exporters only tell their application success or failure.
 //!
-//! Over HTTP the exporter is given a client that notes each reply. Over gRPC nothing can be put between it
-//! and its reply, but it reports what it saw as events of the `tracing` crate: those are noted.
+//! Over HTTP, the exporter gets a client that records each reply. Over gRPC, nothing can be put between the exporter
+//! and the reply, but the exporter reports the reply as events of the `tracing` crate, which are recorded here.
 
 use std::{
     fmt,
@@ -33,7 +33,7 @@ use tracing::{
 
 use crate::{ErrorStatus, Outcome, PartialSuccess, Reply, Sdk, Signal, Verdict};
 
-/// The notes about one export.
+/// The record of one export.
 #[derive(Debug)]
 pub(super) struct Watch {
     signal: Signal,
@@ -157,7 +157,7 @@ impl Watch {
         }
     }
 
-    /// A status that carries a cause was made up by the client: no peer has answered.
+    /// A status with a cause comes from the client itself: no peer has answered.
     fn result(&self, result: Result<(), String>) {
         let mut noted = self.noted();
         if let (Err(error), Some(Reply::Grpc { .. })) = (&result, &noted.reply) {
@@ -170,7 +170,7 @@ impl Watch {
     }
 }
 
-/// The response of each signal has its count under a name of its own, as a number or as text.
+/// The response of each signal has its count under a different name, as a number or as text.
 fn partial_success_in_json(body: &[u8]) -> Option<PartialSuccess> {
     let response: Value = serde_json::from_slice(body).ok()?;
     let said = response.get("partialSuccess")?.as_object()?;
@@ -183,7 +183,7 @@ fn partial_success_in_json(body: &[u8]) -> Option<PartialSuccess> {
     Some(PartialSuccess { rejected: rejected.unwrap_or(Some(0))?, message })
 }
 
-/// `PermissionDenied` as `PERMISSION_DENIED`: tonic prints the one, the gRPC specification has the other.
+/// Converts `PermissionDenied` to `PERMISSION_DENIED`: tonic prints the former, the gRPC specification has the latter.
 fn canonical(code: &str) -> String {
     let mut name = String::new();
     for character in code.chars() {
@@ -195,7 +195,7 @@ fn canonical(code: &str) -> String {
     name
 }
 
-/// An HTTP client that notes each reply, and hands it on unchanged.
+/// An HTTP client that records each reply and returns it unchanged.
 #[derive(Debug)]
 pub(super) struct WatchedClient {
     client: reqwest::Client,
@@ -231,7 +231,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// One of the SDK's exporters, run where tokio is and where its events are noted.
+/// One of the SDK's exporters. It runs inside tokio, and its events are recorded.
 #[derive(Debug)]
 pub(super) struct Watched<E> {
     exporter: E,
@@ -245,7 +245,7 @@ impl<E> Watched<E> {
         Self { exporter, watch, runtime: Handle::current() }
     }
 
-    /// The SDK calls its exporters on threads of its own, which know nothing of tokio.
+    /// The SDK calls its exporters on its own threads, which are not part of the tokio runtime.
     fn run(&self, exported: impl Future<Output = OTelSdkResult>) -> OTelSdkResult {
         let began = Instant::now();
         let result =
@@ -302,7 +302,7 @@ impl<E: PushMetricExporter> PushMetricExporter for Watched<E> {
     }
 }
 
-/// Takes the events of `opentelemetry-otlp` and no spans.
+/// Accepts the events of `opentelemetry-otlp`, but no spans.
 struct Events(Arc<Watch>);
 
 impl tracing::Subscriber for Events {
@@ -329,7 +329,7 @@ impl tracing::Subscriber for Events {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// The fields of the three events that are noted.
+/// The fields of the three events that are recorded.
 #[derive(Default)]
 struct Fields {
     rejected: i64,

@@ -8,12 +8,12 @@ use tokio::process::{Child, Command};
 
 use super::{GLANCE, Kind, PATIENCE, StoreError, find, free_address};
 
-/// What an agent scrapes: itself, under this name.
+/// A target of an agent: itself, under this name.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// The label `job`.
     pub job: &'a str,
-    /// Labels put on each of its series.
+    /// Labels that each of its series gets.
     pub labels: &'a [(&'a str, &'a str)],
 }
 
@@ -27,7 +27,7 @@ pub struct Agent {
 
 impl Agent {
     /// Starts an agent that scrapes itself twice a second for each target, and writes to `gate` with a sender's
-    /// certificate. It keeps what it has not sent, and its log, below `folder`.
+    /// certificate. Its unsent data and its log are below `folder`.
     ///
     /// # Errors
     /// [`StoreError`] says what is missing.
@@ -66,7 +66,7 @@ impl Agent {
                 "tls_config": {
                     "ca_file": ca, "cert_file": sender.cert, "key_file": sender.key, "server_name": "localhost",
                 },
-                // One batch after the other, each with every series in it.
+                // One batch at a time, each with every series.
                 "queue_config":
                     { "max_shards": 1, "batch_send_deadline": "1s", "min_backoff": "50ms", "max_backoff": "100ms" },
             }],
@@ -98,7 +98,7 @@ impl Agent {
         Ok(agent)
     }
 
-    /// The sum of one of its own counters over all label values; 0 for one that it does not have.
+    /// Returns the sum of one of its own counters over all label values; 0 if it does not have the counter.
     pub async fn counter(&self, name: &str) -> f64 {
         let text = self.metrics().await.unwrap_or_default();
         let values = text.lines().filter_map(|line| {
@@ -109,9 +109,9 @@ impl Agent {
         values.sum()
     }
 
-    /// Ends it and waits until it has ended.
+    /// Stops it and waits until it has exited.
     pub async fn stop(mut self) {
-        // Fails only for a process that has ended.
+        // Only fails for a process that has already exited.
         let _ = self.process.kill().await;
     }
 

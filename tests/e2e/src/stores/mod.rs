@@ -1,5 +1,5 @@
-//! Real stores, started for a test and ended with it: Prometheus and single-node VictoriaMetrics, from Debian's
-//! packages of these names or whatever `PROMETHEUS` and `VICTORIA_METRICS` name (`tests/e2e/stores/fetch-stores.sh`).
+//! Real stores that a test starts and stops: Prometheus and single-node VictoriaMetrics, from Debian's packages of
+//! these names or from `PROMETHEUS` and `VICTORIA_METRICS` (`tests/e2e/stores/fetch-stores.sh`).
 
 mod agent;
 mod query;
@@ -16,21 +16,21 @@ pub use agent::{Agent, Target};
 pub use query::{QueryError, Series};
 use tokio::process::{Child, Command};
 
-/// How long a store may take until it answers; it does within a second on a machine with nothing else to do.
+/// How long a store may take until it answers. On an idle machine it takes less than a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often it is asked.
+/// The time between two attempts.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// How often another port is tried, should somebody else take the one that was free a moment before.
+/// How many other ports are tried if another program takes the free port in the meantime.
 const PORTS: usize = 3;
 
-/// Which store.
+/// The kind of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Prometheus, as a receiver of remote write, and of OTLP where it has that (2.47 and newer).
+    /// Prometheus, as a receiver of remote write, and of OTLP if it supports it (2.47 and newer).
     Prometheus,
-    /// VictoriaMetrics, a single node: it has no tenants. It takes OTLP from 1.92 on.
+    /// VictoriaMetrics, a single node, without tenants. It supports OTLP from 1.92 on.
     VictoriaMetrics,
 }
 
@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// The path that answers 200 when it takes requests.
+    /// The path that answers 200 when the store accepts requests.
     const fn ready(self) -> &'static str {
         match self {
             Self::Prometheus => "/-/ready",
@@ -52,13 +52,13 @@ impl Kind {
         }
     }
 
-    /// The path at which it takes remote write.
+    /// The path for remote write.
     #[must_use]
     pub const fn remote_write_path(self) -> &'static str {
         "/api/v1/write"
     }
 
-    /// The path at which it takes OTLP metrics, where it does.
+    /// The path for OTLP metrics, if it supports them.
     #[must_use]
     pub const fn otlp_path(self) -> &'static str {
         match self {
@@ -68,13 +68,13 @@ impl Kind {
     }
 }
 
-/// Why a store is not there.
+/// Why a store did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Its program could not be found or fetched.
+    /// Its program could not be found or downloaded.
     #[error("{0}")]
     NotFound(String),
-    /// Something of it could not be started or written.
+    /// A part of it could not be started or written.
     #[error("cannot start {program}: {source}")]
     Start {
         /// Its program.
@@ -82,7 +82,7 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// It runs, or has ended, without having been ready.
+    /// It runs or has exited, but was never ready.
     #[error("{program} is not ready after {} s. The last of its log:\n{last_lines}", PATIENCE.as_secs())]
     NotReady {
         /// Its program.
@@ -92,7 +92,7 @@ pub enum StoreError {
     },
 }
 
-/// A running store, with nothing in it when it starts. Dropping it kills it.
+/// A running store, which is empty at the start. Dropping it kills it.
 #[derive(Debug)]
 pub struct Store {
     kind: Kind,
@@ -103,8 +103,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Starts a store on a free port of 127.0.0.1 and waits until it takes requests. What it keeps, and its log, go
-    /// below `folder`, which is the caller's to remove afterwards.
+    /// Starts a store on a free port of 127.0.0.1 and waits until it accepts requests. Its data and its log are below
+    /// `folder`, which the caller must remove afterwards.
     ///
     /// # Errors
     /// [`StoreError`] says what is missing, or what the store said last.
@@ -132,31 +132,32 @@ impl Store {
         Err(StoreError::NotReady { program: program.display().to_string(), last_lines })
     }
 
-    /// Which it is.
+    /// The kind of this store.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Where it listens for HTTP.
+    /// The address for HTTP.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Whether this version of it has a receiver of OTLP. Debian 12's have none: Prometheus 2.42, VictoriaMetrics 1.79.
+    /// Returns whether this version supports OTLP. The versions of Debian 12 do not: Prometheus 2.42, VictoriaMetrics
+    /// 1.79.
     #[must_use]
     pub const fn takes_otlp(&self) -> bool {
         self.takes_otlp
     }
 
-    /// Ends it and waits until it has ended.
+    /// Stops it and waits until it has exited.
     pub async fn stop(mut self) {
-        // Fails only for a process that has ended.
+        // Only fails for a process that has already exited.
         let _ = self.process.kill().await;
     }
 
-    /// False if its process ends first, or the time does.
+    /// Returns false if its process exits first, or if the time is over.
     async fn becomes_ready(&mut self) -> bool {
         let url = format!("http://{}{}", self.address, self.kind.ready());
         let deadline = Instant::now() + PATIENCE;
@@ -174,7 +175,7 @@ impl Store {
     }
 }
 
-/// The path of a store's program, fetched if need be.
+/// The path of a store's program, which is downloaded if necessary.
 async fn find(kind: Kind) -> Result<PathBuf, StoreError> {
     let script = envoy_local::workspace_root().join("tests/e2e/stores/fetch-stores.sh");
     let output = Command::new(&script).arg(kind.package()).output().await;
@@ -187,7 +188,7 @@ async fn find(kind: Kind) -> Result<PathBuf, StoreError> {
     }
 }
 
-/// Whether a program knows of OTLP, by its own list of flags.
+/// Returns whether a program supports OTLP, according to its list of flags.
 async fn takes_otlp(kind: Kind, program: &Path) -> std::io::Result<bool> {
     let (argument, flag) = match kind {
         Kind::Prometheus => ("--help-long", "web.enable-otlp-receiver"),
@@ -227,7 +228,7 @@ fn spawn(
         Kind::VictoriaMetrics => {
             command.arg(format!("-storageDataPath={data}"));
             command.arg(format!("-httpListenAddr={address}"));
-            // What has just been written is to be read at once.
+            // Data must be readable immediately after it was written.
             command.args(["-search.latencyOffset=0s", "-search.disableCache"]);
         }
     }

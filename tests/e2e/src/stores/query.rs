@@ -1,4 +1,4 @@
-//! What a store has, by its query API, which both have from Prometheus.
+//! Reads from a store with the query API of Prometheus, which both stores have.
 
 use std::collections::BTreeMap;
 
@@ -6,32 +6,32 @@ use serde::Deserialize;
 
 use super::{Kind, Store};
 
-/// One series of an answer, and its value now.
+/// One series of an answer, with its current value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// Its labels, `__name__` included.
+    /// Its labels, including `__name__`.
     pub labels: BTreeMap<String, String>,
     /// Its latest value.
     pub value: f64,
 }
 
-/// Why a query has no answer.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// The store could not be asked, or answered no JSON.
+    /// The store did not answer, or did not answer in JSON.
     #[error("the store gives no answer: {0}")]
     Transport(#[from] reqwest::Error),
-    /// The store refused the query.
+    /// The store rejected the query.
     #[error("the store answered {status} to {query}: {said}")]
     Refused {
         /// The query.
         query: String,
         /// The status.
         status: u16,
-        /// What it said.
+        /// The message.
         said: String,
     },
-    /// The answer is not one of series with values.
+    /// The answer is not a list of series with values.
     #[error("the store's answer cannot be read: {0}")]
     Unreadable(String),
 }
@@ -54,14 +54,14 @@ struct Sample {
 }
 
 impl Store {
-    /// The series that an instant query in PromQL finds, as of now.
+    /// Returns the series that an instant query in PromQL finds now.
     ///
     /// # Errors
-    /// [`QueryError`] if there is no answer that can be read.
+    /// [`QueryError`] if there is no readable answer.
     pub async fn query(&self, query: &str) -> Result<Vec<Series>, QueryError> {
         let url = |path: &str| format!("http://{}{path}", self.address);
         if self.kind == Kind::VictoriaMetrics {
-            // What has been written can be found once it is out of the memory in which it is gathered.
+            // Written data can be found after it has been flushed from memory.
             self.client.get(url("/internal/force_flush")).send().await?.error_for_status()?;
         }
         let mut request = reqwest::Url::parse(&url("/api/v1/query"))
