@@ -1,5 +1,5 @@
-//! Attacks on who sends, in real Envoy: what no case can say, because it takes a connection that lasts, is resumed, or
-//! brings two tokens.
+//! Attacks on the sender's identity, in real Envoy. No case can describe them, because they need a connection that
+//! lasts or is resumed, or two tokens.
 
 use std::{
     sync::Arc,
@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic_types::pb;
 
-/// What every certificate of a run says of who issued it.
+/// The issuer in every certificate of a run.
 const ISSUER: &str = "CN=sluice local authority";
 
 fn by_token() -> Value {
@@ -43,7 +43,7 @@ fn by_token_at(key: &str) -> Value {
     }})
 }
 
-/// Gates of these `senders`, each with the head held and with it gone: `NAME held`, `NAME gone`.
+/// Gates with these `senders`, each with the head held and not held: `NAME held`, `NAME gone`.
 fn gates(name: &str, filter: &Value, senders: &Value, tenant: &Value) -> Vec<Listener> {
     let listener = |(how, held): (&str, bool)| Listener {
         name: format!("{name} {how}"),
@@ -69,7 +69,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// An Envoy with these gates, which resumes TLS sessions where `resumes` says so.
+    /// An Envoy with these gates. It resumes TLS sessions if `resumes` says so.
     async fn start(listeners: Vec<Listener>, resumes: bool) -> Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir()?;
@@ -121,7 +121,7 @@ impl Gateway {
         self.connect(gate, &self.client(sender)?).await?.send(headers).await
     }
 
-    /// The tenants of what Loki got since the last time.
+    /// The tenants of what Loki got since the last call.
     fn stored(&self) -> Vec<String> {
         let store = self.stack.backends().store();
         let requests = store.requests(Backend::Loki);
@@ -133,7 +133,7 @@ impl Gateway {
 
 struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
-    /// Whether its session is that of a connection before.
+    /// Whether its session was resumed from an earlier connection.
     resumed: bool,
 }
 
@@ -160,7 +160,7 @@ impl Connection {
     }
 }
 
-/// A field of protobuf that has bytes, fewer than 128.
+/// A protobuf field with fewer than 128 bytes.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let size = u8::try_from(bytes.len()).expect("a short field");
     assert!(size < 128);
@@ -171,12 +171,13 @@ fn bearer(claims: &Value) -> (&'static str, String) {
     ("authorization", format!("Bearer {}", token::signed(claims)))
 }
 
-/// How long a certificate lasts that ends in a test, in seconds: long enough for its handshakes on a busy machine.
+/// How long a certificate that expires during a test is valid, in seconds: long enough for its handshakes on a busy
+/// machine.
 const BRIEFLY: u32 = 20;
 
 const HOW: [&str; 2] = ["held", "gone"];
 
-/// A denied certificate stays denied: at its end, in a resumed session, and so does one that cannot be read.
+/// A denied certificate stays denied when it expires and in a resumed session. An unreadable certificate is denied too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_certificate_is_cut_off_however_it_is_shown() {
     let deny = |identify: Value, deny: Value| json!({"identify": identify, "allow": [{"namespace": "payments"}], "deny": deny});
@@ -201,7 +202,7 @@ async fn a_denied_certificate_is_cut_off_however_it_is_shown() {
         let many = pki.issue("attack-many", &names, &[]).unwrap();
         for how in HOW {
             let gate = |name: &str| format!("{name} {how}");
-            // Whoever shows no certificate is let in by the token.
+            // A sender without a certificate is allowed by its token.
             let sent = gateway.send(&gate("issuer"), None, &token).await.unwrap();
             assert_eq!((sent.0, gateway.stored()), (200, vec!["payments".to_owned()]), "{sent:?}");
             for (name, sender, status) in [
@@ -216,7 +217,7 @@ async fn a_denied_certificate_is_cut_off_however_it_is_shown() {
                     let mut connection = gateway.connect(&gate(name), &client).await.unwrap();
                     assert_eq!(connection.resumed, again && resumes, "{name} {how}");
                     let sent = connection.send(&token).await.unwrap();
-                    // Of a resumed session Envoy does not say that it verified the certificate.
+                    // Envoy does not report the certificate of a resumed session as verified.
                     let status = if connection.resumed { 401 } else { status };
                     assert_eq!(sent.0, status, "{name} {how}, again {again}: {sent:?}");
                     assert_eq!(gateway.stored(), [""; 0], "{name} {how}");
@@ -229,7 +230,7 @@ async fn a_denied_certificate_is_cut_off_however_it_is_shown() {
     }
 }
 
-/// The time of a certificate is looked at with each request, and what denies it does not end with it.
+/// The expiry of a certificate is checked with each request, and an expired certificate is still denied.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_ends_on_a_live_connection_is_nobody_and_stays_denied() {
     let allow = json!([{"namespace": "payments"}]);
@@ -269,7 +270,7 @@ async fn a_certificate_that_ends_on_a_live_connection_is_nobody_and_stays_denied
     gateway.stack.stop().await;
 }
 
-/// Two tokens, each at its own place: the tenant is claimed by the one that names the sender.
+/// Two tokens in different places: the tenant comes from the claim of the token that identifies the sender.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_tokens_the_one_that_names_the_sender_names_the_tenant() {
     let mut filter = token::filter();
@@ -301,7 +302,7 @@ async fn of_two_tokens_the_one_that_names_the_sender_names_the_tenant() {
     let tokens = |a: Value, b: Value| {
         [("x-token-a", a), ("x-token-b", b)].map(|(name, claims)| (name, token::signed(&claims)))
     };
-    // The eight bytes of this number read `payments`.
+    // The eight bytes of this number spell `payments`.
     let number = f64::from_le_bytes(*b"payments");
     let named = |t: &str| json!({"tenant": "payments", "t": t});
     for how in HOW {
@@ -340,7 +341,7 @@ async fn of_two_tokens_the_one_that_names_the_sender_names_the_tenant() {
                     }
                 }
             }
-            // What one token shows is denied, whichever lets in.
+            // The identity in one token is denied, whichever token allows the request.
             let gate = format!("deny {gate}");
             for (a, b) in [
                 (named("ta"), json!({"tenant": "shut"})),

@@ -1,5 +1,5 @@
-//! Prometheus remote write through the gate in real Envoy: a real Prometheus sends, real stores are read back
-//! from, and what goes to Amazon is signed.
+//! Prometheus remote write through the gate in real Envoy: a real Prometheus sends, real stores are read back, and
+//! requests to Amazon are signed.
 
 use std::{
     sync::Arc,
@@ -32,7 +32,7 @@ use tokio_rustls::TlsConnector;
 /// How long anything may take that happens several times a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The one that may be stored, and the one that lacks its label.
+/// The target that may be stored, and the target without the label.
 const TARGETS: [Target<'static>; 2] = [
     Target { job: "named", labels: &[("source_name", "cart")] },
     Target { job: "nameless", labels: &[] },
@@ -53,8 +53,8 @@ async fn agent(stack: &Stack, targets: &[Target<'_>], folder: &std::path::Path) 
     Agent::start(gate, pki.ca_pem(), sender, targets, folder).await.expect("the agent starts")
 }
 
-/// What an agent scrapes is in a store if it has the label, whichever store it is; the agent is told of
-/// what it lost, and does not try again.
+/// What an agent scrapes is in either store if it has the label. The agent is told what was dropped, and does not
+/// retry.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_prometheus_sends_is_read_back_from_a_prometheus_and_a_victoriametrics() {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -106,7 +106,7 @@ async fn what_a_prometheus_sends_is_read_back_from_a_prometheus_and_a_victoriame
     }
 }
 
-/// A backend that fails for now is asked again with the same request, and nothing is lost.
+/// After a temporary failure of the backend, the same request is sent again, and nothing is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prometheus_tries_again_what_its_backend_could_not_take() {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -134,13 +134,12 @@ async fn a_prometheus_tries_again_what_its_backend_could_not_take() {
     stack.stop().await;
 }
 
-/// The identity by which the test has Envoy sign.
+/// The credentials with which Envoy signs in this test.
 const KEY: (&str, &str) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
 const REGION: &str = "eu-central-1";
 const HOST: &str = "aps-workspaces.eu-central-1.amazonaws.com";
 
-/// The name of the cluster that is shipped, and the cluster, with an identity, and without TLS: the
-/// stand-in has none.
+/// The shipped cluster and its name, with credentials, and without TLS, because the stand-in has none.
 fn amazon() -> (String, Value) {
     let file = envoy_local::workspace_root().join("envoy-local/amazon-managed-prometheus.yaml");
     let shipped = std::fs::read_to_string(file).expect("the file is there");
@@ -158,7 +157,7 @@ fn amazon() -> (String, Value) {
     (name, settings)
 }
 
-/// What reaches Amazon is signed by its rules: a library of Amazon's own comes to the same signature.
+/// Requests to Amazon are signed by its rules: a library of Amazon computes the same signature.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_to_amazon_is_signed() {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -183,7 +182,7 @@ async fn what_goes_to_amazon_is_signed() {
         .await
         .unwrap();
         amazons.store().answer_always(Backend::Mimir, Answer::new(StatusCode::OK));
-        // Once as it came, and once cut.
+        // Once unchanged, and once with dropped series.
         for (names, expected) in
             [(&["a"][..], StatusCode::OK), (&["a", ""], StatusCode::BAD_REQUEST)]
         {
@@ -200,7 +199,7 @@ async fn what_goes_to_amazon_is_signed() {
     amazons.stop().await;
 }
 
-/// Sends a series for each `source_name`; the status of the reply.
+/// Sends a series for each `source_name`; returns the status of the reply.
 async fn push(stack: &Stack, names: &[&str]) -> Result<StatusCode> {
     let label = |name: &str, value: &str| Label { name: name.to_owned(), value: value.to_owned() };
     let series = |source: &&str| TimeSeries {
@@ -231,7 +230,7 @@ async fn push(stack: &Stack, names: &[&str]) -> Result<StatusCode> {
     Ok(status)
 }
 
-/// Signs what came once more, with the same key, time and headers, and compares the signatures.
+/// Signs the received request again, with the same key, time and headers, and compares the signatures.
 fn verify(request: &sluice_stand_ins::Request) -> Result<()> {
     let one = |name: &str| match &request.header_values(name)[..] {
         [value] => Ok(value.clone()),

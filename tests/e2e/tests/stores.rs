@@ -1,4 +1,4 @@
-//! Real stores behind the gate: what went in by OTLP is read back from them.
+//! Real stores behind the gate: data sent over OTLP is read back from them.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ async fn a_store_starts_with_nothing_in_it_and_ends_with_its_test() {
     }
 }
 
-/// What has a receiver of OTLP gives back what the gate let through; what has none fails for good, and
-/// the sender is told by whom. Debian 12's two have none: name others with `PROMETHEUS` and
+/// A store that supports OTLP returns what the gate forwarded. For a store that does not, the sender gets a permanent
+/// error that names the store. Debian 12's two stores do not support it: name others with `PROMETHEUS` and
 /// `VICTORIA_METRICS`.
 #[tokio::test(flavor = "multi_thread")]
 async fn otlp_through_the_gate_is_read_back_from_a_store_that_takes_it() {
@@ -62,8 +62,8 @@ async fn otlp_through_the_gate_is_read_back_from_a_store_that_takes_it() {
     }
 }
 
-/// Envoy's own mirroring, by the header that the gate sets: of one tenant's requests a second store gets
-/// what the first gets, and of nobody else's.
+/// Envoy's own mirroring, with the header that the gate sets: a second store gets the same requests of one tenant as
+/// the first, and nothing of other tenants.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_tenants_requests_are_copied_as_they_go_on() {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -92,7 +92,7 @@ async fn one_tenants_requests_are_copied_as_they_go_on() {
         assert_eq!(store.data_points("payments").len(), 7);
         assert_eq!(store.data_points("team-blue").len(), 10);
         let copied = || copies.store().tenants(Backend::Mimir);
-        // Nobody waits for a copy.
+        // Envoy does not wait for the reply to a copy.
         for _ in 0..200 {
             if copied().contains_key("payments") {
                 break;
@@ -126,7 +126,7 @@ fn export(stack: &Stack, sender: SenderName, protocol: Protocol) -> Export {
     Export::new(protocol, Signal::Metrics, address.to_string(), identity, run_id)
 }
 
-/// What a reply says of its failure.
+/// The error message of a reply.
 fn said(reply: &Reply) -> &str {
     match reply {
         Reply::Grpc { message, .. }
@@ -136,8 +136,8 @@ fn said(reply: &Reply) -> &str {
     }
 }
 
-/// How many series of a run a store has: Prometheus has the resource's attributes on `target_info`,
-/// VictoriaMetrics on each.
+/// The number of series of a run in a store. Prometheus has the resource's attributes on `target_info`, VictoriaMetrics
+/// on each series.
 async fn read_back(store: &Store, run_id: &str) -> usize {
     let named = "{__name__!=\"target_info\",source_name=\"rust\"}";
     let query = match store.kind() {

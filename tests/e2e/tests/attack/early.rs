@@ -1,4 +1,4 @@
-//! Backends that answer before they have the body.
+//! Backends that answer before they have received the body.
 
 use std::{
     sync::{Arc, Mutex},
@@ -29,7 +29,7 @@ use crate::{
     upload::Pieces,
 };
 
-/// What a backend answers as soon as it has the head, and what the sender is told of it.
+/// A backend's answer as soon as it has the head, and the reply to the sender.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EarlyAnswer {
     pub(crate) name: &'static str,
@@ -62,7 +62,7 @@ pub(crate) const ANSWERS: [EarlyAnswer; 6] = [
     },
 ];
 
-/// Says what must not reach a backend: it stands in the body of every request here.
+/// A text that must not reach a backend; it is in the body of every request here.
 const SECRET: &str = "without source.name";
 
 pub(crate) async fn run(mode: Mode, answer: EarlyAnswer) {
@@ -79,7 +79,7 @@ pub(crate) async fn run(mode: Mode, answer: EarlyAnswer) {
         let (body, pieces) = mpsc::channel(8);
         let request =
             tokio::spawn(send(gate.connect(SenderName::Payments, alpn).await, alpn, pieces));
-        // Nine records that must not go on, and the backend has answered long before the last.
+        // Nine records that must be dropped; the backend has answered long before the last.
         for _ in 0..9 {
             let _gone = body.send(record()).await;
             sleep(Duration::from_millis(30)).await;
@@ -144,7 +144,7 @@ async fn send(
     Ok((head.status.as_u16(), head.headers, body))
 }
 
-/// A request of one log record that lacks `source.name`: several behind each other are one request.
+/// A request with one log record without `source.name`. Several of these in a row are also one request.
 fn record() -> Bytes {
     use opentelemetry_proto::tonic::{
         collector::logs::v1::ExportLogsServiceRequest,
@@ -163,7 +163,7 @@ fn record() -> Bytes {
     request.encode_to_vec().into()
 }
 
-/// Answers each connection as soon as it has a head, and takes down all that comes.
+/// Answers each connection as soon as it has a head, and records everything that it receives.
 async fn serve(listener: TcpListener, answer: &'static str, got: Arc<Mutex<Vec<u8>>>) {
     loop {
         let Ok((mut stream, _)) = listener.accept().await else { return };

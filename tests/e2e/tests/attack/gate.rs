@@ -1,4 +1,4 @@
-//! A gate under attack: one Envoy with one worker, and what can be seen of it.
+//! A gate under attack: one Envoy with one worker, and its visible state.
 
 use std::{
     fmt,
@@ -17,8 +17,8 @@ use sluice_e2e::client::{self, Alpn};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// What Envoy may have resident with one worker: itself, the module's code and what it may hold
-/// (`limits.workerBytes`), what waits in Envoy, and what its allocator keeps. It is in `filters/README.md`.
+/// The limit for Envoy's resident memory with one worker: Envoy itself, the module's code and memory
+/// (`limits.workerBytes`), what waits in Envoy, and what its allocator keeps. `filters/README.md` has the figure.
 const MEMORY: u64 = 1 << 30;
 
 /// The configuration's `holdHeaders`.
@@ -47,7 +47,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// The gate that is shipped, with this merged over its configuration.
+    /// The shipped gate, with this merged over its configuration.
     pub(crate) async fn start(mode: Mode, gate: Option<Value>, clusters: Vec<Cluster>) -> Self {
         let run_dir = tempfile::tempdir().expect("a folder for the run");
         let options = Options {
@@ -69,7 +69,7 @@ impl Gate {
         self.stack.http_addr()
     }
 
-    /// A certificate for one more namespace, which the configuration must allow.
+    /// Issues a certificate for one more namespace, which the configuration must allow.
     pub(crate) fn issue(&self, namespace: &str) -> SenderFiles {
         let issued = self.stack.pki().issue(namespace, &[format!("*.{namespace}")], &[]);
         issued.expect("a certificate")
@@ -91,12 +91,12 @@ impl Gate {
         connector.connect(name, stream).await.expect("a handshake with our own certificate")
     }
 
-    /// A small request of this sender's, over a connection of its own: what it gets, and how long after it was sent.
+    /// Sends a small request of this sender over a new connection; returns the reply and how long it took.
     pub(crate) async fn ask(&self, sender: SenderName) -> (StatusCode, Duration) {
         self.ask_as(self.stack.pki().sender(sender)).await
     }
 
-    /// The same for this certificate's.
+    /// The same with this certificate.
     pub(crate) async fn ask_as(&self, sender: &SenderFiles) -> (StatusCode, Duration) {
         let io = TokioIo::new(self.connect_as(sender, Alpn::Http1).await);
         let (mut client, connection) = http1::handshake(io).await.expect("HTTP/1.1");
@@ -113,7 +113,7 @@ impl Gate {
         (status, began.elapsed())
     }
 
-    /// The median time of so many requests of this sender's, all of which must be served.
+    /// The median time of this many requests of this sender, all of which must succeed.
     pub(crate) async fn served(&self, sender: SenderName, requests: usize) -> Duration {
         let mut times = Vec::new();
         for at in 0..requests {
@@ -125,7 +125,7 @@ impl Gate {
         times[times.len() / 2]
     }
 
-    /// Asserts that the worker's VM lives, has not been started anew, and that Envoy has stayed within its memory.
+    /// Asserts that the worker's VM is running and was not restarted, and that Envoy has stayed below its memory limit.
     pub(crate) async fn assert_whole(&self) {
         let url = format!("http://{}/stats?filter=wasm", self.stack.admin_addr());
         let asked = reqwest::get(url).await.and_then(reqwest::Response::error_for_status);
@@ -143,7 +143,7 @@ impl Gate {
         assert!(peak <= MEMORY, "Envoy has had {} MiB resident", peak >> 20);
     }
 
-    /// How often requests had this outcome.
+    /// The number of requests with this outcome.
     pub(crate) async fn count(&self, outcome: &str) -> u64 {
         let url = format!("http://{}/stats?filter=sluice_requests_total", self.stack.admin_addr());
         let asked = reqwest::get(url).await.and_then(reqwest::Response::error_for_status);
@@ -153,7 +153,7 @@ impl Gate {
         ours.filter_map(|line| line.rsplit_once(": ")?.1.parse::<u64>().ok()).sum()
     }
 
-    /// Envoy's memory in bytes, as a field of `/proc/PID/status` has it (proc_pid_status(5)).
+    /// Envoy's memory in bytes, from a field of `/proc/PID/status` (proc_pid_status(5)).
     pub(crate) fn memory(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.stack.envoy_pid());
         let status = std::fs::read_to_string(&path).expect("the status of a running Envoy");

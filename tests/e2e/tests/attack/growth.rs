@@ -1,5 +1,5 @@
-//! Short requests that would become long in the gate, or cost it much memory or time: what grows, what is many, and
-//! what is hard to read.
+//! Short requests that would become large in the gate, or that would cost much memory or time: contents that grow, that
+//! are numerous, or that are hard to parse.
 
 use std::io::Write;
 
@@ -17,7 +17,7 @@ use sluice_telemetry::{hostile, ordinary};
 
 use crate::gate::{Gate, Mode};
 
-/// How a message is sent.
+/// The protocol and format of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Http1,
@@ -26,13 +26,13 @@ enum Way {
     Grpc,
 }
 
-/// What is sent, and with which row of the refusal table it is answered.
+/// What is sent, and the row of the refusal table with the answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) name: &'static str,
     signal: &'static str,
     protobuf: fn() -> Vec<u8>,
-    /// Whether that is gzip already, of protobuf.
+    /// Whether the body is already gzip of protobuf.
     packed: bool,
     json: Option<fn() -> Vec<u8>>,
     http: u16,
@@ -54,7 +54,7 @@ const GROWN: Shape = Shape {
     stamps: false,
 };
 
-/// Nothing is wrong with it, but that it takes long.
+/// Accepted, but it takes long.
 const HARD: Shape = Shape { http: 200, grpc: "0", outcome: "stored", ..GROWN };
 
 pub(crate) const SHAPES: [Shape; 18] = [
@@ -193,7 +193,7 @@ fn attribute(key: &str, value: &[u8]) -> Vec<u8> {
     field(1, &[field(1, key.as_bytes()), field(2, &field(1, value))].concat())
 }
 
-/// What Loki makes labels of, unless it is told otherwise.
+/// The attributes of which Loki makes labels by default.
 const LABELS: [&str; 16] = [
     "service.name",
     "service.namespace",
@@ -283,7 +283,7 @@ pub(crate) async fn run(mode: Mode, shape: Shape) {
     gate.stop().await;
 }
 
-/// The status of an answer, and over gRPC its own.
+/// The status of an answer, and over gRPC its gRPC status.
 async fn send(gate: &Gate, way: Way, signal: &str, body: Bytes) -> String {
     let alpn = if matches!(way, Way::Http1 | Way::Json) { Alpn::Http1 } else { Alpn::Http2 };
     let io = TokioIo::new(gate.connect(SenderName::Payments, alpn).await);

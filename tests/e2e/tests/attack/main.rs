@@ -1,8 +1,8 @@
-//! What a sender could do to the others of its worker: each attack in an Envoy of its own, with the limits
-//! that are shipped and one worker, once with `holdHeaders: true`, once with `false`.
+//! What a sender could do to the other senders of its worker. Each attack has its own Envoy, with the shipped limits
+//! and one worker, once with `holdHeaders: true` and once with `false`.
 //!
-//! Meanwhile another sender's requests must be served, the worker's VM must live, and Envoy's memory must
-//! stay under the bound of `filters/README.md`.
+//! Meanwhile another sender's requests must succeed, the worker's VM must keep running, and Envoy's memory must stay
+//! under the limit in `filters/README.md`.
 
 mod early;
 mod gate;
@@ -43,7 +43,7 @@ fn main() {
             }));
         }
     }
-    // One at a time: each fills an Envoy's memory.
+    // One at a time, because each fills an Envoy's memory.
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -1,4 +1,4 @@
-//! Bodies that are sent as no sender should.
+//! Bodies that are sent as no regular sender would.
 
 use std::{
     pin::Pin,
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
 
-/// What comes behind the bytes of a body.
+/// What comes after the bytes of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// Nothing, and no end.
@@ -29,7 +29,7 @@ pub(crate) struct Upload {
     left: usize,
     piece: Bytes,
     then: Then,
-    /// Counts the bytes that have been handed over.
+    /// The number of bytes that were sent.
     sent: Arc<AtomicUsize>,
 }
 
@@ -54,7 +54,7 @@ impl Body for Upload {
             return Poll::Ready(Some(Ok(Frame::data(self.piece.slice(..size)))));
         }
         match self.then {
-            // Nobody wakes it.
+            // Nothing wakes it.
             Then::Hang => Poll::Pending,
             Then::Reset => Poll::Ready(Some(Err(std::io::Error::other("reset")))),
             Then::End => Poll::Ready(None),
@@ -62,7 +62,7 @@ impl Body for Upload {
     }
 }
 
-/// A body that is handed over piece by piece.
+/// A body that is sent piece by piece.
 pub(crate) struct Pieces(pub(crate) mpsc::Receiver<Bytes>);
 
 impl Body for Pieces {

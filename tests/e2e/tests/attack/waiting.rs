@@ -1,4 +1,4 @@
-//! Bodies that wait for ever, by the hundred.
+//! Hundreds of bodies that never end.
 
 use std::{
     sync::{
@@ -28,7 +28,7 @@ use crate::{
 
 const MIB: usize = 1 << 20;
 
-/// How it is spoken.
+/// The protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Http1,
@@ -41,20 +41,20 @@ pub(crate) enum Protocol {
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
     protocol: Protocol,
-    /// Who send it, each over connections of its own.
+    /// The senders, each over its own connections.
     senders: usize,
-    /// Of each sender.
+    /// The number of connections of each sender.
     connections: usize,
-    /// On each connection.
+    /// The number of requests on each connection.
     requests: usize,
-    /// Of each body.
+    /// The bytes that are sent of each body.
     bytes: usize,
-    /// What `content-length` says, if it is there.
+    /// The value of `content-length`, if there is one.
     announced: Option<usize>,
-    /// In which they are sent.
+    /// The size of the pieces.
     piece: usize,
     then: Then,
-    /// Whether some are more than a sender's share, and must be refused.
+    /// Whether some exceed a sender's share, so that the gate must refuse them.
     over: bool,
 }
 
@@ -173,10 +173,10 @@ pub(crate) const ATTACKS: [Attack; 16] = [
     },
 ];
 
-/// What came of the requests that were answered.
+/// The answers to the requests.
 #[derive(Debug, Default)]
 struct Answers {
-    /// Refused for now, with a time to try again.
+    /// Refused temporarily, with a time to retry.
     later: usize,
     other: usize,
     /// Reset, or the connection was closed.
@@ -201,7 +201,7 @@ pub(crate) async fn run(mode: Mode, attack: Attack) {
     }
     let all = attack.senders * attack.connections * attack.requests;
     let mut answers = Answers::default();
-    // Until each has sent all that it has to send, or is answered.
+    // Until each has sent everything, or has been answered.
     let mut quiet = 0;
     let mut seen = (0, 0);
     while quiet < 10 {
@@ -230,7 +230,7 @@ pub(crate) async fn run(mode: Mode, attack: Attack) {
     if attack.over {
         assert!(gate.count("no_memory").await > 0, "nothing was refused: {answers:?}");
     }
-    // What they held is given back.
+    // What they held has been released.
     requests.shutdown().await;
     let mut tries = 0;
     for sender in &senders {

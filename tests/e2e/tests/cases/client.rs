@@ -25,7 +25,7 @@ use sluice_e2e::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// Sends a request over a connection of its own: HTTP/2 for gRPC, HTTP/1.1 for the rest.
+/// Sends a request over a new connection: HTTP/2 for gRPC, HTTP/1.1 for the rest.
 pub(crate) async fn exchange(
     stack: &Stack,
     address: SocketAddr,
@@ -97,7 +97,7 @@ fn http_request(
             ":authority" if origin.is_empty() => {
                 built.headers_mut().insert("host", HeaderValue::from_bytes(value)?);
             }
-            // The client writes the others itself.
+            // The client writes the other headers itself.
             ":authority" | ":scheme" | "content-length" => {}
             name => {
                 let name: HeaderName = name.parse()?;

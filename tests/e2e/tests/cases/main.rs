@@ -1,5 +1,5 @@
-//! Every case through real Envoy, with the head held and with it gone; and once more in the configurations that come of
-//! the manifests in `istio/`.
+//! Runs every case through real Envoy, with the head held and not held; and again with the configurations that result
+//! from the manifests in `istio/`.
 
 mod client;
 mod manifests;

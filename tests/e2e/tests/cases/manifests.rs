@@ -1,4 +1,4 @@
-//! Envoy as the manifests in `istio/` have it configured: the cases once more, and what each manifest is for.
+//! Envoy as the manifests in `istio/` configure it: runs the cases again, and tests the purpose of each manifest.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ use crate::{
     runner::{every_case_holds, identity},
 };
 
-/// As istiod configures a gateway whose plugin is an `EnvoyFilter`, which is the one way there to have the head held.
+/// As istiod configures a gateway whose plugin is an `EnvoyFilter`, which is the only way in Istio to hold the head.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_holds_in_envoy_as_istiod_configures_it() {
     let envoy = generated("overlays-hold-headers");
@@ -50,7 +50,7 @@ async fn every_case_without_the_head_holds_in_envoy_as_istiod_configures_a_traff
     every_case_holds(through, Some(envoy), |plan| !plan.hold).await.unwrap();
 }
 
-/// As Envoy Gateway configures it: the filters are off until a route has switched them on.
+/// As Envoy Gateway configures it: the filters are off until a route enables them.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_case_without_the_head_holds_in_envoy_as_envoy_gateway_configures_it() {
     let through = "in Envoy, from istio/envoy-gateway";
@@ -66,11 +66,12 @@ const OVERLAYS: [&str; 5] = [
     "overlays-trafficextension",
 ];
 
-/// Envoy's own limit is above the gate's there too, although no route matches before the gate has decided.
+/// Envoy's own limit is above the gate's limit there too, although no route matches before the gate has decided.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_body_passes_in_every_manifest() {
     let mut configurations = OVERLAYS.map(|name| (name, generated(name), 3 << 20)).to_vec();
-    // Envoy Gateway has no setting for what Envoy holds of a body beside a connection's buffer, which is 1 MiB.
+    // Envoy Gateway has no setting for how much of a body Envoy holds, other than a connection's buffer, which is 1
+    // MiB.
     configurations.push(("envoy-gateway", ENVOY_GATEWAY.to_owned(), 900 << 10));
     for (name, envoy, bytes) in configurations {
         let folder = tempfile::tempdir().unwrap();
@@ -80,16 +81,16 @@ async fn a_large_body_passes_in_every_manifest() {
     }
 }
 
-/// A gateway that has lost its plugin lets nothing through, whatever a sender asks for.
+/// A gateway without its plugin lets nothing pass, whatever a sender sends.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_gate_nothing_passes_in_any_manifest() {
     let others = ["overlays-gateway-chain-worker", "overlays-jwt"];
     let mut configurations: Vec<_> =
         OVERLAYS.into_iter().chain(others).map(|name| (name, generated(name), 503)).collect();
-    // What Envoy Gateway answers for a route without backends.
+    // The answer of Envoy Gateway for a route without backends.
     configurations.push(("envoy-gateway", ENVOY_GATEWAY.to_owned(), 500));
     for (name, envoy, status) in configurations {
-        // Without what each route says of it: disabled there too.
+        // Without the settings of each route: the plugin is disabled there too.
         let envoy = envoy.replace("                  sluice:\n", "                  gone:\n");
         let mut envoy: Value = serde_yaml_ng::from_str(&envoy).unwrap();
         let filters = "/filter_chains/0/filters/0/typed_config/http_filters";
@@ -103,7 +104,7 @@ async fn without_the_gate_nothing_passes_in_any_manifest() {
         for backend in ["loki", "management"] {
             let claim = [("x-sluice-backend", backend), ("x-scope-orgid", "victim")];
             let sent = gateway.send(&Sender::default(), 1, &claim).await.unwrap();
-            // Envoy's own, which is no reply of OTLP.
+            // Envoy's own reply, which is not an OTLP reply.
             let told = sent.reply.unwrap_err().to_string();
             assert_eq!(told, format!("{status} with content type None"), "{name}");
             assert_eq!(sent.stored, 0, "{name}");
@@ -112,7 +113,7 @@ async fn without_the_gate_nothing_passes_in_any_manifest() {
     }
 }
 
-/// Without a certificate, by a token that Envoy has verified as Istio has it do so.
+/// Without a certificate, with a token that Envoy has verified as Istio configures it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_says_who_sends_in_the_overlay_for_tokens() {
     let nobody = Sender { certificate: false, ..Sender::default() };
@@ -152,7 +153,7 @@ async fn a_token_says_who_sends_in_the_overlay_for_tokens() {
     gateway.stack.stop().await;
 }
 
-/// A worker cluster's gate names its senders to the management cluster's, and no others.
+/// A worker cluster's gate can name its own senders to the management cluster's gate, but no others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gate_names_the_senders_of_its_own_cluster_in_the_chain() {
     let gate = Sender { dns: vec!["gate.worker-1.example".to_owned()], ..Sender::default() };
@@ -170,7 +171,7 @@ async fn a_gate_names_the_senders_of_its_own_cluster_in_the_chain() {
     gateway.stack.stop().await;
 }
 
-/// Behind a load balancer that says where a connection comes from; and whoever goes around it is not heard.
+/// Behind a load balancer that sends the client's address. A client that goes around the load balancer is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_overlay_for_an_api_gateway_speaks_proxy_protocol() {
     let folder = tempfile::tempdir().unwrap();
@@ -188,7 +189,7 @@ async fn the_overlay_for_an_api_gateway_speaks_proxy_protocol() {
             let (mut from, _) = balancer.accept().await.unwrap();
             let mut to = TcpStream::connect(address).await.unwrap();
             to.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.1 50000 4318\r\n").await.unwrap();
-            // A side that is gone is the sender's or Envoy's to tell of.
+            // An error of one side is reported by the sender or by Envoy.
             drop(tokio::io::copy_bidirectional(&mut from, &mut to).await);
         }
     });
@@ -201,7 +202,8 @@ async fn the_overlay_for_an_api_gateway_speaks_proxy_protocol() {
     gateway.stack.stop().await;
 }
 
-/// Whatever istiod's own code made of the manifests, real Envoy gets ready with it, module and all.
+/// Real Envoy becomes ready with every configuration that istiod's own code generated from the manifests, with the
+/// module.
 #[tokio::test(flavor = "multi_thread")]
 async fn envoy_takes_every_configuration_that_istiod_makes() {
     let folder = envoy_local::workspace_root().join(".cache/manifests");
@@ -219,18 +221,18 @@ async fn envoy_takes_every_configuration_that_istiod_makes() {
     }
 }
 
-/// What came of a request.
+/// The outcome of a request.
 struct Sent {
-    /// What the sender makes of the reply; a reply that is not OTLP's is an error that begins with its status.
+    /// The sender's reading of the reply. A reply that is not OTLP's is an error that begins with its status.
     reply: Result<Reply>,
-    /// How many requests Loki got.
+    /// The number of requests that Loki got.
     stored: usize,
-    /// The tenants of those.
+    /// Their tenants.
     tenants: Vec<String>,
 }
 
 impl Sent {
-    /// Holds it against the tenant that it is stored for, or the status with which it is refused.
+    /// Compares it with the expected tenant, or with the expected status of a refusal.
     fn is(&self, expected: Result<&str, &str>, what: &str) {
         let told = match &self.reply {
             Ok(reply) => format!("{} {}", reply.status, reply.message),
@@ -242,13 +244,13 @@ impl Sent {
     }
 }
 
-/// An Envoy of a manifest's configuration.
+/// An Envoy with a manifest's configuration.
 struct Gateway {
     stack: Stack,
-    /// Where it is sent to.
+    /// The address.
     address: SocketAddr,
     senders: BTreeMap<Sender, SenderFiles>,
-    /// Log records that the manifest's own policy takes, over HTTP/1.1.
+    /// Log records that the manifest's own policy accepts, over HTTP/1.1.
     request: WireRequest,
 }
 
@@ -270,7 +272,7 @@ impl Gateway {
         Ok(Self { address: stack.http_addr(), stack, senders: BTreeMap::new(), request })
     }
 
-    /// Sends at least so many bytes of the records, with more headers.
+    /// Sends at least this many bytes of the records, with more headers.
     async fn send(
         &mut self,
         sender: &Sender,
@@ -278,7 +280,7 @@ impl Gateway {
         headers: &[(&str, &str)],
     ) -> Result<Sent> {
         let mut request = self.request.clone();
-        // Messages of protobuf one behind the other are one message with the fields of both.
+        // Concatenated protobuf messages are one message with the fields of both.
         request.body = request.body.repeat(bytes.div_ceil(request.body.len()));
         for (name, value) in headers {
             request.headers.push(((*name).to_owned(), value.as_bytes().to_vec()));
@@ -294,10 +296,10 @@ impl Gateway {
     }
 }
 
-/// What Envoy Gateway makes of its manifests: the file says how it came to be.
+/// What Envoy Gateway generates from its manifests; the file says how it was made.
 const ENVOY_GATEWAY: &str = include_str!("../../../manifests/envoy-gateway.yaml");
 
-/// What `make manifests` had istiod's own code generate.
+/// What istiod's own code generated in `make manifests`.
 fn generated(name: &str) -> String {
     let path = envoy_local::workspace_root().join(format!(".cache/manifests/{name}.envoy.json"));
     std::fs::read_to_string(&path)

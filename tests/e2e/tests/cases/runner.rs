@@ -1,4 +1,4 @@
-//! Runs cases in one Envoy: each configuration that a case asks for has a listener of its own.
+//! Runs cases in one Envoy: each configuration of a case has its own listener.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,20 +22,19 @@ use tokio::net::TcpSocket;
 
 use crate::client::{exchange, list};
 
-/// Runs the plans to `keep` through an Envoy of this configuration; `envoy.yaml` if there is none.
+/// Runs the plans that `keep` selects through an Envoy with this configuration, or with `envoy.yaml` if there is none.
 pub(crate) async fn every_case_holds(
     through: &str,
     envoy: Option<String>,
     keep: fn(&Plan) -> bool,
 ) -> Result<()> {
-    // For the admin client, which wants one even where nothing is encrypted.
+    // The admin client needs a crypto provider even if nothing is encrypted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut plans = plan::all()?;
     plans.retain(keep);
     let of_manifests = envoy.is_some();
     if of_manifests {
-        // A cluster of one's own, or a path that is not OTLP's, needs a route that the manifests leave to whoever has
-        // it.
+        // A case with its own cluster, or with a path that is not OTLP's, needs a route that the manifests do not have.
         plans.retain(|plan| {
             let gate = Gate::of(plan);
             let fails = plan.case.backend.fails.is_some();
@@ -53,7 +52,7 @@ pub(crate) async fn every_case_holds(
         other_paths: gate.lets_pass().then(|| "loki".to_owned()),
     });
     let run_dir = tempfile::tempdir()?;
-    // Bound, and not listened at: nobody else gets it.
+    // Bound, but without a listener, so that no other program gets the port.
     let refusing = TcpSocket::new_v4()?;
     refusing.bind((Ipv4Addr::LOCALHOST, 0).into())?;
     let closed = refusing.local_addr()?;
@@ -72,7 +71,7 @@ pub(crate) async fn every_case_holds(
         let sender = identity(&stack, &mut senders, &plan.case.sender)?;
         let mut outcome = run(&stack, &admin, plan, sender).await;
         if of_manifests && let Ok(Outcome { forwarded: Some(forwarded), .. }) = &mut outcome {
-            // Istio's routes have a `max_grpc_timeout`: Envoy's router tells a backend how long it waits.
+            // Istio's routes have a `max_grpc_timeout`, so Envoy's router tells a backend how long it waits.
             forwarded.headers.retain(|(name, _)| name != "grpc-timeout");
         }
         report.add(plan, "", outcome);
@@ -85,12 +84,12 @@ pub(crate) async fn every_case_holds(
     Ok(())
 }
 
-/// What a listener is made from.
+/// The settings of a listener.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Gate {
     configuration: String,
     header_only_filter: bool,
-    /// Whether Envoy does not wait long for a backend.
+    /// Whether Envoy has a short timeout for a backend.
     is_impatient: bool,
 }
 
@@ -107,7 +106,7 @@ impl Gate {
         serde_json::from_str(&self.configuration).expect("a case's configuration is JSON")
     }
 
-    /// Whether it lets pass what is not telemetry.
+    /// Whether it lets requests pass that are not telemetry.
     fn lets_pass(&self) -> bool {
         self.parsed()["otherPaths"].is_array()
     }
@@ -118,10 +117,9 @@ impl Gate {
     }
 }
 
-/// Every cluster that a configuration names for a backend, and `envoy.yaml` does not have: the
-/// signal's stand-in, by its port for HTTP or for gRPC. Those of copies are none, so that Envoy makes
-/// no copies here.
-/// `closed` is where the one is that refuses connections.
+/// Returns every cluster that a configuration names for a backend and that `envoy.yaml` does not have. Each is the
+/// signal's stand-in, at its port for HTTP or for gRPC. Clusters for copies are not included, so Envoy makes no copies
+/// here. `closed` is the address that refuses connections.
 fn clusters(gates: &BTreeSet<Gate>, closed: Option<SocketAddr>) -> Vec<Cluster> {
     const STAND_INS: [(&str, &str); 4] =
         [("logs", "loki"), ("metrics", "mimir"), ("profiles", "pyroscope"), ("traces", "tempo")];
@@ -153,8 +151,7 @@ fn clusters(gates: &BTreeSet<Gate>, closed: Option<SocketAddr>) -> Vec<Cluster> 
     found.into_iter().map(cluster).collect()
 }
 
-/// The files of a sender's certificate, issued when it is first asked for; `None` for a sender
-/// without one.
+/// Returns the files of a sender's certificate, which is issued on first use; `None` for a sender without one.
 pub(crate) fn identity<'s>(
     stack: &Stack,
     senders: &'s mut BTreeMap<Sender, SenderFiles>,

@@ -1,4 +1,4 @@
-//! Bodies on their way through: untouched, compressed, large.
+//! Bodies that pass through the gate: unchanged, compressed, large.
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -19,7 +19,7 @@ use crate::{
     telemetry,
 };
 
-/// Each record below is about this large; Loki's own limit of 4 MiB is kept clear of.
+/// The size of each record below. The sum stays well below Loki's own limit of 4 MiB.
 const KIBIBYTE: usize = 1_024;
 
 pub(crate) async fn what_is_not_touched_arrives_byte_for_byte(gate: &Gate) {
@@ -131,11 +131,11 @@ pub(crate) async fn fifteen_megabytes_pass(gate: &Gate) {
     }
 }
 
-/// What decodes to more than Envoy would hold by itself, by hundreds of KiB and by tens of MiB. Mimir takes
-/// up to 100 MiB; Loki and Tempo less.
+/// Bodies that decode to more than Envoy would hold by default, by hundreds of KiB and by tens of MiB. Mimir accepts up
+/// to 100 MiB; Loki and Tempo less.
 const LARGE: [usize; 5] = [2 << 20, 18 << 20, 20 << 20, 40 << 20, 63 << 20];
 
-/// Every size in every encoding, and each of them over one of the protocols.
+/// Every size in every encoding, each over one of the protocols.
 pub(crate) async fn a_large_body_with_one_bad_data_point_is_stored_without_it(gate: &Gate) {
     for (nth, size) in LARGE.into_iter().enumerate() {
         let body = large_metrics(size, 1);
@@ -157,7 +157,7 @@ pub(crate) async fn a_large_body_with_one_bad_data_point_is_stored_without_it(ga
     }
 }
 
-/// The largest over every protocol, in the encoding that every sender has.
+/// The largest size over every protocol, in the encoding that every sender supports.
 pub(crate) async fn the_largest_body_with_one_bad_data_point_is_stored_over_every_protocol(
     gate: &Gate,
 ) {
@@ -176,7 +176,7 @@ pub(crate) async fn the_largest_body_with_one_bad_data_point_is_stored_over_ever
     assert_tenants(gate, Backend::Mimir, &[("payments", size / POINT)]);
 }
 
-/// Mimir takes no deflate, so what is whole goes on decoded too.
+/// Mimir does not support deflate, so a body without dropped records is forwarded decoded too.
 pub(crate) async fn a_large_body_in_an_encoding_that_the_backend_does_not_take_is_stored(
     gate: &Gate,
 ) {
@@ -191,8 +191,8 @@ pub(crate) async fn a_large_body_in_an_encoding_that_the_backend_does_not_take_i
     }
 }
 
-/// What waits in Envoy for a backend that does not take it counts: one body of this size is all that its sender may
-/// have there, and whoever sends the next is told to send it again.
+/// Data that waits in Envoy for a slow backend counts: one body of this size is the sender's whole share, and the next
+/// sender of one is told to retry.
 pub(crate) async fn a_large_body_waits_for_a_backend_that_hangs_and_the_next_is_to_be_sent_again(
     gate: &Gate,
 ) {
@@ -217,18 +217,18 @@ pub(crate) async fn a_large_body_waits_for_a_backend_that_hangs_and_the_next_is_
             assert_eq!(next.header("retry-after"), "5");
         }
     }
-    // The first sender has hung up, which gives back what its request held.
+    // The first sender has closed its connection, which releases what its request held.
     gate.store().answer_as_usual(Backend::Mimir);
     gate.store().clear();
     until("there is room again", async || call().send(gate).await.status == StatusCode::OK).await;
     assert_tenants(gate, Backend::Mimir, &[("payments", (40 << 20) / POINT)]);
 }
 
-/// Bytes of a data point's attribute.
+/// The size of a data point's attribute, in bytes.
 const POINT: usize = 16 << 10;
 
-/// Data points of so many bytes together, and `unnamed` ones that are dropped. They become less than a fourth in
-/// any encoding, so that they may come at all, and more than a thousandth, so that they are no bomb.
+/// Data points with this many bytes in total, and `unnamed` ones that are dropped. Every encoding reduces them to less
+/// than a fourth, so that they are accepted, and to more than a thousandth, so that they are not a bomb.
 fn large_metrics(size: usize, unnamed: usize) -> Vec<u8> {
     // A linear congruential generator (Knuth's MMIX), whose high bits are as good as random.
     let mut state = 1_u64;
@@ -276,13 +276,13 @@ async fn told_over_grpc(
     ExportMetricsServiceResponse::decode(message).expect("a response")
 }
 
-/// The one body that this backend was given, decoded.
+/// The only body that this backend got, decoded.
 fn received(gate: &Gate, backend: Backend) -> Bytes {
     let [request] = gate.store().requests(backend).try_into().expect("one request");
     request.decoded.unwrap_or_else(|| panic!("{backend} could not decode its request"))
 }
 
-/// A request with a field that no version of OTLP knows, at its end: number 999, length-delimited.
+/// A request with an unknown field at its end: number 999, length-delimited.
 fn with_unknown_fields(mut body: Vec<u8>) -> Vec<u8> {
     body.extend_from_slice(&[0xba, 0x3e, 0x03, b'n', b'e', b'w']);
     body

@@ -1,4 +1,4 @@
-//! Requests that are not what they say: refused, and the worker goes on.
+//! Malformed requests: they are refused, and the worker keeps running.
 
 use hyper::StatusCode;
 use prost::Message;

@@ -1,4 +1,4 @@
-//! The gates that the cases share, and their turns.
+//! The gates that the cases share, one case at a time.
 
 use std::{
     collections::HashMap,
@@ -19,10 +19,10 @@ use sluice_e2e::{Export, Protocol, Signal};
 use sluice_stand_ins::Store;
 use tokio::{runtime::Runtime, sync::Mutex};
 
-/// What [`Limits::Small`] allows, in bytes: of a body, and of a decoded body.
+/// The limits of [`Limits::Small`], in bytes: for a body, and for a decoded body.
 pub(crate) const SMALL: (usize, usize) = (65_536, 262_144);
 
-/// For one case: longer than the slowest takes on a busy machine.
+/// The timeout of one case: longer than the slowest takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A way to run the gate.
@@ -59,7 +59,7 @@ pub(crate) enum Limits {
     Small,
 }
 
-/// The gates that have been started so far, and the runtime that all of them live in.
+/// The gates that have been started, and their runtime.
 pub(crate) struct Gates {
     runtime: Runtime,
     started: Mutex<HashMap<Setup, Result<Arc<Gate>, String>>>,
@@ -67,13 +67,13 @@ pub(crate) struct Gates {
 
 impl Gates {
     pub(crate) fn new() -> Self {
-        // For the admin client, which wants one even where nothing is encrypted.
+        // The admin client needs a crypto provider even if nothing is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         Self { runtime: runtime.expect("a tokio runtime"), started: Mutex::default() }
     }
 
-    /// Runs a case when its gate is free, on empty backends.
+    /// Runs a case when its gate is free, with empty backends.
     pub(crate) fn run(
         &self,
         setup: Setup,
@@ -88,7 +88,7 @@ impl Gates {
         })
     }
 
-    /// A gate that does not start is not tried again: each of its cases fails with the reason.
+    /// A gate that failed to start is not tried again: each of its cases fails with the reason.
     async fn started(&self, setup: Setup) -> Result<Arc<Gate>, String> {
         let mut started = self.started.lock().await;
         match started.get(&setup) {
@@ -101,7 +101,7 @@ impl Gates {
         }
     }
 
-    /// Stops all of them; after a failure, what each Envoy complained of last is shown.
+    /// Stops all gates. After a failure, it prints the last warnings and errors of each Envoy.
     pub(crate) fn stop(&self, failed: bool) {
         self.runtime.block_on(async {
             for (setup, gate) in self.started.lock().await.drain() {
@@ -160,7 +160,7 @@ impl Gate {
         self.setup.headers == Headers::Held
     }
 
-    /// What the backends have.
+    /// The store of the backends.
     pub(crate) fn store(&self) -> &Store {
         self.stack.backends().store()
     }
@@ -176,7 +176,7 @@ impl Gate {
         self.stack.pki()
     }
 
-    /// An export of this sender with a run id that no other has.
+    /// An export of this sender with a new run id.
     pub(crate) fn export(&self, sender: SenderName, protocol: Protocol, signal: Signal) -> Export {
         let files = self.pki().sender(sender);
         let identity = [self.pki().ca_pem().to_owned(), files.cert.clone(), files.key.clone()];
@@ -190,7 +190,7 @@ impl Gate {
         )
     }
 
-    /// Envoy's memory in bytes, as a field of `/proc/PID/status` has it (proc_pid_status(5)).
+    /// Envoy's memory in bytes, from a field of `/proc/PID/status` (proc_pid_status(5)).
     pub(crate) fn envoy_memory(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.stack.envoy_pid());
         let status = std::fs::read_to_string(&path).expect("the status of a running Envoy");
@@ -199,7 +199,7 @@ impl Gate {
         kibibytes.unwrap_or_else(|| panic!("{path} has no {field}:\n{status}")) * 1024
     }
 
-    /// The last lines of Envoy's log, the module's own included, that are not mere information.
+    /// The last lines of Envoy's log above level info, including those of the module.
     async fn complaints(&self) -> Vec<String> {
         let log = self.stack.envoy_log().await;
         let serious = |line: &&str| {
@@ -219,7 +219,7 @@ impl Gate {
             .collect()
     }
 
-    /// The first of Envoy's gauges whose name ends like this.
+    /// The first of Envoy's gauges whose name has this ending.
     pub(crate) async fn envoy_gauge(&self, ending: &str) -> u64 {
         let url = format!("http://{}/stats?type=Gauges", self.stack.admin_addr());
         let asked = reqwest::get(url).await.and_then(reqwest::Response::error_for_status);
@@ -229,7 +229,7 @@ impl Gate {
         found.and_then(|(_, value)| value.parse().ok()).unwrap_or_else(|| panic!("no {ending}"))
     }
 
-    /// The sum of Envoy's counters whose names end like this.
+    /// The sum of Envoy's counters whose names have this ending.
     pub(crate) async fn envoy_counters(&self, ending: &str) -> u64 {
         let url = format!("http://{}/stats?type=Counters", self.stack.admin_addr());
         let asked = reqwest::get(url).await.and_then(reqwest::Response::error_for_status);
@@ -239,14 +239,14 @@ impl Gate {
         ours.map(|(_, value)| value.parse::<u64>().expect("a number")).sum()
     }
 
-    /// Makes `VmHWM` count from now (proc_pid_clear_refs(5), value 5).
+    /// Resets `VmHWM` (proc_pid_clear_refs(5), value 5).
     pub(crate) fn reset_envoy_peak(&self) {
         let path = format!("/proc/{}/clear_refs", self.stack.envoy_pid());
         std::fs::write(path, "5").expect("the peak of our own Envoy can be reset");
     }
 }
 
-/// Waits for what comes true by itself, within bounds.
+/// Waits until a condition is true, up to a limit.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     const WAIT: Duration = Duration::from_secs(5);
     let asked = async {

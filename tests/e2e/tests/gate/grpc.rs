@@ -1,4 +1,4 @@
-//! gRPC calls, by tonic where they are well-formed and by hand where they are not.
+//! gRPC calls: well-formed ones with tonic, others by hand.
 
 use bytes::Bytes;
 use envoy_local::SenderName;
@@ -51,7 +51,7 @@ pub(crate) async fn export_traces(
     client.export(request).await.map(tonic::Response::into_inner)
 }
 
-/// A connection of this sender's to the OTLP/gRPC port, opened when it is first used.
+/// A connection of this sender to the OTLP/gRPC port, opened on first use.
 pub(crate) fn channel(gate: &Gate, sender: SenderName) -> Channel {
     let read = |path: &std::path::Path| {
         std::fs::read(path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
@@ -65,7 +65,7 @@ pub(crate) fn channel(gate: &Gate, sender: SenderName) -> Channel {
     endpoint.tls_config(tls).expect("a TLS client").connect_lazy()
 }
 
-/// A call to the OTLP/gRPC port whose body is sent as it is, frame and all.
+/// A call to the OTLP/gRPC port whose body is sent unchanged, including its frame.
 pub(crate) fn call(signal: Signal, body: impl Into<Bytes>) -> Call {
     let mut call = Call::export(Version::Http2, signal, body)
         .only("content-type", "application/grpc")
@@ -89,7 +89,7 @@ pub(crate) fn frame(message: &[u8], compressed: bool) -> Vec<u8> {
     [&[u8::from(compressed)], length.to_be_bytes().as_slice(), message].concat()
 }
 
-/// Sends a call by hand; the status is in the trailers, or in the headers of a reply that has nothing else.
+/// Sends a call by hand. The status is in the trailers, or in the headers if the reply has nothing else.
 pub(crate) async fn status_of(call: Call, gate: &Gate) -> Status {
     let reply = call.send(gate).await;
     Status::from_header_map(&reply.trailers)
@@ -104,7 +104,7 @@ pub(crate) fn assert_refused(status: &Status, code: Code, words: &str) {
     assert!(status.message().contains(words), "expected {words:?} in {:?}", status.message());
 }
 
-/// Whether a sender may send again what got this status (OTLP specification, "OTLP/gRPC Response").
+/// Returns whether a sender may retry after this status (OTLP specification, "OTLP/gRPC Response").
 pub(crate) fn is_retryable(status: &Status) -> bool {
     match status.code() {
         Code::Cancelled

@@ -75,7 +75,7 @@ impl Call {
         Self { sender, ..self }
     }
 
-    /// With one more header; those of the same name stay.
+    /// Adds a header; headers with the same name stay.
     pub(crate) fn header(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
         let value =
             HeaderValue::from_bytes(value.as_ref()).expect("bytes that HTTP allows in a header");
@@ -83,24 +83,24 @@ impl Call {
         self
     }
 
-    /// With this header in place of those of the same name.
+    /// Replaces all headers with this name.
     pub(crate) fn only(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         self
     }
 
-    /// With a body in pieces of 16 KiB and no `content-length`.
+    /// Sets a body in pieces of 16 KiB, without `content-length`.
     pub(crate) fn in_pieces(mut self, body: &[u8]) -> Self {
         self.body = BoxBody::new(Pieces(body.chunks(16_384).map(Bytes::copy_from_slice).collect()));
         self
     }
 
-    /// Sends it over a connection of its own.
+    /// Sends it over a new connection.
     pub(crate) async fn send(self, gate: &Gate) -> Reply {
         self.try_send(gate).await.unwrap_or_else(|failure| panic!("no reply: {failure}"))
     }
 
-    /// As [`send`](Self::send), where that no reply comes is an answer too.
+    /// As [`send`](Self::send), but no reply is also a valid result.
     pub(crate) async fn try_send(self, gate: &Gate) -> Result<Reply, Box<dyn std::error::Error>> {
         let io = TokioIo::new(connect(gate, self.sender, self.protocol, self.version).await?);
         let (version, request) = (self.version, self.request(gate));
@@ -144,7 +144,7 @@ impl Call {
     }
 }
 
-/// A body whose length is not known before its end.
+/// A body whose length is unknown until its end.
 struct Pieces(VecDeque<Bytes>);
 
 impl Body for Pieces {
@@ -159,8 +159,8 @@ impl Body for Pieces {
     }
 }
 
-/// A TLS connection with this sender's certificate. TLS 1.3 servers turn a certificate down after the client
-/// is done with its handshake: then the first read fails, not this.
+/// A TLS connection with this sender's certificate. A TLS 1.3 server rejects a certificate after the client has
+/// finished its handshake: then the first read fails, not this call.
 pub(crate) async fn connect(
     gate: &Gate,
     sender: SenderName,
@@ -192,7 +192,7 @@ fn server_name() -> ServerName<'static> {
     ServerName::try_from("localhost").expect("a DNS name")
 }
 
-/// A reply, whole.
+/// A complete reply.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -206,7 +206,7 @@ impl Reply {
         self.headers.get(name).map_or("", |value| value.to_str().expect("a header in ASCII"))
     }
 
-    /// A protobuf message that came with 200.
+    /// The protobuf message in a reply with status 200.
     pub(crate) fn message<M: Message + Default>(&self) -> M {
         assert_eq!(
             (self.status, self.header("content-type")),

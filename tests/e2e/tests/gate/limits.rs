@@ -1,4 +1,4 @@
-//! What is too large is refused: at once, in little memory, and not to be sent again.
+//! Requests that are too large are refused: at once, with little memory, and permanently.
 
 use std::{
     io::Write,
@@ -21,7 +21,7 @@ use crate::{
     telemetry,
 };
 
-/// The usual `limits.bodyBytes`.
+/// The default `limits.bodyBytes`.
 const USUAL: usize = 16_777_216;
 
 pub(crate) async fn a_body_over_the_usual_limit_is_413(gate: &Gate) {
@@ -129,7 +129,7 @@ fn assert_too_large(status: &tonic::Status, limit: &str) {
     assert!(!grpc::is_retryable(status), "it will not be smaller the next time: {status:?}");
 }
 
-/// Asserts that the one worker still serves.
+/// Asserts that the only worker still serves requests.
 pub(crate) async fn assert_served(gate: &Gate) {
     gate.store().clear();
     let body = telemetry::logs(1, 0).encode_to_vec();
@@ -144,15 +144,16 @@ const PIECES: usize = 100;
 /// RFC 1952: magic, deflate, no flags, no time, no extra flags, unknown system.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-/// One member of 10 GB. A full flush forgets what came before, so the blocks of one piece can be repeated.
+/// One member of 10 GB. A full flush makes blocks independent of what came before, so the blocks of one piece can be
+/// repeated.
 fn one_stream_of_zeros() -> Vec<u8> {
     let blocks = zeros(FlushCompress::Full);
     let empty_last_block = [0x03, 0x00];
-    // A checksum is looked at when the stream has ended, which is never reached.
+    // The checksum is checked at the end of the stream, which is never reached.
     [&GZIP_HEADER, blocks.repeat(PIECES).as_slice(), &empty_last_block, &[0; 8]].concat()
 }
 
-/// A hundred members of 100 MB, each with a true checksum.
+/// A hundred members of 100 MB, each with a valid checksum.
 fn many_members_of_zeros() -> Vec<u8> {
     let mut crc = Crc::new();
     let megabyte = vec![0; 1_000_000];
@@ -166,7 +167,7 @@ fn many_members_of_zeros() -> Vec<u8> {
     member.repeat(PIECES)
 }
 
-/// [`PIECE`] zeros, deflated, ended by `flush`.
+/// [`PIECE`] zeros, compressed with deflate, with `flush` at the end.
 fn zeros(flush: FlushCompress) -> Vec<u8> {
     let mut compress = Compress::new(Compression::best(), false);
     let megabyte = vec![0; 1_000_000];

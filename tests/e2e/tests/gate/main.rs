@@ -1,7 +1,7 @@
-//! The gate in real Envoy, from the outside: what senders are told and what backends are given.
+//! The gate in real Envoy, seen from outside: what senders are told and what backends get.
 //!
-//! Each case runs once for each way to run the gate, as `held headers::...` and `sent headers::...`. Cases of
-//! one gate take turns, because the stand-in backends behind it are theirs together.
+//! Each case runs once for each way to run the gate, as `held headers::...` and `sent headers::...`. The cases of one
+//! gate run one at a time, because they share the stand-in backends behind it.
 
 mod bodies;
 mod broken;
@@ -21,7 +21,7 @@ use std::{pin::Pin, sync::Arc};
 use fixture::{Gate, Gates, Headers, Limits, Setup};
 use libtest_mimic::{Arguments, Trial};
 
-/// A test: what it is called, which gate it wants, what it does.
+/// A test: its name, its gate, its function.
 #[derive(Clone, Copy)]
 struct Case {
     name: &'static str,

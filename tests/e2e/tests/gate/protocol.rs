@@ -1,4 +1,4 @@
-//! OTLP's own rules: paths, methods, media types, and what a success looks like.
+//! OTLP's own rules: paths, methods, media types, and the form of a success.
 
 use hyper::{Method, StatusCode};
 use opentelemetry_proto::tonic::collector::{
@@ -135,7 +135,7 @@ pub(crate) async fn a_metric_without_data_points_is_a_success_over_http(gate: &G
     }
 }
 
-/// It was no record, so none was rejected; that it is not stored is told all the same.
+/// It was not a record, so none was rejected; but the reply says that it was not stored.
 fn assert_warned(response: ExportMetricsServiceResponse) {
     let partial = response.partial_success.expect("a warning");
     assert_eq!(partial.rejected_data_points, 0);

@@ -1,7 +1,7 @@
-//! What is refused before its body has come: the sender is told all the same.
+//! Requests that are refused before their body has arrived: the sender still learns why.
 //!
-//! curl over HTTP/2 takes a stream that is reset for a failure, whatever was answered on it, and Python writes its
-//! whole request before it reads. `REFUSALS=20` tries each of them twenty times.
+//! curl over HTTP/2 reports a reset stream as a failure, whatever the reply on it was, and Python sends its whole
+//! request before it reads. `REFUSALS=20` tries each of them twenty times.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -23,13 +23,13 @@ use crate::{
     sdks::assert_tenants,
 };
 
-/// In bytes: in one packet with the head, more than what a connection holds, more than a body may have.
+/// Sizes in bytes: in one packet with the head, more than a connection holds, more than a body may have.
 const SIZES: [usize; 3] = [100, 100_000, 20_000_000];
 
 /// A request that is refused.
 #[derive(Clone, Copy, Debug)]
 struct Refused {
-    /// Whose certificate it comes with; `None`: one whose SANs name nobody.
+    /// The sender whose certificate is shown; `None` for a certificate without a SAN that names a namespace.
     sender: Option<SenderName>,
     method: &'static str,
     path: &'static str,
@@ -48,7 +48,7 @@ impl Refused {
         }
     }
 
-    /// All that are refused with a body of this size.
+    /// All requests that are refused with a body of this size.
     fn all(size: usize) -> impl Iterator<Item = Self> {
         let by_head = [
             Self { sender: None, ..Self::usual(401) },
@@ -62,7 +62,7 @@ impl Refused {
     }
 }
 
-/// A program that sends, and whether it says beforehand how much.
+/// A program that sends, and whether it announces the length.
 #[derive(Clone, Copy, Debug)]
 enum Client {
     Curl(&'static str),
@@ -96,7 +96,7 @@ async fn every_refusal(gate: &Gate, client: Client, announced: bool) {
     let mut begun = 0;
     for size in SIZES {
         for refused in Refused::all(size) {
-            // Its head is good, and gone on where it is not held. No body follows it.
+            // Its head is valid, and has been forwarded unless it is held. No body follows.
             let begins = refused.status == 413 && !announced && !gate.holds_headers();
             begun += if begins { tries } else { 0 };
             let told = tell(gate, client, refused, size, announced, tries).await;
@@ -110,7 +110,7 @@ async fn every_refusal(gate: &Gate, client: Client, announced: bool) {
     assert_tenants(gate, Backend::Loki, &[]);
 }
 
-/// How often which outcome was seen.
+/// The number of times that each outcome was seen.
 async fn tell(
     gate: &Gate,
     client: Client,
@@ -186,7 +186,7 @@ pub(crate) async fn a_refusal_waits_for_its_request(gate: &Gate) {
         stream.write_all(&[0; 500]).await.expect("the rest is sent");
         let size = stream.read(&mut reply).await.expect("a reply");
         let reply = String::from_utf8_lossy(&reply[..size]);
-        // And the connection is as good as before.
+        // The connection still works.
         assert!(reply.starts_with("HTTP/1.1 403 "), "{reply}");
         let mut more = [0; 4096];
         while let Ok(Ok(1..)) = timeout(Duration::from_millis(50), stream.read(&mut more)).await {}
@@ -224,7 +224,7 @@ pub(crate) async fn what_is_thrown_away_is_not_kept(gate: &Gate) {
 }
 
 pub(crate) async fn more_than_its_limit_is_not_waited_for(gate: &Gate) {
-    // Of what says that it is longer than the limit, nothing is taken.
+    // If the announced length is above the limit, nothing of the body is accepted.
     let mut stream = http::connect(gate, SenderName::Stranger, Protocol::Http, Version::Http1)
         .await
         .expect("a connection");
@@ -235,7 +235,7 @@ pub(crate) async fn more_than_its_limit_is_not_waited_for(gate: &Gate) {
     let size = stream.read(&mut reply).await.expect("a reply");
     assert!(reply[..size].starts_with(b"HTTP/1.1 403 "));
 
-    // What turns out to be so gets its answer when it does; a client that reads while it writes has it.
+    // If a body turns out to be too large, the answer comes then. A client that reads while it writes gets it.
     let body = vec![0; 64_000_000];
     let call = Call::export(Version::Http2, Signal::Logs, "").in_pieces(&body);
     let reply = call.from(SenderName::Stranger).send(gate).await;

@@ -1,4 +1,4 @@
-//! What a backend answers, and what the sender makes of it: to be sent again, or not.
+//! A backend's answers, and the sender's reaction: whether it retries.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ pub(crate) async fn what_can_be_sent_again_stays_so_over_grpc(gate: &Gate) {
     }
 }
 
-/// The SDK for Java before 1.67 looks for `grpc-status` in the headers alone, and does not send again without it.
+/// The SDK for Java before 1.67 only looks for `grpc-status` in the headers, and does not retry without it.
 pub(crate) async fn a_failure_over_grpc_stands_in_the_headers(gate: &Gate) {
     for answer in answers(&PASSING) {
         gate.store().answer_next(Backend::Mimir, answer.clone());
@@ -122,7 +122,7 @@ pub(crate) async fn a_backend_that_hangs_up_can_be_asked_again(gate: &Gate) {
 pub(crate) async fn a_grpc_sender_is_not_waited_for_longer_than_it_waits(gate: &Gate) {
     gate.store().answer_next(Backend::Loki, Reaction::Hang);
     let body = grpc::frame(&telemetry::logs(1, 0).encode_to_vec(), false);
-    // By hand: a client that knows of the deadline would end the call itself.
+    // By hand, because a client that knows the deadline would end the call itself.
     let call = grpc::call(Signal::Logs, body).header("grpc-timeout", "300m");
     let began = Instant::now();
     let status = grpc::status_of(call, gate).await;
@@ -141,7 +141,7 @@ fn assert_both_told(response: ExportMetricsServiceResponse) {
     assert!(told.error_message.contains("out of order"), "{told:?}");
 }
 
-/// Each status as a backend gives it: bare, and with text.
+/// Each status as a backend sends it: without and with text.
 fn answers(statuses: &[u16]) -> Vec<Answer> {
     let each = statuses.iter().flat_map(|status| {
         let answer = Answer::new(StatusCode::from_u16(*status).expect("a status"));

@@ -1,4 +1,4 @@
-//! Real SDKs: what they are told, and what is stored.
+//! Real SDKs: the replies that they get, and the stored records.
 
 use envoy_local::SenderName;
 use sluice_e2e::{Outcome, PartialSuccess, Protocol, Reply, Sdk, Signal, Verdict};
@@ -59,7 +59,7 @@ fn assert_told_of_three(outcome: &Outcome) {
     assert!(message.contains("source.name"), "the message names the rule: {message:?}");
 }
 
-/// Asserts what this backend has, under all tenants, and that the others have nothing.
+/// Asserts what this backend has, under all tenants, and that the other backends have nothing.
 pub(crate) fn assert_tenants(gate: &Gate, backend: Backend, expected: &[(&str, usize)]) {
     for each in Backend::ALL {
         let found = gate.store().tenants(each);

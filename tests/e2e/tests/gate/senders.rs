@@ -1,4 +1,4 @@
-//! Who may send, and under which tenant it is stored.
+//! Which senders are allowed, and under which tenant their data is stored.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -64,7 +64,7 @@ pub(crate) async fn a_client_without_a_certificate_gets_no_handshake(gate: &Gate
     for protocol in Protocol::ALL {
         let before = failed().await;
         let stream = TcpStream::connect(gate.addr(protocol)).await.expect("a connection");
-        // In TLS 1.3 the client is done before the server has looked.
+        // In TLS 1.3 the client has finished its handshake before the server has checked the certificate.
         if let Ok(mut stream) = http::handshake_without_certificate(gate, stream).await {
             let asked = stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
             let mut answer = Vec::new();

@@ -1,4 +1,4 @@
-//! Requests, well-formed: so many records with `source.name`, so many without.
+//! Well-formed requests: some records with `source.name`, some without.
 
 use opentelemetry_proto::tonic::{
     collector::{

@@ -1,4 +1,4 @@
-//! The collector's exporter with its queue and its retries: what it counts as sent, failed and retried is what
+//! The collector's exporter with its queue and its retries: what it counts as sent, failed and retried is what really
 //! happened, whatever a backend answers.
 
 use std::{
@@ -32,31 +32,30 @@ use crate::{
 
 const GROUPS: usize = 5;
 
-/// What a backend answers, and what must come of it for each signal and protocol.
+/// A backend's answers, and the expected counts for each signal and protocol.
 struct Row {
     name: &'static str,
-    /// What it does with one request after the other; then its own work.
+    /// What it does with each request in turn; after these, its normal work.
     plays: Vec<Reaction>,
-    /// How many of the groups the gate drops.
+    /// The number of groups that the gate drops.
     without: usize,
-    /// For one request.
+    /// The timeout of one request.
     timeout: Duration,
     /// The answers that the exporter's client counts, in any order: over HTTP and over gRPC.
     answers: [Vec<&'static str>; 2],
-    /// The exporter has sent what it was given; it has failed, for good, otherwise.
+    /// Whether the exporter has sent what it was given; otherwise it has failed permanently.
     sent: bool,
-    /// What a partial success says that the backend has rejected, and its words.
+    /// The number that the backend has rejected according to a partial success, and its message.
     rejected: Option<(i64, &'static str)>,
-    /// How often what the gate lets through is stored.
+    /// The number of times that the forwarded records are stored.
     stored: Stored,
-    /// It takes as long as the backend has asked for.
+    /// The time for which the backend asks the sender to wait.
     waits: Duration,
-    /// What the backend's body says, from which the status follows: over HTTP the head must be held for
-    /// it.
+    /// The text in the backend's body that decides the status: over HTTP, this needs the head to be held.
     judged_by: Option<&'static str>,
 }
 
-/// What a backend says where it does not matter what.
+/// The message of a backend where its content does not matter.
 pub(crate) const WORDS: &str = "words";
 
 /// An attempt, whatever its answer.
@@ -66,7 +65,7 @@ const ONCE: Stored = Stored { answered: 1, unanswered: 0 };
 const NEVER: Stored = Stored { answered: 0, unanswered: 0 };
 
 impl Row {
-    /// It is taken at once.
+    /// The batch is accepted at once.
     fn taken(name: &'static str) -> Self {
         Self {
             name,
@@ -82,7 +81,7 @@ impl Row {
         }
     }
 
-    /// It is sent again until it is taken; the answers are those before that.
+    /// The batch is sent again until it is accepted; these are the answers before that.
     fn retried(
         name: &'static str,
         plays: impl IntoIterator<Item = Reaction>,
@@ -95,7 +94,7 @@ impl Row {
         Self { plays: plays.into_iter().collect(), answers, ..row }
     }
 
-    /// It is refused, and not sent again.
+    /// The batch is refused, and not sent again.
     fn refused(
         name: &'static str,
         plays: Option<StatusCode>,
@@ -107,7 +106,7 @@ impl Row {
         Self { plays, answers, sent: false, stored: NEVER, ..Self::taken(name) }
     }
 
-    /// It is refused for what the backend says, whose status alone would have it sent again for ever.
+    /// The batch is refused because of the backend's message. The status alone would make the exporter retry for ever.
     fn refused_for(
         name: &'static str,
         words: &'static str,
@@ -118,19 +117,19 @@ impl Row {
         Self { plays, judged_by: Some(words), ..Self::refused(name, None, http, grpc) }
     }
 
-    /// The backend takes it, and says this beside.
+    /// The backend accepts the batch, and adds this.
     fn partial(name: &'static str, without: usize, rejected: i64, message: &'static str) -> Self {
         let partial_success = Some(ExportLogsPartialSuccess {
             rejected_log_records: rejected,
             error_message: message.to_owned(),
         });
-        // The four responses have the same fields under the same numbers.
+        // The four responses have the same fields with the same numbers.
         let body = ExportLogsServiceResponse { partial_success }.encode_to_vec();
         let answer = Answer::new(StatusCode::OK)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))
             .body(body);
         let rejected = Some((rejected, message));
-        // The answer is played: the stand-in keeps nothing of what it gets.
+        // The answer was queued, so the stand-in stores nothing.
         Self { plays: vec![answer.into()], without, rejected, stored: NEVER, ..Self::taken(name) }
     }
 }
@@ -211,7 +210,7 @@ fn rows() -> Vec<Row> {
             &["UNAVAILABLE"; 3],
         ),
         Row::retried("a_reset_is_retried", [Reaction::Close], &["503"], &["UNAVAILABLE"]),
-        // The one case in which the protocol has no way to store a record once.
+        // The only case in which the protocol cannot prevent storing a record twice.
         Row {
             stored: Stored { answered: 1, unanswered: 1 },
             ..Row::retried(
@@ -228,7 +227,7 @@ fn rows() -> Vec<Row> {
                 "no_answer_in_time_is_retried",
                 [Reaction::Hang],
                 &["none"],
-                // grpc-timeout tells how long the client waits: who sees first that it is over is chance.
+                // grpc-timeout says how long the client waits, so it is chance which side ends the call first.
                 &[ANY],
             )
         },
@@ -240,7 +239,7 @@ pub(crate) fn in_a_second(status: StatusCode) -> Answer {
     said(status).header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
-/// An answer with words in a body, as backends give it.
+/// An answer with a message in its body, as backends send it.
 pub(crate) fn said(status: StatusCode) -> Answer {
     saying(status, WORDS)
 }
@@ -251,7 +250,7 @@ fn saying(status: StatusCode, words: &'static str) -> Answer {
         .body(words)
 }
 
-/// A success over HTTP, as a backend says it over gRPC.
+/// The gRPC form of a success over HTTP.
 fn success_in_grpc(answer: Answer) -> Answer {
     let framed = grpc::write(&answer.body).expect("it is short");
     Answer { headers: HeaderMap::new(), ..answer }
@@ -265,7 +264,7 @@ pub(crate) fn trials(gates: &Arc<Gates>) -> Vec<Trial> {
     for hold_headers in [true, false] {
         let setup = Setup { hold_headers, required: Required::SourceName };
         for protocol in Protocol::ALL {
-            // Who has to wait is asked once for each protocol: whether the headers are held makes no difference there.
+            // Waiting is tested once for each protocol, because holding the headers makes no difference to it.
             let waits_here = hold_headers == (protocol == Protocol::Http);
             let heads_wait = hold_headers || protocol == Protocol::Grpc;
             let rows = rows()
@@ -282,12 +281,12 @@ pub(crate) fn trials(gates: &Arc<Gates>) -> Vec<Trial> {
     trials
 }
 
-/// The signals go side by side: each has a backend of its own.
+/// The signals run in parallel, because each has its own backend.
 async fn every_signal(gate: Gate<'_>, protocol: Protocol, row: &Row) {
     let [logs, metrics, traces, profiles] = Signal::ALL;
     let each = |signal| deliver(gate, protocol, signal, row);
     let deliveries = tokio::join!(each(logs), each(metrics), each(traces), each(profiles));
-    // Only now: what still sends when a trial fails would be in the next one's way.
+    // Checked only now: if a trial failed earlier, exporters that still send would disturb the next trial.
     for delivery in <[Delivery; 4]>::from(deliveries) {
         delivery.assert_counted_as_it_happened(gate, protocol, row);
     }
@@ -298,10 +297,10 @@ async fn every_signal(gate: Gate<'_>, protocol: Protocol, row: &Row) {
     }
 }
 
-/// A batch, and what the exporter says became of it.
+/// A batch, and what the exporter counted for it.
 struct Delivery {
     signal: Signal,
-    /// The time of the first record is one more.
+    /// One less than the time of the first record.
     nanos: u64,
     account: Result<Account, SendError>,
     took: Duration,
@@ -359,7 +358,7 @@ impl Delivery {
 }
 
 impl Row {
-    /// How many requests the backend gets.
+    /// The number of requests that the backend gets.
     fn requests(&self) -> usize {
         if self.without == GROUPS { 0 } else { self.answers[0].len() }
     }
@@ -397,7 +396,7 @@ impl Row {
             let rule = dropped == 0 || message.contains("source.name");
             assert!(rule, "the message names the rule: {who}");
         }
-        // An error says what was refused; a success leaves none behind.
+        // An error says what was refused; after a success there is none.
         assert_eq!(account.last_error.is_empty(), self.sent, "{who}");
         if let (false, [Reaction::Answer(_)]) = (self.sent, &self.plays[..]) {
             let words = self.judged_by.unwrap_or(WORDS);

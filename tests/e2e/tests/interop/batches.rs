@@ -1,4 +1,4 @@
-//! The collector's own batches: each exporter, signal, encoding and compression that it can be configured with.
+//! The collector's own batches: each exporter, signal, encoding and compression that can be configured.
 
 use std::{
     fmt,
@@ -20,7 +20,7 @@ use crate::{
 
 /// About 150 KiB: more than a chunk of framed snappy (64 KiB) and more than a block of zstd (128 KiB).
 const USUAL: usize = 70;
-/// About 1 MiB of logs: with the headers sent, what comes as more than 512 KiB moves into the module.
+/// About 1 MiB of logs: if the headers are not held, a body above 512 KiB moves into the module.
 const LARGE: usize = 500;
 
 /// An exporter's configuration and the signal that it exports.
@@ -33,7 +33,7 @@ struct Exporter {
 }
 
 impl Exporter {
-    /// All that there are.
+    /// All configurations.
     fn all() -> impl Iterator<Item = Self> {
         Protocol::ALL.into_iter().flat_map(|protocol| {
             Encoding::of(protocol).iter().flat_map(move |&encoding| {
@@ -67,7 +67,7 @@ impl fmt::Display for Exporter {
     }
 }
 
-/// What a batch is like, and what must come of it.
+/// The kind of a batch, and the expected result.
 #[derive(Clone, Copy)]
 struct Expectation {
     name: &'static str,
@@ -104,7 +104,7 @@ const ALL_IS_DROPPED: Expectation = Expectation {
     check: without_any_name_it_is_refused,
 };
 
-/// Each exporter and each expectation, but where one exporter can stand for all.
+/// Each exporter with each expectation, except where one exporter can represent all.
 fn expected(exporter: Exporter) -> impl Iterator<Item = Expectation> {
     let large = (exporter.signal == Signal::Logs).then_some(SOME_OF_A_LARGE_ONE_IS_DROPPED);
     let refused = (exporter.compression == Compression::Gzip).then_some(ALL_IS_DROPPED);
@@ -133,13 +133,13 @@ async fn exports(gate: Gate<'_>, exporter: Exporter, expectation: Expectation) {
     check(&delivery, &Outcome::of(gate, exporter, &delivery));
 }
 
-/// What came of a batch, beside what the collector was told.
+/// The result of a batch, other than the reply to the collector.
 struct Outcome<'s> {
     gate: Gate<'s>,
     exporter: Exporter,
-    /// What was sent, less what lacks a name.
+    /// What was sent, without the records that lack a name.
     named: Request,
-    /// How many lack one.
+    /// The number of records that lack a name.
     unnamed: usize,
 }
 
@@ -152,7 +152,7 @@ impl<'s> Outcome<'s> {
         Self { gate, exporter, named, unnamed }
     }
 
-    /// Asserts that the tenant has what was named, unchanged, and nobody has anything else.
+    /// Asserts that the tenant has the named records, unchanged, and that no other tenant has anything.
     fn assert_stored(&self) {
         let backend = backend(self.exporter.signal);
         let requests = self.gate.store().requests(backend);
@@ -197,7 +197,7 @@ fn without_any_name_it_is_refused(delivery: &Delivery, outcome: &Outcome<'_>) {
         Protocol::Http => "HTTP Status Code 400",
     };
     assert!(error.contains(status), "{error}");
-    // Where a collector sends JSON, it reads the Status of an error as protobuf all the same, and shows none.
+    // A collector that sends JSON still reads the Status of an error as protobuf, and so shows none.
     if outcome.exporter.encoding == Encoding::Protobuf {
         assert!(error.contains("source.name"), "the message names the rule: {error}");
     }
@@ -211,7 +211,7 @@ fn permanent_error(delivery: &Delivery) -> &str {
     }
 }
 
-/// Nanoseconds since 1970: Loki takes nothing that is older than a week.
+/// Nanoseconds since 1970: Loki rejects everything that is older than a week.
 #[expect(clippy::disallowed_methods, reason = "a test program has a clock")]
 pub(crate) fn now() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");

@@ -1,7 +1,7 @@
-//! The JSON examples of the OpenTelemetry protocol's repository, which the crate `opentelemetry-proto` carries.
+//! The JSON examples of the OpenTelemetry protocol's repository, which are in the crate `opentelemetry-proto`.
 //!
-//! They are of 2018 and their sums are deltas, so neither Loki nor Mimir would take them: each backend is told to
-//! answer as if it did, and what arrived there is looked at.
+//! They are from 2018 and their sums are deltas, so Loki and Mimir would reject them. Each backend is told to accept
+//! them, and the test looks at what arrived.
 
 use std::{path::PathBuf, process::Command, sync::Arc};
 
@@ -82,7 +82,7 @@ impl Example {
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// Asserts that its backend, and no other, was given what it says.
+    /// Asserts that its backend, and no other, got its content.
     fn assert_arrived(self, gate: Gate<'_>, text: &str) {
         for each in Backend::ALL {
             let requests = gate.store().requests(each);
@@ -99,7 +99,7 @@ impl Example {
     }
 }
 
-/// The example with its resource once more, less its service.name, and how many records are under that.
+/// The example with a copy of its resource without service.name, and the number of records under that copy.
 fn with_a_nameless_resource(text: &str, signal: Signal) -> (String, usize) {
     let mut request: Value = serde_json::from_str(text).expect("an example in JSON");
     let list = match signal {
@@ -117,7 +117,7 @@ fn with_a_nameless_resource(text: &str, signal: Signal) -> (String, usize) {
     (request.to_string(), added.records())
 }
 
-/// Posts an export to the gate, whose backend accepts it; gives the reply's body.
+/// Posts an export to the gate, whose backend accepts it; returns the body of the reply.
 async fn post(gate: Gate<'_>, signal: Signal, body: String) -> Value {
     let backend = backend(signal);
     gate.store().answer_next(backend, accepted(backend));
@@ -135,7 +135,7 @@ async fn post(gate: Gate<'_>, signal: Signal, body: String) -> Value {
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body:?}"))
 }
 
-/// What each backend answers to JSON that it has stored.
+/// The answer of each backend to JSON that it has stored.
 fn accepted(backend: Backend) -> Answer {
     let json = |body: &'static str| {
         Answer::new(StatusCode::OK).header(CONTENT_TYPE, HeaderValue::from_static(JSON)).body(body)
@@ -153,7 +153,7 @@ fn accepted(backend: Backend) -> Answer {
 fn folder() -> PathBuf {
     let version = cargo(&["-vV"]);
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("cargo's host");
-    // What only other platforms need has not been downloaded.
+    // Dependencies of other platforms have not been downloaded.
     let metadata = cargo(&[
         "metadata",
         "--offline",
@@ -171,7 +171,7 @@ fn folder() -> PathBuf {
     PathBuf::from(manifest).with_file_name("src/proto/opentelemetry-proto/examples")
 }
 
-/// What the cargo that runs this test prints.
+/// The output of the cargo that runs this test.
 fn cargo(arguments: &[&str]) -> String {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output =

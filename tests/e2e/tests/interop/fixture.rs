@@ -10,10 +10,10 @@ use sluice_stand_ins::{Backend, Backends, Store};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::Mutex};
 
-/// For most trials: longer than the slowest takes on a busy machine.
+/// The timeout of most trials: longer than the slowest takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A way to run the gate; each has a listener of its own.
+/// A way to run the gate; each has its own listener.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
     pub(crate) hold_headers: bool,
@@ -29,7 +29,7 @@ impl fmt::Display for Setup {
 /// The attribute that each record must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Required {
-    /// Where the platform asks for it: on the resource, and on the data points of metrics.
+    /// Where the platform requires it: on the resource, and for metrics on the data points.
     SourceName,
     /// On the resource, for every signal.
     ServiceName,
@@ -101,7 +101,7 @@ impl Setup {
             },
             "holdHeaders": self.hold_headers,
         });
-        // One of the two takes gRPC on to Tempo as gRPC.
+        // One of the two forwards gRPC to Tempo as gRPC.
         if !self.hold_headers {
             gate["backends"]["traces"]["grpcCluster"] = "tempo-grpc".into();
         }
@@ -112,7 +112,7 @@ impl Setup {
 /// The tenant of [`Gates::identity`].
 pub(crate) const TENANT: &str = "payments";
 
-/// The gates, started with the first trial, and the runtime that they live in.
+/// The gates, which start with the first trial, and their runtime.
 pub(crate) struct Gates {
     runtime: Runtime,
     run_dir: TempDir,
@@ -121,7 +121,7 @@ pub(crate) struct Gates {
 
 impl Gates {
     pub(crate) fn new() -> Self {
-        // For the admin client, which wants one even where nothing is encrypted.
+        // The admin client needs a crypto provider even if nothing is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         Self {
@@ -131,7 +131,7 @@ impl Gates {
         }
     }
 
-    /// A trial that runs when no other does, on empty backends, because these are shared.
+    /// A trial that runs alone and with empty backends, because the backends are shared.
     pub(crate) fn trial(
         self: &Arc<Self>,
         setup: Setup,
@@ -141,7 +141,7 @@ impl Gates {
         self.trial_within(PATIENCE, setup, name, run)
     }
 
-    /// The same for a trial that knows how long it takes.
+    /// The same for a trial with its own timeout.
     pub(crate) fn trial_within(
         self: &Arc<Self>,
         patience: Duration,
@@ -165,7 +165,7 @@ impl Gates {
             if started.is_none() {
                 *started = Some(self.start().await);
             }
-            // One that does not start is not tried again: each trial fails with the reason.
+            // Gates that failed to start are not tried again: each trial fails with the reason.
             let stack = match started.as_ref() {
                 Some(Ok(stack)) => stack,
                 Some(Err(error)) => return Err(error.clone()),
@@ -186,7 +186,7 @@ impl Gates {
         Stack::start(options).await.map_err(|error| error.to_string())
     }
 
-    /// Stops Envoy; after a failure, its last words are shown.
+    /// Stops Envoy. After a failure, it prints the end of Envoy's log.
     pub(crate) fn stop(&self, failed: bool) {
         self.runtime.block_on(async {
             let Some(Ok(stack)) = self.started.lock().await.take() else { return };
@@ -206,7 +206,7 @@ pub(crate) struct Gate<'s> {
 }
 
 impl Gate<'_> {
-    /// Where it takes both gRPC and HTTP.
+    /// The address for both gRPC and HTTP.
     pub(crate) fn addr(self) -> SocketAddr {
         let addr = self.stack.listener(&self.setup.listener_name());
         addr.expect("each setup has a listener")
@@ -224,7 +224,7 @@ impl Gate<'_> {
         [pki.ca_pem().to_owned(), files.cert.clone(), files.key.clone()]
     }
 
-    /// Whether the signal's backend is spoken to over gRPC too, for senders over gRPC.
+    /// Whether senders over gRPC reach the signal's backend over gRPC too.
     pub(crate) fn takes_on_grpc(self, signal: Signal) -> bool {
         signal == Signal::Traces && !self.setup.hold_headers
     }
@@ -237,12 +237,12 @@ impl Gate<'_> {
         self.backends().store()
     }
 
-    /// Another of the gates, before the same backends.
+    /// Another of the gates, with the same backends.
     pub(crate) fn with(self, setup: Setup) -> Self {
         Gate { setup, ..self }
     }
 
-    /// Asserts how many records each backend has: so many for the tenant in this one, and nothing else anywhere.
+    /// Asserts the number of records of each backend: this many for the tenant in this one, and nothing anywhere else.
     pub(crate) fn assert_stored(self, backend: Backend, records: usize) {
         for each in Backend::ALL {
             let found = self.store().tenants(each);
@@ -253,7 +253,7 @@ impl Gate<'_> {
     }
 }
 
-/// Where a signal goes.
+/// The backend of a signal.
 pub(crate) fn backend(signal: Signal) -> Backend {
     match signal {
         Signal::Logs => Backend::Loki,

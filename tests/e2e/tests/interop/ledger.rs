@@ -1,4 +1,4 @@
-//! What a backend did with each record: held against what senders say became of it.
+//! What a backend did with each record, to compare it with what senders report.
 
 use std::{collections::BTreeMap, fmt::Debug, ops::RangeInclusive};
 
@@ -10,16 +10,16 @@ use crate::{
     request::Request,
 };
 
-/// How often a record came in a push that was stored.
+/// The number of pushes with this record that were stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stored {
     /// The push was answered with success.
     pub(crate) answered: usize,
-    /// Its connection ended before any answer: the sender has to send it again (OTLP 1.11, "Duplicate Data").
+    /// Its connection ended before an answer, so the sender must send it again (OTLP 1.11, "Duplicate Data").
     pub(crate) unanswered: usize,
 }
 
-/// The records that a backend stored, by what a test knows them by.
+/// The records that a backend stored, by the key that a test uses for them.
 pub(crate) struct Ledger<K>(BTreeMap<K, Stored>);
 
 impl Ledger<u64> {
@@ -32,7 +32,7 @@ impl Ledger<u64> {
 }
 
 impl Ledger<()> {
-    /// How many records were in pushes that were answered with success, whoever sent them.
+    /// The number of records in pushes that were answered with success, from all senders.
     pub(crate) fn all_answered(store: &Store, signal: Signal) -> usize {
         let ledger = Self::of(store, signal, |request| vec![(); request.records()]);
         ledger.each().answered
@@ -40,7 +40,7 @@ impl Ledger<()> {
 }
 
 impl Ledger<String> {
-    /// The records of an SDK's run, by what they say.
+    /// The records of an SDK's run, by their text.
     pub(crate) fn by_run(store: &Store, signal: Signal, run_id: &str) -> Self {
         Self::of(store, signal, |request| request.names(run_id))
     }
@@ -50,7 +50,7 @@ impl<K: Debug + Ord> Ledger<K> {
     fn of(store: &Store, signal: Signal, keys: impl Fn(&Request) -> Vec<K>) -> Self {
         let mut ledger = BTreeMap::<K, Stored>::new();
         for request in store.requests(backend(signal)) {
-            // Of one that got a played answer nothing was decoded, and nothing stored.
+            // A request with a queued answer was not decoded, and nothing of it was stored.
             let Some(decoded) = &request.decoded else { continue };
             let answered = request.status.is_some_and(|status| status.is_success());
             if !answered && request.status.is_some() {
@@ -71,8 +71,8 @@ impl<K: Debug + Ord> Ledger<K> {
         Self(ledger)
     }
 
-    /// Asserts that these and no others were stored, each in exactly one push that was answered, and gives how often
-    /// one was stored in a push that was not.
+    /// Asserts that exactly these records were stored, each in exactly one push that was answered, and returns how many
+    /// times one was stored in a push that was not answered.
     pub(crate) fn assert_each_once(
         &self,
         who: &str,
@@ -95,22 +95,22 @@ impl<K: Debug + Ord> Ledger<K> {
         self.unanswered()
     }
 
-    /// How often this one was stored.
+    /// The number of times that this record was stored.
     pub(crate) fn of_record(&self, record: &K) -> Stored {
         self.0.get(record).copied().unwrap_or_default()
     }
 
-    /// Whether none was stored.
+    /// Whether no record was stored.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many records were stored.
+    /// The number of records that were stored.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// How often each was stored, where that is the same for all; nothing where there are none.
+    /// The number of times that each record was stored, which must be the same for all. Without records, it is zero.
     pub(crate) fn each(&self) -> Stored {
         let mut all = self.0.values();
         let first = all.next().copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What real clients send, through the gate in real Envoy: the OpenTelemetry Collector, the SDKs, Rotel, and the JSON
+//! Requests of real clients through the gate in real Envoy: the OpenTelemetry Collector, the SDKs, Rotel, and the JSON
 //! examples that are published with the protocol.
 
 mod answers;

@@ -1,5 +1,5 @@
-//! Backends that fail and come back, again and again, while senders go on: nothing is lost, and nothing is stored
-//! twice but what a backend stored without answering.
+//! Backends that fail and recover, again and again, while senders continue: nothing is lost, and nothing is stored
+//! twice except what a backend stored without answering.
 
 use std::{
     sync::Arc,
@@ -29,15 +29,15 @@ use crate::{
 const SECONDS: &str = "OUTAGE_SECONDS";
 /// Each fault once.
 const USUAL_SECONDS: u64 = 20;
-/// For what is on its way when the last fault is over.
+/// The time for requests that are in flight when the last fault ends.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long the backends work, and how long they then fail. Fit to the Python SDK, which gives up at its sixth
+/// How long the backends work, and how long they then fail. The times fit the Python SDK, which gives up at its sixth
 /// attempt: its second pause is longer than a fault, and ends before the next.
 const UP: Duration = Duration::from_millis(2_500);
 const DOWN: Duration = Duration::from_millis(1_500);
 
-/// From one batch of a sender to its next.
+/// The time from one batch of a sender to its next.
 const EVERY: Duration = Duration::from_millis(200);
 /// Records in a batch of the Python SDK.
 const PYTHON_RECORDS: usize = 10;
@@ -154,7 +154,7 @@ async fn nothing_is_lost(gate: Gate<'_>, duration: Duration) {
     );
 }
 
-/// Asserts that the faults were met: or nothing has been shown.
+/// Asserts that the faults really occurred; otherwise the test has shown nothing.
 fn assert_failed(gate: Gate<'_>, backend: Backend) {
     let requests = gate.store().requests(backend);
     for status in [Some(503), Some(429), None] {
@@ -163,7 +163,7 @@ fn assert_failed(gate: Gate<'_>, backend: Backend) {
     }
 }
 
-/// One fault after the other, and at the end none. Long runs tell how far they are.
+/// One fault after the other, and none at the end. Long runs print their progress.
 async fn fail_again_and_again(gate: Gate<'_>, duration: Duration) {
     let began = Instant::now();
     for fault in Fault::ALL.into_iter().cycle() {
@@ -191,14 +191,14 @@ struct Collector {
 }
 
 impl Collector {
-    /// Each protocol and signal, half of them where the headers are held.
+    /// Each protocol and signal, half of them with the headers held.
     fn all(gate: Gate<'_>) -> Vec<Self> {
         let each =
             Protocol::ALL.into_iter().flat_map(|one| Signal::ALL.map(|signal| (one, signal)));
         let senders = each.enumerate().map(|(index, (protocol, signal))| {
             let hold_headers = (index + index / Signal::ALL.len()).is_multiple_of(2);
             let who = format!("the collector's {} over {protocol}", signal.as_str());
-            // A second apart: no sender has that many records, one for each nanosecond.
+            // A second apart, because no sender has that many records, with one for each nanosecond.
             let nanos = now() - 1_000_000_000 * (index as u64 + 1);
             let batch = Batch {
                 protocol,
@@ -217,8 +217,8 @@ impl Collector {
         senders.collect()
     }
 
-    /// Asserts that its counters say that all was sent, and that it was; gives how many there were, and how often
-    /// one was stored without an answer.
+    /// Asserts that its counters say that everything was sent, and that this is true. Returns the number of records,
+    /// and how many times one was stored without an answer.
     fn assert_saved(&self, gate: Gate<'_>, account: &Account) -> (usize, usize) {
         let who = format!("{}: {account:#?}", self.who);
         assert_eq!(account.sent, account.given, "sent: {who}");
@@ -235,7 +235,7 @@ impl Collector {
     }
 }
 
-/// The Python SDK, which exports one batch after the other and retries for itself.
+/// The Python SDK, which exports one batch after the other and retries by itself.
 struct Python {
     who: String,
     signal: Signal,

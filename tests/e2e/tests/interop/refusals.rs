@@ -1,6 +1,6 @@
-//! What the gate refuses by its head, sent by the OpenTelemetry Collector's exporters and by Rotel: whatever its size,
-//! the sender reads why and gives it up. The SDKs are in `sdk.rs`, curl and Python's client in the suite `gate`.
-//! `REFUSALS=20` has each sent twenty times.
+//! Requests that the gate refuses by their heads, sent by the OpenTelemetry Collector's exporters and by Rotel:
+//! whatever the size, the sender reads the reason and gives up. The SDKs are in `sdk.rs`, curl and Python's client in
+//! the suite `gate`. With `REFUSALS=20`, each is sent twenty times.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     request::Request,
 };
 
-/// For all that one client sends.
+/// The timeout for all requests of one client.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) fn trials(gates: &Arc<Gates>) -> Vec<Trial> {
@@ -92,7 +92,7 @@ async fn by_rotel(gate: Gate<'_>, protocol: Protocol) {
         for _ in 0..tries() {
             given += 1;
             rotel.give(Signal::Logs, batch.clone()).await.unwrap_or_else(|error| panic!("{error}"));
-            // One at a time. The trial's own patience ends this.
+            // One at a time. The trial's own timeout ends this.
             while dropped(&rotel).len() < given {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }

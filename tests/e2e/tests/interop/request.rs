@@ -1,5 +1,5 @@
-//! Export requests as messages, and the plain way to take out of them what lacks an attribute: the gate's own
-//! splicer is held against it.
+//! Export requests as messages, and a simple way to remove the records that lack an attribute. The gate's own way is
+//! compared with it.
 
 use std::fmt::Debug;
 
@@ -23,7 +23,7 @@ use sluice_otlp::Signal;
 
 use crate::batches::now;
 
-/// The attribute that the platform asks for.
+/// The attribute that the platform requires.
 const NAME: &str = "source.name";
 
 /// An export request of one of the signals.
@@ -60,8 +60,8 @@ impl Request {
         })
     }
 
-    /// Records of an SDK's run, as the SDKs' senders have them: `named` with `source.name` and `unnamed` without, those
-    /// of logs and spans under a resource of their own.
+    /// Records of an SDK's run, as the SDKs' senders make them: `named` with `source.name` and `unnamed` without. Logs
+    /// and spans without it have their own resource.
     pub(crate) fn named(signal: Signal, run_id: &str, named: usize, unnamed: usize) -> Self {
         let halves = [(true, named), (false, unnamed)].into_iter().filter(|(_, count)| *count > 0);
         let resource = |is_named| {
@@ -123,8 +123,8 @@ impl Request {
         }
     }
 
-    /// What is left of it under the platform's rule: `source.name` on the resource, for metrics on the data
-    /// point. What is left empty goes too.
+    /// What remains of it under the platform's rule: `source.name` on the resource, for metrics on the data point.
+    /// Empty parents are removed too.
     pub(crate) fn named_only(mut self) -> Self {
         match &mut self {
             Self::Logs(all) => all.resource_logs.retain(|of| resource_is_named(&of.resource)),
@@ -150,7 +150,7 @@ impl Request {
         self
     }
 
-    /// How many log records, data points, profiles or spans are in it.
+    /// The number of log records, data points, profiles or spans in it.
     pub(crate) fn records(&self) -> usize {
         match self {
             Self::Logs(all) => {
@@ -172,8 +172,7 @@ impl Request {
         }
     }
 
-    /// A key for each record, by which it can be found again: its time, in ns since 1970. The collector gives no two
-    /// records the same.
+    /// A key for each record: its time, in ns since 1970. The collector gives every record a different one.
     pub(crate) fn times(&self) -> Vec<u64> {
         match self {
             Self::Logs(all) => {
@@ -199,8 +198,8 @@ impl Request {
         }
     }
 
-    /// What the records say under the resources with this `run.id`, as the SDKs' senders set it: the logs' bodies,
-    /// the numbers of the data points, the spans' names.
+    /// The content of the records under the resources with this `run.id`, as the SDKs' senders set it: the logs'
+    /// bodies, the numbers of the data points, the spans' names.
     pub(crate) fn names(&self, run_id: &str) -> Vec<String> {
         let of_run = |resource: &Option<Resource>| {
             let attributes = resource.iter().flat_map(|resource| &resource.attributes);
@@ -234,7 +233,8 @@ impl Request {
         }
     }
 
-    /// Asserts that the two mean the same, resource by resource: whole requests would be too long to read.
+    /// Asserts that the two have the same meaning, resource by resource, because whole requests would be too long to
+    /// read.
     pub(crate) fn assert_same(&self, expected: &Self) {
         match (self, expected) {
             (Self::Logs(found), Self::Logs(expected)) => {
@@ -269,7 +269,7 @@ fn assert_each<T: Debug + PartialEq>(found: &[T], expected: &[T]) {
     assert_eq!(found.len(), expected.len(), "resources");
 }
 
-/// With each value that refers to a text as that text: from JSON they are read so.
+/// Replaces each reference to a text by the text, as in JSON.
 fn written_out(request: &ExportProfilesServiceRequest) -> ExportProfilesServiceRequest {
     let json = serde_json::to_vec(request).expect("a request can be written");
     sluice_stand_ins::profiles_from_json(&json).expect("what was written can be read")
@@ -332,7 +332,7 @@ fn is_named(attributes: &[KeyValue]) -> bool {
     attributes.iter().any(|attribute| attribute.key == NAME)
 }
 
-/// Takes out the data points without a name, and gives how many are left.
+/// Removes the data points without a name, and returns how many remain.
 fn retain_named_points(data: &mut Option<Data>) -> usize {
     match data {
         None => {}

@@ -1,4 +1,4 @@
-//! Rotel, a collector in Rust: what the backends store, and what Rotel logs of it.
+//! Rotel, a collector in Rust: what the backends store, and what Rotel logs about it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     sdk::{RECORDS, Row, name_of, on_the_wire},
 };
 
-/// Between two looks at what has come of a batch.
+/// The time between two checks of a batch's result.
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(crate) fn trials(gates: &Arc<Gates>) -> Vec<Trial> {
@@ -39,7 +39,7 @@ async fn every_row(gate: Gate<'_>, protocol: Protocol) {
     }
     let stranger = start(gate, protocol, SenderName::Stranger).await;
     deliver(gate, &stranger, protocol, Signal::Logs, Row::all().len(), &Row::stranger()).await;
-    // Ended, they send nothing any more: what they sent is all that the backends got.
+    // After they have exited they send nothing more, so the backends have everything that they sent.
     for rotel in [known, stranger] {
         rotel.stop().await.unwrap_or_else(|error| panic!("{error}"));
     }
@@ -57,9 +57,8 @@ async fn start(gate: Gate<'_>, protocol: Protocol, sender: SenderName) -> Rotel 
     rotel.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The same where Rotel does not do what the protocol asks for: `is_retryable_error` in its
-/// `src/exporters/otlp/errors.rs` has 500 and INTERNAL among what is sent again, and RESOURCE_EXHAUSTED with RetryInfo
-/// or without.
+/// The same for requests where Rotel does not do what the protocol requires: `is_retryable_error` in its
+/// `src/exporters/otlp/errors.rs` retries 500 and INTERNAL, and RESOURCE_EXHAUSTED with or without RetryInfo.
 fn as_it_is(row: Row, protocol: Protocol) -> Row {
     match (row.answer.0, protocol) {
         (500, _) | (413, Protocol::Grpc) => row.sent_again(),
@@ -67,7 +66,7 @@ fn as_it_is(row: Row, protocol: Protocol) -> Row {
     }
 }
 
-/// Gives it a batch, waits for what must come of it, and asserts that no more has.
+/// Sends it a batch, waits for the expected result, and asserts that nothing else happened.
 async fn deliver(
     gate: Gate<'_>,
     rotel: &Rotel,

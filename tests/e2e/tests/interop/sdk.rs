@@ -1,5 +1,5 @@
-//! The SDKs, which retry for themselves: what may be sent again they send again until it is stored, what may not they
-//! give up at once, and what they are told is what happened.
+//! The SDKs, which retry by themselves: they retry retryable errors until the records are stored, give up at once after
+//! other errors, and the replies that they get are true.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
@@ -18,22 +18,22 @@ use crate::{
     ledger::{Ledger, Stored},
 };
 
-/// In each export.
+/// The number of records in each export.
 pub(crate) const RECORDS: usize = 10;
 
-/// One export: what its backend answers, and what must come of it.
+/// One export: its backend's answer, and the expected result.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// To the first attempt; the backend's own work otherwise.
+    /// The answer to the first attempt; later ones get the backend's normal work.
     plays: Option<Reaction>,
-    /// How many of the records lack `source.name`.
+    /// The number of records that lack `source.name`.
     pub(crate) without: usize,
     pub(crate) attempts: u32,
     pub(crate) verdict: Verdict,
     /// The last answer: over HTTP and over gRPC.
     pub(crate) answer: (u16, &'static str),
-    /// The backend has asked to wait so long between the first attempt and the second.
+    /// The time that the backend has asked to wait between the first attempt and the second.
     waits: Duration,
 }
 
@@ -59,7 +59,7 @@ impl Row {
         Self { plays, answer, verdict: Verdict::Failure, ..Self::taken(name, 0) }
     }
 
-    /// One after the other: they share a backend.
+    /// One after the other, because they share a backend.
     pub(crate) fn all() -> Vec<Self> {
         vec![
             Self::taken("what is named is stored", 0),
@@ -82,7 +82,7 @@ impl Row {
         ]
     }
 
-    /// Of a sender whose certificate the gate does not know; no backend hears of it.
+    /// An export of a sender whose certificate the gate does not know; it reaches no backend.
     pub(crate) fn stranger() -> Self {
         Self {
             verdict: Verdict::Failure,
@@ -91,7 +91,7 @@ impl Row {
         }
     }
 
-    /// Given up though it may be sent again.
+    /// Given up although it may be retried.
     fn lost(self) -> Self {
         let answer = match &self.plays {
             Some(Reaction::Answer(answer)) if answer.status == StatusCode::TOO_MANY_REQUESTS => {
@@ -102,7 +102,7 @@ impl Row {
         Self { answer, attempts: 1, verdict: Verdict::Failure, waits: Duration::ZERO, ..self }
     }
 
-    /// Sent again though it may not be; the backend then takes it.
+    /// Retried although it must not be; the backend then accepts it.
     pub(crate) fn sent_again(self) -> Self {
         Self { answer: (200, "OK"), attempts: 2, verdict: Verdict::Success, ..self }
     }
@@ -111,7 +111,7 @@ impl Row {
         self.without < RECORDS && self.answer.0 != 403
     }
 
-    /// Queues what the backend does with its attempts.
+    /// Queues the backend's answers to its attempts.
     pub(crate) fn queue(&self, gate: Gate<'_>, backend: Backend) {
         let played = self.plays.clone();
         let usual = self.attempts as usize - usize::from(played.is_some());
@@ -123,14 +123,14 @@ impl Row {
         }
     }
 
-    /// The numbers of the records that are stored, of those that begin with this one.
+    /// The numbers of the stored records, among those that begin with this one.
     pub(crate) fn kept(&self, first: usize) -> Range<usize> {
         let gets_through = matches!(self.answer, (200, _));
         first..first + if gets_through { RECORDS - self.without } else { 0 }
     }
 }
 
-/// An SDK, and what it sends over.
+/// An SDK, and its protocol.
 #[derive(Clone, Copy, Debug)]
 struct Client {
     sdk: Sdk,
@@ -152,7 +152,7 @@ impl Client {
         Signal::ALL.into_iter().filter(move |signal| sdk.exports(*signal, protocol, encoding))
     }
 
-    /// What it sends, and what comes of it.
+    /// Its exports, and their expected results.
     fn rows(self, signal: Signal) -> Vec<Row> {
         let one_resource = self.sdk == Sdk::Rust && signal != Signal::Metrics;
         let rows = Row::all().into_iter();
@@ -160,17 +160,17 @@ impl Client {
         rows.map(|row| self.as_it_is(row)).collect()
     }
 
-    /// The same where the SDK does not do what the protocol asks for.
+    /// The same for exports where the SDK does not do what the protocol requires.
     fn as_it_is(self, mut row: Row) -> Row {
         let refused = row.verdict == Verdict::Failure;
         match (self.sdk, self.protocol) {
-            // A partial success comes back to the application as an error: `UploadTraces` in otlptracegrpc/client.go
-            // and its siblings join it to what they return.
+            // A partial success is returned to the application as an error: `UploadTraces` in otlptracegrpc/client.go
+            // and its siblings join it to their result.
             (Sdk::Go, _) if !refused && row.without > 0 => row.verdict = Verdict::Failure,
-            // Nothing is sent again over gRPC: every error is `failure`, and none `retryable`, in
+            // Nothing is retried over gRPC: every error is `failure`, and none `retryable`, in
             // otlp-grpc-exporter-base/src/grpc-exporter-transport.ts.
             (Sdk::JavaScript, Protocol::Grpc) if row.attempts > 1 => row = row.lost(),
-            // What is RESOURCE_EXHAUSTED is sent again with RetryInfo and without, after the SDK's own pause:
+            // RESOURCE_EXHAUSTED is retried with and without RetryInfo, after the SDK's own pause:
             // exporter/internal/RetryUtil.java has it among the codes, and OkHttpGrpcSender.java reads no details.
             (Sdk::Java, Protocol::Grpc) => {
                 row.waits = Duration::ZERO;
@@ -179,10 +179,10 @@ impl Client {
                 }
             }
             (Sdk::Python, Protocol::Grpc) => {
-                // RetryInfo is read from a trailer of its own, google.rpc.retryinfo-bin, and not from the status'
+                // RetryInfo is read from a separate trailer, google.rpc.retryinfo-bin, and not from the status'
                 // details: `_export` in exporter.py. The pause is about a second, as the first always is.
                 row.waits = row.waits.min(Duration::from_millis(800));
-                // What is RESOURCE_EXHAUSTED is sent again with RetryInfo and without: the same.
+                // RESOURCE_EXHAUSTED is retried with and without RetryInfo here too.
                 if row.answer.1 == "RESOURCE_EXHAUSTED" {
                     row = row.sent_again();
                 }
@@ -204,8 +204,8 @@ pub(crate) fn trials(gates: &Arc<Gates>) -> Vec<Trial> {
     trials.collect()
 }
 
-/// Whatever the size of a request that is refused by its head, its sender reads why, and does not send it again.
-/// `REFUSALS=20` has each sent twenty times.
+/// Whatever the size of a request that is refused by its head, its sender reads the reason and does not retry. With
+/// `REFUSALS=20`, each is sent twenty times.
 pub(crate) fn refusals(gates: &Arc<Gates>) -> Vec<Trial> {
     let modes = Client::all().flat_map(|client| [true, false].map(|held| (client, held)));
     let trials = modes.map(|(client, hold_headers)| {
@@ -240,7 +240,7 @@ async fn every_size(gate: Gate<'_>, client: Client) {
     gate.assert_stored(backend(on_the_wire(signal)), 0);
 }
 
-/// The signals go side by side: each has a backend of its own.
+/// The signals run in parallel, because each has its own backend.
 async fn every_signal(gate: Gate<'_>, client: Client) {
     let each = async |signal| {
         if client.signals().any(|one| one == signal) {
@@ -254,14 +254,14 @@ async fn every_signal(gate: Gate<'_>, client: Client) {
     };
     let [logs, metrics, traces] = Signal::ALL;
     let sent = tokio::join!(each(logs), each(metrics), each(traces));
-    // Only now: what still sends when a trial fails would be in the next one's way.
+    // Checked only now: if a trial failed earlier, exporters that still send would disturb the next trial.
     for (known, stranger) in <[_; 3]>::from(sent).into_iter().flatten() {
         known.assert_told_what_happened(gate, client);
         stranger.assert_told_what_happened(gate, client);
     }
 }
 
-/// The exports of one signal, and what the SDK saw of each.
+/// The exports of one signal, and the SDK's result of each.
 struct Sent {
     signal: Signal,
     run_id: String,
@@ -347,7 +347,7 @@ impl Row {
     }
 }
 
-/// What the senders call a record; see [`crate::request::Request::names`].
+/// The name that the senders give a record; see [`crate::request::Request::names`].
 pub(crate) fn name_of(signal: Signal, number: usize) -> String {
     match signal {
         Signal::Logs => format!("log {number}"),
