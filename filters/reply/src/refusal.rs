@@ -3,7 +3,7 @@
 use sluice_encodings::{DecodeError, EncodingHeader, grpc::FrameError};
 use sluice_otlp::Signal;
 use sluice_records::Violations;
-use sluice_senders::NotAdmitted;
+use sluice_senders::{Failure, NotAdmitted};
 use sluice_tenant::NoTenant;
 use sluice_wire::{Malformed, NoMemory, OverLimit, Unreadable};
 use thiserror::Error;
@@ -139,14 +139,13 @@ impl Refusal {
     /// THE table. Retryable for an OTLP sender is 503 / UNAVAILABLE alone.
     const fn row(&self) -> Row {
         match self {
-            Self::NotAdmitted(NotAdmitted::NoIdentity(_)) => {
-                row(401, Code::Unauthenticated, "no_identity")
-            }
-            Self::NotAdmitted(
-                NotAdmitted::Disagree
-                | NotAdmitted::NamesNobody { .. }
-                | NotAdmitted::TokenNamesNobody { .. },
-            ) => row(401, Code::Unauthenticated, "names_nobody"),
+            Self::NotAdmitted(NotAdmitted::NotIdentified(error)) => match error.failure() {
+                Failure::Absent | Failure::Rejected | Failure::Unusable => {
+                    row(401, Code::Unauthenticated, "no_identity")
+                }
+                Failure::NamesNobody => row(401, Code::Unauthenticated, "names_nobody"),
+                Failure::Forbidden => row(403, Code::PermissionDenied, "not_allowed"),
+            },
             Self::NotAdmitted(NotAdmitted::Ambiguous { .. }) => {
                 row(403, Code::PermissionDenied, "ambiguous")
             }
@@ -161,11 +160,9 @@ impl Refusal {
             Self::NotAdmitted(NotAdmitted::NotYet { .. }) => {
                 row(403, Code::PermissionDenied, "not_yet")
             }
-            Self::NotAdmitted(
-                NotAdmitted::ForwardedForNobody { .. }
-                | NotAdmitted::NotAllowed { .. }
-                | NotAdmitted::NotForwardable { .. },
-            ) => row(403, Code::PermissionDenied, "not_allowed"),
+            Self::NotAdmitted(NotAdmitted::NotAllowed { .. }) => {
+                row(403, Code::PermissionDenied, "not_allowed")
+            }
             Self::NoTenant(_) => row(403, Code::PermissionDenied, "no_tenant"),
             Self::Path(_) | Self::WritePath(_) => row(404, Code::Unimplemented, "path"),
             Self::NoBackend(_) => row(404, Code::Unimplemented, "no_backend"),

@@ -8,7 +8,7 @@ use crate::{
     certificate::Certificate,
     entries::Entries,
     evidence::Evidence,
-    identify::{Shown, Way},
+    identify::{IdentityError, IdentitySource, Shown},
     listing::Listing,
     peer::NoIdentity,
     sender::{Claimed, IdentifiedBy, Sender},
@@ -34,7 +34,7 @@ impl Allowlist {
     /// refuses the request, whatever else is shown; so does a certificate that is there and cannot be judged.
     pub(crate) fn deny(
         &self,
-        way: &Way,
+        source: &IdentitySource,
         evidence: &mut Evidence<'_>,
     ) -> Result<NotDenied, NotAdmitted> {
         if self.deny.is_empty() {
@@ -46,7 +46,7 @@ impl Allowlist {
             self.check_certificate(&certificate)?;
         }
         let mut shown = Shown::default();
-        way.show(evidence, &mut shown)?;
+        source.show(evidence, &mut shown)?;
         let denied = |name: &Sender| self.deny.met_by(name).next().is_some();
         if let Some(name) = shown.names.into_iter().find(denied) {
             return Err(NotAdmitted::Denied { namespace: name.namespace });
@@ -272,11 +272,6 @@ pub enum NotAdmitted {
     /// A deny entry holds for who has issued its token, whoever that names.
     #[error("tokens of this issuer have been denied: ask the owners of this gateway why")]
     TokenDenied,
-    /// It has to be found in several ways, and these found nobody in common.
-    #[error(
-        "what this sender shows names no namespace in common: a certificate, token or key of one namespace is wanted"
-    )]
-    Disagree,
     /// The entry that allowed it has ended.
     #[error(
         "the permission of namespace {namespace} ended at {until}: ask the owners of this gateway to extend it"
@@ -295,41 +290,9 @@ pub enum NotAdmitted {
         /// When it does.
         from: DateTime,
     },
-    /// A gate has named a sender for which it may not speak.
-    #[error("this gate may not forward for {namespaces}: ask the owners of this gateway to let it")]
-    NotForwardable {
-        /// What it has named.
-        namespaces: Listing,
-    },
-    /// A gate that may speak for others has named no one namespace.
-    #[error(
-        "this gate has to name one namespace in {header}, once and as it is called in Kubernetes; it says {said}"
-    )]
-    ForwardedForNobody {
-        /// The header in which a gate names the sender.
-        header: String,
-        /// What is in it.
-        said: Listing,
-    },
-    /// Nothing says who sends.
+    /// No identity source finds a sender.
     #[error(transparent)]
-    NoIdentity(#[from] NoIdentity),
-    /// No value of the token's claims matches a pattern.
-    #[error(
-        "no claim of the token names a namespace by the rules of this gateway; the claims that it reads: {claims}"
-    )]
-    TokenNamesNobody {
-        /// The values of those claims.
-        claims: Listing,
-    },
-    /// None of its SANs matches a pattern.
-    #[error(
-        "no SAN of the client certificate names a namespace by the rules of this gateway; its DNS and URI SANs: {sans}"
-    )]
-    NamesNobody {
-        /// Its DNS and URI SANs.
-        sans: Listing,
-    },
+    NotIdentified(#[from] IdentityError),
     /// No entry allows any of its names.
     #[error(
         "what this sender shows that it is may not send here ({namespaces}): ask the owners of this gateway to allow it, \
@@ -341,28 +304,8 @@ pub enum NotAdmitted {
     },
 }
 
-impl NotAdmitted {
-    /// Whether no other way is tried: a proxy has spoken for somebody, and must not be let in under its own name
-    /// instead.
-    pub(crate) const fn decides(&self) -> bool {
-        matches!(
-            self,
-            Self::ForwardedForNobody { .. }
-                | Self::NotForwardable { .. }
-                | Self::NoIdentity(NoIdentity::UnknownApiKey | NoIdentity::UnreadableToken)
-        )
-    }
-
-    /// Whether the request has not even brought what is looked for.
-    pub(crate) const fn is_absence(&self) -> bool {
-        matches!(
-            self,
-            Self::NoIdentity(
-                NoIdentity::NoApiKey { .. }
-                    | NoIdentity::NoCertificate
-                    | NoIdentity::NoToken
-                    | NoIdentity::NotForwarded { .. }
-            )
-        )
+impl From<NoIdentity> for NotAdmitted {
+    fn from(error: NoIdentity) -> Self {
+        Self::NotIdentified(error.into())
     }
 }

@@ -1,14 +1,21 @@
-//! The ways in which a sender is found.
+//! The identity sources: how a sender is found.
+//!
+//! Each has a file with its configuration, its compile step, its search and its errors. What is said here of all of them:
+//! the entry of the configuration, and where each is asked.
 
 mod api_key;
+mod certificate;
 mod forwarded;
 mod jwt;
 mod proxy;
 
 use std::{rc::Rc, sync::Arc};
 
+use serde::Deserialize;
+use sluice_config::{Place, SenderName, header_name};
+use sluice_headers::names::{CONTENT_LENGTH, CONTENT_TYPE, TE};
+
 use crate::{
-    allowlist::NotAdmitted,
     certificate::Certificate,
     evidence::Evidence,
     pattern::NamePattern,
@@ -16,41 +23,216 @@ use crate::{
     sender::{Claimed, IdentifiedBy, Sender},
 };
 
-pub(crate) use api_key::{ApiKey, ApiKeys};
-pub(crate) use forwarded::{Forwarded, Gate};
-pub(crate) use jwt::{ClaimName, Jwt};
-pub(crate) use proxy::Proxy;
+pub use api_key::ApiKeyError;
+pub use certificate::ClientCertificateError;
+pub use forwarded::ForwardedError;
+pub use jwt::JwtError;
 
-/// One way to find out who sends.
+use api_key::{ApiKeys, ApiKeysConfig};
+use certificate::{ClientCertificate, ClientCertificateConfig};
+use forwarded::{Forwarded, ForwardedConfig};
+use jwt::{Jwt, JwtConfig};
+use proxy::Proxy;
+
+/// One entry of `identify`: exactly one key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct IdentifyConfig {
+    /// By the SANs of its client certificate.
+    client_certificate: Option<ClientCertificateConfig>,
+    /// By the claims of a token that Envoy has verified.
+    jwt: Option<JwtConfig>,
+    /// By a key that an API gateway passes on.
+    api_key: Option<ApiKeysConfig>,
+    /// By the word of another gate.
+    forwarded: Option<ForwardedConfig>,
+    /// By all of these, which must agree on a namespace.
+    all_of: Option<Vec<Self>>,
+    /// By the first of these that finds someone.
+    any_of: Option<Vec<Self>>,
+}
+
+/// What finds a sender.
 #[derive(Debug)]
-pub(crate) enum Way {
+pub(crate) enum IdentitySource {
     AllOf(Vec<Self>),
     AnyOf(Vec<Self>),
     ApiKeys(ApiKeys),
-    ClientCertificate(Vec<NamePattern>),
+    ClientCertificate(ClientCertificate),
     Forwarded(Forwarded),
     Jwt(Jwt),
 }
 
-impl Way {
+/// Why no source found a sender.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// An API key finds nobody.
+    #[error(transparent)]
+    ApiKey(#[from] ApiKeyError),
+    /// The client certificate names nobody.
+    #[error(transparent)]
+    ClientCertificate(#[from] ClientCertificateError),
+    /// The sender has to be found by several sources, and these found nobody in common.
+    #[error(
+        "what this sender shows names no namespace in common: a certificate, token or key of one namespace is wanted"
+    )]
+    Disagree,
+    /// No other gate names the sender.
+    #[error(transparent)]
+    Forwarded(#[from] ForwardedError),
+    /// A token finds nobody.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
+    /// The connection has no certificate that can be used.
+    #[error(transparent)]
+    NoIdentity(#[from] NoIdentity),
+}
+
+/// What an [`IdentityError`] means for the other sources and for the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The request does not bring what the source reads. Another source may find the sender.
+    Absent,
+    /// A proxy speaks for somebody, and must not: no other source is asked, or the proxy would be let in under its own
+    /// name.
+    Forbidden,
+    /// What the request brings can be read and names nobody. Another source may find the sender.
+    NamesNobody,
+    /// What the request brings is wrong in itself: no other source is asked.
+    Rejected,
+    /// What the request brings cannot be used. Another source may find the sender.
+    Unusable,
+}
+
+impl Failure {
+    /// Whether no other source is asked.
+    const fn decides(self) -> bool {
+        match self {
+            Self::Forbidden | Self::Rejected => true,
+            Self::Absent | Self::NamesNobody | Self::Unusable => false,
+        }
+    }
+}
+
+impl IdentityError {
+    /// What it means for the other sources and for the reply.
+    #[must_use]
+    pub const fn failure(&self) -> Failure {
+        match self {
+            Self::ApiKey(error) => error.failure(),
+            Self::ClientCertificate(error) => error.failure(),
+            Self::Disagree => Failure::NamesNobody,
+            Self::Forwarded(error) => error.failure(),
+            Self::Jwt(error) => error.failure(),
+            Self::NoIdentity(NoIdentity::NoCertificate) => Failure::Absent,
+            Self::NoIdentity(_) => Failure::Unusable,
+        }
+    }
+}
+
+/// What the rest of the section has to know of the sources.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// Whether a source can state the certificate in which a name stands, and who has issued it.
+    pub(crate) states_certificate: bool,
+    pub(crate) states_service_account: bool,
+    /// Whether a source can state who has issued a token.
+    pub(crate) states_token: bool,
+    pub(crate) states_trust_domain: bool,
+    /// In seconds.
+    pub(crate) warn_before_end: Option<u64>,
+    /// The headers that are for the gate alone, in lower case.
+    pub(crate) headers_taken: Vec<String>,
+    has_client_certificate: bool,
+}
+
+impl Facts {
+    /// Takes down what names can state by a pattern.
+    fn state(&mut self, pattern: &NamePattern) {
+        self.states_service_account |= pattern.has(SenderName::ServiceAccount);
+        self.states_trust_domain |= pattern.has(SenderName::TrustDomain);
+    }
+
+    /// A header's name in lower case, which from now on ends at the gate.
+    pub(crate) fn take_header(&mut self, name: &str, place: &Place<'_>) -> String {
+        let name = place.take(header_name(name)).unwrap_or_default();
+        if matches!(name.as_str(), "host" | CONTENT_TYPE | CONTENT_LENGTH | TE) {
+            place.add(format!("{name:?} has a meaning of its own: name another header"));
+        }
+        self.take_off(&name);
+        name
+    }
+
+    /// Has a header end at the gate.
+    fn take_off(&mut self, name: &str) {
+        if !self.headers_taken.iter().any(|taken| taken == name) {
+            self.headers_taken.push(name.to_owned());
+        }
+    }
+}
+
+impl IdentifyConfig {
+    /// Checks the entries of a list at `place`.
+    pub(crate) fn compile_list(
+        entries: &[Self],
+        place: &Place<'_>,
+        facts: &mut Facts,
+    ) -> Vec<IdentitySource> {
+        if entries.is_empty() {
+            place.add("it is empty: say how a sender is recognised, with clientCertificate");
+        }
+        let entries = entries.iter().enumerate();
+        entries.filter_map(|(index, entry)| entry.compile(&place.index(index), facts)).collect()
+    }
+
+    fn compile(&self, place: &Place<'_>, facts: &mut Facts) -> Option<IdentitySource> {
+        let Self { client_certificate, jwt, api_key, forwarded, all_of, any_of } = self;
+        let mut sources = Vec::new();
+        if let Some(config) = client_certificate {
+            // A denied name has to be seen wherever it stands, so one certificate is read by one list of patterns.
+            if facts.has_client_certificate {
+                place.add("clientCertificate is there already: put all names under the first");
+            }
+            facts.has_client_certificate = true;
+            let certificate = config.compile(&place.at("clientCertificate"), facts);
+            sources.push(IdentitySource::ClientCertificate(certificate));
+        }
+        if let Some(config) = jwt {
+            sources.push(IdentitySource::Jwt(config.compile(&place.at("jwt"), facts)));
+        }
+        if let Some(config) = api_key {
+            sources.push(IdentitySource::ApiKeys(config.compile(&place.at("apiKey"), facts)));
+        }
+        if let Some(config) = forwarded {
+            sources.push(IdentitySource::Forwarded(config.compile(&place.at("forwarded"), facts)));
+        }
+        if let Some(all) = all_of {
+            let all = Self::compile_list(all, &place.at("allOf"), facts);
+            sources.push(IdentitySource::AllOf(all));
+        }
+        if let Some(any) = any_of {
+            let any = Self::compile_list(any, &place.at("anyOf"), facts);
+            sources.push(IdentitySource::AnyOf(any));
+        }
+        if sources.len() != 1 {
+            let message = "exactly one of clientCertificate, jwt, apiKey, forwarded, allOf and anyOf belongs here";
+            place.add(message);
+        }
+        sources.pop()
+    }
+}
+
+impl IdentitySource {
     /// Everything that names the sender, at least one name.
     ///
     /// # Errors
-    /// [`NotAdmitted`] if nothing does: of several ways, why the first one that had something to read found nobody.
-    pub(crate) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Rc<[Sender]>, NotAdmitted> {
+    /// [`IdentityError`] if nothing does: of several sources, why the first one that had something to read found nobody.
+    pub(crate) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Rc<[Sender]>, IdentityError> {
         match self {
-            Self::AllOf(ways) => all(ways, evidence),
-            Self::AnyOf(ways) => any(ways, evidence),
+            Self::AllOf(sources) => all(sources, evidence),
+            Self::AnyOf(sources) => any(sources, evidence),
             Self::ApiKeys(keys) => Ok([keys.find(evidence)?].into()),
-            Self::ClientCertificate(patterns) => {
-                let certificate = evidence.certificate()?;
-                let names = names_of(patterns, &certificate);
-                if names.is_empty() {
-                    let sans = certificate.sans().iter().collect();
-                    return Err(NotAdmitted::NamesNobody { sans });
-                }
-                Ok(Rc::clone(names))
-            }
+            Self::ClientCertificate(certificate) => certificate.find(evidence),
             Self::Forwarded(forwarded) => Ok([forwarded.find(evidence)?].into()),
             Self::Jwt(jwt) => Ok(jwt.find(evidence)?.into()),
         }
@@ -64,18 +246,16 @@ impl Way {
         &self,
         evidence: &mut Evidence<'_>,
         shown: &mut Shown,
-    ) -> Result<(), NoIdentity> {
+    ) -> Result<(), IdentityError> {
         match self {
-            Self::AllOf(ways) | Self::AnyOf(ways) => {
-                for way in ways {
-                    way.show(evidence, shown)?;
+            Self::AllOf(sources) | Self::AnyOf(sources) => {
+                for source in sources {
+                    source.show(evidence, shown)?;
                 }
             }
             Self::ApiKeys(keys) => keys.shown(evidence, &mut shown.names)?,
-            Self::ClientCertificate(patterns) => {
-                if let Some(certificate) = evidence.presented()? {
-                    shown.names.extend_from_slice(names_of(patterns, &certificate));
-                }
+            Self::ClientCertificate(certificate) => {
+                certificate.shown(evidence, &mut shown.names)?;
             }
             Self::Forwarded(forwarded) => forwarded.shown(evidence, &mut shown.names)?,
             Self::Jwt(jwt) => {
@@ -91,20 +271,33 @@ impl Way {
     /// Has every token asked for the claim that names the tenant. Whether there is a token to ask.
     pub(crate) fn read_claim(&mut self, claim: &str) -> bool {
         match self {
-            Self::AllOf(ways) | Self::AnyOf(ways) => {
+            Self::AllOf(sources) | Self::AnyOf(sources) => {
                 // Each of them is asked, also behind one that is a token.
-                ways.iter_mut().filter_map(|way| way.read_claim(claim).then_some(())).count() > 0
+                let asked =
+                    sources.iter_mut().filter_map(|one| one.read_claim(claim).then_some(()));
+                asked.count() > 0
             }
             Self::Jwt(jwt) => {
-                jwt.tenant = Some(claim.to_owned());
+                jwt.read_claim(claim);
                 true
             }
             Self::ApiKeys(_) | Self::ClientCertificate(_) | Self::Forwarded(_) => false,
         }
     }
+
+    /// Adds what the SANs of a certificate say, allowed or not.
+    pub(crate) fn names_of(&self, certificate: &Certificate, names: &mut Vec<Sender>) {
+        match self {
+            Self::AllOf(sources) | Self::AnyOf(sources) => {
+                sources.iter().for_each(|source| source.names_of(certificate, names));
+            }
+            Self::ClientCertificate(patterns) => names.extend(patterns.names(certificate)),
+            Self::ApiKeys(_) | Self::Forwarded(_) | Self::Jwt(_) => {}
+        }
+    }
 }
 
-/// What a request shows of who sends it, by whatever way.
+/// What a request shows of who sends it, to whatever source.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
     /// Every name.
@@ -113,46 +306,36 @@ pub(crate) struct Shown {
     pub(crate) token_issuers: Vec<Arc<str>>,
 }
 
-/// The names of a certificate, which stay with it: a configuration reads certificates in one way.
-fn names_of<'c>(patterns: &[NamePattern], certificate: &'c Certificate) -> &'c Rc<[Sender]> {
-    certificate.names.get_or_init(|| names(patterns, certificate).into())
-}
-
-/// What the SANs of a certificate say: one name for each pattern that a SAN matches.
-pub(crate) fn names(patterns: &[NamePattern], certificate: &Certificate) -> Vec<Sender> {
-    let read = |san| patterns.iter().filter_map(move |pattern: &NamePattern| pattern.read(san));
-    let names = certificate.sans().iter().flat_map(read);
-    names
-        .map(|name| Sender {
-            issuer: certificate.issuer_key(),
-            fingerprint: Some(certificate.fingerprint_key()),
-            ..name
-        })
-        .collect()
-}
-
-fn any(ways: &[Way], evidence: &mut Evidence<'_>) -> Result<Rc<[Sender]>, NotAdmitted> {
-    let mut why: Option<NotAdmitted> = None;
-    for way in ways {
-        match way.find(evidence) {
+fn any(
+    sources: &[IdentitySource],
+    evidence: &mut Evidence<'_>,
+) -> Result<Rc<[Sender]>, IdentityError> {
+    let mut why: Option<IdentityError> = None;
+    for source in sources {
+        match source.find(evidence) {
             Ok(names) => return Ok(names),
-            Err(error) if error.decides() => return Err(error),
+            Err(error) if error.failure().decides() => return Err(error),
             Err(error) => {
-                if why.as_ref().is_none_or(|why| why.is_absence() && !error.is_absence()) {
+                if why.as_ref().is_none_or(|why| {
+                    why.failure() == Failure::Absent && error.failure() != Failure::Absent
+                }) {
                     why = Some(error);
                 }
             }
         }
     }
-    // No list of ways is empty.
-    Err(why.unwrap_or(NotAdmitted::Disagree))
+    // No list of sources is empty.
+    Err(why.unwrap_or(IdentityError::Disagree))
 }
 
-/// The names whose namespace every way has found.
-fn all(ways: &[Way], evidence: &mut Evidence<'_>) -> Result<Rc<[Sender]>, NotAdmitted> {
+/// The names whose namespace every source has found.
+fn all(
+    sources: &[IdentitySource],
+    evidence: &mut Evidence<'_>,
+) -> Result<Rc<[Sender]>, IdentityError> {
     let mut found: Option<Vec<Sender>> = None;
-    for way in ways {
-        let mut names = way.find(evidence)?.to_vec();
+    for source in sources {
+        let mut names = source.find(evidence)?.to_vec();
         if let Some(before) = found {
             let both = |one: &Sender, others: &[Sender]| {
                 others.iter().any(|other| other.namespace == one.namespace)
@@ -179,5 +362,5 @@ fn all(ways: &[Way], evidence: &mut Evidence<'_>) -> Result<Rc<[Sender]>, NotAdm
         name.by = by;
         name.claimed = claimed;
     }
-    if names.is_empty() { Err(NotAdmitted::Disagree) } else { Ok(names.into()) }
+    if names.is_empty() { Err(IdentityError::Disagree) } else { Ok(names.into()) }
 }

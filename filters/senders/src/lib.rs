@@ -18,7 +18,6 @@ mod certificate;
 mod compile;
 mod config;
 mod distinguished_name;
-mod duration;
 mod entries;
 mod evidence;
 mod identify;
@@ -32,12 +31,16 @@ mod san;
 mod sender;
 mod senders;
 mod stage;
+mod values;
 mod xfcc;
 
 pub use allowlist::{Admitted, Ambiguity, Ending, NotAdmitted};
 pub use certificate::{Certificate, CertificateError, MAX_CERTIFICATE_BYTES, MAX_SANS};
 pub use config::SendersConfig;
 pub use evidence::Evidence;
+pub use identify::{
+    ApiKeyError, ClientCertificateError, Failure, ForwardedError, IdentityError, JwtError,
+};
 pub use listing::Listing;
 pub use peer::{NoIdentity, PeerEvidence, PresentedCertificate, read};
 pub use san::San;

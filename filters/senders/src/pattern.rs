@@ -1,6 +1,6 @@
 //! How a SAN or a claim names a sender.
 
-use sluice_config::{Piece, Pieces, PlaceholderError, SenderName};
+use sluice_config::{Piece, Pieces, Place, PlaceholderError, SenderName};
 
 use crate::{
     name::NameKind,
@@ -133,7 +133,7 @@ impl NamePattern {
 
     /// A name that this pattern and `other` both match, and in which they see different namespaces, if one is found
     /// by putting the other's literals, and a name that is in neither, where the placeholders are.
-    pub(crate) fn clash(&self, other: &Self) -> Option<String> {
+    fn clash(&self, other: &Self) -> Option<String> {
         if self.kind != other.kind {
             return None;
         }
@@ -175,6 +175,21 @@ impl NamePattern {
             };
         }
         names
+    }
+}
+
+/// Adds a problem if a name could be one namespace by `pattern` and another by one `before` it.
+pub(crate) fn check_clash<'p>(
+    pattern: &NamePattern,
+    before: impl IntoIterator<Item = &'p NamePattern>,
+    place: &Place<'_>,
+) {
+    if let Some(name) = before.into_iter().find_map(|other| pattern.clash(other)) {
+        let message = format!(
+            "{name:?} would be one namespace by this pattern and another by one before it: make them differ \
+             in what is literal"
+        );
+        place.add(message);
     }
 }
 

@@ -112,45 +112,15 @@ pub fn read(evidence: &PeerEvidence<'_>) -> Result<Certificate, NoIdentity> {
     evidence.presented()?.parse()
 }
 
-/// Why a request says nothing of its sender.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why the connection has no certificate that can be used.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoIdentity {
-    /// It brings no API key.
-    #[error("no API key was sent in {header}")]
-    NoApiKey {
-        /// The header in which keys are looked for.
-        header: String,
-    },
-    /// It brings an API key, and is not from where keys are taken.
-    #[error(
-        "an API key is taken from this platform's API gateway alone, and this connection's certificate is not that one's"
-    )]
-    ApiKeyFromElsewhere,
-    /// It brings an API key that is none of the configured ones, or is over.
-    #[error("the API key is not known here, or has ended: ask the owners of this gateway for one")]
-    UnknownApiKey,
-    /// No gate has forwarded it, or none that may.
-    #[error(
-        "no gate that may forward for others has sent this, or it has not named one namespace in {header}"
-    )]
-    NotForwarded {
-        /// The header in which a gate names the sender.
-        header: String,
-    },
-    /// Envoy has verified no token.
-    #[error(
-        "no verified token came with the request: send it as the gateway's JWT filter asks for it, `authorization: Bearer ..` if it does not say otherwise"
-    )]
-    NoToken,
     /// Who has issued the certificate is not shown or cannot be read, and some issuers are denied.
     #[error(
         "who issued the client certificate cannot be read, and some issuers are denied here: present one of another \
          authority; a gateway that reads certificates in x-forwarded-client-cert needs Envoy 1.38 or later for this"
     )]
     IssuerUnknown,
-    /// What Envoy has kept of a token cannot be read.
-    #[error("what the gateway's JWT filter has kept of the token cannot be read")]
-    UnreadableToken,
     /// The certificate's time is over; the connection is older than that.
     #[error("the client certificate ended at {at}: connect again with a renewed one")]
     Ended {

@@ -7,19 +7,19 @@ use crate::{
     allowlist::{Admitted, Allowlist, Ambiguity, Ending, NotAdmitted},
     certificate::Certificate,
     evidence::Evidence,
-    identify::{self, Way},
+    identify::IdentitySource,
     sender::{IdentifiedBy, Sender},
 };
 
 /// Who sends, and whether they may: a configuration that has been checked.
 #[derive(Debug)]
 pub struct Senders {
-    pub(crate) way: Way,
+    pub(crate) source: IdentitySource,
     pub(crate) allowlist: Allowlist,
     /// In lower case.
     pub(crate) choose_by: Option<String>,
     pub(crate) reads_tokens: bool,
-    pub(crate) taken: Vec<String>,
+    pub(crate) headers_taken: Vec<String>,
     /// In seconds.
     pub(crate) warn_before_end: Option<u64>,
     /// Where each entry's end stands in the configuration.
@@ -53,13 +53,13 @@ impl Senders {
     /// [`Admitted::claimed`]. Whether a sender can be found by a token.
     #[must_use]
     pub fn read_claim(&mut self, claim: &str) -> bool {
-        self.way.read_claim(claim)
+        self.source.read_claim(claim)
     }
 
     /// The headers that are for the gate alone and end there: keys, tokens, and what says for whom somebody sends.
     #[must_use]
     pub fn headers_taken(&self) -> &[String] {
-        &self.taken
+        &self.headers_taken
     }
 
     /// Lets a sender in.
@@ -71,8 +71,8 @@ impl Senders {
         evidence: &mut Evidence<'_>,
         ambiguity: Ambiguity,
     ) -> Result<Admitted, NotAdmitted> {
-        let not_denied = self.allowlist.deny(&self.way, evidence)?;
-        let names = self.way.find(evidence)?;
+        let not_denied = self.allowlist.deny(&self.source, evidence)?;
+        let names = self.source.find(evidence)?;
         let chosen = self.chosen(evidence)?;
         let (now, chosen) = (evidence.now, chosen.as_deref());
         let admitted = self.allowlist.admit(&not_denied, &names, now, ambiguity, chosen);
@@ -111,19 +111,8 @@ impl Senders {
     /// What the SANs of a certificate say: one name for each pattern that a SAN matches, allowed or not.
     #[must_use]
     pub fn names(&self, certificate: &Certificate) -> Vec<Sender> {
-        fn patterns<'w>(way: &'w Way, certificate: &Certificate, names: &mut Vec<Sender>) {
-            match way {
-                Way::AllOf(ways) | Way::AnyOf(ways) => {
-                    ways.iter().for_each(|way: &'w Way| patterns(way, certificate, names));
-                }
-                Way::ClientCertificate(patterns) => {
-                    names.extend(identify::names(patterns, certificate));
-                }
-                Way::ApiKeys(_) | Way::Forwarded(_) | Way::Jwt(_) => {}
-            }
-        }
         let mut names = Vec::new();
-        patterns(&self.way, certificate, &mut names);
+        self.source.names_of(certificate, &mut names);
         names
     }
 }

@@ -1,42 +1,148 @@
 //! API keys, behind a proxy that has checked who brings them.
 
 use der::DateTime;
+use serde::Deserialize;
+use sluice_config::Place;
 use subtle::ConstantTimeEq;
 
-use super::Proxy;
-use crate::{certificate::sha256, evidence::Evidence, peer::NoIdentity, sender::Sender};
+use super::{Facts, Failure, IdentityError, Proxy, proxy::ProxyConfig};
+use crate::{
+    certificate,
+    entries::{NAMESPACE, SERVICE_ACCOUNT},
+    evidence::Evidence,
+    peer::NoIdentity,
+    sender::{IdentifiedBy, Sender},
+    values::{parse_date, parse_sha256},
+};
+
+/// Keys that an API gateway has passed on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ApiKeysConfig {
+    /// The header that they come in.
+    header: String,
+    /// The certificates of the API gateways; at least one. Keys that come over any other connection are not read.
+    from: Vec<ProxyConfig>,
+    /// The keys; at least one.
+    keys: Vec<ApiKeyConfig>,
+}
+
+/// One key.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ApiKeyConfig {
+    /// The SHA-256 of the key, in hex. The key itself is nowhere.
+    sha256: String,
+    /// Whose it is.
+    namespace: String,
+    /// Whose it is within the namespace.
+    service_account: Option<String>,
+    /// The first moment at which it does not hold any more.
+    until: Option<String>,
+}
 
 /// Keys, and the proxies from which they are taken.
 #[derive(Debug)]
 pub(crate) struct ApiKeys {
-    pub(crate) header: String,
-    pub(crate) from: Vec<Proxy>,
-    pub(crate) keys: Vec<ApiKey>,
+    header: String,
+    from: Vec<Proxy>,
+    keys: Vec<ApiKey>,
 }
 
 /// One key.
 #[derive(Debug)]
-pub(crate) struct ApiKey {
-    pub(crate) sha256: [u8; 32],
-    pub(crate) sender: Sender,
-    pub(crate) until: Option<DateTime>,
+struct ApiKey {
+    sha256: [u8; 32],
+    sender: Sender,
+    until: Option<DateTime>,
+}
+
+/// Why no sender was found by an API key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApiKeyError {
+    /// The request brings no API key.
+    #[error("no API key was sent in {header}")]
+    Missing {
+        /// The header in which keys are looked for.
+        header: String,
+    },
+    /// It brings an API key, and is not from where keys are taken.
+    #[error(
+        "an API key is taken from this platform's API gateway alone, and this connection's certificate is not that one's"
+    )]
+    FromElsewhere,
+    /// It brings an API key that is none of the configured ones, or is over.
+    #[error("the API key is not known here, or has ended: ask the owners of this gateway for one")]
+    Unknown,
+}
+
+impl ApiKeyError {
+    pub(super) const fn failure(&self) -> Failure {
+        match self {
+            Self::Missing { .. } => Failure::Absent,
+            Self::FromElsewhere => Failure::Unusable,
+            Self::Unknown => Failure::Rejected,
+        }
+    }
+}
+
+impl ApiKeysConfig {
+    pub(super) fn compile(&self, place: &Place<'_>, facts: &mut Facts) -> ApiKeys {
+        let header = facts.take_header(&self.header, &place.at("header"));
+        let from_place = place.at("from");
+        if self.from.is_empty() {
+            let message =
+                "it is empty, so anybody could try keys: name the API gateway's certificate";
+            from_place.add(message);
+        }
+        let from = self.from.iter().enumerate();
+        let from =
+            from.filter_map(|(index, proxy)| proxy.compile(&from_place.index(index))).collect();
+        let keys_place = place.at("keys");
+        if self.keys.is_empty() {
+            keys_place.add("it is empty: name at least one key, or leave apiKey out");
+        }
+        let mut keys: Vec<ApiKey> = Vec::new();
+        for (index, key) in self.keys.iter().enumerate() {
+            let place = keys_place.index(index);
+            let sha256 = place.at("sha256").take(parse_sha256(&key.sha256));
+            if sha256.is_some_and(|sha256| keys.iter().any(|known| known.sha256 == sha256)) {
+                place.at("sha256").add("this key is there already");
+            }
+            let namespace = place.at("namespace").take(NAMESPACE.parse(&key.namespace));
+            let account = key.service_account.as_deref().and_then(|account| {
+                place.at("serviceAccount").take(SERVICE_ACCOUNT.parse(account))
+            });
+            facts.states_service_account |= account.is_some();
+            let until = key.until.as_deref();
+            let until = until.and_then(|until| place.at("until").take(parse_date(until)));
+            if let (Some(sha256), Some(namespace)) = (sha256, namespace) {
+                let sender = Sender {
+                    service_account: account.map(String::from),
+                    ..Sender::of(namespace, IdentifiedBy::API_KEY)
+                };
+                keys.push(ApiKey { sha256, sender, until });
+            }
+        }
+        ApiKeys { header, from, keys }
+    }
 }
 
 impl ApiKeys {
-    pub(super) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Sender, NoIdentity> {
+    pub(super) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Sender, IdentityError> {
         if (evidence.header)(&self.header).is_empty() {
-            return Err(NoIdentity::NoApiKey { header: self.header.clone() });
+            return Err(ApiKeyError::Missing { header: self.header.clone() }.into());
         }
         let certificate = evidence.certificate()?;
         if !self.from.iter().any(|proxy| proxy.is(&certificate)) {
-            return Err(NoIdentity::ApiKeyFromElsewhere);
+            return Err(ApiKeyError::FromElsewhere.into());
         }
-        let brought = evidence.only(&self.header).ok_or(NoIdentity::UnknownApiKey)?;
+        let brought = evidence.only(&self.header).ok_or(ApiKeyError::Unknown)?;
         let holds = |key: &&ApiKey| {
             key.until.is_none_or(|until| evidence.now < until.unix_duration().as_secs())
         };
         let found = self.known(brought).filter(holds);
-        found.map(|key| key.sender.clone()).ok_or(NoIdentity::UnknownApiKey)
+        Ok(found.map(|key| key.sender.clone()).ok_or(ApiKeyError::Unknown)?)
     }
 
     /// Whom the keys name that were brought, over or not, and however many.
@@ -59,7 +165,7 @@ impl ApiKeys {
     /// The key that `brought` is. Every key is looked at, and each to its end: how long it takes says nothing of which
     /// is nearly right.
     fn known(&self, brought: &str) -> Option<&ApiKey> {
-        let brought = sha256(brought.as_bytes());
+        let brought = certificate::sha256(brought.as_bytes());
         let mut found = None;
         for key in &self.keys {
             if bool::from(key.sha256.ct_eq(&brought)) {

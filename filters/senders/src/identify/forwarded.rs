@@ -1,53 +1,145 @@
 //! Gates that forward for many senders.
 
-use sluice_config::Glob;
+use serde::Deserialize;
+use sluice_config::{Glob, Place};
+use sluice_headers::names::SCOPE_ORG_ID;
 
-use super::Proxy;
+use super::{Facts, Failure, IdentityError, Proxy, proxy::ProxyConfig};
 use crate::{
-    allowlist::NotAdmitted,
+    certificate::Certificate,
     entries::NAMESPACE,
     evidence::Evidence,
+    listing::Listing,
     peer::NoIdentity,
     sender::{IdentifiedBy, Sender},
 };
 
+/// Gates that forward for many.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ForwardedConfig {
+    /// The header in which they name the sender's namespace; `X-Scope-OrgID`, which a gate sets, if left out.
+    header: Option<String>,
+    /// The gates; at least one.
+    from: Vec<ForwarderConfig>,
+}
+
+/// One gate: its certificate, by exactly one of three keys, and for whom it may speak.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ForwarderConfig {
+    /// A DNS SAN.
+    dns: Option<String>,
+    /// A URI SAN.
+    uri: Option<String>,
+    /// Its SHA-256, in hex.
+    fingerprint: Option<String>,
+    /// The namespaces, or beginnings that several share, that it may name; at least one.
+    namespaces: Vec<String>,
+}
+
 /// The gates, and the header in which they name the sender.
 #[derive(Debug)]
 pub(crate) struct Forwarded {
-    pub(crate) header: String,
-    pub(crate) from: Vec<Gate>,
+    header: String,
+    from: Vec<Forwarder>,
 }
 
 /// One gate.
 #[derive(Debug)]
-pub(crate) struct Gate {
-    pub(crate) certificate: Proxy,
-    pub(crate) namespaces: Vec<Glob>,
+struct Forwarder {
+    certificate: Proxy,
+    namespaces: Vec<Glob>,
+}
+
+/// Why no sender was found by the word of another gate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardedError {
+    /// No gate has forwarded it, or none that may.
+    #[error(
+        "no gate that may forward for others has sent this, or it has not named one namespace in {header}"
+    )]
+    NotForwarded {
+        /// The header in which a gate names the sender.
+        header: String,
+    },
+    /// A gate that may speak for others has named no one namespace.
+    #[error(
+        "this gate has to name one namespace in {header}, once and as it is called in Kubernetes; it says {said}"
+    )]
+    ForNobody {
+        /// The header in which a gate names the sender.
+        header: String,
+        /// What is in it.
+        said: Listing,
+    },
+    /// A gate has named a sender for which it may not speak.
+    #[error("this gate may not forward for {namespaces}: ask the owners of this gateway to let it")]
+    NotAllowed {
+        /// What it has named.
+        namespaces: Listing,
+    },
+}
+
+impl ForwardedError {
+    pub(super) const fn failure(&self) -> Failure {
+        match self {
+            Self::NotForwarded { .. } => Failure::Absent,
+            Self::ForNobody { .. } | Self::NotAllowed { .. } => Failure::Forbidden,
+        }
+    }
+}
+
+impl ForwardedConfig {
+    pub(super) fn compile(&self, place: &Place<'_>, facts: &mut Facts) -> Forwarded {
+        let header = self.header.as_deref().unwrap_or(SCOPE_ORG_ID);
+        let header = facts.take_header(header, &place.at("header"));
+        facts.states_certificate = true;
+        let place = place.at("from");
+        if self.from.is_empty() {
+            place.add("it is empty: name the certificate of a gate, or leave forwarded out");
+        }
+        let from = self.from.iter().enumerate();
+        let from = from.filter_map(|(index, forwarder)| forwarder.compile(&place.index(index)));
+        Forwarded { header, from: from.collect() }
+    }
+}
+
+impl ForwarderConfig {
+    fn compile(&self, place: &Place<'_>) -> Option<Forwarder> {
+        let Self { dns, uri, fingerprint, namespaces } = self;
+        let (dns, uri, fingerprint) = (dns.clone(), uri.clone(), fingerprint.clone());
+        let certificate = ProxyConfig { dns, uri, fingerprint }.compile(place);
+        let place = place.at("namespaces");
+        if namespaces.is_empty() {
+            place.add("it is empty: name the namespaces for which this gate may speak");
+        }
+        let globs = namespaces.iter().enumerate();
+        let globs = globs.filter_map(|(index, name)| place.index(index).take(NAMESPACE.glob(name)));
+        let namespaces = globs.collect();
+        Some(Forwarder { certificate: certificate?, namespaces })
+    }
 }
 
 impl Forwarded {
-    pub(super) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Sender, NotAdmitted> {
+    pub(super) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Sender, IdentityError> {
         let certificate = evidence.certificate()?;
-        let gates = || self.from.iter().filter(|gate| gate.certificate.is(&certificate));
+        let forwarders = || self.from.iter().filter(|gate| gate.certificate.is(&certificate));
         let said = (evidence.header)(&self.header);
-        if gates().next().is_none() || said.is_empty() {
-            return Err(NoIdentity::NotForwarded { header: self.header.clone() }.into());
+        if forwarders().next().is_none() || said.is_empty() {
+            return Err(ForwardedError::NotForwarded { header: self.header.clone() }.into());
         }
         let named = evidence.only(&self.header).filter(|name| NAMESPACE.is_name(name.as_bytes()));
         let Some(namespace) = named else {
             let said = said.into_iter().map(|value| format!("\"{}\"", value.escape_ascii()));
             let (header, said) = (self.header.clone(), said.collect());
-            return Err(NotAdmitted::ForwardedForNobody { header, said });
+            return Err(ForwardedError::ForNobody { header, said }.into());
         };
-        if !gates().flat_map(|gate| &gate.namespaces).any(|glob| glob.matches(namespace)) {
+        if !forwarders().flat_map(|gate| &gate.namespaces).any(|glob| glob.matches(namespace)) {
             let namespaces = [namespace].into_iter().collect();
-            return Err(NotAdmitted::NotForwardable { namespaces });
+            return Err(ForwardedError::NotAllowed { namespaces }.into());
         }
-        Ok(Sender {
-            issuer: certificate.issuer_key(),
-            fingerprint: Some(certificate.fingerprint_key()),
-            ..Sender::of(namespace, IdentifiedBy::FORWARDED)
-        })
+        Ok(sender(namespace, &certificate))
     }
 
     /// Whom a gate names, and be it twice, in its list or not.
@@ -64,12 +156,17 @@ impl Forwarded {
             && let Some(certificate) = evidence.presented()?
             && self.from.iter().any(|gate| gate.certificate.is(&certificate))
         {
-            names.extend(said.map(|namespace| Sender {
-                issuer: certificate.issuer_key(),
-                fingerprint: Some(certificate.fingerprint_key()),
-                ..Sender::of(namespace, IdentifiedBy::FORWARDED)
-            }));
+            names.extend(said.map(|namespace| sender(namespace, &certificate)));
         }
         Ok(())
+    }
+}
+
+/// A sender named by the gate that has this certificate.
+fn sender(namespace: &str, certificate: &Certificate) -> Sender {
+    Sender {
+        issuer: certificate.issuer_key(),
+        fingerprint: Some(certificate.fingerprint_key()),
+        ..Sender::of(namespace, IdentifiedBy::FORWARDED)
     }
 }

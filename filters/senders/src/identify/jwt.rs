@@ -2,59 +2,169 @@
 
 use std::sync::Arc;
 
+use serde::Deserialize;
+use sluice_config::Place;
+
+use super::{Facts, Failure, IdentityError};
 use crate::{
-    allowlist::NotAdmitted,
     evidence::Evidence,
     listing::Listing,
-    pattern::NamePattern,
-    payload::{Unreadable, Value},
-    peer::NoIdentity,
+    pattern::{NamePattern, SanKind, check_clash},
+    payload::{self, Unreadable, Value},
     sender::{Claimed, Sender, token_issuer_key},
 };
+
+/// How the claims of a token name a sender.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct JwtConfig {
+    /// The patterns; at least one. Every value of its claim is held against each.
+    names: Vec<ClaimPatternConfig>,
+    /// Where Envoy keeps the token's payload: the attribute, part by part. That of its JWT filter with
+    /// `payload_in_metadata: payload`, as Istio sets it, if left out.
+    payload: Option<Vec<String>>,
+}
+
+/// A pattern for one claim.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct ClaimPatternConfig {
+    /// The claim: a text, or a list of them.
+    claim: String,
+    /// The claims that it lies in, from the outside.
+    #[serde(default)]
+    within: Vec<String>,
+    /// As of a SAN: `/{namespace}/root/writers`.
+    pattern: String,
+}
 
 /// How claims name a sender.
 #[derive(Debug)]
 pub(crate) struct Jwt {
     /// Where the payload is in the metadata: the filter that has kept it, and key by key below.
-    pub(crate) payload: Vec<String>,
-    pub(crate) names: Vec<ClaimName>,
+    payload: Vec<String>,
+    names: Vec<ClaimName>,
     /// The claim that names the tenant, where one does.
-    pub(crate) tenant: Option<String>,
+    tenant: Option<String>,
 }
 
 /// A pattern for one claim.
 #[derive(Debug)]
-pub(crate) struct ClaimName {
+struct ClaimName {
     /// Where it is in the payload.
-    pub(crate) path: Vec<String>,
-    pub(crate) pattern: NamePattern,
+    path: Vec<String>,
+    pattern: NamePattern,
+}
+
+/// Why no sender was found by a token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwtError {
+    /// Envoy has verified no token.
+    #[error(
+        "no verified token came with the request: send it as the gateway's JWT filter asks for it, `authorization: Bearer ..` if it does not say otherwise"
+    )]
+    Missing,
+    /// What Envoy has kept of a token cannot be read.
+    #[error("what the gateway's JWT filter has kept of the token cannot be read")]
+    Unreadable,
+    /// No value of the token's claims matches a pattern.
+    #[error(
+        "no claim of the token names a namespace by the rules of this gateway; the claims that it reads: {claims}"
+    )]
+    NamesNobody {
+        /// The values of those claims.
+        claims: Listing,
+    },
+}
+
+impl JwtError {
+    pub(super) const fn failure(&self) -> Failure {
+        match self {
+            Self::Missing => Failure::Absent,
+            Self::Unreadable => Failure::Rejected,
+            Self::NamesNobody { .. } => Failure::NamesNobody,
+        }
+    }
+}
+
+impl JwtConfig {
+    pub(super) fn compile(&self, place: &Place<'_>, facts: &mut Facts) -> Jwt {
+        facts.states_token = true;
+        // A token is a secret, and nobody's but the gate's to read.
+        facts.take_off("authorization");
+        let payload = self.payload(&place.at("payload"));
+        let place = place.at("names");
+        if self.names.is_empty() {
+            let message = "it is empty: say how a claim names a sender, as {claim: tenant, pattern: \"{namespace}\"}";
+            place.add(message);
+        }
+        let mut names: Vec<ClaimName> = Vec::new();
+        for (index, name) in self.names.iter().enumerate() {
+            let place = place.index(index);
+            if name.claim.is_empty() || name.within.iter().any(String::is_empty) {
+                place.at("claim").add("the name of a claim is not empty");
+            }
+            let path: Vec<_> = name.within.iter().chain([&name.claim]).cloned().collect();
+            let place = place.at("pattern");
+            if let Some(pattern) = place.take(NamePattern::compile(&name.pattern, SanKind::Claim)) {
+                let same = names.iter().filter(|name| name.path == path);
+                check_clash(&pattern, same.map(|name| &name.pattern), &place);
+                facts.state(&pattern);
+                names.push(ClaimName { path, pattern });
+            }
+        }
+        Jwt { payload, names, tenant: None }
+    }
+
+    fn payload(&self, place: &Place<'_>) -> Vec<String> {
+        let payload = match self.payload.as_deref() {
+            Some([one, two, keys @ ..]) if [one, two] == payload::ATTRIBUTE && keys.len() > 1 => {
+                keys.to_vec()
+            }
+            Some(_) => {
+                let message = "it is where Envoy's JWT filter keeps a token's payload, part by part: \
+                               [metadata, filter_metadata, envoy.filters.http.jwt_authn, payload], the last as \
+                               payload_in_metadata has it";
+                place.add(message);
+                Vec::new()
+            }
+            None => PAYLOAD.map(str::to_owned).to_vec(),
+        };
+        if payload.iter().any(String::is_empty) {
+            place.add("it has an empty part: write the attribute part by part, or leave it out");
+        }
+        payload
+    }
 }
 
 /// A token that was shown.
-pub(crate) struct Token {
+pub(super) struct Token {
     /// Whom it names.
-    pub(crate) names: Vec<Sender>,
+    pub(super) names: Vec<Sender>,
     /// The key of who has issued it, if it says so.
-    pub(crate) issuer: Option<Arc<str>>,
+    pub(super) issuer: Option<Arc<str>>,
     /// The values that were looked at.
     claims: Listing,
 }
 
 impl Jwt {
-    pub(super) fn find(&self, evidence: &Evidence<'_>) -> Result<Vec<Sender>, NotAdmitted> {
-        match self.token(evidence)? {
-            None => Err(NoIdentity::NoToken.into()),
-            Some(Token { names, claims, .. }) if names.is_empty() => {
-                Err(NotAdmitted::TokenNamesNobody { claims })
-            }
-            Some(token) => Ok(token.names),
+    pub(super) fn find(&self, evidence: &Evidence<'_>) -> Result<Vec<Sender>, IdentityError> {
+        let token = self.token(evidence)?.ok_or(JwtError::Missing)?;
+        if token.names.is_empty() {
+            return Err(JwtError::NamesNobody { claims: token.claims }.into());
         }
+        Ok(token.names)
+    }
+
+    /// Has every token asked for the claim that names the tenant.
+    pub(super) fn read_claim(&mut self, claim: &str) {
+        self.tenant = Some(claim.to_owned());
     }
 
     /// The token that was shown, if one was, whoever it names.
-    pub(super) fn token(&self, evidence: &Evidence<'_>) -> Result<Option<Token>, NoIdentity> {
+    pub(super) fn token(&self, evidence: &Evidence<'_>) -> Result<Option<Token>, JwtError> {
         evidence.metadata.map_or(Ok(None), |metadata| {
-            self.read(metadata).map_err(|Unreadable| NoIdentity::UnreadableToken)
+            self.read(metadata).map_err(|Unreadable| JwtError::Unreadable)
         })
     }
 
@@ -95,3 +205,6 @@ impl Jwt {
         Ok(Some(Token { names, issuer, claims: shown.into_iter().collect() }))
     }
 }
+
+/// Where Envoy's JWT filter keeps what Istio has it keep: its own metadata, and the key there.
+const PAYLOAD: [&str; 2] = ["envoy.filters.http.jwt_authn", "payload"];
