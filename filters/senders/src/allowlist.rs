@@ -9,9 +9,9 @@ use crate::{
     entries::Entries,
     evidence::Evidence,
     identify::{IdentityError, IdentitySource, Shown},
+    identity::{Claimed, IdentifiedBy, Identity},
     listing::Listing,
     peer::NoIdentity,
-    sender::{Claimed, IdentifiedBy, Sender},
 };
 
 /// Who may send, and who may not whatever else is said.
@@ -47,12 +47,12 @@ impl Allowlist {
         }
         let mut shown = Shown::default();
         source.show(evidence, &mut shown)?;
-        let denied = |name: &Sender| self.deny.met_by(name).next().is_some();
-        if let Some(name) = shown.names.into_iter().find(denied) {
-            return Err(NotAdmitted::Denied { namespace: name.namespace });
+        let denied = |identity: &Identity| self.deny.met_by(identity).next().is_some();
+        if let Some(identity) = shown.identities.into_iter().find(denied) {
+            return Err(NotAdmitted::Denied { namespace: identity.namespace });
         }
         for issuer in shown.token_issuers {
-            let bare = Sender { issuer: Some(issuer), ..Sender::of("", IdentifiedBy::JWT) };
+            let bare = Identity { issuer: Some(issuer), ..Identity::of("", IdentifiedBy::JWT) };
             if denied(&bare) {
                 return Err(NotAdmitted::TokenDenied);
             }
@@ -62,10 +62,10 @@ impl Allowlist {
 
     /// Refuses a certificate that an entry denies by itself.
     fn check_certificate(&self, certificate: &Certificate) -> Result<(), NotAdmitted> {
-        let bare = Sender {
+        let bare = Identity {
             issuer: certificate.issuer_key(),
             fingerprint: Some(certificate.fingerprint_key()),
-            ..Sender::of("", IdentifiedBy::CLIENT_CERTIFICATE)
+            ..Identity::of("", IdentifiedBy::CLIENT_CERTIFICATE)
         };
         if self.deny.met_by(&bare).next().is_some() {
             return Err(NotAdmitted::CertificateDenied);
@@ -76,23 +76,23 @@ impl Allowlist {
         Ok(())
     }
 
-    /// Lets in a sender that has these `names`, at `now` in seconds since the epoch. `chosen` is the one namespace that
+    /// Lets in a sender that has these `identities`, at `now` in seconds since the epoch. `chosen` is the one namespace that
     /// it wants to send for, if it says so and is asked.
     ///
-    /// One name must satisfy all conditions of one entry. Names that no entry allows are ignored beside one that is
+    /// One identity must satisfy all conditions of one entry. Identities that no entry allows are ignored beside one that is
     /// allowed.
     pub(crate) fn admit(
         &self,
         _: &NotDenied,
-        names: &[Sender],
+        identities: &[Identity],
         now: u64,
         ambiguity: Ambiguity,
         chosen: Option<&str>,
     ) -> Result<Admitted, NotAdmitted> {
-        let allowed: Vec<&Sender> = names
+        let allowed: Vec<&Identity> = identities
             .iter()
-            .filter(|name| self.allow.met_by(name).any(|entry| entry.hold_at(now)))
-            .filter(|name| chosen.is_none_or(|chosen| name.namespace == chosen))
+            .filter(|identity| self.allow.met_by(identity).any(|entry| entry.hold_at(now)))
+            .filter(|identity| chosen.is_none_or(|chosen| identity.namespace == chosen))
             .collect();
         let mut namespaces: BTreeSet<String> = namespaces(allowed.iter().copied());
         if namespaces.len() > 1 && ambiguity == Ambiguity::Refused {
@@ -100,15 +100,19 @@ impl Allowlist {
             return Err(NotAdmitted::Ambiguous { namespaces, choice: None });
         }
         let Some(namespace) = namespaces.pop_first() else {
-            return Err(self.why_nobody_is_allowed(names, now, chosen));
+            return Err(self.why_nobody_is_allowed(identities, now, chosen));
         };
-        let by = allowed.iter().fold(IdentifiedBy::default(), |by, name| by.and(name.by));
+        let by = allowed.iter().fold(IdentifiedBy::default(), |by, identity| by.and(identity.by));
         Ok(Admitted {
             namespace,
             others: namespaces.into_iter().collect(),
-            service_account: agreed(allowed.iter().filter_map(|name| name.service_account())),
-            trust_domain: agreed(allowed.iter().filter_map(|name| name.trust_domain())),
-            claimed: allowed.iter().fold(Claimed::Nothing, |said, name| said.and(&name.claimed)),
+            service_account: agreed(
+                allowed.iter().filter_map(|identity| identity.service_account()),
+            ),
+            trust_domain: agreed(allowed.iter().filter_map(|identity| identity.trust_domain())),
+            claimed: allowed
+                .iter()
+                .fold(Claimed::Nothing, |said, identity| said.and(&identity.claimed)),
             by,
             ending: None,
         })
@@ -116,40 +120,40 @@ impl Allowlist {
 
     fn why_nobody_is_allowed(
         &self,
-        names: &[Sender],
+        identities: &[Identity],
         now: u64,
         chosen: Option<&str>,
     ) -> NotAdmitted {
         if let Some(chosen) = chosen {
             return NotAdmitted::NotAllowed { namespaces: [chosen].into_iter().collect() };
         }
-        // No entry that holds is met by any name, so each one that is met has ended, or has not begun.
-        let to_begin = names.iter().flat_map(|name| {
-            let entries = self.allow.met_by(name).filter(|entry| !entry.has_begun(now));
-            entries.filter_map(move |entry| entry.from.map(|from| (from, name)))
+        // No entry that holds is met by any identity, so each one that is met has ended, or has not begun.
+        let to_begin = identities.iter().flat_map(|identity| {
+            let entries = self.allow.met_by(identity).filter(|entry| !entry.has_begun(now));
+            entries.filter_map(move |entry| entry.from.map(|from| (from, identity)))
         });
-        if let Some((from, name)) = to_begin.min_by_key(|&(from, _)| from) {
-            return NotAdmitted::NotYet { namespace: name.namespace.clone(), from };
+        if let Some((from, identity)) = to_begin.min_by_key(|&(from, _)| from) {
+            return NotAdmitted::NotYet { namespace: identity.namespace.clone(), from };
         }
-        let ended = |name| {
-            let entries = self.allow.met_by(name);
-            entries.filter_map(|entry| entry.until).max().map(|until| (until, name))
+        let ended = |identity| {
+            let entries = self.allow.met_by(identity);
+            entries.filter_map(|entry| entry.until).max().map(|until| (until, identity))
         };
-        match names.iter().filter_map(ended).max_by_key(|&(until, _)| until) {
-            Some((until, name)) => {
-                NotAdmitted::Expired { namespace: name.namespace.clone(), until }
+        match identities.iter().filter_map(ended).max_by_key(|&(until, _)| until) {
+            Some((until, identity)) => {
+                NotAdmitted::Expired { namespace: identity.namespace.clone(), until }
             }
             None => NotAdmitted::NotAllowed {
-                namespaces: namespaces(names.iter()).into_iter().collect(),
+                namespaces: namespaces(identities.iter()).into_iter().collect(),
             },
         }
     }
 }
 
-fn namespaces<'a>(names: impl Iterator<Item = &'a Sender>) -> BTreeSet<String> {
+fn namespaces<'a>(identities: impl Iterator<Item = &'a Identity>) -> BTreeSet<String> {
     // Not collected: that would sort, and a sort is several kilobytes of the module.
     let mut namespaces = BTreeSet::new();
-    namespaces.extend(names.map(|name| name.namespace.clone()));
+    namespaces.extend(identities.map(|identity| identity.namespace.clone()));
     namespaces
 }
 

@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 use x509_cert::{TbsCertificate, ext::pkix::ID_CE_SUBJECT_ALT_NAME};
 
 use crate::{
-    distinguished_name, pem,
+    distinguished_name,
+    identity::{Identity, fingerprint_key, name_key},
+    pem,
     san::San,
-    sender::{Sender, fingerprint_key, name_key},
 };
 
 /// The largest certificate that is read, in bytes of DER. Envoy's header limit (60 KiB) is of the same size.
@@ -32,8 +33,8 @@ pub struct Certificate {
     issuer: Option<Arc<str>>,
     /// As entries are found by it.
     fingerprint: Arc<str>,
-    /// What it is by the patterns of the configuration, once that has been asked.
-    pub(crate) names: OnceCell<Rc<[Sender]>>,
+    /// What its SANs say by the patterns of the configuration, computed when it is first asked.
+    pub(crate) identities: OnceCell<Rc<[Identity]>>,
 }
 
 impl Certificate {
@@ -67,7 +68,7 @@ impl Certificate {
             not_after: validity.not_after.to_unix_duration().as_secs(),
             issuer: distinguished_name::of_certificate(tbs.issuer()).map(|name| name_key(&name)),
             fingerprint: fingerprint_key(&lower::encode_string(&sha256(der))),
-            names: OnceCell::new(),
+            identities: OnceCell::new(),
         })
     }
 

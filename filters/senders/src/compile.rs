@@ -11,7 +11,7 @@ use crate::{
     distinguished_name,
     entries::{Conditions, Entries, Key, NAMESPACE, SERVICE_ACCOUNT, TRUST_DOMAIN},
     identify::{Facts, IdentifyConfig, IdentitySource},
-    sender::{name_key, token_issuer_key},
+    identity::{name_key, token_issuer_key},
     senders::Senders,
     values::{parse_date, parse_fingerprint},
 };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use der::DateTime;
 use sluice_config::Glob;
 
-use crate::{name::NameKind, sender::Sender};
+use crate::{identity::Identity, name::NameKind};
 
 /// What a name must state, beside what its entry is found by, to satisfy it. One name must state all of it.
 #[derive(Clone, Debug, Default)]
@@ -22,16 +22,16 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    fn are_met_by(&self, sender: &Sender) -> bool {
+    fn are_met_by(&self, identity: &Identity) -> bool {
         let trust_domain = self.trust_domain.as_deref();
         let service_account = self.service_account.as_ref();
-        trust_domain.is_none_or(|required| sender.trust_domain() == Some(required))
-            && (self.fingerprint.is_none() || self.fingerprint == sender.fingerprint)
+        trust_domain.is_none_or(|required| identity.trust_domain() == Some(required))
+            && (self.fingerprint.is_none() || self.fingerprint == identity.fingerprint)
             && self.issuer.as_ref().is_none_or(|required| {
-                sender.issuer.as_ref().is_some_and(|stated| required.contains(stated))
+                identity.issuer.as_ref().is_some_and(|stated| required.contains(stated))
             })
             && service_account.is_none_or(|required| {
-                sender.service_account().is_some_and(|stated| required.matches(stated))
+                identity.service_account().is_some_and(|stated| required.matches(stated))
             })
     }
 
@@ -83,13 +83,13 @@ impl Entries {
     }
 
     /// The entries that this one name satisfies, whether they hold at the moment or not.
-    pub(crate) fn met_by(&self, sender: &Sender) -> impl Iterator<Item = &Conditions> {
-        self.about(sender).filter(|conditions| conditions.are_met_by(sender))
+    pub(crate) fn met_by(&self, identity: &Identity) -> impl Iterator<Item = &Conditions> {
+        self.about(identity).filter(|conditions| conditions.are_met_by(identity))
     }
 
-    fn about(&self, sender: &Sender) -> impl Iterator<Item = &Conditions> {
-        let namespace = sender.namespace();
-        let keys = [&sender.fingerprint, &sender.issuer].into_iter().flatten();
+    fn about(&self, identity: &Identity) -> impl Iterator<Item = &Conditions> {
+        let namespace = identity.namespace();
+        let keys = [&identity.fingerprint, &identity.issuer].into_iter().flatten();
         let by_key = keys.filter_map(|key| self.exact.get(&**key));
         let by_prefix = self
             .prefix_lengths
@@ -109,7 +109,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::sender::IdentifiedBy;
+    use crate::identity::IdentifiedBy;
 
     fn glob(text: &str) -> Glob {
         NAMESPACE.glob(text).unwrap()
@@ -127,9 +127,9 @@ mod tests {
             any_in(&format!("group{number:04}-*"), &mut entries);
         }
         assert_eq!(entries.prefix_lengths, [10]);
-        assert_eq!(entries.about(&Sender::of("team-77", IdentifiedBy::JWT)).count(), 1);
-        assert_eq!(entries.about(&Sender::of("group0077-a", IdentifiedBy::JWT)).count(), 1);
-        assert_eq!(entries.about(&Sender::of("other", IdentifiedBy::JWT)).count(), 0);
+        assert_eq!(entries.about(&Identity::of("team-77", IdentifiedBy::JWT)).count(), 1);
+        assert_eq!(entries.about(&Identity::of("group0077-a", IdentifiedBy::JWT)).count(), 1);
+        assert_eq!(entries.about(&Identity::of("other", IdentifiedBy::JWT)).count(), 0);
     }
 
     type Entry = (String, Option<String>, Option<String>);
@@ -154,10 +154,10 @@ mod tests {
             trust_domain in proptest::option::of("[pq]"),
             service_account in proptest::option::of("[xy]{1,3}"),
         ) {
-            let sender = Sender {
+            let identity = Identity {
                 service_account,
                 trust_domain,
-                ..Sender::of(namespace, IdentifiedBy::CLIENT_CERTIFICATE)
+                ..Identity::of(namespace, IdentifiedBy::CLIENT_CERTIFICATE)
             };
             let mut entries = Entries::default();
             for (namespace, trust_domain, service_account) in &listed {
@@ -170,13 +170,13 @@ mod tests {
                 });
             }
             let expected = listed.iter().filter(|(namespace, trust_domain, service_account)| {
-                matches(namespace, sender.namespace())
-                    && (trust_domain.is_none() || *trust_domain == sender.trust_domain)
+                matches(namespace, identity.namespace())
+                    && (trust_domain.is_none() || *trust_domain == identity.trust_domain)
                     && service_account.as_deref().is_none_or(|glob| {
-                        sender.service_account().is_some_and(|stated| matches(glob, stated))
+                        identity.service_account().is_some_and(|stated| matches(glob, stated))
                     })
             });
-            prop_assert_eq!(entries.met_by(&sender).count(), expected.count());
+            prop_assert_eq!(entries.met_by(&identity).count(), expected.count());
         }
     }
 }

@@ -18,9 +18,9 @@ use sluice_headers::names::{CONTENT_LENGTH, CONTENT_TYPE, TE};
 use crate::{
     certificate::Certificate,
     evidence::Evidence,
+    identity::{Claimed, IdentifiedBy, Identity},
     pattern::NamePattern,
     peer::NoIdentity,
-    sender::{Claimed, IdentifiedBy, Sender},
 };
 
 pub use api_key::ApiKeyError;
@@ -223,11 +223,14 @@ impl IdentifyConfig {
 }
 
 impl IdentitySource {
-    /// Everything that names the sender, at least one name.
+    /// Everything that names the sender, at least one identity.
     ///
     /// # Errors
     /// [`IdentityError`] if nothing does: of several sources, why the first one that had something to read found nobody.
-    pub(crate) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Rc<[Sender]>, IdentityError> {
+    pub(crate) fn find(
+        &self,
+        evidence: &mut Evidence<'_>,
+    ) -> Result<Rc<[Identity]>, IdentityError> {
         match self {
             Self::AllOf(sources) => all(sources, evidence),
             Self::AnyOf(sources) => any(sources, evidence),
@@ -253,14 +256,14 @@ impl IdentitySource {
                     source.show(evidence, shown)?;
                 }
             }
-            Self::ApiKeys(keys) => keys.shown(evidence, &mut shown.names)?,
+            Self::ApiKeys(keys) => keys.shown(evidence, &mut shown.identities)?,
             Self::ClientCertificate(certificate) => {
-                certificate.shown(evidence, &mut shown.names)?;
+                certificate.shown(evidence, &mut shown.identities)?;
             }
-            Self::Forwarded(forwarded) => forwarded.shown(evidence, &mut shown.names)?,
+            Self::Forwarded(forwarded) => forwarded.shown(evidence, &mut shown.identities)?,
             Self::Jwt(jwt) => {
                 if let Some(token) = jwt.token(evidence)? {
-                    shown.names.extend(token.names);
+                    shown.identities.extend(token.identities);
                     shown.token_issuers.extend(token.issuer);
                 }
             }
@@ -286,12 +289,14 @@ impl IdentitySource {
     }
 
     /// Adds what the SANs of a certificate say, allowed or not.
-    pub(crate) fn names_of(&self, certificate: &Certificate, names: &mut Vec<Sender>) {
+    pub(crate) fn identities_of(&self, certificate: &Certificate, identities: &mut Vec<Identity>) {
         match self {
             Self::AllOf(sources) | Self::AnyOf(sources) => {
-                sources.iter().for_each(|source| source.names_of(certificate, names));
+                sources.iter().for_each(|source| source.identities_of(certificate, identities));
             }
-            Self::ClientCertificate(patterns) => names.extend(patterns.names(certificate)),
+            Self::ClientCertificate(patterns) => {
+                identities.extend(patterns.identities(certificate))
+            }
             Self::ApiKeys(_) | Self::Forwarded(_) | Self::Jwt(_) => {}
         }
     }
@@ -300,8 +305,8 @@ impl IdentitySource {
 /// What a request shows of who sends it, to whatever source.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    /// Every name.
-    pub(crate) names: Vec<Sender>,
+    /// Every identity.
+    pub(crate) identities: Vec<Identity>,
     /// Who has issued a token, whether the token names somebody or not.
     pub(crate) token_issuers: Vec<Arc<str>>,
 }
@@ -309,11 +314,11 @@ pub(crate) struct Shown {
 fn any(
     sources: &[IdentitySource],
     evidence: &mut Evidence<'_>,
-) -> Result<Rc<[Sender]>, IdentityError> {
+) -> Result<Rc<[Identity]>, IdentityError> {
     let mut why: Option<IdentityError> = None;
     for source in sources {
         match source.find(evidence) {
-            Ok(names) => return Ok(names),
+            Ok(identities) => return Ok(identities),
             Err(error) if error.failure().decides() => return Err(error),
             Err(error) => {
                 if why.as_ref().is_none_or(|why| {
@@ -328,39 +333,39 @@ fn any(
     Err(why.unwrap_or(IdentityError::Disagree))
 }
 
-/// The names whose namespace every source has found.
+/// The identities whose namespace every source has found.
 fn all(
     sources: &[IdentitySource],
     evidence: &mut Evidence<'_>,
-) -> Result<Rc<[Sender]>, IdentityError> {
-    let mut found: Option<Vec<Sender>> = None;
+) -> Result<Rc<[Identity]>, IdentityError> {
+    let mut found: Option<Vec<Identity>> = None;
     for source in sources {
-        let mut names = source.find(evidence)?.to_vec();
+        let mut identities = source.find(evidence)?.to_vec();
         if let Some(before) = found {
-            let both = |one: &Sender, others: &[Sender]| {
+            let both = |one: &Identity, others: &[Identity]| {
                 others.iter().any(|other| other.namespace == one.namespace)
             };
             let mut agreed: Vec<_> =
-                before.iter().filter(|name| both(name, &names)).cloned().collect();
-            names.retain(|name| both(name, &before));
-            agreed.append(&mut names);
-            names = agreed;
+                before.iter().filter(|identity| both(identity, &identities)).cloned().collect();
+            identities.retain(|identity| both(identity, &before));
+            agreed.append(&mut identities);
+            identities = agreed;
         }
-        found = Some(names);
+        found = Some(identities);
     }
-    let mut names = found.unwrap_or_default();
-    let by = names.iter().fold(IdentifiedBy::default(), |by, name| by.and(name.by));
-    // A name that is found twice is one sender: what any of its tokens says of the tenant, they say together.
-    let claimed: Vec<Claimed> = names
+    let mut identities = found.unwrap_or_default();
+    let by = identities.iter().fold(IdentifiedBy::default(), |by, identity| by.and(identity.by));
+    // An identity that is found twice is one sender: what any of its tokens says of the tenant, they say together.
+    let claimed: Vec<Claimed> = identities
         .iter()
-        .map(|name| {
-            let same = names.iter().filter(|other| other.namespace == name.namespace);
-            same.fold(Claimed::Nothing, |said, name| said.and(&name.claimed))
+        .map(|identity| {
+            let same = identities.iter().filter(|other| other.namespace == identity.namespace);
+            same.fold(Claimed::Nothing, |said, identity| said.and(&identity.claimed))
         })
         .collect();
-    for (name, claimed) in names.iter_mut().zip(claimed) {
-        name.by = by;
-        name.claimed = claimed;
+    for (identity, claimed) in identities.iter_mut().zip(claimed) {
+        identity.by = by;
+        identity.claimed = claimed;
     }
-    if names.is_empty() { Err(IdentityError::Disagree) } else { Ok(names.into()) }
+    if identities.is_empty() { Err(IdentityError::Disagree) } else { Ok(identities.into()) }
 }

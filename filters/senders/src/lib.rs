@@ -6,7 +6,7 @@
 //! 1. [`Evidence`]: what the request shows. Of the connection's certificate that is [`PeerEvidence`], of which cheap
 //!    checks choose [`PresentedCertificate`], its text, and the key under which a caller may cache what is in it.
 //! 2. [`Certificate`]: its DNS and URI SANs. The common name is never read.
-//! 3. [`Sender`]: what a SAN, a claim, a key or a gate says, in the order of `identify`.
+//! 3. [`Identity`]: what a SAN, a claim, a key or a gate says, in the order of `identify`.
 //! 4. [`Admitted`]: the proof that the allowlist lets the sender in. Nothing outside makes one.
 //! 5. [`Admission`]: the proof that the [`SenderStage`] was not left out, whether it is switched on or off. The
 //!    tenant's stage takes nothing else.
@@ -21,6 +21,7 @@ mod distinguished_name;
 mod entries;
 mod evidence;
 mod identify;
+mod identity;
 mod listing;
 mod name;
 mod pattern;
@@ -28,7 +29,6 @@ mod payload;
 mod peer;
 mod pem;
 mod san;
-mod sender;
 mod senders;
 mod stage;
 mod values;
@@ -41,9 +41,9 @@ pub use evidence::Evidence;
 pub use identify::{
     ApiKeyError, ClientCertificateError, Failure, ForwardedError, IdentityError, JwtError,
 };
+pub use identity::{Claimed, IdentifiedBy, Identity};
 pub use listing::Listing;
 pub use peer::{NoIdentity, PeerEvidence, PresentedCertificate, read};
 pub use san::San;
-pub use sender::{Claimed, IdentifiedBy, Sender};
 pub use senders::Senders;
 pub use stage::{Admission, SenderStage};

@@ -3,9 +3,9 @@
 use sluice_config::{Piece, Pieces, Place, PlaceholderError, SenderName};
 
 use crate::{
+    identity::{IdentifiedBy, Identity},
     name::NameKind,
     san::San,
-    sender::{IdentifiedBy, Sender},
 };
 
 /// A pattern such as `spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}`, ready to read SANs of one kind.
@@ -87,21 +87,21 @@ impl NamePattern {
     ///
     /// Letters of either case are the same in a DNS name and in a URI's scheme and authority (RFC 4343; RFC 3986,
     /// section 6.2.2.1). In the rest of a URI they are not.
-    pub(crate) fn read(&self, san: &San) -> Option<Sender> {
+    pub(crate) fn read(&self, san: &San) -> Option<Identity> {
         let rest = match (self.kind, san) {
             (SanKind::Dns, San::Dns(name)) => Unread::dns(name),
             (SanKind::Uri, San::Uri(uri)) => Unread::uri(uri),
             _ => return None,
         };
-        self.sender(rest, IdentifiedBy::CLIENT_CERTIFICATE)
+        self.identity(rest, IdentifiedBy::CLIENT_CERTIFICATE)
     }
 
     /// What a claim's value says by this pattern. Letters count as they are.
-    pub(crate) fn read_claim(&self, value: &str) -> Option<Sender> {
-        self.sender(Unread { text: value.as_bytes(), caseless: 0 }, IdentifiedBy::JWT)
+    pub(crate) fn read_claim(&self, value: &str) -> Option<Identity> {
+        self.identity(Unread { text: value.as_bytes(), caseless: 0 }, IdentifiedBy::JWT)
     }
 
-    fn sender(&self, mut rest: Unread<'_>, by: IdentifiedBy) -> Option<Sender> {
+    fn identity(&self, mut rest: Unread<'_>, by: IdentifiedBy) -> Option<Identity> {
         let (mut namespace, mut service_account, mut trust_domain) = (None, None, None);
         for part in &self.parts {
             match part {
@@ -119,7 +119,7 @@ impl NamePattern {
         if !rest.text.is_empty() {
             return None;
         }
-        Some(Sender { service_account, trust_domain, ..Sender::of(namespace?, by) })
+        Some(Identity { service_account, trust_domain, ..Identity::of(namespace?, by) })
     }
 }
 
@@ -139,7 +139,7 @@ impl NamePattern {
         }
         let namespace = |name: &str| {
             let rest = || Unread { text: name.as_bytes(), caseless: 0 };
-            let by = |pattern: &Self| pattern.sender(rest(), IdentifiedBy::JWT);
+            let by = |pattern: &Self| pattern.identity(rest(), IdentifiedBy::JWT);
             Some((by(self)?.namespace, by(other)?.namespace))
         };
         let clashes = |name: &String| namespace(name).is_some_and(|(one, two)| one != two);

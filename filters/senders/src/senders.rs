@@ -8,7 +8,7 @@ use crate::{
     certificate::Certificate,
     evidence::Evidence,
     identify::IdentitySource,
-    sender::{IdentifiedBy, Sender},
+    identity::{IdentifiedBy, Identity},
 };
 
 /// Who sends, and whether they may: a configuration that has been checked.
@@ -72,10 +72,10 @@ impl Senders {
         ambiguity: Ambiguity,
     ) -> Result<Admitted, NotAdmitted> {
         let not_denied = self.allowlist.deny(&self.source, evidence)?;
-        let names = self.source.find(evidence)?;
+        let identities = self.source.find(evidence)?;
         let chosen = self.chosen(evidence)?;
         let (now, chosen) = (evidence.now, chosen.as_deref());
-        let admitted = self.allowlist.admit(&not_denied, &names, now, ambiguity, chosen);
+        let admitted = self.allowlist.admit(&not_denied, &identities, now, ambiguity, chosen);
         let mut admitted = admitted.map_err(|refused| match refused {
             NotAdmitted::Ambiguous { namespaces, .. } => {
                 NotAdmitted::Ambiguous { namespaces, choice: self.choose_by.clone() }
@@ -108,11 +108,11 @@ impl Senders {
         }
     }
 
-    /// What the SANs of a certificate say: one name for each pattern that a SAN matches, allowed or not.
+    /// What the SANs of a certificate say: one identity for each pattern that a SAN matches, allowed or not.
     #[must_use]
-    pub fn names(&self, certificate: &Certificate) -> Vec<Sender> {
-        let mut names = Vec::new();
-        self.source.names_of(certificate, &mut names);
-        names
+    pub fn identities(&self, certificate: &Certificate) -> Vec<Identity> {
+        let mut identities = Vec::new();
+        self.source.identities_of(certificate, &mut identities);
+        identities
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base16ct::mixed;
 use der::DateTime;
 
-use crate::sender::fingerprint_key;
+use crate::identity::fingerprint_key;
 
 /// The seconds of a span of time: `90s`, `30m`, `4h` or `2d`.
 ///

@@ -1,7 +1,7 @@
 //! How SANs identify senders: a pattern of the configuration, matched against a name.
 
 use sluice_config::check;
-use sluice_senders::{Certificate, Sender, SendersConfig};
+use sluice_senders::{Certificate, Identity, SendersConfig};
 
 use crate::x509;
 
@@ -28,7 +28,7 @@ pub fn run(data: &[u8]) {
     let tag = if kind == "dns" { x509::DNS } else { x509::URI };
     let certificate = Certificate::from_der(&x509::certificate(&[(tag, san.as_bytes())]))
         .expect("it is a certificate");
-    let names = senders.names(&certificate);
+    let names = senders.identities(&certificate);
     assert!(names.len() <= 1, "one SAN and one pattern gave {names:?}");
     for sender in &names {
         let written = fill(pattern, sender);
@@ -40,7 +40,7 @@ pub fn run(data: &[u8]) {
     if pattern.len() + san.len() < 64 && !has_capitals(pattern) && !has_capitals(san) {
         let mut readings = Vec::new();
         search(kind, bare(kind, pattern), bare(kind, san), "", &mut readings);
-        let found: Vec<_> = names.iter().map(Sender::namespace).collect();
+        let found: Vec<_> = names.iter().map(Identity::namespace).collect();
         assert_eq!(readings, found, "{pattern:?} {san:?}");
     }
 }
@@ -56,7 +56,7 @@ pub fn read(data: &[u8]) {
     let Ok(senders) = check("senders", |place| config.compile(place)) else { return };
     let tag = if kind == "dns" { x509::DNS } else { x509::URI };
     let certificate = Certificate::from_der(&x509::certificate(&[(tag, san.as_bytes())]));
-    let _: Vec<Sender> = senders.names(&certificate.expect("it is a certificate"));
+    let _: Vec<Identity> = senders.identities(&certificate.expect("it is a certificate"));
 }
 
 fn input(data: &[u8]) -> Option<(&str, &str, &str)> {
@@ -70,7 +70,7 @@ fn bare<'a>(kind: &str, name: &'a str) -> &'a str {
     if kind == "dns" { name.strip_suffix('.').unwrap_or(name) } else { name }
 }
 
-fn fill(pattern: &str, sender: &Sender) -> String {
+fn fill(pattern: &str, sender: &Identity) -> String {
     pattern
         .replace("{namespace}", sender.namespace())
         .replace("{serviceAccount}", sender.service_account().unwrap_or("{serviceAccount}"))

@@ -10,8 +10,8 @@ use crate::{
     certificate,
     entries::{NAMESPACE, SERVICE_ACCOUNT},
     evidence::Evidence,
+    identity::{IdentifiedBy, Identity},
     peer::NoIdentity,
-    sender::{IdentifiedBy, Sender},
     values::{parse_date, parse_sha256},
 };
 
@@ -53,7 +53,7 @@ pub(crate) struct ApiKeys {
 #[derive(Debug)]
 struct ApiKey {
     sha256: [u8; 32],
-    sender: Sender,
+    identity: Identity,
     until: Option<DateTime>,
 }
 
@@ -117,11 +117,11 @@ impl ApiKeysConfig {
             let until = key.until.as_deref();
             let until = until.and_then(|until| place.at("until").take(parse_date(until)));
             if let (Some(sha256), Some(namespace)) = (sha256, namespace) {
-                let sender = Sender {
+                let identity = Identity {
                     service_account: account.map(String::from),
-                    ..Sender::of(namespace, IdentifiedBy::API_KEY)
+                    ..Identity::of(namespace, IdentifiedBy::API_KEY)
                 };
-                keys.push(ApiKey { sha256, sender, until });
+                keys.push(ApiKey { sha256, identity, until });
             }
         }
         ApiKeys { header, from, keys }
@@ -129,7 +129,7 @@ impl ApiKeysConfig {
 }
 
 impl ApiKeys {
-    pub(super) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Sender, IdentityError> {
+    pub(super) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Identity, IdentityError> {
         if (evidence.header)(&self.header).is_empty() {
             return Err(ApiKeyError::Missing { header: self.header.clone() }.into());
         }
@@ -142,14 +142,14 @@ impl ApiKeys {
             key.until.is_none_or(|until| evidence.now < until.unix_duration().as_secs())
         };
         let found = self.known(brought).filter(holds);
-        Ok(found.map(|key| key.sender.clone()).ok_or(ApiKeyError::Unknown)?)
+        Ok(found.map(|key| key.identity.clone()).ok_or(ApiKeyError::Unknown)?)
     }
 
     /// Whom the keys name that were brought, over or not, and however many.
     pub(super) fn shown(
         &self,
         evidence: &mut Evidence<'_>,
-        names: &mut Vec<Sender>,
+        identities: &mut Vec<Identity>,
     ) -> Result<(), NoIdentity> {
         let mut brought = evidence.texts(&self.header).peekable();
         if brought.peek().is_some()
@@ -157,7 +157,7 @@ impl ApiKeys {
             // A key from elsewhere is worth nothing: nobody learns by it whose it is.
             && self.from.iter().any(|proxy| proxy.is(&certificate))
         {
-            names.extend(brought.filter_map(|key| Some(self.known(key)?.sender.clone())));
+            identities.extend(brought.filter_map(|key| Some(self.known(key)?.identity.clone())));
         }
         Ok(())
     }

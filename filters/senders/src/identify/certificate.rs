@@ -9,10 +9,10 @@ use super::{Facts, Failure, IdentityError};
 use crate::{
     certificate::Certificate,
     evidence::Evidence,
+    identity::Identity,
     listing::Listing,
     pattern::{NamePattern, SanKind, check_clash},
     peer::NoIdentity,
-    sender::Sender,
     values::parse_duration,
 };
 
@@ -105,43 +105,46 @@ impl SanPatternConfig {
 }
 
 impl ClientCertificate {
-    pub(super) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Rc<[Sender]>, IdentityError> {
+    pub(super) fn find(
+        &self,
+        evidence: &mut Evidence<'_>,
+    ) -> Result<Rc<[Identity]>, IdentityError> {
         let certificate = evidence.certificate()?;
-        let names = self.kept_names(&certificate);
-        if names.is_empty() {
+        let identities = self.kept_identities(&certificate);
+        if identities.is_empty() {
             let sans = certificate.sans().iter().collect();
             return Err(ClientCertificateError::NamesNobody { sans }.into());
         }
-        Ok(Rc::clone(names))
+        Ok(Rc::clone(identities))
     }
 
     /// Whom the certificate names that was presented, its time over or not.
     pub(super) fn shown(
         &self,
         evidence: &mut Evidence<'_>,
-        names: &mut Vec<Sender>,
+        identities: &mut Vec<Identity>,
     ) -> Result<(), NoIdentity> {
         if let Some(certificate) = evidence.presented()? {
-            names.extend_from_slice(self.kept_names(&certificate));
+            identities.extend_from_slice(self.kept_identities(&certificate));
         }
         Ok(())
     }
 
-    /// The names of a certificate, which stay with it: a configuration reads certificates in one way.
-    fn kept_names<'c>(&self, certificate: &'c Certificate) -> &'c Rc<[Sender]> {
-        certificate.names.get_or_init(|| self.names(certificate).into())
+    /// The identities of a certificate, which stay with it: a configuration reads certificates by one list of patterns.
+    fn kept_identities<'c>(&self, certificate: &'c Certificate) -> &'c Rc<[Identity]> {
+        certificate.identities.get_or_init(|| self.identities(certificate).into())
     }
 
-    /// What the SANs of a certificate say: one name for each pattern that a SAN matches.
-    pub(super) fn names(&self, certificate: &Certificate) -> Vec<Sender> {
+    /// What the SANs of a certificate say: one identity for each pattern that a SAN matches.
+    pub(super) fn identities(&self, certificate: &Certificate) -> Vec<Identity> {
         let read =
             |san| self.patterns.iter().filter_map(move |pattern: &NamePattern| pattern.read(san));
-        let names = certificate.sans().iter().flat_map(read);
-        names
-            .map(|name| Sender {
+        let identities = certificate.sans().iter().flat_map(read);
+        identities
+            .map(|identity| Identity {
                 issuer: certificate.issuer_key(),
                 fingerprint: Some(certificate.fingerprint_key()),
-                ..name
+                ..identity
             })
             .collect()
     }

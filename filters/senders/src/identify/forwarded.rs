@@ -9,9 +9,9 @@ use crate::{
     certificate::Certificate,
     entries::NAMESPACE,
     evidence::Evidence,
+    identity::{IdentifiedBy, Identity},
     listing::Listing,
     peer::NoIdentity,
-    sender::{IdentifiedBy, Sender},
 };
 
 /// Gates that forward for many.
@@ -122,7 +122,7 @@ impl ForwarderConfig {
 }
 
 impl Forwarded {
-    pub(super) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Sender, IdentityError> {
+    pub(super) fn find(&self, evidence: &mut Evidence<'_>) -> Result<Identity, IdentityError> {
         let certificate = evidence.certificate()?;
         let forwarders = || self.from.iter().filter(|gate| gate.certificate.is(&certificate));
         let said = (evidence.header)(&self.header);
@@ -139,14 +139,14 @@ impl Forwarded {
             let namespaces = [namespace].into_iter().collect();
             return Err(ForwardedError::NotAllowed { namespaces }.into());
         }
-        Ok(sender(namespace, &certificate))
+        Ok(identity(namespace, &certificate))
     }
 
     /// Whom a gate names, and be it twice, in its list or not.
     pub(super) fn shown(
         &self,
         evidence: &mut Evidence<'_>,
-        names: &mut Vec<Sender>,
+        identities: &mut Vec<Identity>,
     ) -> Result<(), NoIdentity> {
         let mut said = evidence
             .texts(&self.header)
@@ -156,17 +156,17 @@ impl Forwarded {
             && let Some(certificate) = evidence.presented()?
             && self.from.iter().any(|gate| gate.certificate.is(&certificate))
         {
-            names.extend(said.map(|namespace| sender(namespace, &certificate)));
+            identities.extend(said.map(|namespace| identity(namespace, &certificate)));
         }
         Ok(())
     }
 }
 
 /// A sender named by the gate that has this certificate.
-fn sender(namespace: &str, certificate: &Certificate) -> Sender {
-    Sender {
+fn identity(namespace: &str, certificate: &Certificate) -> Identity {
+    Identity {
         issuer: certificate.issuer_key(),
         fingerprint: Some(certificate.fingerprint_key()),
-        ..Sender::of(namespace, IdentifiedBy::FORWARDED)
+        ..Identity::of(namespace, IdentifiedBy::FORWARDED)
     }
 }

@@ -8,10 +8,10 @@ use sluice_config::Place;
 use super::{Facts, Failure, IdentityError};
 use crate::{
     evidence::Evidence,
+    identity::{Claimed, Identity, token_issuer_key},
     listing::Listing,
     pattern::{NamePattern, SanKind, check_clash},
     payload::{self, Unreadable, Value},
-    sender::{Claimed, Sender, token_issuer_key},
 };
 
 /// How the claims of a token name a sender.
@@ -140,7 +140,7 @@ impl JwtConfig {
 /// A token that was shown.
 pub(super) struct Token {
     /// Whom it names.
-    pub(super) names: Vec<Sender>,
+    pub(super) identities: Vec<Identity>,
     /// The key of who has issued it, if it says so.
     pub(super) issuer: Option<Arc<str>>,
     /// The values that were looked at.
@@ -148,12 +148,12 @@ pub(super) struct Token {
 }
 
 impl Jwt {
-    pub(super) fn find(&self, evidence: &Evidence<'_>) -> Result<Vec<Sender>, IdentityError> {
+    pub(super) fn find(&self, evidence: &Evidence<'_>) -> Result<Vec<Identity>, IdentityError> {
         let token = self.token(evidence)?.ok_or(JwtError::Missing)?;
-        if token.names.is_empty() {
+        if token.identities.is_empty() {
             return Err(JwtError::NamesNobody { claims: token.claims }.into());
         }
-        Ok(token.names)
+        Ok(token.identities)
     }
 
     /// Has every token asked for the claim that names the tenant.
@@ -189,20 +189,20 @@ impl Jwt {
                 },
             },
         };
-        let (mut names, mut shown) = (Vec::new(), Vec::new());
+        let (mut identities, mut shown) = (Vec::new(), Vec::new());
         for name in &self.names {
             let Some(value) = claim(&name.path)? else { continue };
             for text in value.texts()? {
                 let read = name.pattern.read_claim(text);
-                names.extend(read.map(|sender| Sender {
+                identities.extend(read.map(|identity| Identity {
                     issuer: issuer.clone(),
                     claimed: claimed.clone(),
-                    ..sender
+                    ..identity
                 }));
                 shown.push(text);
             }
         }
-        Ok(Some(Token { names, issuer, claims: shown.into_iter().collect() }))
+        Ok(Some(Token { identities, issuer, claims: shown.into_iter().collect() }))
     }
 }
 

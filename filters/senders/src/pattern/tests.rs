@@ -13,9 +13,9 @@ fn uri(pattern: &str, san: &str) -> Option<String> {
 }
 
 /// `namespace service-account trust-domain`, `-` for what is not stated.
-fn shown(sender: Sender) -> String {
+fn shown(sender: Identity) -> String {
     let stated = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
-    let Sender { namespace, service_account, trust_domain, .. } = sender;
+    let Identity { namespace, service_account, trust_domain, .. } = sender;
     format!("{namespace} {} {}", stated(service_account), stated(trust_domain))
 }
 
@@ -174,7 +174,7 @@ fn every_reading(parts: &[Part], text: &[u8]) -> Vec<Vec<String>> {
 }
 
 /// The names of a sender in the order of the pattern's placeholders.
-fn in_order(pattern: &NamePattern, sender: &Sender) -> Vec<String> {
+fn in_order(pattern: &NamePattern, sender: &Identity) -> Vec<String> {
     let named = pattern.parts.iter().filter_map(|part| match part {
         Part::Literal(_) => None,
         Part::Placeholder(SenderName::Namespace, _) => Some(sender.namespace.clone()),

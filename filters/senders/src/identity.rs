@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 /// What one name (a SAN, a claim's value, an API key, a gate's word) states of a sender.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Sender {
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Identity {
     pub(crate) namespace: String,
     pub(crate) service_account: Option<String>,
     pub(crate) trust_domain: Option<String>,
@@ -17,7 +17,7 @@ pub struct Sender {
     pub(crate) claimed: Claimed,
 }
 
-impl Sender {
+impl Identity {
     /// A sender of whom nothing but a namespace is known.
     pub(crate) fn of(namespace: impl Into<String>, by: IdentifiedBy) -> Self {
         Self {
