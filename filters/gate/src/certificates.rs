@@ -34,8 +34,8 @@ impl Certificates {
         read
     }
 
-    /// Whether nobody has been told yet that this sender's certificate ends then.
-    pub(crate) fn is_news(&mut self, sender: &str, end: u64) -> bool {
+    /// True the first time this sender's certificate is seen with this expiry.
+    pub(crate) fn first_warning(&mut self, sender: &str, end: u64) -> bool {
         if self.warned.iter().any(|(known, at)| known == sender && *at == end) {
             return false;
         }

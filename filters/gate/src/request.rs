@@ -9,7 +9,7 @@ use sluice_otlp::Signal;
 use sluice_remote_write::{VERSION, VERSION_HEADER};
 use sluice_reply::{LocalReply, Protocol, Refusal};
 use sluice_route::{Routes, foreign_header_edits};
-use sluice_senders::{Admission, Ambiguity, Ending, Evidence, PeerEvidence};
+use sluice_senders::{Admission, Ambiguity, Expiry, Evidence, PeerEvidence};
 use sluice_tenant::Tenanted;
 
 use crate::{
@@ -42,7 +42,7 @@ pub struct Identified {
     /// By what it was found: `clientCertificate`, or `clientCertificate+jwt`.
     pub by: Option<String>,
     /// When its certificate ends, if one names it.
-    pub ending: Option<Ending>,
+    pub expiry: Option<Expiry>,
     /// The tenant, if one is assigned.
     pub tenant: Option<String>,
     /// What to count of it.
@@ -91,12 +91,12 @@ pub struct Reply {
 impl Identified {
     /// Warns once of a certificate that should have been renewed.
     fn warn(&mut self, certificates: &mut Certificates) {
-        let Some(ending) = self.ending.filter(|ending| ending.is_near) else { return };
+        let Some(expiry) = self.expiry.filter(|expiry| expiry.renewal_overdue) else { return };
         let sender = self.sender.as_deref().unwrap_or_default();
-        if certificates.is_news(sender, ending.at) {
+        if certificates.first_warning(sender, expiry.at) {
             self.counts.push(Count::CertificateEnding);
             let line = format!(
-                "the certificate of {sender} ends at {ending}: it should have been renewed by now"
+                "the certificate of {sender} ends at {expiry}: it should have been renewed by now"
             );
             self.log = Some((Level::Warn, line));
         }
@@ -181,7 +181,7 @@ impl Gate {
         if let Some(sender) = admission.sender() {
             identified.sender = Some(sender.namespace().to_owned());
             identified.by = Some(sender.identified_by().to_string());
-            identified.ending = sender.ending();
+            identified.expiry = sender.expiry();
             identified.warn(certificates);
         }
         let tenanted = self.tenants.assign(admission)?;

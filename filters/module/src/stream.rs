@@ -170,7 +170,7 @@ impl Stream {
 
     /// Tells Envoy whose request it is.
     fn tell(&mut self, identified: Identified) {
-        let Identified { sender, by, ending, tenant, counts, log } = identified;
+        let Identified { sender, by, expiry, tenant, counts, log } = identified;
         for (name, value) in
             [("sluice_sender", &sender), ("sluice_identified_by", &by), ("sluice_tenant", &tenant)]
         {
@@ -178,8 +178,8 @@ impl Stream {
                 host::tell(name, value);
             }
         }
-        if let (Some(sender), Some(ending)) = (&sender, ending) {
-            self.shared.counters.certificate_ends(sender, ending.at);
+        if let (Some(sender), Some(expiry)) = (&sender, expiry) {
+            self.shared.counters.certificate_ends(sender, expiry.at);
         }
         self.sender = sender.map(Rc::from);
         self.count(counts);

@@ -114,7 +114,7 @@ impl Allowlist {
                 .iter()
                 .fold(Claimed::Nothing, |said, identity| said.and(&identity.claimed)),
             by,
-            ending: None,
+            expiry: None,
         })
     }
 
@@ -181,20 +181,20 @@ pub struct Admitted {
     trust_domain: Option<String>,
     by: IdentifiedBy,
     claimed: Claimed,
-    pub(crate) ending: Option<Ending>,
+    pub(crate) expiry: Option<Expiry>,
 }
 
-/// When the certificate ends by which a sender was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ending {
+/// When the certificate expires by which a sender was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Expiry {
     /// The end of its validity, in seconds since the epoch.
     pub at: u64,
-    /// Whether that is so near that it should have been renewed.
-    pub is_near: bool,
+    /// Whether it should have been renewed by now.
+    pub renewal_overdue: bool,
 }
 
 /// The moment, in RFC 3339.
-impl fmt::Display for Ending {
+impl fmt::Display for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match DateTime::from_unix_duration(Duration::from_secs(self.at)) {
             Ok(at) => at.fmt(f),
@@ -231,8 +231,8 @@ impl Admitted {
 
     /// The end of the certificate that names it, if one does.
     #[must_use]
-    pub fn ending(&self) -> Option<Ending> {
-        self.ending
+    pub fn expiry(&self) -> Option<Expiry> {
+        self.expiry
     }
 
     /// The service account, if an admitted SAN states one and no other admitted SAN states another.

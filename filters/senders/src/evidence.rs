@@ -26,7 +26,7 @@ impl<'a> Evidence<'a> {
         // The handshake has checked it; the connection may be older than a day.
         if end <= self.now {
             let at = der::DateTime::from_unix_duration(std::time::Duration::from_secs(end));
-            return Err(at.map_or(NoIdentity::NotVerified, |at| NoIdentity::Ended { at }));
+            return Err(at.map_or(NoIdentity::NotVerified, |at| NoIdentity::Expired { at }));
         }
         Ok(certificate)
     }

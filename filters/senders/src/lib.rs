@@ -34,7 +34,7 @@ mod stage;
 mod values;
 mod xfcc;
 
-pub use allowlist::{Admitted, Ambiguity, Ending, NotAdmitted};
+pub use allowlist::{Admitted, Ambiguity, Expiry, NotAdmitted};
 pub use certificate::{Certificate, CertificateError, MAX_CERTIFICATE_BYTES, MAX_SANS};
 pub use config::SendersConfig;
 pub use evidence::Evidence;

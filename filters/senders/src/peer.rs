@@ -123,7 +123,7 @@ pub enum NoIdentity {
     IssuerUnknown,
     /// The certificate's time is over; the connection is older than that.
     #[error("the client certificate ended at {at}: connect again with a renewed one")]
-    Ended {
+    Expired {
         /// The end of its validity.
         at: DateTime,
     },

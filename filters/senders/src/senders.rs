@@ -4,7 +4,7 @@ use der::DateTime;
 use sluice_config::ConfigProblem;
 
 use crate::{
-    allowlist::{Admitted, Allowlist, Ambiguity, Ending, NotAdmitted},
+    allowlist::{Admitted, Allowlist, Ambiguity, Expiry, NotAdmitted},
     certificate::Certificate,
     evidence::Evidence,
     identify::IdentitySource,
@@ -88,8 +88,8 @@ impl Senders {
             let lifetime = at.saturating_sub(certificate.not_before());
             // A sixth: four hours of a day, five days of a month. Who renews at two thirds is long done.
             let warns = self.warn_before_end.unwrap_or(lifetime / 6);
-            let is_near = at.saturating_sub(evidence.now) < warns;
-            admitted.ending = Some(Ending { at, is_near });
+            let renewal_overdue = at.saturating_sub(evidence.now) < warns;
+            admitted.expiry = Some(Expiry { at, renewal_overdue });
         }
         Ok(admitted)
     }

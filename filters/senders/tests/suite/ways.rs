@@ -272,7 +272,7 @@ fn a_certificate_is_warned_about_before_its_end() {
     let near = |config: Value, left| {
         let senders = found_by(json!([{"clientCertificate": config}]));
         let shown = Shown::certificate("*.payments").at(pki::NOT_AFTER - left);
-        admit(&senders, &shown).unwrap().ending().unwrap().is_near
+        admit(&senders, &shown).unwrap().expiry().unwrap().renewal_overdue
     };
     let names = json!([{"dns": "*.{namespace}"}]);
     let four_hours = || json!({"names": names, "warnBeforeEnd": "4h"});
