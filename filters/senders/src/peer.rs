@@ -108,7 +108,7 @@ impl<'a> PresentedCertificate<'a> {
 ///
 /// # Errors
 /// [`NoIdentity`]: the connection has no certificate that can be trusted or read.
-pub fn read(evidence: &PeerEvidence<'_>) -> Result<Certificate, NoIdentity> {
+pub fn read_peer_certificate(evidence: &PeerEvidence<'_>) -> Result<Certificate, NoIdentity> {
     evidence.presented()?.parse()
 }
 

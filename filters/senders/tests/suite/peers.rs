@@ -1,7 +1,9 @@
 //! Which certificate is the connection's, by what Envoy shows of it.
 
 use proptest::prelude::*;
-use sluice_senders::{Certificate, CertificateError, NoIdentity, PeerEvidence, read};
+use sluice_senders::{
+    Certificate, CertificateError, NoIdentity, PeerEvidence, read_peer_certificate,
+};
 
 use crate::pki;
 
@@ -78,7 +80,11 @@ fn a_connection_without_a_certificate_is_nobody() {
         PeerEvidence { presented: Some(&[0]), ..peer.older(&[xfcc.as_bytes()]) },
         PeerEvidence { presented: Some(b"1"), ..peer.older(&[xfcc.as_bytes()]) },
     ] {
-        assert_eq!(read(&evidence), Err(NoIdentity::NoCertificate), "{evidence:?}");
+        assert_eq!(
+            read_peer_certificate(&evidence),
+            Err(NoIdentity::NoCertificate),
+            "{evidence:?}"
+        );
     }
 }
 
@@ -89,7 +95,7 @@ fn a_certificate_that_was_not_verified_is_nobody() {
     for valid in [&[0][..], &[], &[2], &[1, 0], b"1", b"true"] {
         for evidence in [peer.evidence(), peer.older(&[xfcc.as_bytes()])] {
             let evidence = PeerEvidence { certificate_valid: Some(valid), ..evidence };
-            assert_eq!(read(&evidence), Err(NoIdentity::NotVerified), "{valid:?}");
+            assert_eq!(read_peer_certificate(&evidence), Err(NoIdentity::NotVerified), "{valid:?}");
         }
     }
 }
@@ -100,7 +106,7 @@ fn a_certificate_that_cannot_be_read_is_nobody() {
     let broken = peer.pem.replacen("MII", "AAA", 1).replacen("MIH", "AAA", 1);
     for (text, error) in [(&b"x"[..], Some(CertificateError::NotPem)), (broken.as_bytes(), None)] {
         let evidence = PeerEvidence { certificate: Some(text), ..peer.evidence() };
-        let Err(NoIdentity::Unreadable(found)) = read(&evidence) else {
+        let Err(NoIdentity::Unreadable(found)) = read_peer_certificate(&evidence) else {
             panic!("{text:?} was read")
         };
         assert!(error.is_none_or(|error| error == found), "{found}");
@@ -128,7 +134,7 @@ fn another_certificate_in_the_header_is_never_taken_for_the_connections_own() {
         &[not_a_certificate],
     ] {
         let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
-        assert_eq!(read(&own.older(&values)), Err(NoIdentity::NotInXfcc));
+        assert_eq!(read_peer_certificate(&own.older(&values)), Err(NoIdentity::NotInXfcc));
     }
 }
 
@@ -141,7 +147,7 @@ fn the_header_does_not_count_without_the_connections_digest() {
     assert_ne!(upper, peer.digest);
     for digest in [None, Some(&b""[..]), Some(upper.as_bytes()), peer.digest.as_bytes().get(..63)] {
         let evidence = PeerEvidence { digest, ..peer.older(&values) };
-        assert_eq!(read(&evidence), Err(NoIdentity::NotInXfcc), "{digest:?}");
+        assert_eq!(read_peer_certificate(&evidence), Err(NoIdentity::NotInXfcc), "{digest:?}");
     }
 }
 
@@ -154,22 +160,22 @@ fn the_header_is_not_read_where_envoy_has_the_certificate() {
         digest: Some(other.digest.as_bytes()),
         ..own.evidence()
     };
-    assert_eq!(read(&evidence), Ok(own.certificate));
+    assert_eq!(read_peer_certificate(&evidence), Ok(own.certificate));
 }
 
 #[test]
 fn the_certificate_is_read_with_real_line_breaks_or_percent_encoded() {
     let peer = peer("*.payments");
-    assert_eq!(read(&peer.evidence()).as_ref(), Ok(&peer.certificate));
+    assert_eq!(read_peer_certificate(&peer.evidence()).as_ref(), Ok(&peer.certificate));
     let encoded = PeerEvidence { certificate: Some(peer.encoded.as_bytes()), ..peer.evidence() };
-    assert_eq!(read(&encoded).as_ref(), Ok(&peer.certificate));
+    assert_eq!(read_peer_certificate(&encoded).as_ref(), Ok(&peer.certificate));
 }
 
 #[test]
 fn an_envoy_that_does_not_say_whether_it_verified_is_believed() {
     let peer = peer("*.payments");
     let evidence = PeerEvidence { certificate_valid: None, ..peer.evidence() };
-    assert_eq!(read(&evidence), Ok(peer.certificate.clone()));
+    assert_eq!(read_peer_certificate(&evidence), Ok(peer.certificate.clone()));
 }
 
 #[test]
@@ -182,7 +188,7 @@ fn the_last_element_of_the_header_counts_if_it_is_the_connections_certificate() 
         &[appended.as_bytes()],
         &[other_xfcc.as_bytes(), own_xfcc.as_bytes()],
     ] {
-        assert_eq!(read(&own.older(values)).as_ref(), Ok(&own.certificate));
+        assert_eq!(read_peer_certificate(&own.older(values)).as_ref(), Ok(&own.certificate));
     }
 }
 
@@ -190,9 +196,15 @@ fn the_last_element_of_the_header_counts_if_it_is_the_connections_certificate() 
 fn the_sans_in_the_header_are_never_read() {
     let own = peer("*.payments");
     let described = format!("Hash={};Subject=\"CN=x\";DNS=*.payments", own.digest);
-    assert_eq!(read(&own.older(&[described.as_bytes()])), Err(NoIdentity::NotInXfcc));
+    assert_eq!(
+        read_peer_certificate(&own.older(&[described.as_bytes()])),
+        Err(NoIdentity::NotInXfcc)
+    );
     let forged = format!("{};DNS=*.victim", own.xfcc());
-    assert_eq!(read(&own.older(&[forged.as_bytes()])).as_ref(), Ok(&own.certificate));
+    assert_eq!(
+        read_peer_certificate(&own.older(&[forged.as_bytes()])).as_ref(),
+        Ok(&own.certificate)
+    );
 }
 
 #[test]
@@ -223,7 +235,7 @@ proptest! {
     ) {
         let own = peer("*.payments");
         let value = format!("{before}{}{after}", own.xfcc());
-        match read(&own.older(&[value.as_bytes()])) {
+        match read_peer_certificate(&own.older(&[value.as_bytes()])) {
             Ok(certificate) => prop_assert_eq!(certificate, own.certificate),
             Err(error) => prop_assert_eq!(error, NoIdentity::NotInXfcc),
         }
