@@ -385,10 +385,9 @@ pub(crate) mod tests {
             ),
         ] {
             let config: RecordsConfig = serde_json::from_str(json).unwrap();
-            let compiled = |place: &sluice_config::Place<'_>| {
-                config.compile(place, false, |_| Some(backend(Spelling::Exact)))
-            };
-            let problems = check("records", compiled).unwrap_err();
+            let of_any = |_| Some(backend(Spelling::Exact));
+            let problems = check("records", |place| config.compile(place, false, of_any));
+            let problems = problems.unwrap_err();
             assert!(problems[0].to_string().starts_with(expected), "{problems:?}");
         }
     }
