@@ -76,11 +76,11 @@ impl Allowlist {
         Ok(())
     }
 
-    /// Lets in a sender that has these `identities`, at `now` in seconds since the epoch. `chosen` is the one namespace that
-    /// it wants to send for, if it says so and is asked.
+    /// Lets in a sender that has these `identities`, at `now` in seconds since the epoch. `chosen` is the one namespace
+    /// that it wants to send for, if it says so and is asked.
     ///
-    /// One identity must satisfy all conditions of one entry. Identities that no entry allows are ignored beside one that is
-    /// allowed.
+    /// One identity must satisfy all conditions of one entry. Identities that no entry allows are ignored beside one
+    /// that is allowed.
     pub(crate) fn admit(
         &self,
         _: &NotDenied,
@@ -185,7 +185,7 @@ pub struct Admitted {
 }
 
 /// When the certificate expires by which a sender was found.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// The end of its validity, in seconds since the epoch.
     pub at: u64,

@@ -1,7 +1,7 @@
 //! The identity sources: how a sender is found.
 //!
-//! Each has a file with its configuration, its compile step, its search and its errors. What is said here of all of them:
-//! the entry of the configuration, and where each is asked.
+//! Each has a file with its configuration, its compile step, its search and its errors. What is said here of all of
+//! them: the entry of the configuration, and where each is asked.
 
 mod api_key;
 mod certificate;
@@ -226,7 +226,8 @@ impl IdentitySource {
     /// Everything that names the sender, at least one identity.
     ///
     /// # Errors
-    /// [`IdentityError`] if nothing does: of several sources, why the first one that had something to read found nobody.
+    /// [`IdentityError`] if nothing does: of several sources, why the first one that had something to read found
+    /// nobody.
     pub(crate) fn find(
         &self,
         evidence: &mut Evidence<'_>,

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 /// What one name (a SAN, a claim's value, an API key, a gate's word) states of a sender.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     pub(crate) namespace: String,
     pub(crate) service_account: Option<String>,

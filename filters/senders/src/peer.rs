@@ -113,7 +113,7 @@ pub fn read_peer_certificate(evidence: &PeerEvidence<'_>) -> Result<Certificate,
 }
 
 /// Why the connection has no certificate that can be used.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoIdentity {
     /// Who has issued the certificate is not shown or cannot be read, and some issuers are denied.
     #[error(
