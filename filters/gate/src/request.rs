@@ -9,7 +9,7 @@ use sluice_otlp::Signal;
 use sluice_remote_write::{VERSION, VERSION_HEADER};
 use sluice_reply::{LocalReply, Protocol, Refusal};
 use sluice_route::{Routes, foreign_header_edits};
-use sluice_senders::{Admission, Ambiguity, Expiry, Evidence, PeerEvidence};
+use sluice_senders::{Admission, Ambiguity, Evidence, Expiry, PeerEvidence};
 use sluice_tenant::Tenanted;
 
 use crate::{
