@@ -1,5 +1,5 @@
-// Command image packs the module as a container image that Istio and Envoy Gateway take, with a software bill of
-// materials and checksums. It needs no container engine, and packs the same module into the same bytes every time.
+// Command image packs the module as a container image for Istio and Envoy Gateway, with a software bill of materials
+// and checksums. It needs no container engine, and packs the same module into the same bytes every time.
 package main
 
 import (
@@ -38,13 +38,13 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// options is what to pack and where to.
+// options says what to pack, and where to.
 type options struct {
 	root, module, out, revision string
 }
 
 // pack writes the image's layout and tar, the bill of materials and the checksums into options.out. It returns the
-// digest of the image's manifest, which is what a registry and Istio know it by.
+// digest of the image's manifest, by which a registry and Istio know the image.
 func pack(options options) (string, error) {
 	module, err := os.ReadFile(options.module)
 	if err != nil {
@@ -88,7 +88,7 @@ func pack(options options) (string, error) {
 	return digest.String(), writeNew(filepath.Join(options.out, "SHA256SUMS"), []byte(sums))
 }
 
-// checksums is what `sha256sum` says of the files.
+// checksums are the lines that `sha256sum` prints for the files.
 func checksums(folder string, names []string) (string, error) {
 	var sums strings.Builder
 	for _, name := range names {
@@ -101,7 +101,7 @@ func checksums(folder string, names []string) (string, error) {
 	return sums.String(), nil
 }
 
-// writeNew puts a file in place whole, or not at all.
+// writeNew puts a complete file in place, or none.
 func writeNew(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

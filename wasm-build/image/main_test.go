@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
-// root is the workspace, from here.
+// root is the path of the workspace from here.
 const root = "../.."
 
 // packed packs a module of a few bytes and returns the folder and the digest.
@@ -38,7 +38,7 @@ func packed(t *testing.T, module []byte) (string, string) {
 	return folder, digest
 }
 
-// module is the least that is WebAssembly.
+// module is the smallest WebAssembly module.
 var module = []byte("\x00asm\x01\x00\x00\x00")
 
 func TestTheSameModuleGivesTheSameBytes(t *testing.T) {

@@ -16,15 +16,15 @@ import (
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// modulePackage is the crate that sluice.wasm is built from.
+// modulePackage is the crate from which sluice.wasm is built.
 const modulePackage = "sluice-module"
 
-// workspace is what cargo says of the workspace's crates.
+// workspace is cargo's metadata of the workspace's crates.
 type workspace struct {
 	packages map[string]cratePackage
-	// edges are the ids of what each crate is linked with.
+	// edges are the ids of the crates with which each crate is linked.
 	edges map[string][]string
-	// checksums are those of Cargo.lock, SHA-256 in hex, by name and version. Crates of the workspace have none.
+	// checksums are from Cargo.lock, SHA-256 in hex, by name and version. Crates of the workspace have none.
 	checksums map[string]string
 	module    cratePackage
 }
@@ -42,7 +42,7 @@ type cratePackage struct {
 	} `json:"targets"`
 }
 
-// isMacro tells whether the compiler runs the crate: then nothing of it is in the module.
+// isMacro tells whether the compiler runs the crate; then the module has no code of it.
 func (p cratePackage) isMacro() bool {
 	return slices.ContainsFunc(p.Targets, func(target struct {
 		Kind []string `json:"kind"`
@@ -94,7 +94,7 @@ func readWorkspace(root string) (workspace, error) {
 	for _, node := range metadata.Resolve.Nodes {
 		for _, dependency := range node.Deps {
 			for _, kind := range dependency.Kinds {
-				// No kind is the normal one; the others are for builds and tests.
+				// Normal dependencies have no kind; the others are for builds and tests.
 				if kind.Kind == nil {
 					found.edges[node.ID] = append(found.edges[node.ID], dependency.Package)
 					break
@@ -124,7 +124,7 @@ func (w workspace) version() string {
 	return w.module.Version
 }
 
-// labels are the image's, by the names that the OCI image specification sets, in "Pre-Defined Annotation Keys".
+// labels are the image's labels, with names from the OCI image specification, "Pre-Defined Annotation Keys".
 func (w workspace) labels(revision string) map[string]string {
 	labels := map[string]string{
 		"org.opencontainers.image.title":       "sluice",
@@ -138,7 +138,7 @@ func (w workspace) labels(revision string) map[string]string {
 	return labels
 }
 
-// linked are the ids of the crates whose code is in the module, itself first, then in the order of their names.
+// linked returns the ids of the crates whose code is in the module, the module's own crate first, the others by name.
 func (w workspace) linked() []string {
 	seen := map[string]bool{w.module.ID: true}
 	for next := []string{w.module.ID}; len(next) > 0; next = next[1:] {
@@ -156,8 +156,8 @@ func (w workspace) linked() []string {
 	return append([]string{w.module.ID}, ids...)
 }
 
-// billOfMaterials is a CycloneDX document of the crates in the module. It has neither time nor serial number, which
-// would make it another one with every build.
+// billOfMaterials is a CycloneDX document of the crates in the module. It has no time and no serial number, because
+// these would differ in every build.
 func (w workspace) billOfMaterials(module []byte) ([]byte, error) {
 	document := cdx.NewBOM()
 	ids := w.linked()

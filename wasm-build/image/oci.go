@@ -18,15 +18,15 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// pluginFile is the one file in the image. Istio and Envoy Gateway look for this name.
-// Source: https://github.com/solo-io/wasm/blob/master/spec/spec-compat.md
+// pluginFile is the only file in the image. Istio and Envoy Gateway look for this name. Source:
+// https://github.com/solo-io/wasm/blob/master/spec/spec-compat.md
 const pluginFile = "plugin.wasm"
 
-// epoch is the time of everything in the image: that of a build must not be told from its bytes.
+// epoch is the time of everything in the image, because its bytes must not depend on the time of the build.
 var epoch = time.Unix(0, 0).UTC()
 
-// newImage is an OCI image of one gzipped layer with the module in it. Its labels are annotations of the manifest too,
-// which is where registries look.
+// newImage is an OCI image with one gzipped layer, which has the module. Its labels are also annotations of the
+// manifest, where registries look for them.
 func newImage(module []byte, labels map[string]string) (v1.Image, error) {
 	content, err := compressedLayer(module)
 	if err != nil {
@@ -53,8 +53,8 @@ func newImage(module []byte, labels map[string]string) (v1.Image, error) {
 	return mutate.Annotations(image, labels).(v1.Image), nil
 }
 
-// configuration names a platform because an image must. The module runs on any; linux/amd64 is what clients that go by
-// the platform ask for when they are not told.
+// configuration names a platform because an image must have one. The module runs on any platform; linux/amd64 is the
+// default of clients that select by platform.
 func configuration(image v1.Image, labels map[string]string) *v1.ConfigFile {
 	file, err := image.ConfigFile()
 	if err != nil {
@@ -68,7 +68,7 @@ func configuration(image v1.Image, labels map[string]string) *v1.ConfigFile {
 }
 
 // compressedLayer is a gzipped tar with the module. The compressor is a pinned module and not Go's own, whose output
-// may be another with another Go. Neither Istio nor Docker's older releases take zstd.
+// may change with the Go version. Neither Istio nor older releases of Docker support zstd.
 func compressedLayer(module []byte) ([]byte, error) {
 	var layer bytes.Buffer
 	compressed, err := gzip.NewWriterLevel(&layer, gzip.BestCompression)
@@ -95,7 +95,7 @@ func compressedLayer(module []byte) ([]byte, error) {
 	return layer.Bytes(), nil
 }
 
-// writeLayout writes the image as an OCI image layout, in place of one that was there.
+// writeLayout writes the image as an OCI image layout, and replaces an existing one.
 func writeLayout(image v1.Image, folder, version string) error {
 	if err := os.RemoveAll(folder); err != nil {
 		return err

@@ -1,6 +1,6 @@
-//! How to test a module of your own. This one is `token.wat`, beside this file: it lets a request
-//! through that carries the right token, and answers any other itself. A module that was built from
-//! Rust, Go or C++ is tested in the same way, with `Module::from_file("my_filter.wasm")`.
+//! How to test your own module. This one is `token.wat`, next to this file: it lets a request with the right token
+//! pass, and answers any other request itself. A module built from Rust, Go or C++ is tested in the same way, with
+//! `Module::from_file("my_filter.wasm")`.
 
 use std::error::Error;
 
@@ -37,7 +37,7 @@ fn a_request_without_the_token_is_answered_by_the_filter() -> Result<(), Box<dyn
         request(),
         request().with("x-token", "wrong!"),
         request().with("x-token", "s3cret and more"),
-        // The first of two counts, so the order is not the sender's to play with.
+        // With two headers the first counts, so a second one with the right token does not help.
         request().with("x-token", "wrong!").with("x-token", "s3cret"),
     ] {
         let mut stream = vm.stream(plugin, Default::default())?;

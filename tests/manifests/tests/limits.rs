@@ -1,16 +1,16 @@
-//! What Envoy holds of a body, against what the gate takes and lets go on, in every configuration of Envoy that
-//! there is: `envoy-local/envoy.yaml`, what istiod's code made of the manifests (`make manifests`), and what Envoy
-//! Gateway makes of its own. Where Envoy holds less, it answers 413 in the backend's place, and nothing is stored.
+//! Compares how much of a body Envoy can hold with what the gate accepts and forwards, in every configuration of Envoy:
+//! `envoy-local/envoy.yaml`, what istiod's code generated from the manifests (`make manifests`), and what Envoy Gateway
+//! generates from its own. If Envoy can hold less, it answers 413 in place of the backend, and nothing is stored.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sluice_gate::{Gate, Held};
 
-/// What Envoy adds to a buffer at once, before it looks at the limit (a read of a connection).
+/// What Envoy adds to a buffer at once, before it checks the limit (one read of a connection).
 const PIECE: u64 = 64 << 10;
 
-/// Envoy's defaults: of `per_connection_buffer_limit_bytes`, and of `initial_stream_window_size`.
+/// Envoy's defaults of `per_connection_buffer_limit_bytes` and of `initial_stream_window_size`.
 const CONNECTION: u64 = 1 << 20;
 const WINDOW: u64 = 16 << 20;
 
@@ -37,7 +37,7 @@ fn configurations() -> BTreeMap<String, Value> {
     all
 }
 
-/// The values of a key, wherever it stands.
+/// The values of a key at any place.
 fn all<'v>(value: &'v Value, key: &str) -> Vec<&'v Value> {
     let mut found = Vec::new();
     match value {
@@ -55,12 +55,12 @@ fn all<'v>(value: &'v Value, key: &str) -> Vec<&'v Value> {
     found
 }
 
-/// A number, or a text of one, which is how protobuf's JSON has 64 bits.
+/// A number, or a number as text, which protobuf's JSON uses for 64 bits.
 fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// What is wrong with a configuration, and how many gates it has.
+/// Returns what is wrong with a configuration, and how many gates it has.
 fn problems(name: &str, envoy: &Value) -> (Vec<String>, usize) {
     let mut found = Vec::new();
     let mut gates = 0;
@@ -87,7 +87,7 @@ fn problems(name: &str, envoy: &Value) -> (Vec<String>, usize) {
                 let taken = gate.limits().body_bytes as u64 + PIECE;
                 taken.max(gate.longest_forwarded() as u64)
             } else {
-                // What may come out longer is not left to Envoy.
+                // Envoy does not buffer bodies that can grow.
                 Held::BUFFERED_BY_ENVOY as u64 + PIECE
             };
             for host in &hosts {
@@ -122,7 +122,7 @@ fn envoy_holds_whatever_the_gate_takes_and_lets_go_on() {
     assert!(configurations.len() > 9, "{:?}", configurations.keys());
 }
 
-/// The test above sees a limit that is lowered in any place, and a gate's that is raised.
+/// The test above notices when any of Envoy's limits is lowered, and when a limit of the gate is raised.
 #[test]
 fn a_limit_that_is_too_low_is_seen() {
     fn changed(value: &mut Value, key: &str, to: &Value) -> usize {

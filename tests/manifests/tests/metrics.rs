@@ -1,11 +1,11 @@
-//! Every metric that the dashboard and the alerts ask for is one that Envoy with the gate really has.
+//! Every metric in the dashboard and the alerts is one that Envoy with the gate really has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use envoy_local::{Options, SenderName, Stack, workspace_root};
 use serde::Deserialize;
 
-/// A metric that an expression asks for, as `make manifests` has parsed it.
+/// A metric in an expression, as `make manifests` has parsed it.
 #[derive(Deserialize)]
 struct Selector {
     expression: String,
@@ -21,7 +21,7 @@ fn selectors() -> Vec<Selector> {
     serde_json::from_str(&text).unwrap()
 }
 
-/// The labels of every metric in Prometheus' text format, by its name.
+/// The labels of every metric in Prometheus' text format, by the metric's name.
 fn read(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut metrics: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -37,7 +37,7 @@ fn read(text: &str) -> BTreeMap<String, BTreeSet<String>> {
 async fn every_metric_and_label_that_is_asked_for_is_there() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let run_dir = tempfile::tempdir().unwrap();
-    // Two rules, so that one request is dropped in part and watched in part.
+    // Two rules, so that one request has dropped records and records that would be dropped.
     let gate = serde_json::json!({ "records": { "require": [
         { "attribute": "source.name", "logs": "resource" },
         { "attribute": "region", "logs": "resource", "onViolation": "audit" },
@@ -70,13 +70,13 @@ async fn every_metric_and_label_that_is_asked_for_is_there() {
     for Selector { expression, metric, labels, .. } in selectors() {
         let there = metrics.get(&metric).unwrap_or_else(|| panic!("{expression}: no {metric}"));
         for label in labels {
-            // `le` is a histogram's own.
+            // `le` is the histogram's own label.
             assert!(there.contains(&label) || label == "le", "{expression}: no label {label}");
         }
     }
 }
 
-/// Values of the gate's own labels are those that its tables list.
+/// The values of the gate's own labels must be in the gate's tables.
 #[test]
 fn every_outcome_that_is_matched_on_is_in_the_gates_tables() {
     let root = workspace_root().join("filters");

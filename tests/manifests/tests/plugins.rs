@@ -1,4 +1,4 @@
-//! The plugin configuration in every manifest, as `make manifests` has built them, is read by the gate itself.
+//! The gate itself reads the plugin configuration of every manifest, as `make manifests` has built them.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use sluice_gate::Gate;
 
-/// What Envoy hands over: a text of JSON.
+/// What Envoy passes to the gate: JSON as text.
 struct Plugin {
     /// The manifest, and the resource in it.
     place: String,
     configuration: Value,
-    /// Whether the resource lets the gate hold a request's head; `None` where no resource says so.
+    /// Whether the resource lets the gate hold a request's head; `None` if no resource says so.
     holds: Option<bool>,
 }
 
@@ -37,7 +37,7 @@ fn documents() -> Vec<(String, Value)> {
     documents
 }
 
-/// The plugins of a document, wherever its kind keeps them.
+/// The plugins of a document, at the place where its kind has them.
 fn plugins(manifest: &str, document: &Value) -> Vec<Plugin> {
     let kind = document["kind"].as_str().unwrap_or_default();
     let plugin = |configuration: Value, holds| Plugin {
@@ -79,7 +79,7 @@ fn the_gate_reads_every_plugin_configuration() {
             let json = serde_json::to_vec(&plugin.configuration).unwrap();
             let gate = Gate::from_json(&json)
                 .unwrap_or_else(|problems| panic!("{}: {problems:?}", plugin.place));
-            // Envoy holds a head only where it has been told to, and then the gate must wait for it.
+            // Envoy only holds a head if it is configured to, and then the gate must wait for the body.
             if let Some(holds) = plugin.holds {
                 assert_eq!(gate.holds_headers(), holds, "{}", plugin.place);
             } else if document["kind"] != "EnvoyExtensionPolicy" {
@@ -91,7 +91,7 @@ fn the_gate_reads_every_plugin_configuration() {
     assert_eq!(kinds, expected.map(str::to_owned).into());
 }
 
-/// The file that stands for what Envoy Gateway makes of its manifests has their plugin configuration.
+/// The file with what Envoy Gateway generates from its manifests has the same plugin configuration as the manifests.
 #[test]
 fn envoy_gateways_envoy_has_the_plugin_configuration_of_its_manifest() {
     let documents = documents();
@@ -122,7 +122,7 @@ fn a_key_that_the_gate_does_not_know_is_refused() {
     }
 }
 
-/// A cluster in the plugin's configuration is the value of a header: some route must match on it.
+/// A cluster in the plugin's configuration is the value of a header, so some route must match on it.
 #[test]
 fn every_backend_of_a_plugin_has_a_route() {
     let documents = documents();
@@ -176,8 +176,8 @@ fn matched(document: &Value) -> Vec<&str> {
     }
 }
 
-/// Envoy holds the body, or the first of it, and must hold more than the gate takes and lets go on. What Envoy is
-/// told in the end is held against the gate in `limits.rs`.
+/// Envoy holds the body, or the start of it, and must be able to hold more than the gate accepts and forwards.
+/// `limits.rs` compares the generated configuration with the gate's limits.
 #[test]
 fn istios_envoy_holds_more_of_a_body_than_the_gate_lets_go_on() {
     let documents = documents();
@@ -205,7 +205,7 @@ fn istios_envoy_holds_more_of_a_body_than_the_gate_lets_go_on() {
     assert!(compared >= 4, "only {compared} plugins");
 }
 
-/// The Lua filter is tested in `envoy-local`, so every manifest must have that one.
+/// The Lua filter is tested in `envoy-local`, so every manifest must have the same one.
 #[test]
 fn every_copy_of_the_lua_filter_is_the_one_that_is_tested() {
     let root = envoy_local::workspace_root();

@@ -1,12 +1,12 @@
-//! What a module must be so that Envoy loads it: valid WebAssembly that imports only host functions of proxy-wasm,
-//! exports what the ABI asks for, and stays within a size budget.
+//! Checks that Envoy can load a module: valid WebAssembly that only imports host functions of proxy-wasm, exports what
+//! the ABI requires, and stays within a size budget.
 
 use std::collections::BTreeSet;
 
 use wasmparser::{BinaryReaderError, Parser, Payload, Validator};
 
-/// What Envoy calls on the way of a request, and what the module cannot be started without.
-/// Source: proxy-wasm ABI 0.2.1, <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>.
+/// The exports that Envoy calls for a request, and those without which the module cannot start. Source: proxy-wasm ABI
+/// 0.2.1, <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>.
 const EXPORTS: &[&str] = &[
     "memory",
     "proxy_abi_version_0_2_1",
@@ -24,24 +24,24 @@ const EXPORTS: &[&str] = &[
     "proxy_on_vm_start",
 ];
 
-/// Exports of which the ABI asks for one: the older name or the newer.
+/// Exports of which the ABI requires one: the older name or the newer.
 const ALTERNATIVES: &[[&str; 2]] =
     &[["_initialize", "_start"], ["proxy_on_memory_allocate", "malloc"]];
 
-/// The module under which the host's functions are imported. A module that also imports `wasi_snapshot_preview1` would
-/// load, but has drawn in a clock, files or an environment that the gate must not have.
+/// The module name of the host's functions. A module that also imports `wasi_snapshot_preview1` could be loaded, but
+/// then something in it uses a clock, files or an environment, which the gate must not have.
 const HOST: &str = "env";
 
-/// What is asked of a module beyond being loadable.
+/// The requirements on a module, other than that it can be loaded.
 #[derive(Debug)]
 pub struct Requirements {
     /// The largest size allowed, in bytes.
     pub budget: usize,
-    /// Texts that must not occur in the module, such as the path of the machine that built it.
+    /// Texts that must not occur in the module, for example the path of the machine that built it.
     pub forbidden: Vec<String>,
 }
 
-/// One reason to refuse a module.
+/// A reason to reject a module.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Not WebAssembly, or not valid.
@@ -57,7 +57,7 @@ pub enum Fault {
         /// The import's name.
         name: String,
     },
-    /// A function that the ABI asks for is missing.
+    /// A function that the ABI requires is missing.
     #[error(
         "does not export {0}, which proxy-wasm ABI 0.2.1 asks for: does filters/module still call proxy_wasm::main! and is it a cdylib?"
     )]
@@ -70,15 +70,15 @@ pub enum Fault {
     Size {
         /// The module's size.
         size: usize,
-        /// The most that is allowed.
+        /// The largest size allowed.
         budget: usize,
     },
-    /// A text that must not be there.
+    /// A forbidden text.
     #[error("contains the text {0:?}: a path that --remap-path-prefix should have replaced")]
     Text(String),
 }
 
-/// Checks a module's bytes and returns every fault found, in a stable order; none means that it may be shipped.
+/// Checks a module's bytes and returns all faults, in a stable order. A module without faults may be shipped.
 #[must_use]
 pub fn check(module: &[u8], requirements: &Requirements) -> Vec<Fault> {
     let mut faults = match Interface::read(module) {
@@ -93,7 +93,7 @@ pub fn check(module: &[u8], requirements: &Requirements) -> Vec<Fault> {
     faults
 }
 
-/// What a module asks of its host and offers to it.
+/// A module's imports and exports.
 struct Interface<'a> {
     imports: BTreeSet<(&'a str, &'a str)>,
     exports: BTreeSet<&'a str>,

@@ -1,4 +1,4 @@
-//! `wasm-check`: refuses a module that Envoy would not load, or that has grown too large.
+//! `wasm-check`: rejects a module that Envoy would not load, or that is too large.
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -1,10 +1,10 @@
-//! Bodies: reading, draining, growing, and where they cannot be had.
+//! Bodies: reading, removing, growing, and where they are not accessible.
 
 use envoy_harness::{HeaderMap, PluginConfig, VmConfig};
 
 use crate::guest::{get, messages, ok, open, post, said_on_headers, start, start_with};
 
-/// A guest that does `deed` at the end of a request's body, which it keeps until then.
+/// A guest that does `deed` at the end of a request's body, which it buffers until then.
 fn at_the_end(deed: &str) -> String {
     format!(
         r#"(func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
@@ -117,7 +117,7 @@ fn the_length_that_a_callback_is_told_is_of_all_that_is_kept() {
     for piece in ["bo", "dy", "and", " more"] {
         stream.request_body(piece, false).unwrap();
     }
-    // Once it has gone on, what comes next is counted anew.
+    // After data has been forwarded, new data is counted from zero.
     assert_eq!(messages(&vm), ["length=2", "length=4", "length=3", "length=8"]);
     assert_eq!(stream.forwarded().body, b"body");
 }

@@ -6,10 +6,10 @@ use envoy_harness::{Answer, Error, HeaderMap, PluginConfig, Progress, Vm, VmConf
 
 use crate::guest::{get, messages, open, start, start_with};
 
-/// Three headers that every call needs, as pairs.
+/// The three headers that every call needs, as pairs.
 const HEADERS: &str = "[\\03\\00\\00\\00\\07\\00\\00\\00\\04\\00\\00\\00\\05\\00\\00\\00\\01\\00\\00\\00\\0a\\00\\00\\00\\01\\00\\00\\00:method\\00POST\\00:path\\00/\\00:authority\\00a\\00]";
 
-/// Calls out when a request's headers come, holds it, and answers as the call was answered.
+/// Makes a call when a request's headers arrive, holds the request, and replies with the answer to the call.
 fn asks() -> String {
     format!(
         r#"

@@ -10,7 +10,7 @@ fn on_tick(deed: &str) -> String {
     format!(r#"(func (export "proxy_on_tick") (param i32) {deed})"#)
 }
 
-/// What a guest logs that does `deed` in a plugin's context.
+/// What a guest logs if it does `deed` in a plugin's context.
 fn said(deed: &str) -> Vec<String> {
     let (vm, plugin) = start(&on_tick(deed));
     vm.tick(plugin).unwrap();
@@ -58,7 +58,7 @@ fn the_time_is_the_one_that_was_set() {
     assert_eq!(messages(&vm), ["pointer=6", "ns=7", "pointer=6", "ns=8"]);
 }
 
-/// Ticks every 10 ms, and from the third tick on never.
+/// Ticks every 10 ms, and stops after the third tick.
 const TICKS: &str = r#"
     (global $ticks (mut i32) (i32.const 0))
     (func (export "proxy_on_configure") (param i32 i32) (result i32)

@@ -1,10 +1,10 @@
-//! How a request and a reply go through the filter: pausing, holding, buffering, limits.
+//! How a request and a reply pass through the filter: pausing, holding, buffering, limits.
 
 use envoy_harness::{Answer, Error, Exchange, HeaderMap, Message, Origin, Progress, Stream};
 
 use crate::guest::{get, messages, ok, open, post, start, start_holding};
 
-/// Says each callback of a request and what it is told; `headers` and `body` are what is returned.
+/// Logs each callback of a request and its arguments; `headers` and `body` are the returned values.
 fn request_guest(headers: &str, body: &str) -> String {
     format!(
         r#"
@@ -254,18 +254,18 @@ fn a_guest_may_return_what_only_envoys_own_filters_do() {
         let progress = send(&mut stream, &["123", "45", ""]);
         (progress, messages(&vm).len(), stream.forwarded().body)
     };
-    // ContinueAndEndStream, which no longer is.
+    // ContinueAndEndStream, which no longer exists.
     assert_eq!(progress("(i32.const 2)", CONTINUE), (Progress::Continued, 4, b"12345".into()));
-    // StopAllIterationAndBuffer: the body is held against the limit.
+    // StopAllIterationAndBuffer: the body counts towards the limit.
     assert_eq!(progress("(i32.const 3)", CONTINUE).0, Progress::Replied);
-    // StopAllIterationAndWatermark, and what is not a status at all.
+    // StopAllIterationAndWatermark, and a number that is not a status.
     assert_eq!(progress("(i32.const 4)", CONTINUE), (Progress::Paused, 1, Vec::new()));
     assert_eq!(progress("(i32.const 9)", CONTINUE), (Progress::Paused, 1, Vec::new()));
-    // StopIterationAndWatermark: kept, and the peer waits.
+    // StopIterationAndWatermark: buffered, and the peer waits.
     assert_eq!(progress(CONTINUE, "(i32.const 2)"), (Progress::Paused, 4, Vec::new()));
 }
 
-/// Writes 16 bytes in the place of the body at its end.
+/// Replaces the body by 16 bytes at its end.
 const GROWS: &str = r#"
     (if (local.get 2) (then
       (drop (call $set_buffer (i32.const 0) (i32.const 0) (local.get 1) [0123456789abcdef]))))"#;
@@ -324,7 +324,7 @@ fn a_reply_that_is_kept_beyond_the_limit_is_a_500() {
     stream.response_headers(ok(), false).unwrap();
     stream.response_body("1234", false).unwrap();
     assert_eq!(stream.response_body("5", false).unwrap(), Progress::Replied);
-    // Envoy answers past the filter, which had begun with another reply.
+    // Envoy's reply does not pass through the filter, which had already begun another reply.
     assert_eq!(messages(&vm), ["headers=0", "body=4"]);
     assert_eq!(stream.received().status(), Some(500));
     assert_eq!(stream.received().body, b"Internal Server Error");

@@ -1,26 +1,25 @@
 //! Guests for tests, in WebAssembly's text format with two shorthands:
 //!
-//! * `[text]` is the address and the length of that text in the guest's memory, two arguments;
-//! * `@out` is where a host function writes what it gives: a pointer at 128, a length at 132.
+//! * `[text]` is the address and the length of that text in the guest's memory: two arguments;
+//! * `@out` is where a host function writes its result: a pointer at 128, a length at 132.
 //!
-//! Every guest begins with the prelude: the host functions under short names, a memory, a `malloc`
-//! that only ever gives more, `$say` that logs a label and a number, `$say_result` that logs what
-//! was given at `@out`.
+//! Every guest begins with the prelude: the host functions under short names, a memory, a `malloc` that never frees,
+//! `$say` that logs a label and a number, and `$say_result` that logs the result at `@out`.
 
 use envoy_harness::{Error, HeaderMap, Module, PluginConfig, PluginId, Stream, Vm, VmConfig};
 
 const PRELUDE: &str = include_str!("prelude.wat");
-/// Where texts begin; below it is room for results.
+/// The address of the first text; below it is room for results.
 const TEXTS: usize = 1024;
 
-/// Compiles a guest: `body` is what comes after the prelude.
+/// Compiles a guest: `body` is what follows the prelude.
 pub(crate) fn module(body: &str) -> Module {
     let (body, texts) = place_texts(body);
     let text = format!("(module {PRELUDE} {texts} {body})");
     compile(&text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Compiles a module that is nothing but `text`.
+/// Compiles a module from `text` alone.
 pub(crate) fn compile(text: &str) -> Result<Module, Error> {
     let wasm = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
     Module::from_bytes(&wasm)
@@ -47,7 +46,7 @@ pub(crate) fn start(body: &str) -> (Vm, PluginId) {
     start_with(body, VmConfig::new(), PluginConfig::new("guest"))
 }
 
-/// The same, with Pause on headers letting the body come.
+/// The same, with the body arriving after Pause on headers.
 pub(crate) fn start_holding(body: &str) -> (Vm, PluginId) {
     let plugin = PluginConfig::new("guest").allow_on_headers_stop_iteration(true);
     start_with(body, VmConfig::new(), plugin)
@@ -63,7 +62,7 @@ pub(crate) fn open(vm: &Vm, plugin: PluginId) -> Stream {
     vm.stream(plugin, envoy_harness::Attributes::new()).unwrap()
 }
 
-/// What a guest logs when it gets `headers` alone.
+/// What a guest logs when it gets only `headers`.
 pub(crate) fn said_on_headers(guest: &str, headers: HeaderMap) -> Vec<String> {
     let (vm, plugin) = start(guest);
     open(&vm, plugin).request_headers(headers, true).unwrap();

@@ -1,10 +1,10 @@
-//! Header maps: the host functions, and which map can be had when.
+//! Header maps: the host functions, and which map is accessible when.
 
 use envoy_harness::{HeaderMap, Progress};
 
 use crate::guest::{get, messages, ok, open, post, said_on_headers, start, start_holding};
 
-/// A guest that does `deed` when a request's headers come.
+/// A guest that does `deed` when a request's headers arrive.
 fn on_request_headers(deed: &str) -> String {
     format!(
         r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
@@ -107,7 +107,7 @@ fn every_value_of_a_name_is_removed() {
 
 #[test]
 fn pairs_are_given_with_all_bytes_and_duplicates() {
-    // The guest hands them back as they are; only the order of arrival can come of it.
+    // The guest writes them back unchanged, so only the order of arrival can change.
     let deed = r#"
         (drop (call $get_pairs (i32.const 0) @out))
         (drop (call $remove_value (i32.const 0) [x-a]))
@@ -140,8 +140,7 @@ const PROBE: &str = r#"
       (call $say [pairs at] (i32.load (i32.const 128)))
       (call $say [add] (call $add_value (local.get $map) [y] [z])))"#;
 
-/// What the probe says of a map that cannot be had: getting one value is a bad argument, getting
-/// all is none.
+/// What the probe logs for a map that is not accessible: reading one value is a bad argument, reading all gives none.
 const NOT_THERE: [&str; 4] = ["get=2", "pairs=0", "pairs at=0", "add=2"];
 
 #[test]

@@ -1,13 +1,13 @@
-//! Local replies: from which callback, to whom, and what the filter sees of them.
+//! Local replies: from which callback, to which request, and what the filter sees of them.
 
 use envoy_harness::{Answer, Exchange, HeaderMap, Message, Origin, Progress};
 
 use crate::guest::{get, messages, ok, open, post, start, start_holding};
 
-/// A reply of 403 with a header and a body; gRPC status 7 is not given but follows from it.
+/// A reply of 403 with a header and a body. gRPC status 7 is not given but follows from it.
 const DENY: &str = r#"(drop (call $send_local_response (i32.const 403) [not you] [no] [\01\00\00\00\06\00\00\00\01\00\00\00x-deny\001\00] (i32.const -1)))"#;
 
-/// Denies in one callback, says the others.
+/// Denies in one callback, and logs the others.
 fn denies_in(callback: &str, parameters: usize) -> String {
     let others: String = [
         ("proxy_on_request_headers", 3),
@@ -27,7 +27,7 @@ fn denies_in(callback: &str, parameters: usize) -> String {
         )
     })
     .collect();
-    // Continue, which counts for nothing once a reply was asked for.
+    // Continue, which has no effect after a reply was sent.
     let denies = format!(
         r#"(func (export "{callback}") (param {}) (result i32) {DENY} (i32.const 0))"#,
         "i32 ".repeat(parameters)
@@ -200,7 +200,7 @@ fn envoys_413_comes_before_the_filters_own_reply_to_the_same_piece() {
     stream.request_body("5", false).unwrap();
     assert_eq!(stream.received().status(), Some(413));
 
-    // A first piece is not kept before the filter has seen it.
+    // A first piece is not buffered before the filter has seen it.
     let mut stream = open(&vm, plugin);
     stream.set_buffer_limit(4);
     stream.request_headers(post(), false).unwrap();
@@ -222,7 +222,7 @@ fn an_exchange_ends_where_the_filter_replies() {
     let stream = Exchange::new(get()).in_pieces_of(1).upstream(answer).run(&vm, plugin).unwrap();
     assert_eq!(stream.local_reply(), Some(denied()));
 
-    // Just after the request has gone on.
+    // Just after the request has been forwarded.
     let guest = format!(
         r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
              (drop (call $continue_stream (i32.const 0))) {DENY} (i32.const 1))"#

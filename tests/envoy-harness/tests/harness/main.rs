@@ -1,4 +1,4 @@
-//! The harness, tested with small guests of its own.
+//! Tests of the harness, with small guests.
 
 #![expect(
     clippy::expect_used,

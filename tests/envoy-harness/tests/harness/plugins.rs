@@ -6,7 +6,7 @@ use envoy_harness::{Attributes, Error, PluginConfig, Vm, VmConfig};
 
 use crate::guest::{get, messages, module, open, start, start_with};
 
-/// Refuses an empty configuration; each stream carries its plugin's context in a header.
+/// Rejects an empty configuration. Each stream has its plugin's context in a header.
 const GUEST: &str = r#"
     (func (export "proxy_on_context_create") (param i32 i32)
       (call $say [create] (local.get 0)) (call $say [of] (local.get 1)))

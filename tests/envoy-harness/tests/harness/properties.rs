@@ -6,7 +6,7 @@ use envoy_harness::{Attributes, PluginConfig, Value, VmConfig};
 
 use crate::guest::{get, messages, ok, open, start, start_with};
 
-/// A guest that says what it finds at each path when a request's headers come.
+/// A guest that logs what it finds at each path when a request's headers arrive.
 fn reads(paths: &[&str]) -> String {
     let reads: String = paths
         .iter()

@@ -4,7 +4,7 @@ use envoy_harness::{Error, HeaderMap, Origin, PluginConfig, Progress, Vm, VmConf
 
 use crate::guest::{get, messages, module, ok, open, post, start, start_with};
 
-/// Panics as a Rust guest does: it logs, and then runs into `unreachable`. On a body of 4 bytes.
+/// Panics as a Rust guest does, on a body of 4 bytes: it logs, and then executes `unreachable`.
 const PANICS: &str = r#"
     (func $rust_panic
       (drop (call $log (i32.const 5) [panicked at 'no such header']))
@@ -164,7 +164,7 @@ fn a_guest_gets_no_more_memory_than_its_limit() {
 
 #[test]
 fn a_guest_that_cannot_give_memory_is_told_so() {
-    // Its own malloc traps when it cannot grow: that is a trap of the callback it was called from.
+    // The guest's own malloc traps when it cannot grow the memory. This is a trap of the callback that called it.
     let guest = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32)
         (drop (call $get_buffer (i32.const 7) (i32.const 0) (local.get 1) @out)) (i32.const 1))"#;
     let vm = Vm::with_config(&module(guest), VmConfig::new().memory_limit(3 << 16)).unwrap();
