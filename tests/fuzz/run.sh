@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds the libFuzzer programs and runs them one after the other, each until it has done RUNS executions (-1: no end)
-# or has run for DURATION seconds. What it finds is left in FOUND/<target> (.cache/fuzz); the first that fails ends it.
+# Builds the libFuzzer programs and runs them one after the other, each for RUNS executions (-1: no limit) or for
+# DURATION seconds. What they find is in FOUND/<target> (.cache/fuzz). The first failure stops the run.
 #
 #   tests/fuzz/run.sh [TARGET...]      every target if none is named
 #
-# With MERGE=1 nothing is searched: of what was found before, the inputs that reach something which no committed one
-# reaches are added to the corpus. COVERAGE says what counts: 1 a function, 2 a block, 4 an edge between blocks.
+# With MERGE=1 nothing is searched. Instead, inputs that were found before are added to the corpus if they reach
+# something that no committed input reaches. COVERAGE says what counts: 1 a function, 2 a block, 4 an edge between
+# blocks.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -27,8 +28,8 @@ for target in "${targets[@]}"; do
   fi
 done
 
-# What cargo-fuzz passes too, without a sanitizer: the code under test is safe Rust. Naming the host keeps the flags
-# from build scripts and procedural macros.
+# The flags of cargo-fuzz, but without a sanitizer, because the tested code is safe Rust. Naming the host keeps the
+# flags away from build scripts and procedural macros.
 host=$(rustc -vV | sed -n 's/^host: //p')
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}/fuzz
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=${COVERAGE:-4} \
@@ -36,10 +37,10 @@ export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-co
 -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-simplifycfg-branch-fold-threshold=0"
 cargo build --quiet --release --manifest-path "$here/libfuzzer/Cargo.toml" --target "$host"
 
-# A trace needs more memory than the programs allow themselves.
+# A backtrace needs more memory than the programs may use.
 export RUST_BACKTRACE=0
 
-# fuzz TARGET FOUND: new inputs go to the first folder; the committed ones are only read.
+# fuzz TARGET FOUND: new inputs are written to the first folder; the committed ones are only read.
 fuzz() {
   echo "fuzzing $1" >&2
   "$CARGO_TARGET_DIR/$host/release/$1" "$2/corpus" "$here/corpus/$1" -artifact_prefix="$2/crashes/" \
@@ -48,7 +49,7 @@ fuzz() {
   grep -E '^(Done|stat::(slowest_unit_time_sec|peak_rss_mb))' "$2/log" >&2
 }
 
-# merge TARGET FOUND: the smallest set of found inputs that add to what the committed ones reach.
+# merge TARGET FOUND: adds the smallest set of found inputs that reach more than the committed ones.
 merge() {
   "$CARGO_TARGET_DIR/$host/release/$1" -set_cover_merge=1 -use_counters=0 -max_len=1024 \
     "$here/corpus/$1" "$2/corpus" >"$2/log" 2>&1 || return

@@ -1,9 +1,9 @@
-// Licences looks through what the project is built from and tested with, but for crates, and complains of whatever is
-// under a licence that deny.toml does not allow. Crates are cargo-deny's, with the same table.
+// Licences checks everything that the project is built from and tested with, except crates, and reports every
+// dependency with a licence that deny.toml does not allow. cargo-deny checks the crates, with the same table.
 //
 //	go run . -root ../..
 //
-// It reads what `make tools` and its like have fetched, and asks no registry.
+// It reads what `make tools` and similar targets have downloaded, and does not access a registry.
 package main
 
 import (
@@ -20,9 +20,9 @@ import (
 type dependency struct {
 	// ecosystem is go, npm, python, maven or debian.
 	ecosystem, name, version string
-	// licences are SPDX expressions, all of which hold. There is none where nothing was found.
+	// licences are SPDX expressions, all of which apply. The list is empty if none was found.
 	licences []string
-	// source is the file that says so.
+	// source is the file that names the licence.
 	source string
 }
 
@@ -30,8 +30,8 @@ func (d dependency) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%s: %s %s", d.ecosystem, d.name, d.version))
 }
 
-// collector finds the dependencies of one ecosystem below the project's root. It is an error if there are none: what
-// was not fetched cannot be looked through.
+// collector finds the dependencies of one ecosystem below the project's root. Finding none is an error, because
+// packages that were not downloaded cannot be checked.
 type collector struct {
 	ecosystem string
 	collect   func(root string) ([]dependency, error)
@@ -59,7 +59,7 @@ func main() {
 	fmt.Printf("licences: %s\n", looked)
 }
 
-// look returns what is wrong, and a line about how much was looked at.
+// look returns what is wrong, and a line that says how much was checked.
 func look(root string, verbose bool) (complaints []string, looked string, err error) {
 	table, err := readTable(root)
 	if err != nil {
@@ -87,7 +87,7 @@ func look(root string, verbose bool) (complaints []string, looked string, err er
 	return complaints, strings.Join(counts, ", ") + ": all under licences that deny.toml allows, or excepted", nil
 }
 
-// shown is a path as a person in the root would name it.
+// shown is a path relative to the root.
 func shown(root, path string) string {
 	if short, err := filepath.Rel(root, path); err == nil && !strings.HasPrefix(short, "..") {
 		return short

@@ -28,7 +28,7 @@ func written(t *testing.T, files map[string]string) string {
 
 const (
 	allowed = "[licenses]\nallow = [\"Apache-2.0\", \"MIT\", \"BSD-3-Clause\"]\n"
-	// The notices that the two licences ask for.
+	// The notices that the two licences require.
 	affero = "This program is free software: you can redistribute it and/or modify it under the terms of the GNU Affero General Public License as published by the Free Software Foundation, either version 3 of the License, or (at your option) any later version.\n"
 	apache = "Licensed under the Apache License, Version 2.0 (the \"License\"); you may not use this file except in compliance with the License. You may obtain a copy of the License at\n\n    http://www.apache.org/licenses/LICENSE-2.0\n\nUnless required by applicable law or agreed to in writing, software distributed under the License is distributed on an \"AS IS\" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language governing permissions and limitations under the License.\n"
 )
@@ -62,7 +62,7 @@ func TestWhatIsNotAllowedIsNamedWithItsLicenceAndTheWayOut(t *testing.T) {
 	if found := table.complaints(dependency{"go", "example.com/x", "v1.0.0", nil, "no file"}); len(found) != 1 {
 		t.Errorf("no licence at all: %v", found)
 	}
-	// All of several hold.
+	// If there are several, all apply.
 	if found := table.complaints(dependency{"go", "example.com/x", "v1.0.0", []string{"MIT", "GPL-3.0"}, "COPYING"}); len(found) != 1 {
 		t.Errorf("one of two: %v", found)
 	}

@@ -17,16 +17,16 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// unbuilt is a go.mod of modules that are fetched and read, and never built.
+// unbuilt is a go.mod of modules that are downloaded and read, but never built.
 const unbuilt = "tests/manifests/istiod/schemas/go.mod"
 
-// module is what `go list` and `go mod download` say of one.
+// module is the output of `go list` and `go mod download` for a module.
 type module struct {
 	Path, Version, Dir string
 	Main               bool
 }
 
-// goModules finds the modules of the packages that each of the project's own modules is built and tested with.
+// goModules finds the modules of all packages with which each of the project's own modules is built and tested.
 func goModules(root string) ([]dependency, error) {
 	files, err := tracked(root, "*go.mod")
 	if err != nil {
@@ -60,7 +60,7 @@ func goModules(root string) ([]dependency, error) {
 			return nil, fmt.Errorf("%s: %v: %w: %s", file, command.Args, err, problems.String())
 		}
 		for decoder := json.NewDecoder(bytes.NewReader(output)); decoder.More(); {
-			// A package has its module below it; one of Go's own library has none.
+			// A package contains its module; a package of Go's own library has none.
 			var found struct {
 				module
 				Module *module
@@ -95,7 +95,7 @@ func tracked(root, pattern string) ([]string, error) {
 	return strings.Fields(string(output)), nil
 }
 
-// licenceFile is how files with a licence are called.
+// licenceFile matches the names of files with a licence.
 var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|unlicen[cs]e)([-_.].*)?$`)
 
 // ofFolder recognises the licences in a folder by their text.
@@ -124,10 +124,11 @@ func ofFolder(folder string) (licences []string, source string, err error) {
 	return slices.Compact(licences), source, nil
 }
 
-// leastCoverage is how much of a licence's file, in percent, must be what was recognised. The rest is copyright lines.
+// leastCoverage is the part of a licence file, in percent, that must match a known licence. The rest is copyright
+// lines.
 const leastCoverage = 75
 
-// ofText recognises the licences in a text. There is none where too much of the text is something else.
+// ofText recognises the licences in a text. It returns none if too much of the text is something else.
 func ofText(text []byte) []string {
 	coverage := licensecheck.Scan(text)
 	var licences []string

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// npmPackages reads what each lock file says of its packages.
+// npmPackages reads the packages in each lock file.
 func npmPackages(root string) ([]dependency, error) {
 	files, err := tracked(root, "*package-lock.json")
 	if err != nil {
@@ -49,7 +49,7 @@ func some(licence string) []string {
 	return []string{licence}
 }
 
-// pythonPackages reads what was installed by pip, wherever the Makefile has it put.
+// pythonPackages reads what pip has installed, in all the folders of the Makefile.
 func pythonPackages(root string) ([]dependency, error) {
 	var made []dependency
 	for _, pattern := range []string{
@@ -71,7 +71,8 @@ func pythonPackages(root string) ([]dependency, error) {
 	return made, nil
 }
 
-// classifiers are PyPI's names of licences that are one licence of SPDX's. "BSD License" is none: there are several.
+// classifiers are PyPI's names of licences that correspond to one SPDX licence. "BSD License" does not, because there
+// are several.
 var classifiers = map[string]string{
 	"License :: OSI Approved :: Apache Software License":                       "Apache-2.0",
 	"License :: OSI Approved :: MIT License":                                   "MIT",
@@ -84,8 +85,8 @@ var classifiers = map[string]string{
 	"License :: OSI Approved :: GNU Lesser General Public License v3 (LGPLv3)": "LGPL-3.0-only",
 }
 
-// pythonPackage reads one METADATA (PyPA, "Core metadata specifications"): the expression, else the classifiers, else
-// the old field, whose text is free.
+// pythonPackage reads one METADATA (PyPA, "Core metadata specifications"): the expression, or the classifiers, or the
+// old field with free text.
 func pythonPackage(file string) (dependency, error) {
 	opened, err := os.Open(file)
 	if err != nil {
@@ -128,7 +129,7 @@ func pythonPackage(file string) (dependency, error) {
 	return found, scanner.Err()
 }
 
-// pom is what is read of a Maven project's description.
+// pom is the part of a Maven project's description that is read.
 type pom struct {
 	GroupID    string `xml:"groupId"`
 	ArtifactID string `xml:"artifactId"`
@@ -143,7 +144,7 @@ type pom struct {
 	} `xml:"licenses>license"`
 }
 
-// names are how projects call licences of SPDX's in free text, without case, and without "the" before them.
+// names are common names of SPDX licences in free text, in lower case and without a leading "the".
 var names = map[string]string{
 	"apache license version 2.0":           "Apache-2.0",
 	"apache license, version 2.0":          "Apache-2.0",
@@ -160,7 +161,7 @@ var names = map[string]string{
 
 var blanks = regexp.MustCompile(`\s+`)
 
-// spdx makes a licence of SPDX's of a name in free text, where it is a known one.
+// spdx converts a licence's name in free text to SPDX, if it is a known one.
 func spdx(name string) string {
 	name = blanks.ReplaceAllString(strings.TrimSpace(name), " ")
 	if known := names[strings.TrimPrefix(strings.ToLower(name), "the ")]; known != "" {
@@ -169,7 +170,7 @@ func spdx(name string) string {
 	return name
 }
 
-// mavenArtifacts reads the descriptions of the jars, which Maven puts beside them with those of their parents.
+// mavenArtifacts reads the descriptions of the jars, which Maven stores next to the jars, and those of their parents.
 func mavenArtifacts(root string) ([]dependency, error) {
 	folder := filepath.Join(root, ".cache/java")
 	files, err := filepath.Glob(filepath.Join(folder, "poms/*.pom"))
@@ -220,8 +221,8 @@ func mavenArtifacts(root string) ([]dependency, error) {
 	return made, nil
 }
 
-// debianPackages reads the copyright files of the stores' packages (Debian's machine-readable format 1.0): every
-// licence in one holds for some of the program's files.
+// debianPackages reads the copyright files of the stores' packages (Debian's machine-readable format 1.0). Every
+// licence in such a file applies to some of the program's files.
 func debianPackages(root string) ([]dependency, error) {
 	files, err := filepath.Glob(filepath.Join(root, ".cache/stores/*/usr/share/doc/*/copyright"))
 	if err != nil {
@@ -246,7 +247,7 @@ func debianPackages(root string) ([]dependency, error) {
 	return made, nil
 }
 
-// debians makes an SPDX expression of one of Debian's.
+// debians converts one of Debian's expressions to SPDX.
 func debians(licence string) string {
 	if known := map[string]string{"Expat": "MIT", "BSD-3-clause": "BSD-3-Clause", "BSD-2-clause": "BSD-2-Clause"}[licence]; known != "" {
 		return known

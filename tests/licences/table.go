@@ -8,19 +8,19 @@ import (
 	"github.com/github/go-spdx/v2/spdxexp"
 )
 
-// table says what may be depended on.
+// table lists the allowed licences and the exceptions.
 type table struct {
-	// allowed are SPDX ids: deny.toml's.
+	// allowed are the SPDX ids in deny.toml.
 	allowed []string
-	// exceptions by "ecosystem: name".
+	// exceptions, by "ecosystem: name".
 	exceptions map[string]*exception
 }
 
-// exception lets one dependency be under licences that are not allowed to all.
+// exception allows one dependency to have licences that are not allowed in general.
 type exception struct {
 	Package  string   `toml:"package"`
 	Licences []string `toml:"licences"`
-	// Licence stands for what the package itself says, where it says nothing that can be read.
+	// Licence replaces the package's own statement, if that is missing or unreadable.
 	Licence string `toml:"licence"`
 	Reason  string `toml:"reason"`
 	used    bool
@@ -61,7 +61,7 @@ func readTable(root string) (*table, error) {
 	return made, nil
 }
 
-// complaints says what is wrong with a dependency's licences.
+// complaints returns what is wrong with a dependency's licences.
 func (t *table) complaints(found dependency) []string {
 	allowed, licences := t.allowed, found.licences
 	if exception := t.exceptions[found.ecosystem+": "+found.name]; exception != nil {
@@ -90,7 +90,7 @@ func (t *table) complaints(found dependency) []string {
 	return complaints
 }
 
-// unused complains of exceptions that nothing needs any more.
+// unused reports exceptions that are no longer needed.
 func (t *table) unused() []string {
 	var complaints []string
 	for name, exception := range t.exceptions {

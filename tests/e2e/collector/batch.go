@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// batch is what is sent: the same bytes for the same arguments, with something in nearly every field that OTLP has.
+// batch is what is sent: the same bytes for the same arguments, with a value in nearly every field of OTLP.
 type batch struct {
 	signal          string
 	groups, without int
@@ -20,7 +20,7 @@ type batch struct {
 	records         int64
 }
 
-// lacks tells whether a group lacks source.name; those that do are spread evenly.
+// lacks tells whether a group lacks source.name; such groups are spread evenly.
 func (b *batch) lacks(group int) bool {
 	return (group+1)*b.without/b.groups != group*b.without/b.groups
 }
@@ -60,7 +60,7 @@ func scope(scope pcommon.InstrumentationScope, number int) {
 	scope.SetDroppedAttributesCount(2)
 }
 
-// everyType puts an attribute of each type that a value can have.
+// everyType adds an attribute of each type that a value can have.
 func everyType(attributes pcommon.Map, number int64) {
 	attributes.PutStr("text", "grüße "+strings.Repeat("to a gate ", int(number%7)))
 	attributes.PutBool("flag", number%2 == 0)
@@ -112,12 +112,12 @@ func (b *batch) log(record plog.LogRecord) plog.LogRecord {
 }
 
 // metrics are two resources with a metric of each kind, each with a data point for each group. Temporality is
-// cumulative: Mimir takes no other.
+// cumulative, because Mimir supports no other.
 func (b *batch) metrics() pmetric.Metrics {
 	metrics := pmetric.NewMetrics()
 	for number := range 2 {
 		resource := metrics.ResourceMetrics().AppendEmpty()
-		// On the resource source.name does not count for metrics.
+		// For metrics, source.name on the resource does not count.
 		b.resource(resource.Resource(), number, true)
 		resource.SetSchemaUrl(schema)
 		scoped := resource.ScopeMetrics().AppendEmpty()
@@ -153,7 +153,7 @@ func metric(scoped pmetric.ScopeMetrics, kind string) pmetric.Metric {
 	return metric
 }
 
-// dataPoint is what the five kinds of data points have in common.
+// dataPoint has the common methods of the five kinds of data points.
 type dataPoint interface {
 	Attributes() pcommon.Map
 	SetStartTimestamp(pcommon.Timestamp)

@@ -12,38 +12,38 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// account is what is printed of batches that went through the exporter's queue and retries: what the exporter
-// itself says became of them, in the metrics that a collector exposes.
+// account is printed for batches that went through the exporter's queue and retries. It has what the exporter itself
+// counted, in the metrics of a collector.
 type account struct {
 	Batches int `json:"batches"`
-	// Given is how many log records, data points, spans or samples the exporter was given.
+	// Given is the number of log records, data points, spans or samples that the exporter was given.
 	Given int64 `json:"given"`
-	// Sent is otelcol_exporter_sent_*; what a partial success rejected is among them.
+	// Sent is otelcol_exporter_sent_*, including what a partial success rejected.
 	Sent int64 `json:"sent"`
 	// FailedPermanent is otelcol_exporter_send_failed_* with error.permanent, FailedRetryable the rest.
 	FailedPermanent int64 `json:"failed_permanent"`
 	FailedRetryable int64 `json:"failed_retryable"`
 	// EnqueueFailed is otelcol_exporter_enqueue_failed_*.
 	EnqueueFailed int64 `json:"enqueue_failed"`
-	// Attempts are the requests by what was answered, an HTTP status or the name of a gRPC code; "none" has those
-	// without an answer. Out of the instruments of the HTTP and gRPC clients that the exporters are built on.
+	// Attempts are the requests by their answer, an HTTP status or the name of a gRPC code; "none" is for requests without
+	// an answer. The numbers come from the instruments of the exporters' HTTP and gRPC clients.
 	Attempts map[string]uint64 `json:"attempts"`
-	// PartialSuccess is the sum of what the exporter logged.
+	// PartialSuccess is the sum of the partial successes that the exporter logged.
 	PartialSuccess *partialSuccess `json:"partial_success"`
-	// LastError is what the exporter logged last at level error.
+	// LastError is the last line that the exporter logged at level error.
 	LastError string `json:"last_error"`
 }
 
-// settled tells whether the exporter has said of everything what became of it.
+// settled tells whether the exporter has reported the result of everything.
 func (a *account) settled() bool {
 	return a.Sent+a.FailedPermanent+a.FailedRetryable+a.EnqueueFailed == a.Given
 }
 
-// look is how often the exporter's counters are read while it still has batches.
+// look is the interval between readings of the exporter's counters while it still has batches.
 const look = 10 * time.Millisecond
 
-// deliver gives the batches to an exporter with its queue and retries, waits until it has done with them, and
-// reads its counters. Its error is that of a run that was not to its end.
+// deliver gives the batches to an exporter with its queue and retries, waits until it has finished, and reads its
+// counters. It returns an error if the run did not complete.
 func (a *arguments) deliver(ctx context.Context) (*account, error) {
 	log := &exporterLog{LevelEnabler: zapcore.WarnLevel}
 	reader := sdkmetric.NewManualReader()
@@ -63,7 +63,7 @@ func (a *arguments) deliver(ctx context.Context) (*account, error) {
 		batch := pipeline.next()
 		account.Batches++
 		account.Given += int64(batch.items)
-		// What the queue does not take is in the exporter's own counters.
+		// The exporter itself counts what the queue does not accept.
 		_ = batch.export(ctx)
 	}
 	patience := time.Now().Add(a.patience)
@@ -83,7 +83,7 @@ func (a *arguments) deliver(ctx context.Context) (*account, error) {
 	if err := pipeline.exporter.Shutdown(ctx); err != nil {
 		return nil, fmt.Errorf("the exporter does not stop: %w", err)
 	}
-	// One reading is not of one moment: it may have a batch as sent, and not yet the request that did it.
+	// One reading is not atomic: it may count a batch as sent, but not yet the request that sent it.
 	if err := account.read(ctx, reader); err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (a *arguments) deliver(ctx context.Context) (*account, error) {
 	return account, nil
 }
 
-// read takes the counters as they now are.
+// read reads the current counters.
 func (a *account) read(ctx context.Context, reader sdkmetric.Reader) error {
 	var found metricdata.ResourceMetrics
 	if err := reader.Collect(ctx, &found); err != nil {
@@ -131,7 +131,7 @@ func (a *account) count(name string, attributes attribute.Set, value int64) {
 	}
 }
 
-// attempted counts requests: both clients keep a histogram of how long each took.
+// attempted counts requests. Both clients have a histogram of the duration of each.
 func (a *account) attempted(name string, attributes attribute.Set, count uint64) {
 	var status attribute.Key
 	switch name {

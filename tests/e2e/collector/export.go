@@ -24,23 +24,23 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// exporterSettings are what the exporter's configuration is made from.
+// exporterSettings are the settings from which the exporter's configuration is made.
 type exporterSettings struct {
 	protocol, endpoint    string
 	ca, cert, key         string
 	compression, encoding string
 	timeout               time.Duration
-	// retry turns on the sending queue and the retries, which make a collector's exporter what it is.
+	// retry enables the sending queue and the retries, which are enabled by default in a collector.
 	retry bool
 }
 
-// outcome is what is printed of one batch that was sent once.
+// outcome is printed for a batch that was sent once.
 type outcome struct {
-	// Sent is the export request in protobuf, whatever it was sent as.
+	// Sent is the export request in protobuf, in whatever format it was sent.
 	Sent []byte `json:"sent"`
-	// Error is what the exporter gave back to the pipeline; nil if it took the batch as delivered.
+	// Error is what the exporter returned to the pipeline; nil if it considers the batch delivered.
 	Error *failure `json:"error"`
-	// PartialSuccess is what the exporter logged of one.
+	// PartialSuccess is the partial success that the exporter logged.
 	PartialSuccess *partialSuccess `json:"partial_success"`
 }
 
@@ -55,8 +55,8 @@ type partialSuccess struct {
 	Message  string `json:"message"`
 }
 
-// send exports the batch once. Its error is that of a run that sent nothing; what the gate answered, or that it
-// did not, is in the outcome.
+// send exports the batch once. It returns an error if nothing was sent. The gate's answer, or its absence, is in the
+// outcome.
 func (a *arguments) send(ctx context.Context) (*outcome, error) {
 	log := &exporterLog{LevelEnabler: zapcore.WarnLevel}
 	pipeline, err := a.pipeline(ctx, log, noopmetric.NewMeterProvider())
@@ -82,8 +82,8 @@ func (a *arguments) send(ctx context.Context) (*outcome, error) {
 	return outcome, nil
 }
 
-// configured gives the exporter and its configuration, read as a collector reads it from its file. Without queue
-// and retries an export is one request, and its error is that request's.
+// configured returns the exporter and its configuration, which is parsed as in a collector's file. Without queue and
+// retries, an export is one request, and its error is that request's.
 func (s *exporterSettings) configured() (exporter.Factory, component.Config, error) {
 	keys := map[string]any{
 		"endpoint":         "https://" + s.endpoint,
@@ -112,7 +112,7 @@ func (s *exporterSettings) configured() (exporter.Factory, component.Config, err
 	return factory, config, nil
 }
 
-// retries are as short as a test wants them, and go on until the batch is taken or refused for good.
+// retries are as short as a test needs them, and continue until the batch is accepted or permanently rejected.
 func (s *exporterSettings) retries() map[string]any {
 	if !s.retry {
 		return map[string]any{"enabled": false}
@@ -120,7 +120,7 @@ func (s *exporterSettings) retries() map[string]any {
 	return map[string]any{"initial_interval": "50ms", "max_interval": "500ms", "max_elapsed_time": "0s"}
 }
 
-// pipeline is an exporter and the batches that it is to export.
+// pipeline is an exporter and the batches that it exports.
 type pipeline struct {
 	exporter component.Component
 	// next makes the next batch.
@@ -204,14 +204,13 @@ type host struct{}
 
 func (host) GetExtensions() map[component.ID]component.Component { return nil }
 
-// exporterLog is a log that keeps what an exporter says nowhere else: partial successes, and why it dropped what it
-// had queued.
+// exporterLog is a log that keeps what an exporter only logs: partial successes, and why it dropped queued batches.
 type exporterLog struct {
 	zapcore.LevelEnabler
 	mutex sync.Mutex
-	// partialSuccess has the sum of all, and the last one's message.
+	// partialSuccess has the sum of all, and the message of the last one.
 	partialSuccess *partialSuccess
-	// lastError is the last line's at level error.
+	// lastError is the last line at level error.
 	lastError string
 }
 

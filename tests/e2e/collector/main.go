@@ -1,5 +1,5 @@
-// Collector sends with an exporter of the OpenTelemetry Collector and prints what came of it, as one line of JSON:
-// one batch once, or with -retry batches through the exporter's queue and retries.
+// Collector sends with an exporter of the OpenTelemetry Collector and prints the result as one line of JSON: it sends
+// one batch once, or with -retry several batches through the exporter's queue and retries.
 package main
 
 import (
@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// arguments are what one run is asked for.
+// arguments are the arguments of one run.
 type arguments struct {
 	batch    batch
 	exporter exporterSettings
 	timeout  time.Duration
-	// With retries alone: for how long batches are made, how long after each other, and how long the exporter then
-	// has for what it still has.
+	// Only with retries: how long batches are made, the interval between them, and how long the exporter then has to
+	// finish.
 	duration, every, patience time.Duration
 }
 
@@ -33,7 +33,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	// The exporter's own timeout ends an export; this ends a start or a shutdown that hangs.
+	// The exporter's own timeout ends an export. This one ends a start or a shutdown that hangs.
 	limit := 2*arguments.timeout + arguments.duration + arguments.patience
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()

@@ -18,16 +18,16 @@ import (
 
 const scope = "sluice.e2e"
 
-// batch is what one export carries. The SDK's providers make it; nothing is written by hand.
+// batch is the content of one export. The SDK's providers make it; nothing is written by hand.
 type batch struct {
 	*arguments
 	// first is the number of the first record.
 	first int
-	// lacking is how many lack source.name.
+	// lacking is the number of records that lack source.name.
 	lacking int
 }
 
-// half is a resource of a batch, and how many records are under it.
+// half is a resource of a batch, and the number of its records.
 type half struct {
 	resource *resource.Resource
 	records  int
@@ -95,7 +95,7 @@ func (b batch) metrics(ctx context.Context) (*metricdata.ResourceMetrics, error)
 	return collected, reader.Collect(ctx, collected)
 }
 
-// logRecorder is a processor that keeps what it is given.
+// logRecorder is a processor that keeps the records that it gets.
 type logRecorder struct {
 	records []sdklog.Record
 }

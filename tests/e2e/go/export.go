@@ -23,7 +23,7 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// Each exporter has these settings as a type of its own, with the same fields.
+// Each exporter has its own type for these settings, with the same fields.
 type retryConfig struct {
 	Enabled         bool
 	InitialInterval time.Duration
@@ -40,7 +40,7 @@ func (a *arguments) exporter(w *watch) (exportFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	// As the SDK has them, but for the first pause: 5 s.
+	// The SDK's defaults, except for the first pause, which is 5 s there.
 	retry := retryConfig{true, 50 * time.Millisecond, 30 * time.Second, a.timeout}
 	dial := grpc.WithUnaryInterceptor(w.intercept)
 	tlsCredentials := credentials.NewTLS(identity)
@@ -133,7 +133,7 @@ func traces(exporter sdktrace.SpanExporter, err error) (exportFunc, error) {
 	return func(ctx context.Context, b batch) error { return exporter.ExportSpans(ctx, b.spans(ctx)) }, err
 }
 
-// identity is the TLS configuration that trusts the CA alone and shows the sender's certificate.
+// identity is a TLS configuration that only trusts the CA and shows the sender's certificate.
 func (a *arguments) identity() (*tls.Config, error) {
 	pair, err := tls.LoadX509KeyPair(a.cert, a.key)
 	if err != nil {

@@ -1,9 +1,8 @@
-// Sender sends OTLP exports with the OpenTelemetry SDK for Go, and says what the sender saw of each as one line of
-// JSON.
+// Sender sends OTLP exports with the OpenTelemetry SDK for Go, and prints the result of each as one line of JSON.
 //
-// The SDK's own exporters do the sending. They keep what they are told to themselves, so the reply is noted on its way
-// back to them: over gRPC by an interceptor, over HTTP by the transport of the client that they are given. The exit
-// status is 0 whenever a request was sent, whatever became of it.
+// The SDK's own exporters send. They do not return the reply, so the program records the reply on its way to them: over
+// gRPC with an interceptor, over HTTP in the transport of the exporters' client. The exit status is 0 if a request was
+// sent, whatever its result.
 package main
 
 import (
@@ -17,7 +16,7 @@ import (
 	"time"
 )
 
-// arguments are what one run is asked for.
+// arguments are the arguments of one run.
 type arguments struct {
 	protocol, encoding, signal string
 	endpoint, ca, cert, key    string
@@ -31,7 +30,7 @@ type arguments struct {
 	duration, every            time.Duration
 }
 
-// outcome is what is printed of one export.
+// outcome is printed for each export.
 type outcome struct {
 	SDK            string          `json:"sdk"`
 	Result         string          `json:"result"`
@@ -76,7 +75,7 @@ func run(args []string) error {
 	return nil
 }
 
-// outcome is what came of the last export. An error says what the exporter returned: for a partial success too.
+// outcome returns the result of the last export. Its error is what the exporter returned, for a partial success too.
 func (w *watch) outcome(err error, took time.Duration) outcome {
 	o := outcome{SDK: "go", Result: "success", Attempts: len(w.replies), Milliseconds: took.Milliseconds()}
 	if err != nil {

@@ -19,10 +19,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// reply is a reply as it came over the wire.
+// reply is a reply as it was received.
 type reply struct {
 	Kind string `json:"kind"`
-	// Over gRPC, and where none came.
+	// Over gRPC, and if there was no reply.
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message"`
 	// Over HTTP.
@@ -47,7 +47,7 @@ type noted struct {
 	partialSuccess *partialSuccess
 }
 
-// watch notes each reply, and hands it on unchanged.
+// watch records each reply and passes it on unchanged.
 type watch struct {
 	signal  string
 	replies []noted
@@ -55,7 +55,7 @@ type watch struct {
 
 func (w *watch) note(one noted) { w.replies = append(w.replies, one) }
 
-// codes are the names of the gRPC specification, where grpc.Code.String has others.
+// codes are the names in the gRPC specification, where grpc.Code.String has other names.
 var codes = strings.Fields("OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS " +
 	"PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE " +
 	"DATA_LOSS UNAUTHENTICATED")
@@ -71,7 +71,7 @@ func (w *watch) intercept(
 	case err == nil:
 		w.note(noted{reply{Kind: "grpc", Code: "OK"}, partial(response)})
 	case len(header)+len(trailer) == 0:
-		// A reply of Envoy has a date at least: the client's own library made this status up.
+		// A reply of Envoy has at least a date; otherwise the client's own library made up this status.
 		w.note(noted{reply: reply{Kind: "none", Message: said.Message()}})
 	default:
 		code := said.Code().String()
@@ -83,7 +83,7 @@ func (w *watch) intercept(
 	return err
 }
 
-// watched is a transport whose replies are noted.
+// watched is a transport that records replies.
 type watched struct {
 	*watch
 	http.RoundTripper
@@ -128,7 +128,7 @@ func unmarshal(contentType string, body []byte, to proto.Message) error {
 	return proto.Unmarshal(body, to)
 }
 
-// partial is the partial success of a response of any signal, or nil where it has none.
+// partial is the partial success in a response of any signal, or nil if it has none.
 func partial(response any) *partialSuccess {
 	switch said := response.(type) {
 	case *collogs.ExportLogsServiceResponse:

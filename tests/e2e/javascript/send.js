@@ -1,9 +1,8 @@
-// Sends OTLP exports with the OpenTelemetry SDK for JavaScript, and says what the sender saw of each as one line of
-// JSON.
+// Sends OTLP exports with the OpenTelemetry SDK for JavaScript, and prints the result of each as one line of JSON.
 //
-// The SDK's own exporters do the sending. They keep what they are told to themselves, so the reply is noted on its way
-// back to them: over gRPC where grpc-js hands it over, over HTTP from Node's diagnostics channels. The exit status is 0
-// whenever a request was sent, whatever became of it.
+// The SDK's own exporters send. They do not return the reply, so the program records the reply on its way to them: over
+// gRPC where grpc-js delivers it, over HTTP with Node's diagnostics channels. The exit status is 0 if a request was
+// sent, whatever its result.
 
 "use strict";
 
@@ -32,14 +31,14 @@ const OPTIONS = {
   key: { type: "string" },
   gzip: { type: "boolean", default: false },
   records: { type: "string", default: "10" },
-  // How many lack source.name (logs, traces: on a resource of their own; metrics: on the data point): M[,M..], one
-  // export for each, the records numbered on.
+  // How many records lack source.name (logs, traces: on their own resource; metrics: on the data point): M[,M..], one
+  // export for each number, with increasing record numbers.
   without: { type: "string", default: "0" },
   header: { type: "string", multiple: true, default: [] },
   "run-id": { type: "string" },
-  // Bytes of a resource attribute that makes the request large; none if 0.
+  // The size of a resource attribute that makes the request large; none if 0.
   padding: { type: "string", default: "0" },
-  // Seconds: for an export and all its retries; then export on until so long after the start; after each export.
+  // Seconds: the timeout for an export with all its retries; how long to export; the pause after each export.
   timeout: { type: "string", default: "10" },
   for: { type: "string", default: "0" },
   every: { type: "string", default: "0" },
@@ -98,7 +97,7 @@ function report(result, milliseconds, replies) {
   console.log(JSON.stringify(line));
 }
 
-// What is sent: the SDK's providers make it, nothing is written by hand.
+// What is sent. The SDK's providers make it; nothing is written by hand.
 
 function resource(options, named) {
   const attributes = { "service.name": "e2e", "run.id": options["run-id"] };
@@ -107,7 +106,7 @@ function resource(options, named) {
   return resourceFromAttributes(attributes);
 }
 
-// The two resources of a batch, and how many records are under each.
+// The two resources of a batch, and the number of records of each.
 function halves(options, without) {
   return [
     [resource(options, true), options.records - without],
@@ -161,7 +160,7 @@ async function metrics(options, first, without) {
 
 const BATCHES = { logs, metrics, traces };
 
-// How it is sent, and what comes back.
+// How it is sent, and the reply.
 
 const EXPORTERS = {
   logs: (way) => require(`@opentelemetry/exporter-logs-otlp-${way}`).OTLPLogExporter,
@@ -195,7 +194,7 @@ function makeExporter(options, replies) {
   });
 }
 
-// The exporter makes its client itself, with no interceptors: it is given a maker of clients that have one.
+// The exporter makes its client itself, without interceptors. So it gets a factory of clients with one.
 function watchGrpc(replies) {
   const clients = require("@opentelemetry/otlp-grpc-exporter-base/build/src/create-service-client-constructor");
   const { createServiceClientConstructor } = clients;
@@ -222,7 +221,7 @@ function watched(replies) {
           pass(message);
         })
         .withOnReceiveStatus((status, pass) => {
-          // A reply of Envoy has a date at least: the library made the status of others up.
+          // A reply of Envoy has at least a date; otherwise the library made up the status.
           answered ||= Object.keys(status.metadata.getMap()).length > 0;
           replies.push(answered ? grpcReply(status, response) : { reply: { kind: "none", message: status.details } });
           pass(status);
@@ -260,7 +259,7 @@ function httpReply(response, body) {
   return { reply };
 }
 
-// The responses of all signals are alike but for one name; see opentelemetry/proto/collector in the protocol, and
+// The responses of all signals only differ in one name; see opentelemetry/proto/collector in the protocol, and
 // google/rpc/status.proto.
 const messages = protobuf.parse(`
   syntax = "proto3";

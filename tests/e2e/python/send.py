@@ -1,9 +1,9 @@
-"""Sends one OTLP export with the OpenTelemetry SDK for Python, and says what the sender saw.
+"""Sends OTLP exports with the OpenTelemetry SDK for Python, and prints the result of each.
 
-The SDK's own exporters do the sending. They throw the body of a reply away, so the reply is
-noted on its way back to them: over gRPC by a client interceptor, over HTTP by the session that
-the exporter is given. For each export one JSON object is printed to standard output; the exit
-status is 0 whenever a request was sent, whatever became of it.
+The SDK's own exporters send. They discard the body of a reply, so the program records the reply
+on its way to them: over gRPC with a client interceptor, over HTTP in the exporter's session. For
+each export one JSON object is printed to standard output. The exit status is 0 if a request was
+sent, whatever its result.
 """
 
 import argparse
@@ -130,7 +130,7 @@ def numbers(text):
     return [int(number) for number in text.split(",")]
 
 
-# What is sent: the SDK's providers make it, nothing is written by hand.
+# What is sent. The SDK's providers make it; nothing is written by hand.
 
 def resource(options, named):
     attributes = {"service.name": "e2e", "run.id": options.run_id}
@@ -142,7 +142,7 @@ def resource(options, named):
 
 
 def halves(options, without):
-    """The two resources of a batch and how many records each has; one that has none is left out."""
+    """The two resources of a batch and the number of records of each; an empty one is left out."""
     counts = [(True, options.records - without), (False, without)]
     return [(resource(options, named), count) for named, count in counts if count]
 
@@ -184,11 +184,11 @@ def metrics(options, first, without):
 BATCHES = {"logs": logs, "metrics": metrics, "traces": traces}
 
 
-# How it is sent, and what comes back.
+# How it is sent, and the reply.
 
 @contextlib.contextmanager
 def exporting_over_grpc(options, replies):
-    """Exports over gRPC. The exporter opens its channel anew after a failure: each one is watched."""
+    """Exports over gRPC. The exporter opens a new channel after a failure, so each channel is watched."""
     open_channel = grpc_exporter.secure_channel
 
     def open_watched(*arguments, **named):
@@ -208,7 +208,7 @@ def exporting_over_grpc(options, replies):
 
 
 class Watch(grpc.UnaryUnaryClientInterceptor):
-    """Notes each reply, and hands it on unchanged."""
+    """Records each reply, and passes it on unchanged."""
 
     def __init__(self, signal, replies):
         self.signal = signal
@@ -221,7 +221,7 @@ class Watch(grpc.UnaryUnaryClientInterceptor):
             noted = {"reply": {"kind": "grpc", "code": code.name, "message": ""}}
             noted["partial_success"] = partial_success(self.signal, call.result())
         elif code is grpc.StatusCode.UNAVAILABLE and not call.initial_metadata() and not call.trailing_metadata():
-            # A reply of Envoy has a date at least: the client's own library made this status up.
+            # A reply of Envoy has at least a date; otherwise the client's own library made up this status.
             noted = {"reply": {"kind": "none", "message": call.details() or ""}}
         else:
             noted = {"reply": {"kind": "grpc", "code": code.name, "message": call.details() or ""}}
@@ -248,11 +248,11 @@ EXPORTING = {"grpc": exporting_over_grpc, "http": exporting_over_http}
 
 
 class WatchedSession(requests.Session):
-    """Notes each reply, and hands it on unchanged."""
+    """Records each reply, and passes it on unchanged."""
 
     def __init__(self, signal, replies):
         super().__init__()
-        # Or REQUESTS_CA_BUNDLE in the environment would win over the exporter's certificate_file.
+        # Otherwise REQUESTS_CA_BUNDLE in the environment would take precedence over the exporter's certificate_file.
         self.trust_env = False
         self.signal = signal
         self.replies = replies
@@ -283,7 +283,7 @@ class WatchedSession(requests.Session):
 
 
 def parsed(kind, body):
-    """The protobuf message in `body`, or nothing where it is none (a proxy's plain text, say)."""
+    """The protobuf message in `body`, or None if it is not one (a proxy's plain text, for example)."""
     message = kind()
     try:
         message.ParseFromString(body)

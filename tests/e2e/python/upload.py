@@ -1,7 +1,7 @@
-"""Uploads zeros with Python's http.client, each time over a connection of its own, and says what came of it.
+"""Uploads zeros with Python's http.client, each time over a new connection, and prints the result.
 
-This is what requests, urllib3 and the OpenTelemetry SDK for Python send with. It writes its whole request before it
-reads. For each try one line is printed: the reply's status, or the name of the exception where there was none.
+requests, urllib3 and the OpenTelemetry SDK for Python send with this client. It writes its whole request before it
+reads. For each attempt one line is printed: the reply's status, or the name of the exception if there was no reply.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main():
 def upload(options, context):
     connection = http.client.HTTPSConnection(options.endpoint, context=context, timeout=30)
     body = bytes(options.bytes)
-    # An iterator has no length: http.client sends it in chunks then.
+    # An iterator has no length, so http.client sends it in chunks.
     pieces = (body[start:start + 16384] for start in range(0, len(body), 16384))
     try:
         connection.request(options.method, options.path, pieces if options.unannounced else body,

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Prints the path of a store's program: fetch-stores.sh prometheus | victoria-metrics
-# It is the one that the variable PROMETHEUS or VICTORIA_METRICS names, else that of Debian's package of the same name,
-# which is fetched into .cache/stores when it is not there yet. Nothing is installed, and nobody needs to be root: apt
-# checks the package against the distribution's signed index, and it is unpacked beside its place.
+#
+# This is the program that the variable PROMETHEUS or VICTORIA_METRICS names, or that of Debian's package with the same
+# name, which is downloaded into .cache/stores if it is missing. Nothing is installed, and root is not needed: apt
+# checks the package with the distribution's signed index, and the script unpacks it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -32,14 +33,14 @@ main() {
   realpath -s "$program"
 }
 
-# Moved to its place whole: a run that is cut off, or a second one at the same time, does no harm.
+# The whole folder is moved to its place at once, so an interrupted run or a second run at the same time does no harm.
 fetch() {
   type -P apt-get dpkg-deb >/dev/null ||
     fail "Debian's packages are fetched with apt-get and dpkg-deb: install them, or name the program in $variable"
   mkdir -p "$cache"
   local work
   work=$(mktemp -d "$cache/$package.XXXXXX")
-  # shellcheck disable=SC2064 # the folder as it is named now
+  # shellcheck disable=SC2064 # expand the folder's name now
   trap "rm -rf '$work'" EXIT
   printf "stores: fetching Debian's %s\n" "$package" >&2
   (download "$work") 2>/dev/null || (download "$work" index) ||
@@ -50,8 +51,8 @@ fetch() {
     fail "cannot write to $cache"
 }
 
-# Into the folder that is named. With a second argument the index is fetched too, into a folder of ours: the machine's
-# own may be old or not there, and is not ours to change.
+# Downloads into the given folder. With a second argument, the index is downloaded too, into a separate folder, because
+# the machine's own index may be old or missing, and must not be changed.
 download() {
   local options=(--quiet -o APT::Sandbox::User=root)
   cd "$1"

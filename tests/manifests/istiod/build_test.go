@@ -13,16 +13,16 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// manifests is the folder of what is checked here.
+// manifests is the folder with the manifests.
 const manifests = "../../../istio"
 
-// digest stands for the one that `make image` prints.
+// digest stands for the digest that `make image` prints.
 const digest = "39c16d4c91d6e1d494b8fe435560971b289e310e772e7639d3554e4bf0a7437b"
 
-// image is how image.yaml names an image once a person has set it.
+// image is the image in image.yaml after a user has set it.
 const image = "oci://ghcr.io/acme/sluice@sha256:" + digest
 
-// kustomizations are the folders that a person builds, from the folder of the manifests.
+// kustomizations are the folders that a user builds, relative to the folder of the manifests.
 func kustomizations(t *testing.T) []string {
 	t.Helper()
 	var folders []string
@@ -47,7 +47,7 @@ func kustomizations(t *testing.T) []string {
 	return folders
 }
 
-// tree is the folder of the manifests in memory, with the image set, or left as it is if that is empty.
+// tree is the folder of the manifests in memory, with the image set, or unchanged if image is empty.
 func tree(t *testing.T, image string) filesys.FileSystem {
 	t.Helper()
 	memory := filesys.MakeFsInMemory()
@@ -74,7 +74,7 @@ func tree(t *testing.T, image string) filesys.FileSystem {
 	return memory
 }
 
-// built is what kustomize makes of a folder.
+// built is the output of kustomize for a folder.
 func built(t *testing.T, folder string) resmap.ResMap {
 	t.Helper()
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(tree(t, image), "/istio/"+folder)
@@ -101,7 +101,7 @@ func TestWhatRunsTheModuleHasTheDigestThatIsSetInOnePlace(t *testing.T) {
 			continue
 		}
 		running = append(running, folder)
-		// Once in the URL and once alone, or Istio would take whatever the registry has.
+		// Once in the URL and once alone; otherwise Istio would accept whatever the registry has.
 		if count := strings.Count(yaml, digest); count != 2 {
 			t.Errorf("%s has the digest %d times, not 2", folder, count)
 		}
@@ -147,7 +147,7 @@ func TestTheLuaFilterIsTheOneThatIsTestedWordForWord(t *testing.T) {
 	}
 }
 
-// contains tells whether a text stands anywhere in a document.
+// contains tells whether a text is anywhere in a document.
 func contains(value any, text string) bool {
 	switch value := value.(type) {
 	case string:

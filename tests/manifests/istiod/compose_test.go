@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// envoyLocal is the folder of what runs on one machine.
+// envoyLocal is the folder with what runs on one machine.
 const envoyLocal = "../../../envoy-local/"
 
 func composeProject(t *testing.T) *types.Project {
@@ -50,10 +50,11 @@ func TestComposeReadsTheFileAndWhatItMountsIsThere(t *testing.T) {
 	}
 }
 
-// Envoy's configuration is that of `make run`; its hosts and ports, and those that Grafana asks, are those of the file.
+// Envoy's configuration is that of `make run`. Its hosts and ports, and those that Grafana queries, must be in the
+// file.
 func TestEnvoyAndGrafanaAskServicesThatAreThere(t *testing.T) {
 	services := composeProject(t).Services
-	// What the backends' configurations have them listen on.
+	// The ports in the backends' configurations.
 	ports := map[string][]string{}
 	for _, name := range []string{"loki", "mimir", "tempo"} {
 		text, err := os.ReadFile(envoyLocal + "compose/" + name + ".yaml")
@@ -62,7 +63,7 @@ func TestEnvoyAndGrafanaAskServicesThatAreThere(t *testing.T) {
 			ports[name] = append(ports[name], match[1])
 		}
 	}
-	ports["envoy"] = []string{"9090"} // Prometheus, in Envoy's network, by its default
+	ports["envoy"] = []string{"9090"} // Prometheus' default port, in Envoy's network
 	var envoy struct {
 		StaticResources struct {
 			Clusters []struct {
@@ -90,7 +91,7 @@ func TestEnvoyAndGrafanaAskServicesThatAreThere(t *testing.T) {
 	asked := map[string]string{}
 	for _, cluster := range envoy.StaticResources.Clusters {
 		socket := cluster.LoadAssignment.Endpoints[0].LbEndpoints[0].Endpoint.Address.SocketAddress
-		// There is no Pyroscope: nobody there sends profiles.
+		// There is no Pyroscope, because no sender there sends profiles.
 		if cluster.Name != "pyroscope" {
 			asked["cluster "+cluster.Name] = socket.Address + ":" + socket.PortValue.String()
 		}
@@ -167,7 +168,7 @@ func TestTheScriptsCertificatesAreThoseThatEnvoyAndTheGateTake(t *testing.T) {
 	}
 }
 
-// block is a part of a program's configuration: its keys, and what stands below each. A key with nil takes any value.
+// block is a part of a program's configuration: its keys, with the block of each. A key with nil accepts any value.
 type block map[string]block
 
 // unknown lists the keys of a configuration that a block does not have.
@@ -191,7 +192,7 @@ func (b block) unknown(path string, value any) []string {
 	return found
 }
 
-// readBlock reads a list of keys: a key that stands alone takes any value.
+// readBlock reads a list of keys: a key without further keys accepts any value.
 func readBlock(value any) (block, error) {
 	if value == nil {
 		return nil, nil
@@ -211,7 +212,7 @@ func readBlock(value any) (block, error) {
 	return made, nil
 }
 
-// The lists in keys/ say where they come from: both programs are under the AGPL, so nothing of theirs is fetched.
+// The lists in keys/ name their sources. Both programs are under the AGPL, so nothing of them is downloaded.
 func TestLokiAndMimirKnowEveryKeyOfTheirConfiguration(t *testing.T) {
 	for _, name := range []string{"loki", "mimir"} {
 		var list, configuration map[string]any

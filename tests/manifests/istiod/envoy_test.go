@@ -29,14 +29,14 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// out is where the tests put what others load: manifests as built, and Envoy's configurations.
+// out is the folder for the files that other tests load: built manifests, and Envoy configurations.
 var out = flag.String("out", "", "write what was built and generated into this folder")
 
-// istioAlone are filters that only Istio's build of Envoy has. None touches what the gate sees.
+// istioAlone are filters that only Istio's build of Envoy has. None of them changes what the gate sees.
 var istioAlone = []string{"istio.metadata_exchange", "istio.alpn", "istio.stats", "istio_authn"}
 
-// bootstrap makes one static configuration of what istiod sends piece by piece, in the form of envoy-local/envoy.yaml:
-// its paths, and its names for listeners and clusters. Everything else is as generated.
+// bootstrap joins what istiod sends piece by piece into one static configuration in the form of envoy-local/envoy.yaml,
+// with its paths and its names of listeners and clusters. Everything else is as generated.
 func (g gateway) bootstrap(t *testing.T) *bootstrapapi.Bootstrap {
 	t.Helper()
 	made := &bootstrapapi.Bootstrap{
@@ -61,7 +61,7 @@ func (g gateway) bootstrap(t *testing.T) *bootstrapapi.Bootstrap {
 		}
 	}
 	for _, tag := range g.tags {
-		// As Istio's bootstrap writes it, tools/packaging/common/envoy_bootstrap.json.
+		// As in Istio's bootstrap, tools/packaging/common/envoy_bootstrap.json.
 		made.StatsConfig.StatsTags = append(made.StatsConfig.StatsTags, &metricsapi.TagSpecifier{
 			TagName: tag, TagValue: &metricsapi.TagSpecifier_Regex{Regex: "(" + tag + `=\.=(.*?);\.;)`},
 		})
@@ -85,7 +85,7 @@ func (g gateway) listener(t *testing.T, port uint32, name string) *listenerapi.L
 		t.Fatalf("no routes for port %d", port)
 	}
 	manager.RouteSpecifier = &hcmapi.HttpConnectionManager_RouteConfig{RouteConfig: proto.Clone(route).(*routeapi.RouteConfiguration)}
-	// As for routes that are discovered: a cluster need not be there.
+	// As with discovered routes: a cluster may be missing.
 	manager.GetRouteConfig().ValidateClusters = wrapperspb.Bool(false)
 	for _, host := range manager.GetRouteConfig().VirtualHosts {
 		for _, route := range host.Routes {
@@ -114,7 +114,7 @@ func (g gateway) listener(t *testing.T, port uint32, name string) *listenerapi.L
 	return listener
 }
 
-// filter puts an extension in the place where Istio has it discovered, and names files as envoy-local does.
+// filter inserts an extension where Istio discovers it, with the names of files in envoy-local.
 func (g gateway) filter(t *testing.T, filter *hcmapi.HttpFilter) *hcmapi.HttpFilter {
 	t.Helper()
 	filter = proto.Clone(filter).(*hcmapi.HttpFilter)
@@ -137,7 +137,7 @@ func (g gateway) filter(t *testing.T, filter *hcmapi.HttpFilter) *hcmapi.HttpFil
 		}
 		filter.ConfigType = &hcmapi.HttpFilter_TypedConfig{TypedConfig: packed(t, content)}
 	case *luaapi.Lua:
-		// A Lua filter of a TrafficExtension is discovered under a name of Istio's own.
+		// The Lua filter of a TrafficExtension is discovered under a name that Istio chooses.
 		if strings.Contains(content.DefaultSourceCode.GetInlineString(), "x-sluice-header-only") {
 			filter.Name = "header_only"
 			content.DefaultSourceCode = file("/etc/sluice/header-only.lua")
@@ -147,7 +147,7 @@ func (g gateway) filter(t *testing.T, filter *hcmapi.HttpFilter) *hcmapi.HttpFil
 	return filter
 }
 
-// withFiles puts files in the place of the Secret that istiod would send.
+// withFiles replaces the Secret that istiod would send by files.
 func withFiles(t *testing.T, tls *tlsapi.DownstreamTlsContext) {
 	t.Helper()
 	common := tls.CommonTlsContext
@@ -170,8 +170,8 @@ func withFiles(t *testing.T, tls *tlsapi.DownstreamTlsContext) {
 	common.ValidationContextType = &tlsapi.CommonTlsContext_ValidationContext{ValidationContext: validation}
 }
 
-// static is a cluster with an address of its own in the place of endpoints that istiod would send, and without TLS,
-// which the stand-ins do not speak, and whose certificates come from a Secret.
+// static is a cluster with a fixed address instead of the endpoints that istiod would send. It has no TLS, because the
+// stand-ins do not support it and the certificates would come from a Secret.
 func static(cluster *clusterapi.Cluster, name string) *clusterapi.Cluster {
 	made := proto.Clone(cluster).(*clusterapi.Cluster)
 	made.Name, made.AltStatName = name, ""
@@ -183,7 +183,7 @@ func static(cluster *clusterapi.Cluster, name string) *clusterapi.Cluster {
 	return made
 }
 
-// local is the name in envoy-local of a cluster of Istio's, like `outbound|80||loki-gateway.loki.svc.cluster.local`.
+// local is the name in envoy-local of one of Istio's clusters, like `outbound|80||loki-gateway.loki.svc.cluster.local`.
 func local(cluster string) (string, bool) {
 	for _, backend := range backends {
 		if cluster == fmt.Sprintf("outbound|%d||%s.%s.svc.cluster.local", backend.port, backend.name, backend.namespace) {
@@ -224,7 +224,7 @@ func address(host string, port uint32) *coreapi.Address {
 	return &coreapi.Address{Address: &coreapi.Address_SocketAddress{SocketAddress: socket}}
 }
 
-// onIstio are the kustomizations with a gateway of Istio's.
+// onIstio are the kustomizations with a gateway of Istio.
 func onIstio(t *testing.T) []string {
 	t.Helper()
 	return slices.DeleteFunc(kustomizations(t), func(folder string) bool {
@@ -266,7 +266,7 @@ func TestIstiodMakesOfEveryOverlayAGatewayThatTheGateGuards(t *testing.T) {
 	}
 }
 
-// closed tells whether a route leads to no cluster on purpose.
+// closed tells whether a route has no cluster on purpose.
 func closed(route *routeapi.Route) bool {
 	return strings.HasSuffix(route.GetRoute().GetCluster(), "||closed.invalid")
 }
@@ -274,8 +274,8 @@ func closed(route *routeapi.Route) bool {
 // tokensAlone is the overlay whose senders show no certificate.
 const tokensAlone = "overlays/jwt"
 
-// guarded checks one listener: mutual TLS, or tokens that are verified before the gate reads them, and the filters in
-// an order in which nothing gets around the gate.
+// guarded checks one listener: mutual TLS, or tokens that are verified before the gate reads them, and an order of the
+// filters in which nothing gets around the gate.
 func guarded(t *testing.T, made gateway, listener *listenerapi.Listener, tokens bool) {
 	t.Helper()
 	tls := &tlsapi.DownstreamTlsContext{}
@@ -314,12 +314,12 @@ func TestWhatIsBuiltIsWrittenForTheOtherTests(t *testing.T) {
 	}
 }
 
-// marshalled is a message in the names that Envoy's own files use.
+// marshalled is a message with the names of fields in Envoy's own files.
 func marshalled(t *testing.T, content proto.Message) string {
 	t.Helper()
 	encoded, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(content)
 	must(t, err)
-	// protojson varies its blanks on purpose.
+	// protojson varies its white space on purpose.
 	var value any
 	must(t, json.Unmarshal(encoded, &value))
 	pretty, err := json.MarshalIndent(value, "", " ")

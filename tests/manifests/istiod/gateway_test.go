@@ -28,7 +28,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// istioVersion is that of the gateway for which istiod's code generates.
+// istioVersion is the version of the gateway for which istiod's code generates.
 const istioVersion = "1.31.0"
 
 // gateway is what istiod sends to a pod of the gateway.
@@ -37,7 +37,7 @@ type gateway struct {
 	routes     map[string]*routeapi.RouteConfiguration
 	clusters   []*clusterapi.Cluster
 	extensions map[string]*coreapi.TypedExtensionConfig
-	// tags are those that the pod's annotation asks to be taken out of the counters' names.
+	// tags are the labels that the pod's annotation extracts from the counters' names.
 	tags []string
 }
 
@@ -52,25 +52,25 @@ type backend struct {
 var backends = []backend{
 	{"loki-gateway", "loki", "http-metrics", 80, "loki"},
 	{"mimir-gateway", "mimir", "http-metrics", 80, "mimir"},
-	// No protocol that Istio knows.
+	// A protocol that Istio does not know.
 	{"tempo-distributor", "tempo", "otlp-http", 4318, "tempo"},
 	{"tempo-distributor", "tempo", "otlp-grpc", 4317, "tempo-grpc"},
 	{"pyroscope", "pyroscope", "http-metrics", 4040, "pyroscope"},
 }
 
-// external are hosts outside of the cluster that an overlay sends to, by the name of their backend.
+// external are the hosts outside of the cluster to which an overlay sends, by the name of their backend.
 var external = map[string]string{
 	"otlp.management.example":                   "management",
 	"aps-workspaces.eu-central-1.amazonaws.com": "amazon-managed-prometheus",
 }
 
-// keys are those of tests/e2e/src/token.rs, and issuerKeys is where a manifest says that they are.
+// keys are those of tests/e2e/src/token.rs, and issuerKeys is their URL in the manifest.
 const (
 	keys       = `{"keys": [{"kty": "oct", "alg": "HS256", "k": "YSBrZXkgb2YgdGhpcnR5LXR3byBieXRlcyBvciBtb3Jl"}]}`
 	issuerKeys = "https://keycloak.example/realms/telemetry/protocol/openid-connect/certs"
 )
 
-// generated has istiod's own code generate what it would send to the gateway of a kustomization.
+// generated runs istiod's own code to generate what it would send to the gateway of a kustomization.
 func generated(t *testing.T, folder string) gateway {
 	t.Helper()
 	resources := built(t, folder)
@@ -129,7 +129,7 @@ func generated(t *testing.T, folder string) gateway {
 	documents := strings.ReplaceAll(strings.Join(istio, "\n---\n"), issuerKeys, issuer.URL)
 	istiod := istiodWith(t, documents, services, instances)
 	annotations := deployment.Spec.Template.Annotations
-	// As the injector does with a pod's own.
+	// As the injector does with a pod's own annotations.
 	settings, err := mesh.MergeProxyConfig(annotations["proxy.istio.io/config"], mesh.DefaultProxyConfig())
 	must(t, err)
 	proxy := istiod.SetupProxy(&model.Proxy{
@@ -163,8 +163,8 @@ func generated(t *testing.T, folder string) gateway {
 	return made
 }
 
-// istiodWith is istiod's own code with these resources: what turns a WasmPlugin into a TrafficExtension included, which
-// runs beside the rest, and so is waited for.
+// istiodWith is istiod's own code with these resources. The conversion of a WasmPlugin into a TrafficExtension runs in
+// parallel, so the function waits for it.
 func istiodWith(t *testing.T, yaml string, services []*model.Service, instances []*model.ServiceInstance) *core.ConfigGenTest {
 	t.Helper()
 	var translator *extensions.Controller

@@ -19,7 +19,7 @@ import (
 	"istio.io/istio/pkg/wasm"
 )
 
-// dist is where `make image` leaves what it made.
+// dist is the folder with the output of `make image`.
 const dist = "../../../dist/"
 
 func TestIstiosAgentUnpacksTheModuleFromTheImage(t *testing.T) {
@@ -45,7 +45,7 @@ func TestIstiosAgentUnpacksTheModuleFromTheImage(t *testing.T) {
 		must(t, remote.Write(reference, image))
 		digest, err := image.Digest()
 		must(t, err)
-		// As the manifests name it: by its digest.
+		// By its digest, as in the manifests.
 		fetcher := wasm.NewImageFetcher(t.Context(), wasm.ImageFetcherOption{Insecure: true})
 		fetch, actual, err := fetcher.PrepareFetch(host + "/sluice@" + digest.String())
 		must(t, err)

@@ -11,17 +11,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// selector is a metric that an expression asks for.
+// selector is a metric in an expression.
 type selector struct {
 	Expression string `json:"expression"`
 	Metric     string `json:"metric"`
-	// Labels are those that are matched on or grouped by.
+	// Labels are the labels in matchers and groupings.
 	Labels []string `json:"labels"`
-	// Values are those that are matched with `=`, `!=`, or as alternatives of `=~` and `!~`, by label.
+	// Values are the values in matchers with `=`, `!=`, or as alternatives in `=~` and `!~`, by label.
 	Values map[string][]string `json:"values"`
 }
 
-// expressions are those of the alerts and of the dashboard.
+// expressions are the expressions of the alerts and of the dashboard.
 func expressions(t *testing.T) []string {
 	t.Helper()
 	var found []string
@@ -54,7 +54,7 @@ func expressions(t *testing.T) []string {
 			t.Errorf("the panel %q shows nothing", panel.Title)
 		}
 		for _, target := range panel.Targets {
-			// Grafana's own, in the place of which it puts a duration.
+			// A variable of Grafana, which Grafana replaces by a duration.
 			found = append(found, strings.ReplaceAll(target.Expr, "$__rate_interval", "1m"))
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// upstream is a gateway's cluster outside, what it speaks and its TLS.
+// upstream is a gateway's cluster outside of the cluster, with its protocol and its TLS.
 func upstream(t *testing.T, folder, name string) (*httpapi.HttpProtocolOptions, *tlsapi.UpstreamTlsContext) {
 	t.Helper()
 	made := generated(t, folder)
@@ -34,7 +34,7 @@ func protocol(t *testing.T, cluster *clusterapi.Cluster) *httpapi.HttpProtocolOp
 	return message(t, cluster.TypedExtensionProtocolOptions["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]).(*httpapi.HttpProtocolOptions)
 }
 
-// answers checks that only the host of this name can answer.
+// answers checks that only the host with this name is accepted.
 func answers(t *testing.T, tls *tlsapi.UpstreamTlsContext, host, authority string) {
 	t.Helper()
 	validation := tls.CommonTlsContext.GetCombinedValidationContext()

@@ -22,7 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// definitions are patterns of the files with CustomResourceDefinitions, by the module that they are in.
+// definitions are patterns of files with CustomResourceDefinitions, by their module.
 var definitions = map[string][]string{
 	"istio.io/istio":                 {"manifests/charts/base/files/crd-all.gen.yaml"},
 	"sigs.k8s.io/gateway-api":        {"config/crd/standard/gateway.networking.k8s.io_*.yaml"},
@@ -38,7 +38,7 @@ var definitions = map[string][]string{
 	"github.com/prometheus-operator/prometheus-operator": {"example/prometheus-operator-crd/monitoring.coreos.com_p*.yaml"},
 }
 
-// validator holds manifests against the real CustomResourceDefinitions, as an API server does, unknown fields included.
+// validator checks manifests with the real CustomResourceDefinitions, as an API server does, unknown fields included.
 var validator = sync.OnceValues(func() (*crdvalidation.Validator, error) {
 	folders, err := moduleFolders()
 	if err != nil {
@@ -57,7 +57,7 @@ var validator = sync.OnceValues(func() (*crdvalidation.Validator, error) {
 	return crdvalidation.NewValidatorFromFilesWithOptions(files, crdvalidation.WithoutCRDValidation())
 })
 
-// moduleFolders says where the modules lie that have definitions.
+// moduleFolders returns the folders of the modules with definitions.
 func moduleFolders() (map[string]string, error) {
 	folders, err := listed(exec.Command("go", "list", "-mod=readonly", "-m", "-json", "istio.io/istio", "sigs.k8s.io/gateway-api"), nil)
 	if err != nil {
@@ -90,8 +90,8 @@ func moduleFolders() (map[string]string, error) {
 	return folders, nil
 }
 
-// listed runs a go command that writes modules as JSON, and returns their folders. Each must be in `sums`, if there are
-// any.
+// listed runs a go command that prints modules as JSON, and returns their folders. If sums is not empty, each module
+// must be in it.
 func listed(command *exec.Cmd, sums []byte) (map[string]string, error) {
 	var problems bytes.Buffer
 	command.Stderr = &problems
@@ -144,8 +144,8 @@ func TestEveryManifestMeetsTheSchemaOfItsKind(t *testing.T) {
 	}
 }
 
-// meetsSchema holds one document against the definition of its kind, or against Kubernetes' own type. Then Istio's
-// webhook has its say, warnings included.
+// meetsSchema checks one document with the definition of its kind, or with Kubernetes' own type. Then Istio's webhook
+// checks it; a warning is an error.
 func meetsSchema(document []byte) error {
 	var object unstructured.Unstructured
 	if err := yaml.UnmarshalStrict(document, &object); err != nil {
@@ -175,7 +175,7 @@ func meetsSchema(document []byte) error {
 			if err != nil {
 				return fmt.Errorf("Istio: %w", err)
 			}
-			// This one is said of every EnvoyFilter.
+			// Istio gives this warning for every EnvoyFilter.
 			if warning != nil && warning.Error() != "EnvoyFilter exposes internal implementation details that may change at any time. "+
 				"Prefer other APIs if possible, and exercise extreme caution, especially around upgrades." {
 				return fmt.Errorf("Istio warns: %w", warning)

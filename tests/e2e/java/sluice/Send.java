@@ -31,13 +31,13 @@ public final class Send {
       watch.clear();
       long began = System.nanoTime();
       CompletableResultCode result = export.apply(first, without);
-      // The exporter ends it at its own timeout; this ends one that does not.
+      // The exporter's own timeout should end this. This timeout is for an exporter that does not.
       result.join(2 * options.timeout().toNanos(), TimeUnit.NANOSECONDS);
       Duration took = Duration.ofNanos(System.nanoTime() - began);
       report(result, took, watch);
       Thread.sleep(options.every().toMillis());
     }
-    // The exporters' threads would keep it.
+    // Otherwise the exporters' threads would keep the process running.
     System.exit(0);
   }
 

@@ -107,7 +107,7 @@ public final class Watch {
           json.writeStartObject();
           json.writeStringField("kind", "http");
           json.writeNumberField("status", response.getStatusCode());
-          // The SDK does not hand it over.
+          // The SDK does not return it.
           json.writeNullField("content_type");
           json.writeFieldName("error");
           error.write(json);
