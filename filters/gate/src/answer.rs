@@ -13,6 +13,7 @@ use sluice_reply::{
     Written, from_base64, seconds, told,
 };
 use sluice_route::Transport;
+use sluice_stores::Store;
 
 use crate::{Count, Reply};
 
@@ -21,8 +22,8 @@ use crate::{Count, Reply};
 pub struct Sent {
     pub(crate) protocol: Protocol,
     pub(crate) signal: Signal,
-    /// Who answers, as the sender is told.
-    pub(crate) answers: &'static str,
+    /// Who answers.
+    pub(crate) store: &'static Store,
     /// What Envoy's route to it was chosen by.
     pub(crate) cluster: String,
     /// The most bytes of one tenant's that it takes at once, if that is known.
@@ -299,7 +300,7 @@ impl Reading {
         let details = (head.details)().unwrap_or_default();
         let details = String::from_utf8_lossy(&details);
         let (cluster, outcome) = (&self.sent.cluster, envoy.outcome());
-        let line = format!("{} of cluster {cluster:?}: {outcome}: {details}", self.sent.answers);
+        let line = format!("{} of cluster {cluster:?}: {outcome}: {details}", self.sent.store.name);
         // As of refusals, one line for each is for who looks for it. What is not configured as it
         // should be concerns whoever has done it.
         Some((if envoy.is_misrouted() { Level::Error } else { Level::Debug }, line))
@@ -317,7 +318,7 @@ impl Reading {
 
     fn told(&self, body: &[u8], grpc: Option<&GrpcReply>) -> Told {
         let reply = BackendReply {
-            name: self.sent.answers,
+            store: self.sent.store,
             status: self.status,
             grpc,
             envoy: self.envoy,
@@ -350,7 +351,7 @@ impl Reading {
     /// The records are stored and there is no way to say so: an error that is final, as trying
     /// again would store them twice.
     fn voiceless(&self) -> Failure {
-        let name = self.sent.answers;
+        let name = self.sent.store.name;
         Failure {
             outcome: FAILED,
             http_status: 500,
@@ -370,7 +371,7 @@ impl Reading {
 
     /// The backend has not waited for the records that it takes: another time it may.
     fn hasty(&self) -> Failure {
-        let (name, status) = (self.sent.answers, self.status);
+        let (name, status) = (self.sent.store.name, self.status);
         let message =
             format!("{name} answered {status} before the body had come, and nothing was stored");
         Failure {
@@ -401,7 +402,7 @@ mod tests {
         Sent {
             protocol,
             signal: Signal::Metrics,
-            answers: "mimir",
+            store: &sluice_stores::MIMIR,
             cluster: String::new(),
             burst: None,
             transport: Transport::Http,

@@ -151,7 +151,7 @@ impl Export {
         };
         if !endpoint.takes(self.format) {
             return Err(Refusal::Format {
-                backend: backend.kind().as_str(),
+                backend: backend.store().name,
                 sent: self.format.content_type(),
                 taken: endpoint.formats().to_string(),
             });

@@ -70,14 +70,14 @@ impl Forward {
         room: Room,
     ) -> Result<Self, NoMemory> {
         let Held { export, route, head, .. } = request;
-        let Route { backend, transport, cluster, burst, .. } = route;
+        let Route { store, transport, cluster, burst, .. } = route;
         let counts = outgoing.violations().into_iter().flat_map(Count::of_violations).collect();
         let nothing = outgoing.is_empty();
         let (edits, body, violations) = join(outgoing, head, transport, room)?;
         let sent = Sent {
             protocol: export.protocol,
             signal: export.signal,
-            answers: backend.as_str(),
+            store,
             cluster,
             burst,
             transport,

@@ -3,7 +3,8 @@
 use sluice_encodings::{Encoding, Encodings};
 use sluice_headers::{HeaderEdit, names::CONTENT_LENGTH};
 use sluice_reply::Protocol;
-use sluice_route::{Endpoint, Kind, Transport};
+use sluice_route::{Endpoint, Transport};
+use sluice_stores::Store;
 use sluice_tenant::Tenanted;
 
 use crate::{ReplyHead, ReplyStep, Sent, export::Export, forward::announce, rest::saturated};
@@ -24,7 +25,7 @@ pub struct Held {
 /// Where a request goes, as far as that matters when its body has come.
 #[derive(Debug)]
 pub(crate) struct Route {
-    pub(crate) backend: Kind,
+    pub(crate) store: &'static Store,
     /// How the backend is spoken to.
     pub(crate) transport: Transport,
     /// What Envoy's route is chosen by.
@@ -45,10 +46,10 @@ pub(crate) enum Head {
 }
 
 impl Route {
-    /// The way to an endpoint of a backend of this kind.
-    pub(crate) fn to(backend: Kind, endpoint: &Endpoint<'_>) -> Self {
+    /// The way to an endpoint of a backend that is this store.
+    pub(crate) fn to(store: &'static Store, endpoint: &Endpoint<'_>) -> Self {
         Self {
-            backend,
+            store,
             transport: endpoint.transport(),
             cluster: endpoint.cluster().to_owned(),
             burst: endpoint.burst(),
@@ -144,11 +145,11 @@ impl Held {
     /// backend's that does not wait for the body, or Envoy's own, to a request that takes too long, say, or
     /// is over Envoy's own limit.
     pub fn on_early_reply(self, head: &ReplyHead<'_>) -> ReplyStep {
-        let Route { backend, transport, cluster, burst, .. } = self.route;
+        let Route { store, transport, cluster, burst, .. } = self.route;
         let sent = Sent {
             protocol: self.export.protocol,
             signal: self.export.signal,
-            answers: backend.as_str(),
+            store,
             cluster,
             burst,
             transport,

@@ -240,7 +240,7 @@ impl Gate {
             Protocol::RemoteWrite => edits.push(HeaderEdit::set(VERSION_HEADER, VERSION)),
             Protocol::HttpJson | Protocol::HttpProtobuf => {}
         }
-        let route = Route::to(backend.kind(), &endpoint);
+        let route = Route::to(backend.store(), &endpoint);
         if self.hold_headers {
             return Ok((Vec::new(), Held::with_head(tenanted, export, route, edits, length)));
         }

@@ -8,11 +8,11 @@ use sluice_otlp::{
 };
 use sluice_remote_write::{self as remote_write, Series, WriteRequest};
 use sluice_senders::Admitted;
+use sluice_stores::{Defect, Element, Outcome, Remedy};
 use sluice_wire::{Edits, Malformed, OverLimit, Spliced, Unreadable};
 
 use crate::{
-    Fate, Level, OnViolation, Outcome, Place, Reason, Refuses, Remedy, RuleSet, Violation,
-    Violations,
+    Fate, Level, OnViolation, Reason, RuleSet, Violation, Violations,
     asked::Asked,
     labels::Labels,
     rule::SignalRules,
@@ -160,8 +160,8 @@ struct Check<'r, 'a> {
 enum Broken {
     /// A rule, by its place in the list of all rules.
     Rule { rule: usize, reason: Reason, at: Level },
-    /// What the backend asks for.
-    Unstorable(Reason),
+    /// What the backend can store.
+    Unstorable(Defect),
 }
 
 impl<'r, 'a> Check<'r, 'a> {
@@ -300,7 +300,7 @@ impl<'r, 'a> Check<'r, 'a> {
             return;
         }
         let (attribute, level, reason) = match broken {
-            Broken::Unstorable(reason) => (None, Level::Record, reason),
+            Broken::Unstorable(defect) => (None, Level::Record, Reason::Unstorable(defect)),
             Broken::Rule { rule, reason, .. } => {
                 let Some(rule) = self.rules.required.get(rule) else { return };
                 (Some(rule.name.as_str()), rule.level, reason)
@@ -327,12 +327,12 @@ impl<'r, 'a> Check<'r, 'a> {
                 Some(format!("is overridden by one on the {}", at.owner(self.signal)))
             }
             Broken::Rule { .. } => None,
-            Broken::Unstorable(Reason::Labels) => self.rules.labels.as_ref().map(|labels| {
+            Broken::Unstorable(Defect::Labels) => self.rules.labels.as_ref().map(|labels| {
                 format!("{backend} takes {} labels", labels.most().saturating_add(1))
             }),
-            Broken::Unstorable(reason) => {
-                let outcome = self.unstorable().and_then(|looks| looks.outcome(reason));
-                let clause = reason.clause();
+            Broken::Unstorable(defect) => {
+                let outcome = self.unstorable().and_then(|looks| looks.outcome(defect));
+                let clause = defect.clause();
                 Some(match outcome {
                     Some(Outcome::FailsAnswer) => format!(
                         "{clause}, for which {backend} answers the whole batch with an error, though it stores the rest"
@@ -369,9 +369,9 @@ impl<'r, 'a> Check<'r, 'a> {
     }
 
     /// What a metric has that the backend refuses.
-    fn unstorable_metric(metric: &Metric<'_>, unstorable: &Unstorable) -> Option<Reason> {
+    fn unstorable_metric(metric: &Metric<'_>, unstorable: &Unstorable) -> Option<Defect> {
         const CUMULATIVE: u64 = 2;
-        let looks = |reason| unstorable.find(Place::Metric, reason).is_some();
+        let looks = |defect| unstorable.find(Element::Metric, defect).is_some();
         let has_temporality = match metric.kind {
             Some(MetricKind::ExponentialHistogram | MetricKind::Histogram | MetricKind::Sum) => {
                 true
@@ -379,14 +379,14 @@ impl<'r, 'a> Check<'r, 'a> {
             Some(MetricKind::Gauge | MetricKind::Summary) | None => false,
         };
         let found = if metric.is_unknown {
-            Reason::UnknownKind
-        } else if metric.points == 0 && looks(Reason::NoDataPoints) {
-            Reason::NoDataPoints
-        } else if has_temporality && metric.temporality != CUMULATIVE && looks(Reason::Temporality)
+            Defect::UnknownKind
+        } else if metric.points == 0 && looks(Defect::NoDataPoints) {
+            Defect::NoDataPoints
+        } else if has_temporality && metric.temporality != CUMULATIVE && looks(Defect::Temporality)
         {
-            Reason::Temporality
+            Defect::Temporality
         } else if metric.kind.is_some() && unstorable.is_odd_metric_name(&metric.name) {
-            Reason::MetricName
+            Defect::MetricName
         } else {
             return None;
         };
@@ -399,15 +399,15 @@ impl<'r, 'a> Check<'r, 'a> {
         &self,
         record: &Record<'_, 'a>,
         looks: &Unstorable,
-    ) -> Result<Option<Reason>, Unreadable> {
-        if looks.span_ids && !record.has_valid_ids(looks.takes_unset_ids)? {
-            return Ok(Some(Reason::InvalidId));
+    ) -> Result<Option<Defect>, Unreadable> {
+        if looks.span_ids && !record.has_valid_ids(looks.accepts_unset_ids)? {
+            return Ok(Some(Defect::InvalidId));
         }
-        if looks.scale && record.scale()?.is_some_and(|scale| scale < Refuses::MIN_SCALE) {
-            return Ok(Some(Reason::Scale));
+        if looks.scale && record.scale()?.is_some_and(|scale| scale < Defect::MIN_SCALE) {
+            return Ok(Some(Defect::Scale));
         }
         if self.traces.is_too_large(record)? {
-            return Ok(Some(Reason::TraceTooLarge));
+            return Ok(Some(Defect::TraceTooLarge));
         }
         Ok(None)
     }
@@ -417,15 +417,19 @@ impl<'r, 'a> Check<'r, 'a> {
     fn settle_parts(&mut self, record: &Record<'_, 'a>, looks: &Unstorable) -> Result<bool, Unfit> {
         let is_odd = |key: &[u8]| looks.record_names && looks.is_odd_name(key);
         let Parts { attributes, exemplars, ids } = record.odd_parts(is_odd)?;
-        for (place, reason, parts) in [
-            (Place::Record, Reason::AttributeName, attributes),
-            (Place::Record, Reason::InvalidId, ids),
-            (Place::Exemplar, Reason::Exemplar, exemplars),
+        for (element, defect, parts) in [
+            (Element::Record, Defect::AttributeName, attributes),
+            (Element::Record, Defect::InvalidId, ids),
+            (Element::Exemplar, Defect::Exemplar, exemplars),
         ] {
-            match looks.find(place, reason).filter(|_| parts > 0).map(|refusal| refusal.remedy) {
-                Some(Remedy::Cut) => self.cuts |= self.settle_cut(reason, parts, looks)?,
+            match looks
+                .find(element, defect)
+                .filter(|_| parts > 0)
+                .map(|refusal| refusal.site.remedy)
+            {
+                Some(Remedy::Cut) => self.cuts |= self.settle_cut(defect, parts, looks)?,
                 Some(Remedy::Drop)
-                    if !self.settle(Broken::Unstorable(reason), looks.on_violation, 1)? =>
+                    if !self.settle(Broken::Unstorable(defect), looks.on_violation, 1)? =>
                 {
                     return Ok(false);
                 }
@@ -439,14 +443,14 @@ impl<'r, 'a> Check<'r, 'a> {
     /// Settles what becomes of parts that can be cut: whether they are.
     fn settle_cut(
         &mut self,
-        reason: Reason,
+        defect: Defect,
         parts: u64,
         looks: &Unstorable,
     ) -> Result<bool, Unfit> {
         if parts == 0 {
             return Ok(false);
         }
-        let broken = Broken::Unstorable(reason);
+        let broken = Broken::Unstorable(defect);
         match looks.on_violation {
             OnViolation::Audit => self.add(broken, Fate::Uncut, parts),
             OnViolation::Drop => self.add(broken, Fate::Cut, parts),
@@ -469,7 +473,7 @@ impl<'r, 'a> Check<'r, 'a> {
         while odd.next_where(|key| looks.is_odd_name(key))?.is_some() {
             count = count.saturating_add(1);
         }
-        if self.settle_cut(Reason::AttributeName, count, looks)? {
+        if self.settle_cut(Defect::AttributeName, count, looks)? {
             let mut odd = attributes;
             while let Some(attribute) = odd.next_where(|key| looks.is_odd_name(key))? {
                 attribute_edits.take(&attribute).map_err(Unreadable::from)?;
@@ -494,10 +498,10 @@ impl<'r, 'a> Check<'r, 'a> {
             Ok(())
         })?;
         if required {
-            let broken = Broken::Unstorable(Reason::LabelValue);
+            let broken = Broken::Unstorable(Defect::LabelValue);
             return Ok((false, self.settle(broken, looks.on_violation, 1)?));
         }
-        let cut = self.settle_cut(Reason::LabelValue, count, looks)?;
+        let cut = self.settle_cut(Defect::LabelValue, count, looks)?;
         if cut {
             labels
                 .each_odd(attributes.clone(), &self.stamps, |odd| Ok(attribute_edits.take(odd)?))?;
@@ -570,7 +574,7 @@ impl<'a> RecordPolicy<'a> for Check<'_, 'a> {
                 labels.fit(attributes, &self.stamps, self.room, no_odd, attribute_edits)?;
             self.moved = overflown.moved;
             if overflown.dropped > 0 {
-                self.add(Broken::Unstorable(Reason::Labels), Fate::Dropped, overflown.dropped);
+                self.add(Broken::Unstorable(Defect::Labels), Fate::Dropped, overflown.dropped);
             }
         }
         let looks = !self.at_scope.is_empty()
@@ -635,12 +639,12 @@ impl<'a> RecordPolicy<'a> for Check<'_, 'a> {
     fn metric(&mut self, metric: &Metric<'_>) -> Result<bool, Unfit> {
         let records = metric.points.max(1);
         if let Some(looks) = self.unstorable()
-            && let Some(reason) = Self::unstorable_metric(metric, looks)
+            && let Some(defect) = Self::unstorable_metric(metric, looks)
         {
-            return self.settle(Broken::Unstorable(reason), looks.on_violation, records);
+            return self.settle(Broken::Unstorable(defect), looks.on_violation, records);
         }
         if metric.is_unknown && self.guards_points() {
-            let broken = Broken::Unstorable(Reason::UnknownKind);
+            let broken = Broken::Unstorable(Defect::UnknownKind);
             return self.settle(broken, self.on_unchecked(), records);
         }
         Ok(true)
@@ -656,8 +660,8 @@ impl<'a> RecordPolicy<'a> for Check<'_, 'a> {
             return Ok(false);
         }
         if let Some(looks) = self.unstorable() {
-            if let Some(reason) = self.unstorable_record(record, looks)?
-                && !self.settle(Broken::Unstorable(reason), looks.on_violation, 1)?
+            if let Some(defect) = self.unstorable_record(record, looks)?
+                && !self.settle(Broken::Unstorable(defect), looks.on_violation, 1)?
             {
                 return Ok(false);
             }
@@ -687,7 +691,7 @@ impl<'a> RecordPolicy<'a> for Check<'_, 'a> {
         let Some(broken) = self.dropped_for else { return };
         let records = match broken {
             // A metric without data points has no records to lose.
-            Broken::Unstorable(Reason::NoDataPoints) => 1,
+            Broken::Unstorable(Defect::NoDataPoints) => 1,
             _ => records,
         };
         self.add(broken, Fate::Dropped, records);

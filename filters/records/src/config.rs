@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use sluice_config::Place;
 use sluice_otlp::Signal;
+use sluice_stores::{BackendTraits, Precedence};
 
 use crate::{
-    BackendTraits, Level, Precedence,
+    Level,
     rule::{Rule, RuleSet, SignalRules},
     spelling::Name,
     stamp::Stamp,
@@ -328,9 +329,9 @@ fn check_name(name: &str, twice: Option<&str>, entry: &Place<'_>) {
 #[cfg(test)]
 pub(crate) mod tests {
     use sluice_config::check;
+    use sluice_stores::{Outcome, Refusal, Refuses, Site, Spelling};
 
     use super::*;
-    use crate::{Outcome, Place, Reason, Refusal, Refuses, Remedy, Spelling};
 
     /// A backend that refuses nothing, and spells so.
     pub(crate) fn backend(spelling: Spelling) -> BackendTraits {
@@ -394,13 +395,7 @@ pub(crate) mod tests {
 
     #[test]
     fn names_that_the_backend_refuses_are_refused() {
-        let refusal = Refusal {
-            signal: Signal::Logs,
-            place: Place::Record,
-            reason: Reason::AttributeName,
-            remedy: Remedy::Cut,
-            outcome: Outcome::RefusesBatch,
-        };
+        let refusal = Refusal { site: Site::LOG_NAME, outcome: Outcome::RefusesBatch };
         let loki = BackendTraits {
             refuses: Refuses::NOTHING.with(refusal),
             ..backend(Spelling::Flattened)

@@ -1,14 +1,10 @@
 //! Keeps the resource attributes that become labels within what the backend takes.
 
 use sluice_otlp::{AnyValue, Attribute, AttributeEdits, Attributes};
+use sluice_stores::{LabelLimit, Overflow, Spelling};
 use sluice_wire::{Unreadable, memory::push};
 
-use crate::{
-    Spelling,
-    backend::{LabelLimit, Overflow},
-    spelling::Name,
-    stamp::Stamps,
-};
+use crate::{spelling::Name, stamp::Stamps};
 
 /// The limit, ready to be checked.
 #[derive(Clone, Debug)]

@@ -2,7 +2,6 @@
 //! not.
 
 mod asked;
-mod backend;
 mod check;
 mod config;
 mod labels;
@@ -17,11 +16,8 @@ mod unstorable;
 mod value;
 mod violation;
 
-pub use backend::{BackendTraits, LabelLimit, Overflow, Precedence};
 pub use check::{Findings, Unfit, Verdict};
 pub use config::{OnViolation, RecordsConfig};
 pub use rule::{Level, RuleSet};
-pub use spelling::Spelling;
 pub use stage::{Checked, RecordStage, Rejected};
-pub use unstorable::{Outcome, Place, Refusal, Refuses, Remedy};
 pub use violation::{Clause, Fate, Reason, Violation, Violations};

@@ -1,10 +1,11 @@
 //! What a record must have.
 
 use sluice_otlp::Signal;
+use sluice_stores::{BackendTraits, Precedence};
 
 use crate::{
-    BackendTraits, OnViolation, Precedence, labels::Labels, spelling::Name, stamp::Stamp,
-    unstorable::Unstorable, value::ValueRule,
+    OnViolation, labels::Labels, spelling::Name, stamp::Stamp, unstorable::Unstorable,
+    value::ValueRule,
 };
 
 /// Where a rule looks for its attribute.

@@ -1,24 +1,8 @@
 //! Names that a backend reads as one.
 
-use serde::Deserialize;
 use sluice_otlp::{AnyValue, Attribute};
+use sluice_stores::Spelling;
 use sluice_wire::{Unreadable, work};
-
-/// How a backend tells one attribute name from another; in the configuration as `exact`, `flattened`
-/// or `folded`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Spelling {
-    /// Byte by byte.
-    Exact,
-    /// As [`Self::Folded`], and a map's entries are names of their own, its key in front of theirs:
-    /// `source: {name: ..}` is `source_name` (Loki, `pkg/loghttp/push/otlp.go`).
-    Flattened,
-    /// As a label: every character but ASCII letters, digits and `_` becomes `_`, so `source.name`,
-    /// `source_name` and `source-name` are one (Prometheus' label syntax, kept by Loki and Mimir).
-    /// Several `_` in a row are one, as newer releases of Mimir have it.
-    Folded,
-}
 
 /// How a key stands to the name that a rule asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,11 @@
 use sluice_config::Place;
 use sluice_otlp::{Request, Signal};
 use sluice_remote_write::WriteRequest;
+use sluice_stores::BackendTraits;
 use sluice_tenant::Tenanted;
 use sluice_wire::{Edits, Unreadable};
 
-use crate::{BackendTraits, Findings, RecordsConfig, RuleSet, Unfit, Verdict, Violations};
+use crate::{Findings, RecordsConfig, RuleSet, Unfit, Verdict, Violations};
 
 /// The stage that checks records. Only the configuration switches it off, by having no section for it.
 #[derive(Debug)]

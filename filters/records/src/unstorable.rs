@@ -1,99 +1,16 @@
 //! What a backend refuses a whole batch for, or loses, though the rest of the batch is in order.
 
 use sluice_otlp::Signal;
+use sluice_stores::{Defect, Element, Outcome, Refusal, Refuses, Remedy};
 
-use crate::{OnViolation, Reason};
-
-/// What a backend does with something that it cannot store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It stores the rest, and answers the whole batch with an error.
-    FailsAnswer,
-    /// It says nothing, and does not store it.
-    Loses,
-    /// It says nothing, and stores none of the records beneath it.
-    LosesRecords,
-    /// It refuses the whole batch.
-    RefusesBatch,
-    /// It refuses the whole batch, in releases before this one.
-    RefusesBatchBefore(&'static str),
-}
-
-/// Where a backend finds what it cannot store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// An exemplar of a data point.
-    Exemplar,
-    /// A metric.
-    Metric,
-    /// A log record, span or data point.
-    Record,
-    /// A resource.
-    Resource,
-    /// An instrumentation scope.
-    Scope,
-}
-
-/// What the gate does about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// It cuts that part out of what stays.
-    Cut,
-    /// It drops the record, or the metric with its records.
-    Drop,
-}
-
-/// Something that a backend cannot store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// What is sent.
-    pub signal: Signal,
-    /// Where it is.
-    pub place: Place,
-    /// What it is.
-    pub reason: Reason,
-    /// What the gate does.
-    pub remedy: Remedy,
-    /// What the backend would do.
-    pub outcome: Outcome,
-}
-
-/// What a backend cannot store of what OTLP allows to be sent, or of what senders send all the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refuses {
-    /// Each thing.
-    pub refusals: Vec<Refusal>,
-    /// Whether it takes spans without ids, and refuses those alone whose ids have another length.
-    pub takes_unset_ids: bool,
-    /// Whether it keeps names as they are, and makes no labels of them.
-    pub keeps_names: bool,
-    /// The most bytes of one trace in one request.
-    pub trace_over: Option<u64>,
-}
-
-impl Refuses {
-    /// Nothing is known of it.
-    pub const NOTHING: Self =
-        Self { refusals: Vec::new(), takes_unset_ids: false, keeps_names: false, trace_over: None };
-
-    /// The least scale of an exponential histogram that becomes a native histogram of Prometheus
-    /// (`otlptranslator` and Mimir's `pkg/distributor/otlp`).
-    pub const MIN_SCALE: i64 = -4;
-
-    /// The same, and one thing more.
-    #[must_use]
-    pub fn with(mut self, refusal: Refusal) -> Self {
-        self.refusals.push(refusal);
-        self
-    }
-}
+use crate::OnViolation;
 
 /// What is looked for in the records of one signal, for the backend's sake.
 #[derive(Clone, Debug)]
 pub(crate) struct Unstorable {
     refusals: Vec<Refusal>,
     pub(crate) on_violation: OnViolation,
-    pub(crate) takes_unset_ids: bool,
+    pub(crate) accepts_unset_ids: bool,
     pub(crate) trace_over: Option<u64>,
     keeps_names: bool,
     /// Attributes of the resource, the scope and the record of whose names no labels can be made.
@@ -119,41 +36,41 @@ impl Unstorable {
         signal: Signal,
         scopes: bool,
     ) -> Self {
-        let of_signal = refuses.refusals.iter().filter(|refusal| refusal.signal == signal);
+        let of_signal = refuses.refusals.iter().filter(|refusal| refusal.site.signal == signal);
         let refusals: Vec<_> = of_signal.copied().collect();
-        let find = |place, reason| find(&refusals, place, reason);
-        let looks = |place, reason| find(place, reason).is_some();
-        let record_names = find(Place::Record, Reason::AttributeName);
+        let find = |element, defect| find(&refusals, element, defect);
+        let looks = |element, defect| find(element, defect).is_some();
+        let record_names = find(Element::Record, Defect::AttributeName);
         let is_trace = signal == Signal::Traces;
         Self {
             on_violation,
-            takes_unset_ids: refuses.takes_unset_ids,
+            accepts_unset_ids: refuses.accepts_unset_ids,
             trace_over: refuses.trace_over.filter(|_| is_trace),
             keeps_names: refuses.keeps_names,
-            resource_names: looks(Place::Resource, Reason::AttributeName),
-            scope_names: scopes && looks(Place::Scope, Reason::AttributeName),
+            resource_names: looks(Element::Resource, Defect::AttributeName),
+            scope_names: scopes && looks(Element::Scope, Defect::AttributeName),
             record_names: record_names.is_some(),
-            cuts_names: record_names.is_some_and(|refusal| refusal.remedy == Remedy::Cut),
+            cuts_names: record_names.is_some_and(|refusal| refusal.site.remedy == Remedy::Cut),
             parts: record_names.is_some()
-                || looks(Place::Exemplar, Reason::Exemplar)
-                || !is_trace && looks(Place::Record, Reason::InvalidId),
-            label_values: looks(Place::Resource, Reason::LabelValue),
-            metrics: refusals.iter().any(|refusal| refusal.place == Place::Metric),
-            scale: looks(Place::Record, Reason::Scale),
-            span_ids: is_trace && looks(Place::Record, Reason::InvalidId),
+                || looks(Element::Exemplar, Defect::Exemplar)
+                || !is_trace && looks(Element::Record, Defect::InvalidId),
+            label_values: looks(Element::Resource, Defect::LabelValue),
+            metrics: refusals.iter().any(|refusal| refusal.site.element == Element::Metric),
+            scale: looks(Element::Record, Defect::Scale),
+            span_ids: is_trace && looks(Element::Record, Defect::InvalidId),
             refusals,
         }
     }
 
-    /// What is to be done about something at a place, if the backend refuses it.
-    pub(crate) fn find(&self, place: Place, reason: Reason) -> Option<Refusal> {
-        find(&self.refusals, place, reason)
+    /// What is to be done about something, if the backend refuses it.
+    pub(crate) fn find(&self, element: Element, defect: Defect) -> Option<Refusal> {
+        find(&self.refusals, element, defect)
     }
 
     /// What the backend would do about something, wherever it is.
-    pub(crate) fn outcome(&self, reason: Reason) -> Option<Outcome> {
+    pub(crate) fn outcome(&self, defect: Defect) -> Option<Outcome> {
         let mut refusals = self.refusals.iter();
-        refusals.find(|refusal| refusal.reason == reason).map(|refusal| refusal.outcome)
+        refusals.find(|refusal| refusal.site.defect == defect).map(|refusal| refusal.outcome)
     }
 
     /// Whether records have to be looked at one by one.
@@ -185,7 +102,7 @@ impl Unstorable {
     }
 }
 
-fn find(refusals: &[Refusal], place: Place, reason: Reason) -> Option<Refusal> {
+fn find(refusals: &[Refusal], element: Element, defect: Defect) -> Option<Refusal> {
     let mut refusals = refusals.iter();
-    refusals.find(|known| known.place == place && known.reason == reason).copied()
+    refusals.find(|known| known.site.element == element && known.site.defect == defect).copied()
 }

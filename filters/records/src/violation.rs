@@ -3,6 +3,7 @@
 use std::fmt;
 
 use sluice_otlp::Signal;
+use sluice_stores::Defect;
 
 use crate::Level;
 
@@ -12,34 +13,14 @@ pub enum Reason {
     /// The attribute is there more than once, in one spelling or in several that the backend reads
     /// as one: which value would count is not for the gate to guess.
     Ambiguous,
-    /// An attribute has a name of which no label can be made.
-    AttributeName,
     /// The attribute is there, with nothing in it.
     Empty,
-    /// An exemplar has no value, or an id that is none.
-    Exemplar,
-    /// A log record, a span, one of its links or its parent has an id that is none.
-    InvalidId,
-    /// An attribute that becomes an index label has a value that no label has.
-    LabelValue,
-    /// A resource has more attributes than the backend takes as labels.
-    Labels,
-    /// A metric has a name of which none of Prometheus' can be made.
-    MetricName,
     /// The attribute is not there.
     Missing,
-    /// A metric has no data points.
-    NoDataPoints,
     /// An attribute at another level, that the backend writes over the one that the rule looks at.
     Overridden,
-    /// The scale of an exponential histogram is too coarse for the backend.
-    Scale,
-    /// The points of a sum or histogram are not cumulative.
-    Temporality,
-    /// A trace is over what the backend takes of one.
-    TraceTooLarge,
-    /// A metric has data of a kind that OTLP does not have, or has given up.
-    UnknownKind,
+    /// The backend cannot store it.
+    Unstorable(Defect),
     /// The attribute's value is not what its rule asks for.
     Value,
 }
@@ -50,20 +31,10 @@ impl Reason {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Ambiguous => "ambiguous",
-            Self::AttributeName => "attribute_name",
             Self::Empty => "empty",
-            Self::Exemplar => "exemplar",
-            Self::InvalidId => "invalid_id",
-            Self::LabelValue => "label_value",
-            Self::Labels => "labels",
-            Self::MetricName => "metric_name",
             Self::Missing => "missing",
-            Self::NoDataPoints => "no_data_points",
             Self::Overridden => "overridden",
-            Self::Scale => "scale",
-            Self::Temporality => "temporality",
-            Self::TraceTooLarge => "trace_too_large",
-            Self::UnknownKind => "unknown_kind",
+            Self::Unstorable(defect) => defect.label(),
             Self::Value => "value",
         }
     }
@@ -73,20 +44,10 @@ impl Reason {
     pub const fn clause(self) -> &'static str {
         match self {
             Self::Ambiguous => "is there more than once",
-            Self::AttributeName => "name has no ASCII letter or digit",
             Self::Empty => "is empty",
-            Self::Exemplar => "value is missing, or trace id or span id is not valid",
-            Self::InvalidId => "trace id or span id is not valid",
-            Self::LabelValue => "value of an index label is not UTF-8",
-            Self::Labels => "there are more than become labels",
-            Self::MetricName => "name of the metric has no ASCII letter or digit",
             Self::Missing => "is missing",
-            Self::NoDataPoints => "there is no data point in it",
             Self::Overridden => "is overridden",
-            Self::Scale => "scale of the exponential histogram is under -4",
-            Self::Temporality => "aggregation temporality is not cumulative",
-            Self::TraceTooLarge => "trace is larger than maxTraceBytes",
-            Self::UnknownKind => "kind of data is not known",
+            Self::Unstorable(defect) => defect.clause(),
             Self::Value => "has a value that is not allowed",
         }
     }
@@ -94,8 +55,8 @@ impl Reason {
     /// What is counted: records, but for the reasons that concern what has none.
     const fn counts(self, signal: Signal) -> &'static str {
         match self {
-            Self::Labels => "resource attribute",
-            Self::NoDataPoints => "metric",
+            Self::Unstorable(Defect::Labels) => "resource attribute",
+            Self::Unstorable(Defect::NoDataPoints) => "metric",
             _ => signal.record_name(),
         }
     }
@@ -103,14 +64,14 @@ impl Reason {
     /// What is cut out of a record or a resource that stays.
     const fn part(self) -> &'static str {
         match self {
-            Self::Exemplar => "exemplar",
-            Self::InvalidId => "id",
+            Self::Unstorable(Defect::Exemplar) => "exemplar",
+            Self::Unstorable(Defect::InvalidId) => "id",
             _ => "attribute",
         }
     }
 
     const fn counts_records(self) -> bool {
-        !matches!(self, Self::Labels | Self::NoDataPoints)
+        !matches!(self, Self::Unstorable(Defect::Labels | Defect::NoDataPoints))
     }
 }
 

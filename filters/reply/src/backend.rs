@@ -7,20 +7,21 @@ use sluice_headers::{
     names::{GRPC_MESSAGE, GRPC_STATUS},
 };
 use sluice_records::Violations;
+use sluice_stores::{Meaning, Store};
 
 use crate::{
     Code, EnvoyAnswer, ExportResponse, Protocol, Status,
     envoy::{self, Answer},
     status::{DETAILS, RETRY_INFO_HEADER},
     text::one_line,
-    words::{Meaning, is_partial, meaning, over_burst},
+    words::{meaning, over_burst},
 };
 
 /// What a backend answered.
 #[derive(Clone, Copy, Debug)]
 pub struct BackendReply<'a> {
-    /// The backend's name in a message: `loki`.
-    pub name: &'static str,
+    /// The store that answered.
+    pub store: &'static Store,
     /// The HTTP status, of a reply that is not gRPC's.
     pub status: u16,
     /// What it said over gRPC, if it did.
@@ -147,7 +148,7 @@ fn failure(status: u16, meaning: Option<Meaning>, protocol: Protocol) -> (u16, C
     match (meaning, status) {
         (Some(Meaning::TooLarge), _) => (413, Code::ResourceExhausted),
         (Some(Meaning::Tenant), _) => last,
-        (Some(Meaning::Throttled | Meaning::Burst), _) => (429, Code::ResourceExhausted),
+        (Some(Meaning::Throttled | Meaning::Burst(_)), _) => (429, Code::ResourceExhausted),
         (None, 400 | 422) => (400, Code::InvalidArgument),
         (None, 413) => (413, Code::ResourceExhausted),
         (None, 429 | 529) => (429, Code::ResourceExhausted),
@@ -206,7 +207,7 @@ fn unanswered(reply: &BackendReply<'_>, envoy: EnvoyAnswer) -> Failure {
         Some(grpc) => (envoy::http_status(grpc.code), format!("gRPC {}", grpc.code)),
         None => (reply.status, reply.status.to_string()),
     };
-    let (name, words) = (reply.name, envoy.words());
+    let (name, words) = (reply.store.name, envoy.words());
     let (http_status, code, message) = match envoy.answer() {
         Answer::Is(status, code) => (status, code, format!("{name} {words}")),
         Answer::Own => {
@@ -241,7 +242,8 @@ const fn retry_after(http_status: u16, code: Code, asked: Option<u32>) -> Option
 }
 
 fn failed(reply: &BackendReply<'_>) -> Failure {
-    let BackendReply { name, grpc, .. } = reply;
+    let BackendReply { store, grpc, .. } = reply;
+    let name = store.name;
     let status = match reply.http_status() {
         // Over gRPC without a delay, it would be final.
         413 if reply.rate_limited => 429,
@@ -249,10 +251,10 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
     };
     let said = message(reply);
     let heeded = if reply.status_has_gone { "" } else { &said };
-    let mut meaning = meaning(name, status, heeded);
+    let mut meaning = meaning(store, status, heeded);
     let mut never = String::new();
-    if meaning == Some(Meaning::Burst)
-        && let Some(burst) = over_burst(heeded, reply.burst)
+    if let Some(Meaning::Burst(words)) = meaning
+        && let Some(burst) = over_burst(words, heeded, reply.burst)
     {
         meaning = Some(Meaning::TooLarge);
         never = format!(
@@ -261,10 +263,11 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
         );
     }
     let (http_status, code) = failure(status, meaning, reply.protocol);
-    let stored = match is_partial(name, status, meaning) && matches!(http_status, 400 | 429 | 500) {
-        true => " and may have stored some of the records",
-        false => "",
-    };
+    // A batch that is over its tenant's rate is refused as a whole.
+    let is_partial = store.stores_part_on.contains(&status)
+        && !matches!(meaning, Some(Meaning::Burst(_)))
+        && matches!(http_status, 400 | 429 | 500);
+    let stored = if is_partial { " and may have stored some of the records" } else { "" };
     // Another gate's refusal, say: its sender is this one.
     let whose = match (grpc.map(|grpc| grpc.code), status) {
         (Some(7 | 16), _) | (None, 401 | 403) => " to this gateway, not to its sender",
@@ -311,11 +314,13 @@ fn message(reply: &BackendReply<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sluice_stores::{LOKI as LOKI_STORE, MIMIR, TEMPO};
+
     use super::*;
     use crate::PartialSuccess;
 
     const LOKI: BackendReply<'_> = BackendReply {
-        name: "loki",
+        store: &LOKI_STORE,
         status: 204,
         grpc: None,
         envoy: None,
@@ -329,8 +334,8 @@ mod tests {
     };
 
     /// A backend's reply in text.
-    fn text(name: &'static str, status: u16, body: &'static str) -> BackendReply<'static> {
-        BackendReply { name, status, content_type: b"text/plain", body: body.as_bytes(), ..LOKI }
+    fn text(store: &'static Store, status: u16, body: &'static str) -> BackendReply<'static> {
+        BackendReply { store, status, content_type: b"text/plain", body: body.as_bytes(), ..LOKI }
     }
 
     fn failure_of(reply: &BackendReply<'_>) -> Failure {
@@ -398,9 +403,9 @@ mod tests {
         }
         let asked = BackendReply { status: 500, retry_after: Some(9), protocol, ..LOKI };
         assert_eq!(failure_of(&asked).retry_after, Some(9));
-        let too_large = text("mimir", 503, "received message larger than max");
+        let too_large = text(&MIMIR, 503, "received message larger than max");
         assert_eq!(failure_of(&BackendReply { protocol, ..too_large }).http_status, 413);
-        let tenant = text("mimir", 503, "no org id");
+        let tenant = text(&MIMIR, 503, "no org id");
         assert_eq!(failure_of(&BackendReply { protocol, ..tenant }).http_status, 400);
     }
 
@@ -419,7 +424,7 @@ mod tests {
             ("response_payload_too_large", 500, "gateway", 500, Code::Internal, None),
         ] {
             let envoy = EnvoyAnswer::read(details.as_bytes(), status, None);
-            let reply = BackendReply { envoy, ..text("loki", status, "words") };
+            let reply = BackendReply { envoy, ..text(&LOKI_STORE, status, "words") };
             let failure = failure_of(&reply);
             assert_eq!((failure.outcome, failure.http_status), (outcome, http), "{details}");
             assert_eq!((failure.code, failure.retry_after), (code, retry_after), "{details}");
@@ -453,7 +458,7 @@ mod tests {
             (99, None, Code::Internal, false),
         ] {
             let grpc = GrpcReply { code, message: "why".to_owned(), retry_delay: delay };
-            let failure = failure_of(&BackendReply { name: "tempo", grpc: Some(&grpc), ..LOKI });
+            let failure = failure_of(&BackendReply { store: &TEMPO, grpc: Some(&grpc), ..LOKI });
             assert_eq!(failure.code, expected, "{code}");
             let whom =
                 if matches!(code, 7 | 16) { " to this gateway, not to its sender" } else { "" };
@@ -501,33 +506,33 @@ mod tests {
     fn what_a_backend_says_tells_whose_problem_it_is() {
         let too_large = "rpc error: grpc: received message larger than max (5660039 vs. 4194304)";
         for (reply, http, code) in [
-            (text("loki", 503, too_large), 413, Code::ResourceExhausted),
-            (text("tempo", 429, too_large), 413, Code::ResourceExhausted),
-            (text("tempo", 400, "http: request body too large"), 413, Code::ResourceExhausted),
-            (text("tempo", 503, "no org id"), 500, Code::Internal),
-            (text("loki", 400, "tenant ID 'a b' contains"), 500, Code::Internal),
-            (text("mimir", 422, "too many tenant IDs present. max: 1"), 500, Code::Internal),
-            (text("loki", 400, "label \"no org id\" is too long"), 400, Code::InvalidArgument),
+            (text(&LOKI_STORE, 503, too_large), 413, Code::ResourceExhausted),
+            (text(&TEMPO, 429, too_large), 413, Code::ResourceExhausted),
+            (text(&TEMPO, 400, "http: request body too large"), 413, Code::ResourceExhausted),
+            (text(&TEMPO, 503, "no org id"), 500, Code::Internal),
+            (text(&LOKI_STORE, 400, "tenant ID 'a b' contains"), 500, Code::Internal),
+            (text(&MIMIR, 422, "too many tenant IDs present. max: 1"), 500, Code::Internal),
+            (text(&LOKI_STORE, 400, "label \"no org id\" is too long"), 400, Code::InvalidArgument),
         ] {
             let failure = failure_of(&reply);
             assert_eq!((failure.http_status, failure.code), (http, code), "{failure:?}");
             assert_eq!(failure.retry_after, None, "{failure:?}");
         }
-        let gone = BackendReply { status_has_gone: true, ..text("loki", 503, too_large) };
+        let gone = BackendReply { status_has_gone: true, ..text(&LOKI_STORE, 503, too_large) };
         assert_eq!(failure_of(&gone).http_status, 503, "what is out cannot be taken back");
     }
 
     #[test]
     fn only_who_may_have_stored_something_says_so() {
         let clause = "and may have stored some of the records";
-        for (name, status, may) in [
-            ("loki", 400, true),
-            ("mimir", 400, true),
-            ("tempo", 400, false),
-            ("loki", 422, false),
-            ("loki", 503, false),
+        for (store, status, may) in [
+            (&LOKI_STORE, 400, true),
+            (&MIMIR, 400, true),
+            (&TEMPO, 400, false),
+            (&LOKI_STORE, 422, false),
+            (&LOKI_STORE, 503, false),
         ] {
-            let message = failure_of(&text(name, status, "why")).message;
+            let message = failure_of(&text(store, status, "why")).message;
             assert_eq!(message.contains(clause), may, "{message}");
         }
     }
@@ -559,7 +564,7 @@ mod tests {
     fn an_empty_partial_success_is_full_success() {
         // What Tempo answers: partial_success set, with nothing in it.
         let reply = BackendReply {
-            name: "tempo",
+            store: &TEMPO,
             status: 200,
             content_type: b"application/x-protobuf",
             body: &[0x0a, 0x00],
@@ -574,7 +579,7 @@ mod tests {
             partial_success: Some(PartialSuccess { rejected: 2, error_message: "too old".into() }),
         };
         let reply = BackendReply {
-            name: "mimir",
+            store: &MIMIR,
             status: 200,
             content_type: b"application/x-protobuf",
             body: &body.encode_to_vec(),

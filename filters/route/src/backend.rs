@@ -1,20 +1,15 @@
 //! A backend, and where a request of one tenant goes there.
 
-use std::fmt;
-
 use sluice_encodings::{Encoding, Encodings};
 use sluice_headers::{
     HeaderEdit,
     names::{ACCEPT_ENCODING, CONTENT_TYPE, FORWARDED_CLIENT_CERT, PATH, TE},
 };
 use sluice_otlp::Format;
-use sluice_records::BackendTraits;
-use sluice_tenant::{
-    NoTenant, TenantId, Tenanted,
-    headers::{ACCOUNT_ID, PROJECT_ID},
-};
+use sluice_stores::{BackendTraits, Formats, Store, TenantAddress};
+use sluice_tenant::{NoTenant, TenantId, Tenanted};
 
-use crate::{Formats, Kind, kind::Naming, path::Path, share::Share, tenants::Tenants};
+use crate::{path::Path, share::Share, tenants::Tenants};
 
 /// The header by which Envoy finds the backend: a route's `cluster_header`, or a match in a
 /// VirtualService or an HTTPRoute. No sender's copy of it survives.
@@ -52,7 +47,7 @@ pub enum Transport {
 /// The backend of a signal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
-    pub(crate) kind: Kind,
+    pub(crate) store: &'static Store,
     pub(crate) traits: BackendTraits,
     pub(crate) path: Path,
     /// Where it takes remote write, if it does.
@@ -96,8 +91,15 @@ pub struct Endpoint<'b> {
     encodings: Encodings,
     formats: Formats,
     burst: Option<u32>,
-    account: Option<(&'b str, &'b str)>,
+    account: Option<Account<'b>>,
     mirror: Option<&'b str>,
+}
+
+/// The account and project that a backend is told of in headers of their own, each with its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Account<'b> {
+    account: (&'static str, &'b str),
+    project: (&'static str, &'b str),
 }
 
 impl Clusters {
@@ -111,10 +113,10 @@ impl Clusters {
 }
 
 impl Backend {
-    /// What kind it is of.
+    /// The store that it is.
     #[must_use]
-    pub const fn kind(&self) -> Kind {
-        self.kind
+    pub const fn store(&self) -> &'static Store {
+        self.store
     }
 
     /// What is known of how it reads records.
@@ -211,15 +213,15 @@ impl Backend {
     }
 
     /// The account and project that the backend is told of in headers of their own.
-    fn account<'b>(
-        &self,
-        tenant: Option<&'b TenantId>,
-    ) -> Result<Option<(&'b str, &'b str)>, NoTenant> {
-        match (self.kind.naming(), tenant) {
-            (Naming::AccountInHeaders, Some(tenant)) => Ok(Some(tenant.account())),
+    fn account<'b>(&self, tenant: Option<&'b TenantId>) -> Result<Option<Account<'b>>, NoTenant> {
+        match (self.store.tenant, tenant) {
+            (TenantAddress::AccountInHeaders { account, project }, Some(tenant)) => {
+                let (number, of_project) = tenant.account();
+                Ok(Some(Account { account: (account, number), project: (project, of_project) }))
+            }
             // "12:3" would be tenant 12 with metadata (grafana/dskit, `tenant`).
-            (Naming::OrgId, Some(tenant)) if tenant.as_str().contains(':') => {
-                let (tenant, backend) = (tenant.as_str().to_owned(), self.kind.as_str());
+            (TenantAddress::OrgId, Some(tenant)) if tenant.as_str().contains(':') => {
+                let (tenant, backend) = (tenant.as_str().to_owned(), self.store.name);
                 Err(NoTenant::Foreign { tenant, backend })
             }
             _ => Ok(None),
@@ -289,9 +291,8 @@ impl Endpoint<'_> {
             te,
             HeaderEdit::remove(FORWARDED_CLIENT_CERT),
         ]);
-        if let Some((account, project)) = self.account {
-            edits.push(HeaderEdit::set(ACCOUNT_ID, account));
-            edits.push(HeaderEdit::set(PROJECT_ID, project));
+        if let Some(Account { account, project }) = self.account {
+            edits.extend([account, project].map(|(name, value)| HeaderEdit::set(name, value)));
         }
         edits.extend(self.mirror.map(|cluster| HeaderEdit::set(MIRROR_HEADER, cluster)));
         edits
@@ -304,15 +305,4 @@ pub fn foreign_header_edits<'n>(
     names: impl Iterator<Item = &'n str>,
 ) -> impl Iterator<Item = HeaderEdit> {
     names.filter(|name| name.starts_with(OWN)).map(HeaderEdit::remove)
-}
-
-impl fmt::Display for Formats {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [Format::Protobuf, Format::Json];
-        for (index, format) in all.into_iter().filter(|format| self.contains(*format)).enumerate() {
-            let separator = if index == 0 { "" } else { " or " };
-            write!(f, "{separator}{}", format.content_type())?;
-        }
-        Ok(())
-    }
 }

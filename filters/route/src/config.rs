@@ -4,17 +4,16 @@ use serde::Deserialize;
 use sluice_config::Place;
 use sluice_encodings::{Encoding, Encodings};
 use sluice_otlp::{Format, Signal};
-use sluice_records::{Precedence, Spelling};
+use sluice_stores::{Formats, Precedence, Spelling, Store, TenantAddress};
 use sluice_tenant::TenantIds;
 
 use crate::{
-    Backend, Formats, Kind, Routes,
+    Backend, Routes,
     backend::{Canary, Clusters},
-    kind::Naming,
     path::Path,
+    settings::{LabelsConfig, ScopeAttributes},
     share::Share,
     tenants::Tenants,
-    traits::{LabelsConfig, ScopeAttributes},
 };
 
 /// The section `backends` as it is written.
@@ -39,7 +38,8 @@ pub struct Context {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct BackendConfig {
     /// Whose contract it keeps.
-    pub(crate) kind: Kind,
+    #[serde(rename = "kind")]
+    pub(crate) store: &'static Store,
     /// What goes into the header that Envoy routes by: a cluster's name, or whatever a route
     /// matches on.
     cluster: String,
@@ -145,26 +145,26 @@ struct Check<'p> {
 
 impl Check<'_> {
     fn backend(&self, config: BackendConfig) -> Backend {
-        let kind = config.kind;
-        if !kind.stores(self.signal) {
-            let stores: Vec<_> = kind.signals().iter().map(|signal| signal.as_str()).collect();
-            let (kind, stores) = (kind.as_str(), stores.join(", "));
+        let store = config.store;
+        let own_path = store.path(self.signal).unwrap_or_else(|| {
+            let stores: Vec<_> = store.signals().map(Signal::as_str).collect();
+            let (name, stores) = (store.name, stores.join(", "));
             self.place
                 .at("kind")
-                .add(format!("{kind} stores {stores}, not {}", self.signal.as_str()));
-        }
+                .add(format!("{name} stores {stores}, not {}", self.signal.as_str()));
+            store.paths.first().map(|(_, path)| *path).unwrap_or_default()
+        });
         let traits = config.traits(&self.place);
-        let known = kind.path(self.signal);
-        let http_path = Path::parse(config.path.as_deref().unwrap_or(known));
+        let http_path = Path::parse(config.path.as_deref().unwrap_or(own_path));
         let http_path = http_path.unwrap_or_else(|message| {
             self.place.at("path").add(message);
             Path::default()
         });
-        self.tenants(kind, "path", &http_path);
-        let write_path = self.write_path(kind, config.remote_write_path, &http_path);
+        self.tenants(store, "path", &http_path);
+        let write_path = self.write_path(store, config.remote_write_path, &http_path);
         let encodings = match config.encodings {
             Some(names) => self.encodings(&names),
-            None => kind.encodings(),
+            None => store.encodings,
         };
         let formats = match config.formats.as_deref().map(Formats::listed) {
             Some(None) => {
@@ -172,16 +172,16 @@ impl Check<'_> {
                 Formats::ALL
             }
             Some(Some(formats)) => formats,
-            None => kind.formats(),
+            None => store.formats,
         };
-        let clusters = self.clusters(&self.place, kind, config.cluster, config.grpc_cluster);
-        let cells = self.cells("cells", kind, config.cells);
-        let mirrors = self.cells("mirror", kind, config.mirror).into_iter();
+        let clusters = self.clusters(&self.place, store, config.cluster, config.grpc_cluster);
+        let cells = self.cells("cells", store, config.cells);
+        let mirrors = self.cells("mirror", store, config.mirror).into_iter();
         let mirrors = mirrors.map(|(tenants, clusters)| (tenants, clusters.http)).collect();
-        let canary = config.canary.map(|canary| self.canary(kind, &clusters, canary));
-        let grpc = (self.signal.grpc_path(), kind.grpc_encodings().unwrap_or(Encodings::NONE));
+        let canary = config.canary.map(|canary| self.canary(store, &clusters, canary));
+        let grpc = (self.signal.grpc_path(), store.grpc.unwrap_or(Encodings::NONE));
         Backend {
-            kind,
+            store,
             traits,
             path: http_path,
             write_path,
@@ -197,10 +197,10 @@ impl Check<'_> {
     }
 
     /// Where the backend takes remote write; `None` if it does not.
-    fn write_path(&self, kind: Kind, named: Option<String>, http: &Path) -> Option<Path> {
-        let own = kind.remote_write_path(http.names_tenant());
+    fn write_path(&self, store: &Store, named: Option<String>, http: &Path) -> Option<Path> {
+        let own = store.remote_write.map(|write| write.path(http.names_tenant()));
         if own.is_none() && named.is_some() {
-            let message = format!("{} takes no remote write: leave it out", kind.as_str());
+            let message = format!("{} takes no remote write: leave it out", store.name);
             self.place.at("remoteWritePath").add(message);
         }
         let own = own?;
@@ -208,7 +208,7 @@ impl Check<'_> {
         match Path::parse(named.as_deref().unwrap_or(own)) {
             Ok(path) => {
                 if is_named && path.names_tenant() && !http.names_tenant() {
-                    self.tenants(kind, "remoteWritePath", &path);
+                    self.tenants(store, "remoteWritePath", &path);
                 }
                 Some(path)
             }
@@ -220,15 +220,15 @@ impl Check<'_> {
     }
 
     /// Whether the backend can be told of the tenant, and of no other; `at` is where `path` stands.
-    fn tenants(&self, kind: Kind, at: &str, path: &Path) {
-        let name = kind.as_str();
-        let by_number = match kind.naming() {
-            Naming::AccountInHeaders => true,
-            Naming::AccountInPath => path.names_tenant(),
-            Naming::OrgId | Naming::Free => false,
+    fn tenants(&self, store: &Store, at: &str, path: &Path) {
+        let name = store.name;
+        let by_number = match store.tenant {
+            TenantAddress::AccountInHeaders { .. } => true,
+            TenantAddress::AccountInPath => path.names_tenant(),
+            TenantAddress::OrgId | TenantAddress::Free => false,
         };
-        match (self.context.tenant_ids, kind.naming()) {
-            (None, Naming::AccountInHeaders) => {
+        match (self.context.tenant_ids, store.tenant) {
+            (None, TenantAddress::AccountInHeaders { .. }) => {
                 let message =
                     format!("{name} has its tenant in headers that any sender can set: add tenant");
                 self.place.at("kind").add(message);
@@ -243,7 +243,7 @@ impl Check<'_> {
                     format!("{name} knows its tenants by number: write tenant.ids: account");
                 self.place.at("kind").add(message);
             }
-            (Some(TenantIds::Text), Naming::OrgId) => {
+            (Some(TenantIds::Text), TenantAddress::OrgId) => {
                 let message =
                     format!("{name} takes some texts for others: write tenant.ids: orgId");
                 self.place.at("kind").add(message);
@@ -252,9 +252,15 @@ impl Check<'_> {
         }
     }
 
-    fn clusters(&self, at: &Place<'_>, kind: Kind, http: String, grpc: Option<String>) -> Clusters {
-        if grpc.is_some() && kind.grpc_encodings().is_none() {
-            let message = format!("{} takes no OTLP over gRPC: leave it out", kind.as_str());
+    fn clusters(
+        &self,
+        at: &Place<'_>,
+        store: &Store,
+        http: String,
+        grpc: Option<String>,
+    ) -> Clusters {
+        if grpc.is_some() && store.grpc.is_none() {
+            let message = format!("{} takes no OTLP over gRPC: leave it out", store.name);
             at.at("grpcCluster").add(message);
         }
         let http = cluster(&at.at("cluster"), http);
@@ -279,7 +285,7 @@ impl Check<'_> {
     }
 
     /// Entries under `key`: `cells`, or `mirror`, whose copies go the way that the request does.
-    fn cells(&self, key: &str, kind: Kind, cells: Vec<CellConfig>) -> Vec<(Tenants, Clusters)> {
+    fn cells(&self, key: &str, store: &Store, cells: Vec<CellConfig>) -> Vec<(Tenants, Clusters)> {
         let place = self.place.at(key);
         if !cells.is_empty() && self.context.tenant_ids.is_none() {
             place.add("tenants are told apart, and there are none: add tenant");
@@ -294,15 +300,15 @@ impl Check<'_> {
                 at.at("grpcCluster").add(message);
             }
             let tenants = Tenants::compile(cell.tenants, ids, &at.at("tenants"));
-            compiled.push((tenants, self.clusters(&at, kind, cell.cluster, grpc)));
+            compiled.push((tenants, self.clusters(&at, store, cell.cluster, grpc)));
         }
         compiled
     }
 
-    fn canary(&self, kind: Kind, stable: &Clusters, canary: CanaryConfig) -> Canary {
+    fn canary(&self, store: &Store, stable: &Clusters, canary: CanaryConfig) -> Canary {
         let at = &self.place.at("canary");
-        let clusters = self.clusters(at, kind, canary.cluster, canary.grpc_cluster);
-        if clusters.grpc.is_none() && stable.grpc.is_some() && kind.grpc_encodings().is_some() {
+        let clusters = self.clusters(at, store, canary.cluster, canary.grpc_cluster);
+        if clusters.grpc.is_none() && stable.grpc.is_some() && store.grpc.is_some() {
             let message = "what comes over gRPC goes on so: name the canary's cluster for it too";
             at.at("grpcCluster").add(message);
         }

@@ -3,19 +3,14 @@
 
 mod backend;
 mod config;
-mod formats;
-mod kind;
 mod path;
 mod routes;
+mod settings;
 mod share;
 mod tenants;
-mod traits;
-mod unstorable;
 
 pub use backend::{
     BACKEND_HEADER, Backend, Endpoint, MIRROR_HEADER, Transport, foreign_header_edits,
 };
 pub use config::{BackendsConfig, Context};
-pub use formats::Formats;
-pub use kind::Kind;
 pub use routes::Routes;

@@ -62,7 +62,7 @@ fn every_row_of_the_refusal_table_has_a_case() {
 #[test]
 fn every_row_of_the_table_of_records_names_its_case_and_every_case_has_a_row() {
     let readme = file("filters/records/README.md");
-    // A test of `sluice-route` compares this section with the code.
+    // A test of `sluice-stores` compares this section with the code.
     let (before, known) = readme.split_once("\n## What the gate knows of backends").unwrap();
     let behind = known.split_once("\n## ").map_or("", |(_, behind)| behind);
     let rows = [rows(before), rows(behind)].concat();
@@ -144,11 +144,13 @@ fn every_row_of_the_conformance_table_names_what_holds_it() {
 /// Every label of a counter must be expected by a case; otherwise nobody has seen it.
 #[test]
 fn every_reason_has_a_case() {
-    let source = file("filters/records/src/violation.rs");
-    let label =
-        source.split("fn label(self)").nth(1).and_then(|rest| rest.split("\n    }\n").next());
-    let reasons: BTreeSet<_> = label.unwrap_or_default().split('"').skip(1).step_by(2).collect();
-    assert!(reasons.len() > 5, "the labels are not where they were: {reasons:?}");
+    let sources = ["filters/records/src/violation.rs", "filters/stores/src/defects.rs"].map(file);
+    let labels = sources.iter().flat_map(|source| {
+        let label = source.split("fn label(self)").nth(1)?.split("\n    }\n").next()?;
+        Some(label.split('"').skip(1).step_by(2))
+    });
+    let reasons: BTreeSet<_> = labels.flatten().collect();
+    assert!(reasons.len() > 10, "the labels are not where they were: {reasons:?}");
     let plans = plan::all().unwrap();
     let counted: BTreeSet<_> = plans
         .iter()

@@ -11,8 +11,8 @@ use sluice_gate::Gate;
 use sluice_headers::Headers;
 use sluice_otlp::{Format, Signal};
 use sluice_prompb::{TimeSeries, WriteRequest};
-use sluice_records::Spelling;
 use sluice_reply::{ExportResponse, LocalReply, Protocol, Status, Written};
+use sluice_stores::Spelling;
 
 use crate::{
     exchange::{self, Exchange, Forwarded, HeaderList, Outcome, Told, is_clean},

@@ -12,7 +12,8 @@ use sluice_otlp::{
     AttributeEdits, Attributes, Descend, Format, Interest, Record, RecordPolicy, Request, Signal,
     splice_export,
 };
-use sluice_records::{RuleSet, Spelling};
+use sluice_records::RuleSet;
+use sluice_stores::Spelling;
 use sluice_wire::{ReadLimits, Unreadable};
 
 use crate::{plain, splice::RULES};

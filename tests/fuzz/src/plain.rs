@@ -11,10 +11,8 @@ use opentelemetry_proto::tonic::{
 use prost::{DecodeError, Message};
 use sluice_config::check;
 use sluice_otlp::Signal;
-use sluice_records::{
-    BackendTraits, Fate, Level, Precedence, Reason, RecordsConfig, Refuses, RuleSet, Spelling,
-    Violation,
-};
+use sluice_records::{Fate, Level, Reason, RecordsConfig, RuleSet, Violation};
+use sluice_stores::{BackendTraits, Precedence, Refuses, Spelling};
 
 /// Attributes that a record must have, each with its level.
 pub type Rules = [(&'static str, Level)];

@@ -3,7 +3,8 @@
 use std::{array, sync::LazyLock};
 
 use sluice_otlp::{Format, Request, Signal};
-use sluice_records::{Level, RuleSet, Spelling, Unfit, Verdict};
+use sluice_records::{Level, RuleSet, Unfit, Verdict};
+use sluice_stores::Spelling;
 use sluice_wire::ReadLimits;
 
 use crate::{

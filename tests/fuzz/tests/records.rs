@@ -22,7 +22,8 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use prost::Message;
 use sluice_fuzz::{plain, splice::agrees};
 use sluice_otlp::Signal;
-use sluice_records::{Level, Spelling};
+use sluice_records::Level;
+use sluice_stores::Spelling;
 
 /// Names that a rule can require, and that an attribute can have.
 const NAMES: [&str; 6] = ["source.name", "source_name", "owner", "id", "service.name", "gr\u{fc}n"];

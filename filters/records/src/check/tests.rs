@@ -14,11 +14,13 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 use sluice_otlp::{Format, Request, Signal};
+use sluice_stores::{
+    BackendTraits, LabelLimit, Outcome, Overflow, Precedence, Refusal, Refuses, Site, Spelling,
+};
 use sluice_wire::{OverLimit, ReadLimits, Unreadable};
 
 use crate::{
-    BackendTraits, Findings, LabelLimit, Outcome, Overflow, Place, Precedence, Reason, Refusal,
-    Refuses, Remedy, RuleSet, Spelling, Unfit, Verdict,
+    Findings, Reason, RuleSet, Unfit, Verdict,
     config::tests::{backend, rules},
 };
 
@@ -458,10 +460,9 @@ fn limits_are_kept() {
     );
 }
 
-/// What a backend refuses, all of one signal.
-fn refuses(signal: Signal, remedy: Remedy, outcome: Outcome, what: &[(Place, Reason)]) -> Refuses {
-    let what = what.iter();
-    let refusals = what.map(|&(place, reason)| Refusal { signal, place, reason, remedy, outcome });
+/// What a backend refuses, all in one way.
+fn refuses(outcome: Outcome, sites: &[Site]) -> Refuses {
+    let refusals = sites.iter().map(|site| Refusal { site: *site, outcome });
     Refuses { refusals: refusals.collect(), ..Refuses::NOTHING }
 }
 
@@ -481,15 +482,8 @@ fn metrics_that_the_backend_refuses_are_dropped_for_their_own_reason() {
     let mimir = BackendTraits {
         name: "mimir",
         refuses: refuses(
-            Signal::Metrics,
-            Remedy::Drop,
             Outcome::FailsAnswer,
-            &[
-                (Place::Metric, Reason::NoDataPoints),
-                (Place::Metric, Reason::Temporality),
-                (Place::Metric, Reason::UnknownKind),
-                (Place::Record, Reason::Scale),
-            ],
+            &[Site::NO_DATA_POINTS, Site::TEMPORALITY, Site::METRIC_KIND, Site::SCALE],
         ),
         ..backend(Spelling::Folded)
     };
@@ -535,12 +529,7 @@ fn metrics_that_the_backend_refuses_are_dropped_for_their_own_reason() {
 fn spans_with_an_id_that_is_none_are_dropped() {
     let tempo = BackendTraits {
         name: "tempo",
-        refuses: refuses(
-            Signal::Traces,
-            Remedy::Drop,
-            Outcome::RefusesBatch,
-            &[(Place::Record, Reason::InvalidId)],
-        ),
+        refuses: refuses(Outcome::RefusesBatch, &[Site::SPAN_ID]),
         ..backend(Spelling::Exact)
     };
     let rules = rules(r#"{"unstorable": "drop"}"#, &tempo);
@@ -619,12 +608,7 @@ fn a_stamp_is_guarded_on_records_of_a_backend_that_is_not_known() {
 fn what_a_backend_loses_without_a_word_is_told_so() {
     let silent = BackendTraits {
         name: "victoriametrics",
-        refuses: refuses(
-            Signal::Metrics,
-            Remedy::Drop,
-            Outcome::Loses,
-            &[(Place::Metric, Reason::Temporality)],
-        ),
+        refuses: refuses(Outcome::Loses, &[Site::TEMPORALITY]),
         ..backend(Spelling::Folded)
     };
     let rules = rules(r#"{"unstorable": "drop"}"#, &silent);

@@ -199,7 +199,7 @@ fn labels_do_not_move_to_scopes_that_are_thrown_away() {
     assert_eq!(found, ["backends.logs.labels.overflow"]);
     let routes = routes(&json(r#"{"max": 3}"#), ORG_IDS);
     let labels = routes.pick(Signal::Logs).unwrap().traits().labels.as_ref();
-    assert_eq!(labels.map(|labels| labels.overflow), Some(sluice_records::Overflow::Drop));
+    assert_eq!(labels.map(|labels| labels.overflow), Some(sluice_stores::Overflow::Drop));
 }
 
 #[test]
@@ -229,9 +229,9 @@ fn each_signal_finds_its_own_backend() {
             "traces": {"kind": "tempo", "cluster": "tempo"}}"#,
         NO_TENANTS,
     );
-    assert_eq!(routes.pick(Signal::Logs).unwrap().kind(), Kind::Loki);
+    assert_eq!(routes.pick(Signal::Logs).unwrap().store().name, "loki");
     assert_eq!(routes.pick(Signal::Metrics), None);
-    assert_eq!(routes.pick(Signal::Traces).unwrap().kind(), Kind::Tempo);
+    assert_eq!(routes.pick(Signal::Traces).unwrap().store().name, "tempo");
 }
 
 #[test]
@@ -439,7 +439,7 @@ fn formats_are_the_kinds_own_unless_they_are_listed() {
 
 #[test]
 fn how_a_backend_reads_may_be_said() {
-    use sluice_records::{Precedence, Spelling};
+    use sluice_stores::{Precedence, Spelling};
     let reads = |more: &str| {
         let json = format!(r#"{{"logs": {{"kind": "otlp", "cluster": "a"{more}}}}}"#);
         let routes = routes(&json, NO_TENANTS);

@@ -1,4 +1,6 @@
-//! The formats that a backend takes.
+//! The formats that a store accepts.
+
+use std::fmt;
 
 use sluice_otlp::Format;
 
@@ -17,7 +19,8 @@ impl Formats {
     pub const PROTOBUF: Self = Self { json: false, protobuf: true };
 
     /// The set of these; `None` if there are none.
-    pub(crate) fn listed(formats: &[Format]) -> Option<Self> {
+    #[must_use]
+    pub fn listed(formats: &[Format]) -> Option<Self> {
         let json = formats.contains(&Format::Json);
         let protobuf = formats.contains(&Format::Protobuf);
         (json || protobuf).then_some(Self { json, protobuf })
@@ -30,5 +33,16 @@ impl Formats {
             Format::Json => self.json,
             Format::Protobuf => self.protobuf,
         }
+    }
+}
+
+impl fmt::Display for Formats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [Format::Protobuf, Format::Json];
+        for (index, format) in all.into_iter().filter(|format| self.contains(*format)).enumerate() {
+            let separator = if index == 0 { "" } else { " or " };
+            write!(f, "{separator}{}", format.content_type())?;
+        }
+        Ok(())
     }
 }

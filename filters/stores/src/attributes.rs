@@ -1,40 +1,24 @@
-//! What is known of the backend that a signal goes to, as far as its records are concerned.
+//! How a store reads attributes.
 
 use serde::Deserialize;
 
-use crate::{Refuses, Spelling};
-
-/// How a backend reads records, and which ones it refuses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackendTraits {
-    /// Its name in messages.
-    pub name: &'static str,
-    /// How it tells attribute names apart.
-    pub spelling: Spelling,
-    /// Whether it writes the attributes of record, resource and scope into one set of names, and
-    /// which of them over which.
-    pub precedence: Precedence,
-    /// What it refuses a whole batch for, or loses.
-    pub refuses: Refuses,
-    /// How many resource attributes it takes as labels, if there is such a limit.
-    pub labels: Option<LabelLimit>,
+/// How a store tells one attribute name from another; in the configuration as `exact`, `flattened` or
+/// `folded`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Spelling {
+    /// Byte by byte.
+    Exact,
+    /// As [`Self::Folded`], and a map's entries are names of their own, its key in front of theirs:
+    /// `source: {name: ..}` is `source_name` (Loki, `pkg/loghttp/push/otlp.go`).
+    Flattened,
+    /// As a label: every character but ASCII letters, digits and `_` becomes `_`, so `source.name`,
+    /// `source_name` and `source-name` are one (Prometheus' label syntax, kept by Loki and Mimir).
+    /// Several `_` in a row are one, as newer releases of Mimir have it.
+    Folded,
 }
 
-impl BackendTraits {
-    /// A backend of which nothing is known: whatever any of them reads as one, it may.
-    #[must_use]
-    pub const fn strictest() -> Self {
-        Self {
-            name: "the backend",
-            spelling: Spelling::Flattened,
-            precedence: Precedence::Any,
-            refuses: Refuses::NOTHING,
-            labels: None,
-        }
-    }
-}
-
-/// Which attributes a backend writes over others of the same name; in the configuration as `any`, `none`,
+/// Which attributes a store writes over others of the same name; in the configuration as `any`, `none`,
 /// `record`, `resource` or `scope`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,6 +33,15 @@ pub enum Precedence {
     Resource,
     /// The scope's over the resource's over the record's.
     Scope,
+}
+
+/// The resource attributes that become labels, unless the store is told otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelDefaults {
+    /// The most labels of one resource.
+    pub max: usize,
+    /// The attributes that become labels, the most important first.
+    pub names: &'static [&'static str],
 }
 
 /// A limit on the resource attributes that become labels.

@@ -1,0 +1,202 @@
+//! What a store cannot keep of what OTLP allows to be sent, or of what senders send all the same: each
+//! thing that is known, once for all stores.
+
+use sluice_otlp::Signal;
+
+/// What is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// An attribute has a name of which no label can be made.
+    AttributeName,
+    /// An exemplar has no value, or an id that is none.
+    Exemplar,
+    /// A log record, a span, one of its links or its parent has an id that is none.
+    InvalidId,
+    /// An attribute that becomes an index label has a value that no label has.
+    LabelValue,
+    /// A resource has more attributes than the store takes as labels.
+    Labels,
+    /// A metric has a name of which none of Prometheus' can be made.
+    MetricName,
+    /// A metric has no data points.
+    NoDataPoints,
+    /// The scale of an exponential histogram is too coarse for the store.
+    Scale,
+    /// The points of a sum or histogram are not cumulative.
+    Temporality,
+    /// A trace is over what the store takes of one.
+    TraceTooLarge,
+    /// A metric has data of a kind that OTLP does not have, or has given up.
+    UnknownKind,
+}
+
+/// What has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// An exemplar of a data point.
+    Exemplar,
+    /// A metric.
+    Metric,
+    /// A log record, span or data point.
+    Record,
+    /// A resource.
+    Resource,
+    /// An instrumentation scope.
+    Scope,
+}
+
+/// What the gate does about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// It cuts that part out of what stays.
+    Cut,
+    /// It drops the record, or the metric with its records.
+    Drop,
+}
+
+/// What a store does with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It stores the rest, and answers the whole batch with an error.
+    FailsAnswer,
+    /// It says nothing, and does not store it.
+    Loses,
+    /// It says nothing, and stores none of the records beneath it.
+    LosesRecords,
+    /// It refuses the whole batch.
+    RefusesBatch,
+    /// It refuses the whole batch, in releases before this one.
+    RefusesBatchBefore(&'static str),
+}
+
+/// A defect where some store cannot keep it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// What is sent.
+    pub signal: Signal,
+    /// What has it.
+    pub element: Element,
+    /// What it is.
+    pub defect: Defect,
+    /// What the gate does.
+    pub remedy: Remedy,
+}
+
+/// A [`Site`], and what one store does with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the store cannot keep.
+    pub site: Site,
+    /// What it would do.
+    pub outcome: Outcome,
+}
+
+impl Defect {
+    /// The least scale of an exponential histogram that becomes a native histogram of Prometheus
+    /// (`otlptranslator` and Mimir's `pkg/distributor/otlp`).
+    pub const MIN_SCALE: i64 = -4;
+
+    /// The defect as the metrics name it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::AttributeName => "attribute_name",
+            Self::Exemplar => "exemplar",
+            Self::InvalidId => "invalid_id",
+            Self::LabelValue => "label_value",
+            Self::Labels => "labels",
+            Self::MetricName => "metric_name",
+            Self::NoDataPoints => "no_data_points",
+            Self::Scale => "scale",
+            Self::Temporality => "temporality",
+            Self::TraceTooLarge => "trace_too_large",
+            Self::UnknownKind => "unknown_kind",
+        }
+    }
+
+    /// What is wrong, as messages have it.
+    #[must_use]
+    pub const fn clause(self) -> &'static str {
+        match self {
+            Self::AttributeName => "name has no ASCII letter or digit",
+            Self::Exemplar => "value is missing, or trace id or span id is not valid",
+            Self::InvalidId => "trace id or span id is not valid",
+            Self::LabelValue => "value of an index label is not UTF-8",
+            Self::Labels => "there are more than become labels",
+            Self::MetricName => "name of the metric has no ASCII letter or digit",
+            Self::NoDataPoints => "there is no data point in it",
+            Self::Scale => "scale of the exponential histogram is under -4",
+            Self::Temporality => "aggregation temporality is not cumulative",
+            Self::TraceTooLarge => "trace is larger than maxTraceBytes",
+            Self::UnknownKind => "kind of data is not known",
+        }
+    }
+}
+
+/// Every site, by the names that the stores' files use.
+///
+/// Loki, Mimir, Prometheus, SigNoz and Tempo read requests with the OpenTelemetry Collector's `pdata`,
+/// which does not read a request at all in which one id has another length. Loki (since 3.7), Mimir and
+/// Prometheus make labels of names with `otlptranslator`, whose `LabelNamer` and `MetricNamer` fail
+/// where no ASCII letter or digit is left of one.
+impl Site {
+    /// The id of a log record. The record stays: by `logs.proto` it is one without a trace.
+    pub const LOG_ID: Self = cut(Signal::Logs, Element::Record, Defect::InvalidId);
+    /// The name of an attribute of a resource of logs.
+    pub const LOG_RESOURCE_NAME: Self = cut(Signal::Logs, Element::Resource, Defect::AttributeName);
+    /// The name of an attribute of a scope of logs.
+    pub const LOG_SCOPE_NAME: Self = cut(Signal::Logs, Element::Scope, Defect::AttributeName);
+    /// The name of an attribute of a log record.
+    pub const LOG_NAME: Self = cut(Signal::Logs, Element::Record, Defect::AttributeName);
+    /// The value of a resource's attribute that becomes an index label.
+    pub const LOG_LABEL_VALUE: Self = cut(Signal::Logs, Element::Resource, Defect::LabelValue);
+    /// The name of an attribute of a resource of metrics: they become labels of `target_info`.
+    pub const METRIC_RESOURCE_NAME: Self =
+        cut(Signal::Metrics, Element::Resource, Defect::AttributeName);
+    /// The name of an attribute of a data point. Without one of its attributes a point would be one of
+    /// another series.
+    pub const POINT_NAME: Self = drop(Signal::Metrics, Element::Record, Defect::AttributeName);
+    /// An exemplar.
+    pub const EXEMPLAR: Self = cut(Signal::Metrics, Element::Exemplar, Defect::Exemplar);
+    /// The kind of a metric's data.
+    pub const METRIC_KIND: Self = drop(Signal::Metrics, Element::Metric, Defect::UnknownKind);
+    /// The name of a metric.
+    pub const METRIC_NAME: Self = drop(Signal::Metrics, Element::Metric, Defect::MetricName);
+    /// A metric without data points.
+    pub const NO_DATA_POINTS: Self = drop(Signal::Metrics, Element::Metric, Defect::NoDataPoints);
+    /// A metric's temporality.
+    pub const TEMPORALITY: Self = drop(Signal::Metrics, Element::Metric, Defect::Temporality);
+    /// The scale of an exponential histogram.
+    pub const SCALE: Self = drop(Signal::Metrics, Element::Record, Defect::Scale);
+    /// The ids of a span, of its links and of its parent.
+    pub const SPAN_ID: Self = drop(Signal::Traces, Element::Record, Defect::InvalidId);
+    /// A trace that is too large, where `maxTraceBytes` says so.
+    pub const TRACE_SIZE: Self = drop(Signal::Traces, Element::Record, Defect::TraceTooLarge);
+
+    /// Every one, in the order of the documentation.
+    pub const ALL: [Self; 15] = [
+        Self::LOG_ID,
+        Self::LOG_RESOURCE_NAME,
+        Self::LOG_SCOPE_NAME,
+        Self::LOG_NAME,
+        Self::LOG_LABEL_VALUE,
+        Self::METRIC_RESOURCE_NAME,
+        Self::POINT_NAME,
+        Self::EXEMPLAR,
+        Self::METRIC_KIND,
+        Self::METRIC_NAME,
+        Self::NO_DATA_POINTS,
+        Self::TEMPORALITY,
+        Self::SCALE,
+        Self::SPAN_ID,
+        Self::TRACE_SIZE,
+    ];
+}
+
+const fn cut(signal: Signal, element: Element, defect: Defect) -> Site {
+    Site { signal, element, defect, remedy: Remedy::Cut }
+}
+
+const fn drop(signal: Signal, element: Element, defect: Defect) -> Site {
+    Site { signal, element, defect, remedy: Remedy::Drop }
+}
