@@ -1,10 +1,12 @@
 //! What Grafana's stores have in common (grafana/dskit).
 
+use sluice_headers::names::SCOPE_ORG_ID;
+
 use crate::GuardedHeader;
 
-/// The tenant header, in lower case as Envoy has it.
+/// The tenant header.
 pub(crate) const ORG_ID: GuardedHeader =
-    GuardedHeader::new("x-scope-orgid", "names the tenant to Loki, Mimir, Tempo and Pyroscope");
+    GuardedHeader::new(SCOPE_ORG_ID, "names the tenant to Loki, Mimir, Tempo and Pyroscope");
 
 /// The user beside it.
 pub(crate) const USER_ID: GuardedHeader =

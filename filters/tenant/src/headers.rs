@@ -1,36 +1,21 @@
 //! The headers that no sender may set.
 
-use sluice_headers::names::SCOPE_ORG_ID;
+use sluice_stores::ALL;
 
-/// The headers in which VictoriaLogs reads the tenant's account and project
-/// (`lib/logstorage/tenant_id.go`).
-pub const ACCOUNT_ID: &str = "accountid";
-
-/// See [`ACCOUNT_ID`].
-pub const PROJECT_ID: &str = "projectid";
+/// The gate's own: guarded beside what [any store](sluice_stores::ALL) has guarded.
+const OWN: (&str, &str) = ("x-sluice-*", "the gate's own: names the backend, and the copy's");
 
 /// Headers that change what a backend does with a request, and why no sender may bring them. A name
 /// that ends in `*` is every name that begins so, present and future.
-const GUARDED: [(&str, &str); 10] = [
-    (SCOPE_ORG_ID, "names the tenant to Loki, Mimir, Tempo and Pyroscope"),
-    ("x-scope-userid", "names the user within the tenant"),
-    (ACCOUNT_ID, "names the tenant to VictoriaLogs and, where a path does not, VictoriaMetrics"),
-    (PROJECT_ID, "the same"),
-    ("x-loki-backfill-shard", "lifts Loki's age limits and adds reserved labels"),
-    ("x-loki-ingestion-policy", "overrides Loki's ingestion policy"),
-    ("x-mimir-*", "switches Mimir's name translation and label rules"),
-    (
-        "vl-*",
-        "has VictoriaLogs take other fields for time, message and stream, add or ignore some, or store nothing",
-    ),
-    ("signoz-*", "names the account at SigNoz, by its ingestion key or access token"),
-    ("x-sluice-*", "the gate's own: names the backend, and the copy's"),
-];
+fn guarded() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let of_stores = ALL.into_iter().flat_map(|store| store.guarded_headers);
+    of_stores.map(|header| (header.name, header.effect)).chain([OWN])
+}
 
 /// Whether a header of this name is taken from every sender.
 #[must_use]
 pub fn is_guarded(name: &str) -> bool {
-    GUARDED.iter().any(|(guarded, _)| match guarded.strip_suffix('*') {
+    guarded().any(|(guarded, _)| match guarded.strip_suffix('*') {
         Some(start) => name.get(..start.len()).is_some_and(|begins| are_one(begins, start)),
         None => are_one(name, guarded),
     })
@@ -94,7 +79,7 @@ mod tests {
     #[test]
     fn every_guarded_header_is_documented_with_its_reason() {
         let readme = include_str!("../README.md").to_lowercase();
-        for (name, reason) in GUARDED {
+        for (name, reason) in guarded() {
             let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}` | ")));
             let row = row.unwrap_or_else(|| panic!("{name} has no row in the README"));
             assert!(row.contains(&reason.to_lowercase()), "{row}: {reason}");
