@@ -4,6 +4,7 @@ use percent_encoding::percent_decode;
 use serde::Deserialize;
 use sluice_config::Place;
 use sluice_headers::path_of;
+use sluice_stores::ALL;
 
 /// One entry of `otherPaths`: exactly one key.
 #[derive(Clone, Debug, Deserialize)]
@@ -104,58 +105,15 @@ fn is_at_or_below(path: &[u8], prefix: &[u8]) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
 }
 
-/// Where telemetry is pushed, in whatever protocol, by Sluice or by what may be behind it. One that ends in `*` is
-/// every path that begins so. All of them may stand behind a prefix.
-const TELEMETRY: [&str; 39] = [
-    // OTLP, and where stores take it: Loki's /otlp, Prometheus' /api/v1/otlp, VictoriaMetrics' /opentelemetry.
-    "/v1/logs*",
-    "/v1/metrics*",
-    "/v1/traces*",
-    "/v1development/profiles*",
-    "/opentelemetry.proto.collector.*",
-    "/opentelemetry/*",
-    // Loki, Mimir, Prometheus, Thanos.
-    "/api/v1/push*",
-    "/api/prom/push",
-    "/api/v1/write",
-    "/api/v1/receive",
-    "/api/v1/upload/*",
-    "/distributor.Distributor/*",
-    "/cortex.Ingester/*",
-    "/logproto.Pusher/*",
-    "/logproto.StreamData/*",
-    "/httpgrpc.HTTP/*",
-    // Tempo, Jaeger, Zipkin, OpenCensus.
-    "/tempopb.Pusher/*",
-    "/tempopb.MetricsGenerator/*",
-    "/jaeger.api_v2.CollectorService/*",
-    "/opencensus.proto.agent.*",
-    "/api/v1/spans",
-    "/api/v2/spans",
-    // Pyroscope.
-    "/ingest",
-    "/push.v1.PusherService/*",
-    "/ingester.v1.IngesterService/Push",
-    "/adhocprofiles.v1.AdHocProfileService/Upload",
-    // VictoriaMetrics, VictoriaLogs and VictoriaTraces, with what others write to them.
-    "/insert/*",
-    "/api/v1/import*",
-    "/write",
-    "/influx/*",
-    "/api/v2/write",
-    "/api/put",
-    "/datadog/*",
-    "/newrelic/*",
-    "/zabbixconnector/*",
-    "/graphite/tags/tagSeries",
-    "/graphite/tags/tagMultiSeries",
-    "/internal/insert",
-    "/_bulk",
-];
+/// Where telemetry is pushed, in whatever protocol, by Sluice or by what may be behind it: any store may be. One that
+/// ends in `*` is every path that begins so. All of them may stand behind a prefix.
+fn telemetry() -> impl Iterator<Item = &'static str> {
+    ALL.into_iter().flat_map(|store| store.push_paths).copied()
+}
 
 /// Whether a folded path is one of those, behind whatever prefix.
 fn is_of_telemetry(path: &[u8]) -> bool {
-    TELEMETRY.iter().any(|telemetry| is_it(telemetry, path))
+    telemetry().any(|telemetry| is_it(telemetry, path))
 }
 
 fn is_it(telemetry: &str, path: &[u8]) -> bool {
@@ -168,14 +126,14 @@ fn is_it(telemetry: &str, path: &[u8]) -> bool {
 /// A path of telemetry that an entry would let pass.
 fn covered(path: &str, is_prefix: bool) -> Option<&'static str> {
     let below = format!("{path}/");
-    let is_covered = |telemetry: &&&str| {
+    let is_covered = |telemetry: &&str| {
         let start = telemetry.trim_end_matches('*').trim_end_matches('/');
         is_it(telemetry, path.as_bytes())
             || is_prefix
                 && (is_it(telemetry, below.as_bytes())
                     || is_at_or_below(start.as_bytes(), path.as_bytes()))
     };
-    TELEMETRY.iter().find(is_covered).copied()
+    telemetry().find(is_covered)
 }
 
 #[cfg(test)]
@@ -338,7 +296,7 @@ mod tests {
     #[test]
     fn the_readme_names_every_path_of_telemetry() {
         let readme = include_str!("../README.md");
-        for path in TELEMETRY {
+        for path in telemetry() {
             assert!(readme.contains(&format!("`{path}`")), "{path} is not in the README");
         }
     }
