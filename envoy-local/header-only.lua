@@ -1,27 +1,28 @@
--- What a wasm filter cannot do with a reply: give one that has headers only a body, and know the body of a failure before the
--- head has gone. This filter stands behind the gate and sees a reply first.
+-- Does two things that a wasm filter cannot do with a reply: it gives a body to a reply that only has headers, and it
+-- reads the body of a failure before the headers are forwarded. This filter runs after the gate, so it sees a reply
+-- first.
 --
--- Loki answers a stored push with 204, a status that cannot carry a body. What a sender over gRPC must get for it is a
--- message and a trailer, and a wasm filter can write those only into a reply that has a body. So one of one byte is put there,
--- and `x-sluice-header-only` tells the gate, with the status that the backend gave; the gate takes header and body off again.
+-- Loki answers a stored push with 204, a status without a body. A gRPC sender must get a message and a trailer for it,
+-- and a wasm filter can only write these into a reply that has a body. So this filter adds a body of one byte, and
+-- tells the gate in `x-sluice-header-only`, with the backend's status. The gate removes both again.
 --
--- A backend's words may say more than its status: Loki answers 503 to a push that is too large, and would be sent it for ever.
--- So `x-sluice-said` has the body of a failure, in base64.
+-- A backend's message may say more than its status: Loki answers 503 to a push that is too large, and the sender would
+-- retry it for ever. So `x-sluice-said` has the body of a failure, in base64.
 
 local MARK = "x-sluice-header-only"
 local SAID = "x-sluice-said"
 
--- What the gate takes for success.
+-- The statuses that the gate treats as success.
 local STORED = { ["200"] = true, ["202"] = true, ["204"] = true }
 
--- Over HTTP/2 a reply of these with a body is a broken stream (RFC 9110, 15.3.5 and 15.4.5).
+-- With these statuses, a reply with a body breaks the stream over HTTP/2 (RFC 9110, 15.3.5 and 15.4.5).
 local WITHOUT_BODY = { ["204"] = true, ["304"] = true }
 
--- The most bytes of a failure's body that the gate reads.
+-- The maximum size of a failure's body that the gate reads, in bytes.
 local MOST = 65536
 
--- The gate has set this on every request that it has sent on to a backend. Other replies, the gate's own above all, are
--- not touched.
+-- The gate sets this header on every request that it forwards to a backend. All other replies, above all the gate's
+-- own, stay unchanged.
 local ROUTED = "x-sluice-backend"
 
 function envoy_on_request(request)
@@ -33,16 +34,18 @@ end
 function envoy_on_response(reply)
   if reply:streamInfo():dynamicMetadata():get("sluice") == nil then return end
   local headers = reply:headers()
-  headers:remove(MARK) -- a backend has no say in it
+  headers:remove(MARK) -- a backend must not set it
   local status = headers:get(":status")
   local failed = not STORED[status]
   if failed then headers:remove(SAID) end
 
-  -- A gRPC reply has its status in trailers, or in headers that stand for them, and its messages are not held up.
+  -- A gRPC reply has its status in trailers, or in the headers if it is trailers-only. Its messages must not be
+  -- delayed.
   local kind = headers:get("content-type") or ""
   if headers:get("grpc-status") ~= nil or kind:find("application/grpc", 1, true) == 1 then return end
 
-  -- A body that is announced needs no looking at, but for what a failure says. Only one of unknown length is waited for below.
+  -- A body with a content-length is not read, except that of a failure. Below, only a body of unknown length is waited
+  -- for.
   local length = headers:get("content-length")
   length = length and tonumber(length)
   if length ~= nil and length ~= 0 and not (failed and length <= MOST) then return end
@@ -50,7 +53,7 @@ function envoy_on_response(reply)
   local body = reply:body(true)
   if body == nil then return end -- trailers came instead
 
-  headers = reply:headers() -- the first ones are out of reach once the body has been waited for
+  headers = reply:headers() -- the first ones are not accessible after waiting for the body
   local bytes = body:length()
   if bytes > 0 then
     if failed and bytes <= MOST then headers:add(SAID, reply:base64Escape(body:getBytes(0, bytes))) end
@@ -58,5 +61,5 @@ function envoy_on_response(reply)
   end
   headers:add(MARK, status)
   if WITHOUT_BODY[status] then headers:replace(":status", "200") end
-  body:setBytes("\0") -- sets content-length too
+  body:setBytes("\0") -- also sets content-length
 end
