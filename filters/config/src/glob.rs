@@ -1,26 +1,26 @@
-//! One name, or every name that begins so: `payments`, `team-*`.
+//! A pattern for names: one exact name (`payments`), or a prefix with `*` (`team-*`).
 
-/// What an entry of a list matches. A `*` is its last character or not there: with the beginning alone,
-/// a name is found among many entries without trying each.
+/// A pattern in a list. `*` is allowed only as the last character, because a prefix can be looked up among many entries
+/// without trying each of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Glob {
-    /// This name.
+    /// Exactly this name.
     Exact(Box<str>),
-    /// Every name that begins so; not empty.
+    /// Every name that starts with this text, which is not empty.
     Prefix(Box<str>),
 }
 
-/// Why a text is not a [`Glob`]. Each list has its own words for it.
+/// Why a text is not a valid [`Glob`]. Each list that uses globs has its own message for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GlobError {
-    /// It has a `*` that is not its last character.
+    /// The text has a `*` before its last character.
     InnerStar,
-    /// It is `*` alone.
+    /// The text is only `*`.
     MatchesAll,
 }
 
 impl Glob {
-    /// Reads `name` or `prefix*`. What a name may look like is not checked here.
+    /// Reads `name` or `prefix*`. The characters of the name are not checked here.
     ///
     /// # Errors
     /// [`GlobError`].
@@ -33,7 +33,7 @@ impl Glob {
         }
     }
 
-    /// Whether it matches a name.
+    /// Whether a name matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         match self {

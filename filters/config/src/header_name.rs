@@ -1,15 +1,15 @@
-//! The names of headers.
+//! Checks header names.
 
-/// Why a text is not the name of a header: it is empty, or has a character that no name has. The text is
-/// in lower case.
+/// Why a text is not a valid header name: it is empty, or has a character that header names cannot contain. Holds the
+/// text in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not the name of a header")]
 pub struct NotAHeaderName(pub String);
 
-/// The name of a header in lower case, as Envoy has it.
+/// Returns a header name in lower case, as Envoy stores it.
 ///
 /// # Errors
-/// [`NotAHeaderName`] for what is not a `token` (RFC 9110, section 5.1).
+/// [`NotAHeaderName`] if the text is not a `token` (RFC 9110, section 5.1).
 pub fn header_name(text: &str) -> Result<String, NotAHeaderName> {
     let name = text.to_ascii_lowercase();
     if name.is_empty() || !name.bytes().all(is_tchar) {
@@ -19,7 +19,7 @@ pub fn header_name(text: &str) -> Result<String, NotAHeaderName> {
     }
 }
 
-/// A byte of a token (RFC 9110, section 5.6.2, `tchar`).
+/// Whether a byte may stand in a token (`tchar`, RFC 9110, section 5.6.2).
 const fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(

@@ -1,12 +1,12 @@
-//! What the sections of a configuration share when they are checked.
+//! Shared parts for checking the sections of a configuration.
 //!
-//! * [`Problems`] collects every [`ConfigProblem`], each added at its [`Place`].
-//! * [`Glob`]: one name, or every name that begins so.
-//! * [`SenderName`] and [`Pieces`]: a text with placeholders such as `{namespace}` in it.
-//! * [`header_name()`]: the name of a header.
+//! * [`Problems`] collects every [`ConfigProblem`], each at its [`Place`].
+//! * [`Glob`]: one exact name, or a prefix.
+//! * [`SenderName`] and [`Pieces`]: a text with placeholders such as `{namespace}`.
+//! * [`header_name()`]: a valid header name.
 //!
-//! Each section is compiled by `compile(self, place: &Place<'_>, ..)`, which returns `None` if
-//! something is wrong in it. [`check`] runs one section by itself.
+//! Each section has a `compile(self, place: &Place<'_>, ..)`, which returns `None` if something in
+//! the section is wrong. [`check`] compiles one section by itself.
 
 mod glob;
 mod header_name;

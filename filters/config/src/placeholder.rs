@@ -1,8 +1,8 @@
-//! Texts with places for the sender's names in them: `{serviceAccount}.{namespace}.svc`.
+//! Texts with placeholders for the sender's names: `{serviceAccount}.{namespace}.svc`.
 
 use std::fmt;
 
-/// A name of a sender for which a text has a place.
+/// A name of a sender that a placeholder stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SenderName {
     /// `{namespace}`.
@@ -16,7 +16,7 @@ pub enum SenderName {
 impl SenderName {
     const ALL: [Self; 3] = [Self::Namespace, Self::ServiceAccount, Self::TrustDomain];
 
-    /// What stands between the braces.
+    /// The text between the braces.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -27,7 +27,7 @@ impl SenderName {
     }
 }
 
-/// As the configuration writes it, without braces.
+/// The name as the configuration writes it, without braces.
 impl fmt::Display for SenderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -37,25 +37,25 @@ impl fmt::Display for SenderName {
 /// One piece of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'t> {
-    /// What stands outside of braces; not empty.
+    /// The text outside of braces; not empty.
     Literal(&'t str),
-    /// The place of a name.
+    /// A placeholder.
     Name(SenderName),
 }
 
-/// The pieces of a text, in their order; none after an error.
+/// An iterator over the pieces of a text, in order. It ends after an error.
 #[derive(Clone, Debug)]
 pub struct Pieces<'t> {
     rest: &'t str,
 }
 
-/// Why a text has no pieces.
+/// Why a text cannot be split into pieces.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceholderError {
-    /// A brace is opened or closed without the other.
+    /// An opening or closing brace has no partner.
     #[error("a brace has no partner: a placeholder is written as {{namespace}}")]
     UnbalancedBrace,
-    /// There is no such name.
+    /// No placeholder has this name.
     #[error(
         "{{{0}}} is not known: there are {{namespace}}, {{serviceAccount}} and {{trustDomain}}"
     )]
@@ -69,7 +69,7 @@ impl<'t> Pieces<'t> {
         Self { rest: text }
     }
 
-    /// What follows the last piece that was given.
+    /// The text after the last piece that was returned.
     #[must_use]
     pub const fn rest(&self) -> &'t str {
         self.rest

@@ -2,20 +2,21 @@
 
 use std::cell::Cell;
 
-/// One thing that is wrong with a configuration, and where it is.
+/// One problem in a configuration, and where it is.
 ///
-/// A configuration is checked to its end, so its author sees every problem in one go.
+/// The whole configuration is checked before problems are reported, so its author sees all of them
+/// at once.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {message}")]
 pub struct ConfigProblem {
-    /// Where it is, in the configuration's own names: `senders.allow[2].until`.
+    /// The place, in the configuration's own names: `senders.allow[2].until`.
     pub path: String,
     /// What is wrong there, and what would be right.
     pub message: String,
 }
 
 impl ConfigProblem {
-    /// A problem at `path`. `message` takes whatever can be shown, an error above all.
+    /// A problem at `path`. `message` can be anything that can be displayed, such as an error.
     pub fn new(path: impl Into<String>, message: impl ToString) -> Self {
         Self { path: path.into(), message: message.to_string() }
     }
@@ -23,8 +24,8 @@ impl ConfigProblem {
 
 /// The problems found so far, in the order in which they were found.
 ///
-/// Problems are added through a [`Place`]. As rustc's `DiagCtxt`, it is shared while it collects:
-/// several places can be at hand at once.
+/// Problems are added through a [`Place`]. The collector is shared, like rustc's `DiagCtxt`, so
+/// several places can be in use at once.
 ///
 /// ```
 /// use sluice_config::Problems;
@@ -42,21 +43,22 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// The place of a key at the top of the configuration, or of the whole as a message names it.
+    /// The place of a top-level key, or of the whole configuration under the name that messages
+    /// use.
     pub fn at(&self, key: impl Into<String>) -> Place<'_> {
         Place { problems: self, path: key.into() }
     }
 
-    /// Whether nothing is wrong so far.
+    /// Whether no problem has been found so far.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.look(<[_]>::is_empty)
     }
 
-    /// `compiled`, if it is there and nothing is wrong.
+    /// Returns `compiled` if there is a value and no problem was found.
     ///
     /// # Errors
-    /// Every problem, in the order in which they were found.
+    /// All problems, in the order in which they were found.
     pub fn into_result<T>(self, compiled: Option<T>) -> Result<T, Vec<ConfigProblem>> {
         let found = self.found.into_inner();
         match compiled {
@@ -79,7 +81,7 @@ impl Problems {
     }
 }
 
-/// A place in the configuration: where a problem is added.
+/// A place in the configuration to which problems are added.
 #[derive(Clone)]
 pub struct Place<'p> {
     problems: &'p Problems,
@@ -87,36 +89,36 @@ pub struct Place<'p> {
 }
 
 impl Place<'_> {
-    /// The place of `key` in the object that stands here.
+    /// The place of `key` in the object at this place.
     #[must_use]
     pub fn at(&self, key: &str) -> Self {
         Self { problems: self.problems, path: format!("{}.{key}", self.path) }
     }
 
-    /// The place of an element of the list that stands here, counted from 0.
+    /// The place of an element of the list at this place, counted from 0.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
         Self { problems: self.problems, path: format!("{}[{index}]", self.path) }
     }
 
-    /// The place in the configuration's own names: `senders.allow[2]`.
+    /// This place in the configuration's own names: `senders.allow[2]`.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Adds a problem here. `message` takes whatever can be shown, an error above all.
+    /// Adds a problem here. `message` can be anything that can be displayed, such as an error.
     pub fn add(&self, message: impl ToString) {
         self.problems.push(ConfigProblem::new(self.path.as_str(), message));
     }
 
-    /// The value; or `None`, with the error added as a problem here. What is compiled beside a
-    /// problem is thrown away in the end.
+    /// Returns the value, or `None` after adding the error as a problem here. Whatever else was
+    /// compiled is discarded in the end if there is a problem.
     pub fn take<T, E: ToString>(&self, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.add(error)).ok()
     }
 
-    /// Whether something is wrong here, or in what stands below.
+    /// Whether there is a problem here or below this place.
     #[must_use]
     pub fn has_problems(&self) -> bool {
         self.problems.look(|found| found.iter().any(|problem| self.covers(&problem.path)))
@@ -128,10 +130,10 @@ impl Place<'_> {
     }
 }
 
-/// Compiles a section that stands alone, at `path`.
+/// Compiles a single section, at `path`.
 ///
 /// # Errors
-/// Every problem in it.
+/// All problems in the section.
 pub fn check<T>(
     path: &str,
     compile: impl FnOnce(&Place<'_>) -> Option<T>,
