@@ -1,12 +1,12 @@
 //! Changes to a map of headers, as data.
 
-/// One change to a map of headers; only the module carries it out.
+/// One change to a map of headers. Only the module carries it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
-    /// Every copy of the header goes.
+    /// Remove every copy of the header.
     Remove(String),
-    /// Every copy goes and one takes their place: the first of several copies wins in Loki, and
-    /// two are an error in Tempo.
+    /// Replace every copy with one, because Loki uses the first of several copies, and Tempo
+    /// refuses two.
     Set(String, String),
 }
 
@@ -17,7 +17,7 @@ impl HeaderEdit {
         Self::Remove(name.to_owned())
     }
 
-    /// An edit that leaves exactly one `name`, with `value`.
+    /// An edit that leaves exactly one copy of `name`, with `value`.
     #[must_use]
     pub fn set(name: &str, value: impl Into<String>) -> Self {
         Self::Set(name.to_owned(), value.into())

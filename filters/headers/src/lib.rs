@@ -1,9 +1,9 @@
 //! The headers of requests and replies.
 //!
-//! * [`Headers`]: a map of headers as Envoy hands it out.
+//! * [`Headers`]: a map of headers as Envoy gives it.
 //! * [`HeaderEdit`]: a change to such a map, as data; only the module carries it out.
-//! * [`media_type`], [`path_of`]: the part of a header's value that others compare.
-//! * [`names`]: the names of headers that several crates know.
+//! * [`media_type`], [`path_of`]: the part of a header's value that is compared.
+//! * [`names`]: names of headers that several crates use.
 
 mod edit;
 mod map;

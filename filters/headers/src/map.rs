@@ -1,4 +1,4 @@
-//! A map of headers as Envoy hands it out: names in lower case, values in bytes, copies kept.
+//! A map of headers as Envoy gives it: lower-case names, values in bytes, duplicates kept.
 
 use crate::{names::PATH, value::path_of};
 
@@ -7,7 +7,7 @@ use crate::{names::PATH, value::path_of};
 pub struct Headers<'a>(pub &'a [(String, Vec<u8>)]);
 
 impl<'a> Headers<'a> {
-    /// Every value of `name`, in the order in which they came.
+    /// Every value of `name`, in the order received.
     pub fn all(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_slice())
     }
@@ -18,14 +18,14 @@ impl<'a> Headers<'a> {
         self.all(name).next()
     }
 
-    /// The value of `name` as one list, which is what several copies of a header mean (RFC 9110,
-    /// section 5.3); empty if there is none.
+    /// The values of `name` joined into one list, which is what several copies of a header mean
+    /// (RFC 9110, section 5.3); empty if there is none.
     #[must_use]
     pub fn joined(self, name: &str) -> Vec<u8> {
         self.all(name).collect::<Vec<_>>().join(&b", "[..])
     }
 
-    /// The value of `name`, if it is a number and there is only one.
+    /// The value of `name` if there is exactly one copy and it is a number.
     #[must_use]
     pub fn number(self, name: &str) -> Option<u64> {
         let mut values = self.all(name);
@@ -33,19 +33,19 @@ impl<'a> Headers<'a> {
         std::str::from_utf8(only).ok()?.parse().ok()
     }
 
-    /// The path of a request, without the query; empty if there is none.
+    /// The path of a request without the query; empty if there is none.
     #[must_use]
     pub fn path(self) -> &'a [u8] {
         path_of(self.first(PATH).unwrap_or_default())
     }
 
-    /// The bytes of all names and values.
+    /// The total bytes of all names and values.
     #[must_use]
     pub fn bytes(self) -> usize {
         self.0.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum()
     }
 
-    /// The names, copies included.
+    /// All names, including duplicates.
     pub fn names(self) -> impl Iterator<Item = &'a str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }

@@ -1,13 +1,13 @@
-//! The part of a header's value that others compare.
+//! The part of a header's value that is compared.
 
-/// The media type that a `content-type` names, without its parameters and the spaces around it
-/// (RFC 9110, section 8.3.1). Its case is as it came.
+/// The media type in a `content-type`, without parameters and surrounding spaces (RFC 9110, section
+/// 8.3.1). Upper and lower case are kept.
 #[must_use]
 pub fn media_type(content_type: &[u8]) -> &[u8] {
     content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
-/// Whether a `content-type` names the media type `expected`, whatever its case and its parameters.
+/// Whether a `content-type` has the media type `expected`, ignoring case and parameters.
 #[must_use]
 pub fn is_media_type(content_type: &[u8], expected: &str) -> bool {
     media_type(content_type).eq_ignore_ascii_case(expected.as_bytes())
