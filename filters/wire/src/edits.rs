@@ -1,5 +1,5 @@
-//! What has to change in a message: pieces cut out, attributes put in, and the lengths of the
-//! parents around them.
+//! Changes to a message: bytes cut out, attributes inserted, and the lengths of the parents
+//! adjusted.
 
 use std::collections::BinaryHeap;
 
@@ -12,30 +12,31 @@ use crate::{
 
 /// A list of changes to one buffer.
 ///
-/// What they may come to is said before the first is made, and held against every one before it
-/// takes any memory.
+/// The limits of the changes are set before the first change. Each change is checked against them,
+/// together with all earlier ones, before it takes memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     list: Vec<Edit>,
-    /// The bytes that are put in, one after the other.
+    /// The bytes to insert, one piece after the other.
     added: Vec<u8>,
-    /// How many bytes lengths become longer by.
+    /// By how many bytes length fields become longer.
     lengthened: usize,
-    /// How many of the edits stay if what comes next is taken back: nothing becomes a part of these.
+    /// How many edits must not be merged with the next one, so that the next can be taken back
+    /// alone.
     sealed: usize,
     bounds: Bounds,
 }
 
-/// What the changes to one buffer may come to; nothing, if nobody says.
+/// The limits of the changes to one buffer; zero unless set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Bounds {
-    /// How many bytes may be put in.
+    /// How many bytes may be inserted.
     added: usize,
     /// How many edits there may be.
     edits: usize,
-    /// What the message may become with what is put in, in bytes.
+    /// How long the message may become, in bytes, by insertions.
     bytes: usize,
-    /// What they may take of memory.
+    /// How much memory the edits may take.
     room: Room,
 }
 
@@ -46,18 +47,18 @@ struct Edit {
     with: With,
 }
 
-/// What takes the place of an edit's `start..end`.
+/// What replaces an edit's `start..end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum With {
-    /// Nothing: it is cut.
+    /// Nothing: the bytes are cut.
     Nothing,
     /// A length, as a varint.
     Length(usize),
-    /// This many of the added bytes, from this offset on.
+    /// A range of the added bytes: offset and length.
     Added(usize, usize),
 }
 
-/// Where a parent's own edit stands, while its children are still being read.
+/// The position of a parent's own edit, while its children are still being read.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     list: usize,
@@ -67,10 +68,10 @@ pub struct Mark {
 }
 
 impl Edits {
-    /// No changes yet, to a message of so many bytes.
+    /// An empty list of changes, for a message of this many bytes.
     ///
     /// # Errors
-    /// If the message is over a limit as it is.
+    /// If the message is over a limit already.
     pub const fn new(message: usize, limits: &ReadLimits) -> Result<Self, OverLimit> {
         let ReadLimits { bytes, room, .. } = *limits;
         let Some(added) = bytes.checked_sub(message) else {
@@ -80,23 +81,23 @@ impl Edits {
         Ok(Self { list: Vec::new(), added: Vec::new(), lengthened: 0, sealed: 0, bounds })
     }
 
-    /// Whether the buffer stays as it is.
+    /// Whether there are no changes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// How many bytes of memory they take.
+    /// How many bytes of memory the changes take.
     #[must_use]
     pub const fn memory(&self) -> usize {
         let list = self.list.capacity().saturating_mul(size_of::<Edit>());
         list.saturating_add(self.added.capacity())
     }
 
-    /// Takes `start..end` out.
+    /// Cuts out `start..end`.
     ///
     /// # Errors
-    /// If that is one change too many, or there is no memory for it; so does everything that makes one.
+    /// If this is one change too many, or there is no memory for it. This holds for every method that adds a change.
     pub fn cut(&mut self, start: usize, end: usize) -> Result<(), Unreadable> {
         match self.latest() {
             Some(last) if last.with == With::Nothing && last.end == start => {
@@ -107,10 +108,11 @@ impl Edits {
         }
     }
 
-    /// Puts bytes in at `at`. What is put in at one place after the other is one change.
+    /// Inserts bytes at `at`. Several insertions at the same place, one after the other, count as
+    /// one change.
     ///
     /// # Errors
-    /// If the message becomes too long by it, or as [`Self::cut`].
+    /// If the message becomes too long, or as [`Self::cut`].
     #[inline(never)]
     pub fn insert(&mut self, at: usize, bytes: &[u8]) -> Result<(), Unreadable> {
         self.grows_by(bytes.len())?;
@@ -128,8 +130,8 @@ impl Edits {
         self.push(Edit { start: at, end: at, with: With::Added(from, bytes.len()) })
     }
 
-    /// Puts in a length-delimited field at `at`, of a number under 16, or its head alone where its
-    /// content follows piece by piece.
+    /// Inserts a length-delimited field at `at`, with a field number under 16; or only its head, if
+    /// the content follows piece by piece.
     ///
     /// # Errors
     /// As [`Self::insert`].
@@ -143,7 +145,7 @@ impl Edits {
         self.insert(at, content)
     }
 
-    /// Puts in tag and length of a field of so many bytes.
+    /// Inserts the tag and length of a field with this many bytes of content.
     ///
     /// # Errors
     /// As [`Self::insert`].
@@ -153,7 +155,7 @@ impl Edits {
         self.insert(at, head.get(..count).unwrap_or_default())
     }
 
-    /// A point to which everything that is added from here on can be taken back.
+    /// A point to which later changes can be taken back.
     pub const fn mark(&mut self) -> Mark {
         let (list, added) = (self.list.len(), self.added.len());
         let mark = Mark { list, added, lengthened: self.lengthened, sealed: self.sealed };
@@ -161,7 +163,7 @@ impl Edits {
         mark
     }
 
-    /// Takes back what was added since `mark`.
+    /// Takes back all changes since `mark`.
     pub fn take_back(&mut self, mark: Mark) {
         self.list.truncate(mark.list);
         self.added.truncate(mark.added);
@@ -179,7 +181,7 @@ impl Edits {
         Ok(mark)
     }
 
-    /// The parent goes with everything in it; returns the bytes that go.
+    /// Cuts out the parent with everything in it; returns the number of bytes cut.
     ///
     /// # Errors
     /// As [`Self::cut`].
@@ -189,8 +191,8 @@ impl Edits {
         Ok(parent.end().saturating_sub(parent.start))
     }
 
-    /// The parent's content has grown by `delta` bytes, or shrunk; returns the bytes by which its
-    /// field has grown, with its length.
+    /// Records that the parent's content has grown (or shrunk) by `delta` bytes; returns by how
+    /// many bytes the parent's field has grown, including its length.
     ///
     /// # Errors
     /// As [`Self::insert`].
@@ -214,19 +216,20 @@ impl Edits {
         Ok(delta.saturating_add(after.cast_signed().saturating_sub(before.cast_signed())))
     }
 
-    /// Puts the edits in the order in which they lie in the buffer. Only a resource or a scope that
-    /// stands behind what belongs to it has made another.
+    /// Sorts the edits into the order of the buffer. They can be out of order only if a resource or
+    /// a scope comes after the items that belong to it.
     pub fn finish(&mut self) {
         if self.list.is_sorted_by_key(|edit| edit.start) {
             return;
         }
-        // A heap, as a sort is several kilobytes of the module, and in place. Of what is put in at
-        // one place, the first comes first: its bytes are.
+        // A heap sorts in place, and the standard sort would add several kilobytes to the module.
+        // Of several insertions at one place, the first comes first, because its bytes come first
+        // in `added`.
         self.list = BinaryHeap::from(std::mem::take(&mut self.list)).into_sorted_vec();
     }
 
-    /// Applies the edits to the buffer they were made for, as [`Self::apply_within`] does in as much
-    /// memory as there is.
+    /// Applies the edits to the buffer they were made for. Like [`Self::apply_within`], but without
+    /// a memory limit.
     ///
     /// # Errors
     /// As [`Self::apply_within`].
@@ -235,14 +238,14 @@ impl Edits {
     }
 
     /// Applies the edits to the buffer they were made for, and cuts `front` bytes off its start
-    /// (a gRPC frame's header; no edit lies in it).
+    /// (the header of a gRPC frame, in which no edit lies).
     ///
-    /// Where nothing is put in, the buffer is compacted in place: a body may be tens of megabytes,
-    /// and memory that a wasm module has taken it never gives back.
+    /// If nothing is inserted, the buffer is compacted in place: a body can be tens of megabytes,
+    /// and a wasm module never gives memory back.
     ///
     /// # Errors
-    /// If there is no room beside the buffer for one that is longer, or no memory; it is as it was
-    /// then.
+    /// If a longer buffer is needed and there is no room or no memory for it beside the old one.
+    /// The old buffer is unchanged then.
     pub fn apply_within(
         &self,
         buffer: &mut Vec<u8>,
@@ -257,10 +260,10 @@ impl Edits {
         Ok(())
     }
 
-    /// What the message may yet grow by.
+    /// How much the message may still grow.
     ///
     /// # Errors
-    /// If that is less than so many bytes.
+    /// If it may not grow by this many bytes.
     fn grows_by(&self, bytes: usize) -> Result<(), OverLimit> {
         let grown = self.added.len().saturating_add(self.lengthened);
         if bytes > self.bounds.added.saturating_sub(grown) {
@@ -269,7 +272,7 @@ impl Edits {
         Ok(())
     }
 
-    /// The latest edit, if the next may become a part of it.
+    /// The latest edit, if the next one may be merged with it.
     #[inline]
     fn latest(&mut self) -> Option<&mut Edit> {
         self.list.get_mut(self.sealed..)?.last_mut()
@@ -316,7 +319,7 @@ impl Edits {
         Ok(rebuilt)
     }
 
-    /// Shows what the buffer becomes, piece by piece.
+    /// Calls `show` with the pieces of the resulting buffer, in order.
     fn pieces(&self, buffer: &[u8], front: usize, mut show: impl FnMut(&[u8])) {
         let mut read = front;
         for edit in &self.list {
@@ -338,11 +341,12 @@ impl Edits {
     }
 }
 
-/// How many bytes a message that grows is given memory for beside its own: it may yet become a gRPC
-/// message, whose frame begins with as many.
+/// Spare bytes in the buffer of a message that grows. It may still become a gRPC message, and the
+/// frame's header takes this many bytes.
 pub const SPARE: usize = 5;
 
-/// Moves `from..to` down to `target`, which is not behind `from`; returns the end of what was moved.
+/// Moves `from..to` down to `target`, which is not after `from`; returns the end of the moved
+/// bytes.
 fn move_down(buffer: &mut [u8], from: usize, to: usize, target: usize) -> usize {
     let length = to.saturating_sub(from);
     if target != from && length > 0 {
@@ -390,7 +394,7 @@ mod tests {
 
     #[test]
     fn a_length_that_was_written_long_becomes_minimal() {
-        // Field 1 holds "abcd", its length in two bytes where one would do.
+        // Field 1 holds "abcd"; its length takes two bytes although one would be enough.
         let message = [0x0a, 0x84, 0x00, b'a', b'b', b'c', b'd', 0x10, 0x01];
         let parent = Nested { bytes: b"abcd", start: 0, length_at: 1, content_at: 3 };
         let mut edits = edits();
@@ -461,7 +465,7 @@ mod tests {
         let mut edits = Edits::new(100, &limits).unwrap();
         edits.insert(0, b"12345678").unwrap();
         assert_eq!(edits.insert(0, b"901"), too_long);
-        // A length that becomes longer counts.
+        // A length field that becomes longer counts too.
         let parent = Nested { bytes: &[0; 98], start: 0, length_at: 1, content_at: 2 };
         let mark = edits.enter(&parent).unwrap();
         assert_eq!(edits.leave_changed(mark, &parent, 8), Ok(8));
@@ -493,7 +497,7 @@ mod tests {
         let made = (0..100).take_while(|at| edits.cut(2 * at, 2 * at + 1).is_ok()).count();
         assert_eq!(made, limit);
         assert_eq!(edits.cut(900, 901), Err(OverLimit::Changes { limit }.into()));
-        // One that is a part of another is none.
+        // An edit that is merged with another does not count.
         edits.cut(2 * limit - 1, 900).unwrap();
     }
 }

@@ -1,8 +1,8 @@
-//! The protobuf wire format, read strictly, and changed without decoding it.
+//! The protobuf wire format: read strictly, and changed without decoding.
 //!
-//! [`Reader`] reads the fields of one message where they lie. [`Edits`] notes what has to be cut out
-//! of a message, or put in, and then does it; every byte that is not changed stays as it came.
-//! [`ReadLimits`] and [`Room`] bound what a sender can make that cost.
+//! [`Reader`] reads the fields of one message in place. [`Edits`] collects what has to be cut out
+//! of a message or inserted, and then applies it; all other bytes stay as they were. [`ReadLimits`]
+//! and [`Room`] limit what a sender can make that cost.
 //!
 //! ```
 //! use sluice_wire::{Edits, Malformed, ReadLimits, Reader, Unreadable};

@@ -1,5 +1,5 @@
-//! Memory whose size a sender chooses. It is counted before it is taken, and it is asked for: where
-//! there is none, one request is refused and the worker lives on.
+//! Memory whose size a sender chooses. It is counted before it is taken, and allocated in a way
+//! that can fail: if there is no memory, one request is refused and the worker lives on.
 
 use thiserror::Error;
 
@@ -11,10 +11,10 @@ pub struct NoMemory(
     pub usize,
 );
 
-/// Adds to a list that something else bounds; without memory for it, that is said.
+/// Appends to a list whose length is limited elsewhere. Returns an error if there is no memory.
 ///
 /// # Errors
-/// If there is none.
+/// If there is no memory for it.
 #[inline]
 pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<(), NoMemory> {
     let mut room = Room::ANY;
@@ -28,10 +28,10 @@ pub fn push<T>(list: &mut Vec<T>, element: T) -> Result<(), NoMemory> {
 pub struct Room(usize);
 
 impl Room {
-    /// As much as there is.
+    /// No limit but the memory that there is.
     pub const ANY: Self = Self(usize::MAX);
 
-    /// So many bytes.
+    /// This many bytes.
     #[must_use]
     pub const fn of(bytes: usize) -> Self {
         Self(bytes)
@@ -43,7 +43,7 @@ impl Room {
         self.0
     }
 
-    /// Whether so many bytes may be taken.
+    /// Checks that this many bytes may be taken.
     ///
     /// # Errors
     /// If they may not.
@@ -51,10 +51,10 @@ impl Room {
         if bytes > self.0 { Err(NoMemory(bytes)) } else { Ok(()) }
     }
 
-    /// Takes so many bytes.
+    /// Takes this many bytes.
     ///
     /// # Errors
-    /// If there are not so many left; none is taken then.
+    /// If fewer are left. Nothing is taken then.
     pub const fn take(&mut self, bytes: usize) -> Result<(), NoMemory> {
         match self.0.checked_sub(bytes) {
             Some(left) => {
@@ -65,17 +65,17 @@ impl Room {
         }
     }
 
-    /// Gives so many bytes back.
+    /// Gives this many bytes back.
     pub const fn give_back(&mut self, bytes: usize) {
         self.0 = self.0.saturating_add(bytes);
     }
 
-    /// Makes place in a list for `more` elements behind its last. It grows by doubling, to no more
-    /// than `most` elements unless it needs them.
+    /// Makes room in a list for `more` elements after its last. The capacity doubles, but does not
+    /// exceed `most` elements unless they are needed.
     ///
     /// # Errors
-    /// If there is no room for the list beside itself, as it is while its elements are moved; or no
-    /// memory.
+    /// If there is no memory, or no room for the new list beside the old one (both exist while the
+    /// elements are moved).
     #[inline]
     pub fn grow<T>(&mut self, list: &mut Vec<T>, more: usize, most: usize) -> Result<(), NoMemory> {
         if list.capacity().saturating_sub(list.len()) >= more {
@@ -99,11 +99,11 @@ impl Room {
         Ok(())
     }
 
-    /// Looks whether there is so much memory in one piece, for code that ends the program where it
-    /// finds none. Nothing else runs on this worker before that code does.
+    /// Checks that this much memory can be allocated in one piece, for code that aborts the program
+    /// if it cannot. Nothing else runs on this worker before that code does.
     ///
     /// # Errors
-    /// If there is not, or no room for it.
+    /// If there is no such memory, or no room for it.
     pub fn probe(self, bytes: usize) -> Result<(), NoMemory> {
         self.has(bytes)?;
         Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| NoMemory(bytes))
@@ -136,7 +136,7 @@ mod tests {
             }
         }
         assert_eq!(sizes, [1, 2, 4, 8, 16, 30]);
-        // The next list would be 62 bytes, beside the 60 of this one.
+        // The next list would take 62 bytes, beside the 60 of this one.
         assert_eq!((list.len(), room.bytes()), (30, 40));
     }
 

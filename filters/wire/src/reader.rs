@@ -1,15 +1,15 @@
-//! Strict reading of the protobuf wire format, one field at a time, without copying.
+//! Reads the protobuf wire format strictly: one field at a time, without copying.
 //!
-//! A gate must never read a message more kindly than the backend behind it does, so whatever
-//! decoders disagree on is an error here: groups, field number 0, varints over ten bytes, lengths
-//! past the end (<https://protobuf.dev/programming-guides/encoding/>).
+//! A gate must never be more lenient than the backend behind it. So everything that decoders
+//! disagree on is an error here: groups, field number 0, varints over ten bytes, lengths past the
+//! end (<https://protobuf.dev/programming-guides/encoding/>).
 
 use crate::{
     malformed::{Fault, Malformed},
     work,
 };
 
-/// A length-delimited field: a string, bytes or a nested message, and where it lies.
+/// A length-delimited field (a string, bytes or a nested message) with its offsets.
 #[derive(Clone, Copy, Debug)]
 pub struct Nested<'a> {
     /// The content, without tag and length.
@@ -56,7 +56,7 @@ pub struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// The field as a length-delimited one.
+    /// Returns the field as a length-delimited one.
     ///
     /// # Errors
     /// [`Fault::WIRE_TYPE`] if it is not.
@@ -69,7 +69,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Reads the fields of one message in the order in which they lie.
+/// Reads the fields of one message, in the order in which they lie.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
@@ -78,7 +78,7 @@ pub struct Reader<'a> {
 
 const MAX_FIELD_NUMBER: u64 = (1 << 29) - 1;
 
-/// What decoders keep of a varint in a field of 32 bits.
+/// The bits of a varint that decoders keep for a field of 32 bits.
 pub const INT32: u64 = 0xffff_ffff;
 
 impl<'a> Reader<'a> {
@@ -96,19 +96,21 @@ impl<'a> Reader<'a> {
         Self::new(message.bytes, message.content_at)
     }
 
-    /// The next field, or `None` at the end of the message.
+    /// Returns the next field, or `None` at the end of the message.
     ///
     /// # Errors
-    /// [`Malformed`] for anything that decoders do not agree on; the reader is not used again.
-    // Always inlined: what is returned through memory costs as much again as reading it.
+    /// [`Malformed`] for anything that decoders do not agree on. Do not use the reader after an
+    /// error.
+    // Always inlined: returning the field through memory costs as much again as reading it.
     #[inline(always)]
     pub fn next_field(&mut self) -> Result<Option<Field<'a>>, Malformed> {
         let Some((&tag, rest)) = self.rest.split_first() else {
             return Ok(None);
         };
         work::done(1);
-        // Nearly every field: its number under 16, its value in one byte, or its length in two.
-        // Whatever does not fit, errors included, is read from its start by `any_field`.
+        // Fast path for nearly every field: the number is under 16, and the value is one byte or
+        // the length at most two. `any_field` reads everything else again from its start, errors
+        // included.
         let at = self.position();
         let number = u32::from(tag >> 3);
         if tag < 0x80 && number != 0 {
@@ -129,7 +131,7 @@ impl<'a> Reader<'a> {
                 return Ok(Some(Field { number, value, at }));
             }
         }
-        // By value: a reader whose address is taken lives in memory, and not in registers.
+        // By value: a reader whose address is taken lives in memory instead of registers.
         let (field, rest) = self.clone().any_field()?;
         self.rest = rest;
         Ok(Some(field))
@@ -142,7 +144,7 @@ impl<'a> Reader<'a> {
         self.rest.len() as u64
     }
 
-    /// The next field, whatever its shape, and what lies behind it.
+    /// The next field, whatever its shape, and the bytes after it.
     #[inline(never)]
     fn any_field(mut self) -> Result<(Field<'a>, &'a [u8]), Malformed> {
         let at = self.position();
@@ -232,8 +234,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The length and the content of a field at `start` whose tag is one byte, and what lies behind it;
-/// `None` if its length takes more than two bytes, or reaches past the end.
+/// The length and the content of a field at `start` with a one-byte tag, and the bytes after it.
+/// `None` if the length takes more than two bytes, or reaches past the end.
 #[inline(always)]
 fn short_nested(rest: &[u8], start: usize, end: usize) -> Option<(Value<'_>, &[u8])> {
     let (&low, rest) = rest.split_first()?;
@@ -252,8 +254,8 @@ fn short_nested(rest: &[u8], start: usize, end: usize) -> Option<(Value<'_>, &[u
     Some((Value::Nested(Nested { bytes, start, length_at, content_at }), rest))
 }
 
-/// Sets a singular field, which must not have been set before: decoders merge or overwrite it, and
-/// the gate does not guess which one stands behind it.
+/// Sets a singular field. An error if it was set before: decoders merge or overwrite it, and the
+/// gate cannot know which kind the backend has.
 #[inline]
 pub fn set_once<T>(slot: &mut Option<T>, value: T, field: &Field<'_>) -> Result<(), Malformed> {
     if slot.replace(value).is_some() {

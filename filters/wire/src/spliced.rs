@@ -1,13 +1,13 @@
-//! What comes of walking a request, whatever it carries.
+//! The result of walking a request of any kind.
 
 use crate::Edits;
 
-/// What came of walking a request.
+/// The result of walking a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spliced {
-    /// What has to be done to the message.
+    /// The changes to make to the message.
     pub edits: Edits,
-    /// Records that go.
+    /// How many records are dropped.
     pub dropped: u64,
     /// Whether any record stays.
     pub kept: bool,

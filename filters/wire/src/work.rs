@@ -1,14 +1,14 @@
-//! What reading costs in steps, for a fuzzer that looks for more than a few for each byte.
+//! Counts the steps that reading takes, for a fuzzer that looks for more than a few steps per byte.
 //!
-//! A step is a byte that is looked at, a field that is read, or an entry that is passed. Steps are
-//! counted with the feature `count-work` alone, which the module is not built with.
+//! A step is a byte looked at, a field read, or an entry passed. Steps are counted only with the
+//! feature `count-work`, which the module is built without.
 
 #[cfg(feature = "count-work")]
 thread_local! {
     static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// So many steps more have been done.
+/// Adds this many steps to the count.
 #[inline(always)]
 pub fn done(steps: usize) {
     #[cfg(feature = "count-work")]

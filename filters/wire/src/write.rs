@@ -1,6 +1,6 @@
-//! Writing of fields, for what is put into a message.
+//! Writes the fields that are inserted into a message.
 
-/// The bytes of `value` as a minimal varint, and how many of them count.
+/// `value` as a minimal varint, and how many of the returned bytes it uses.
 #[must_use]
 pub fn varint_bytes(mut value: usize) -> ([u8; 10], usize) {
     let mut bytes = [0; 10];
@@ -19,8 +19,8 @@ pub fn varint_bytes(mut value: usize) -> ([u8; 10], usize) {
     (bytes, length)
 }
 
-/// The tag and the length of a length-delimited field whose number is under 16, and how many of
-/// these bytes count.
+/// The tag and the length of a length-delimited field whose number is under 16, and how many of the
+/// returned bytes they use.
 #[must_use]
 pub fn field_head(number: u32, length: usize) -> ([u8; 11], usize) {
     const LENGTH_DELIMITED: u32 = 2;
@@ -32,8 +32,8 @@ pub fn field_head(number: u32, length: usize) -> ([u8; 11], usize) {
     (head, count.saturating_add(1))
 }
 
-/// Writes a length-delimited field; its number is under 16. For what the gate's own configuration
-/// says: it is not refused for want of memory.
+/// Writes a length-delimited field whose number is under 16. It is used for text from the gate's
+/// own configuration, so it does not check for memory.
 pub fn push_field(message: &mut Vec<u8>, number: u32, content: &[u8]) {
     let (head, count) = field_head(number, content.len());
     message.extend_from_slice(head.get(..count).unwrap_or_default());
