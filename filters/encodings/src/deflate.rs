@@ -1,4 +1,4 @@
-//! Gzip and zlib, which are deflate with two different frames.
+//! Gzip and zlib: deflate in two different frames.
 
 #![expect(clippy::disallowed_types, reason = "the one capped place")]
 
@@ -10,11 +10,12 @@ use crate::{
     output::{CORRUPT, CUT_OFF, Output, TRAILING},
 };
 
-/// The most that inflating takes beside what comes out, in bytes: a window of 32 KiB, and tables.
+/// The most memory that inflating takes beside the output, in bytes: a window of 32 KiB, and
+/// tables.
 const INFLATER: usize = 64 << 10;
 
 pub(super) fn gunzip(body: &[u8], limit: usize, room: &mut Room) -> Result<Vec<u8>, DecodeError> {
-    // The size in the last member's trailer, if deflate could have made it from so few bytes.
+    // The size in the last member's trailer, if deflate could have produced it from this few bytes.
     let claimed = body.last_chunk::<4>().map_or(0, |size| u32::from_le_bytes(*size));
     let claimed = usize::try_from(claimed).unwrap_or(usize::MAX);
     let guess = claimed.min(body.len().saturating_mul(MAX_RATIO));
@@ -27,9 +28,9 @@ pub(super) fn gunzip(body: &[u8], limit: usize, room: &mut Room) -> Result<Vec<u
 
 /// Inflates a zlib stream (RFC 1950).
 ///
-/// Not by flate2's `ZlibDecoder`: that reads a stream which is cut off as one that has ended.
+/// flate2's `ZlibDecoder` is not used, because it accepts a stream that is cut off.
 pub(super) fn inflate(body: &[u8], limit: usize, room: &mut Room) -> Result<Vec<u8>, DecodeError> {
-    /// How well telemetry compresses, in most cases: what is decoded needs one buffer.
+    /// How well telemetry usually compresses; in most cases, the output then needs one buffer.
     const USUAL_RATIO: usize = 8;
     let invalid = |reason| DecodeError::Invalid { encoding: Encoding::Deflate, reason };
     let mut output = Output::new(limit, room);

@@ -1,8 +1,8 @@
-//! What the frames of zstd and LZ4 have in common.
+//! What the zstd and LZ4 frame formats have in common.
 
 use crate::{DecodeError, Encoding, output::CUT_OFF};
 
-/// Bytes that are read from their front.
+/// Bytes that are read from the front.
 pub(super) struct Input<'b> {
     pub(super) rest: &'b [u8],
     encoding: Encoding,
@@ -36,12 +36,13 @@ impl<'b> Input<'b> {
         Ok(bytes)
     }
 
-    /// The next four bytes, as both formats write numbers.
+    /// The next four bytes as a number, little-endian as in both formats.
     pub(super) fn u32(&mut self) -> Result<u32, DecodeError> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// Whether a skippable frame was next (RFC 8878, section 3.1.2; LZ4 has the same); it is passed.
+    /// Passes a skippable frame if one is next (RFC 8878, section 3.1.2; LZ4 has the same), and
+    /// returns whether there was one.
     pub(super) fn skip_frame(&mut self) -> Result<bool, DecodeError> {
         const MAGIC: u32 = 0x184d_2a50;
         let magic = self.rest.first_chunk().map_or(0, |magic| u32::from_le_bytes(*magic));

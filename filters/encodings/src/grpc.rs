@@ -7,15 +7,15 @@ use thiserror::Error;
 /// Bytes of a frame's header.
 pub const HEADER: usize = 5;
 
-// What has been edited can be framed where it is.
+// An edited message can be framed in its own buffer.
 const _: () = assert!(HEADER <= SPARE);
 
-/// A unary call's one message.
+/// The one message of a unary call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// Whether the message is compressed as `grpc-encoding` says.
     pub compressed: bool,
-    /// The message. It begins [`HEADER`] bytes into the body and reaches to the body's end.
+    /// The message. It starts [`HEADER`] bytes into the body and reaches to the body's end.
     pub message: &'a [u8],
 }
 
@@ -25,14 +25,14 @@ pub enum FrameError {
     /// The flag is neither 0 nor 1.
     #[error("gRPC frame: the compression flag is {0}, neither 0 nor 1")]
     Flag(u8),
-    /// Bytes follow the first message: a unary call has one.
+    /// More bytes follow the first message, but a unary call has only one.
     #[error(
         "gRPC frame: {extra} bytes follow the message of {announced} bytes; a unary call carries one message"
     )]
     Trailing {
         /// The length in the header, in bytes.
         announced: usize,
-        /// What follows it, in bytes.
+        /// The bytes after the message.
         extra: usize,
     },
     /// The body ends before the message does.
@@ -40,7 +40,7 @@ pub enum FrameError {
     Truncated {
         /// The length in the header, in bytes.
         announced: usize,
-        /// What there is of it, in bytes.
+        /// The bytes of the message that are there.
         present: usize,
     },
     /// The body is shorter than a frame's header.
@@ -51,7 +51,7 @@ pub enum FrameError {
 /// Reads the body of a unary call.
 ///
 /// # Errors
-/// [`FrameError`] unless the body is one frame, whole and alone.
+/// [`FrameError`] if the body is not exactly one complete frame.
 pub fn read(body: &[u8]) -> Result<Frame<'_>, FrameError> {
     let Some((&[flag, a, b, c, d], message)) = body.split_first_chunk::<HEADER>() else {
         return Err(FrameError::TooShort(body.len()));
@@ -61,7 +61,7 @@ pub fn read(body: &[u8]) -> Result<Frame<'_>, FrameError> {
         1 => true,
         _ => return Err(FrameError::Flag(flag)),
     };
-    // A length over the address space cannot be there either.
+    // A length over the address space is over the body's length too.
     let announced = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
     let present = message.len();
     if present < announced {
@@ -73,7 +73,8 @@ pub fn read(body: &[u8]) -> Result<Frame<'_>, FrameError> {
     Ok(Frame { compressed, message })
 }
 
-/// Frames an uncompressed message. `None` if it is over 4 GiB, which a frame cannot say.
+/// Frames an uncompressed message. `None` if it is over 4 GiB, which does not fit the frame's
+/// length field.
 #[must_use]
 pub fn write(message: &[u8]) -> Option<Vec<u8>> {
     let length = u32::try_from(message.len()).ok()?;
@@ -84,11 +85,11 @@ pub fn write(message: &[u8]) -> Option<Vec<u8>> {
     Some(framed)
 }
 
-/// Frames an uncompressed message where it is.
+/// Frames an uncompressed message in its own buffer.
 ///
 /// # Errors
-/// If its buffer has to grow and there is no room for another beside it, or no memory; or if it is
-/// over 4 GiB, which a frame cannot say.
+/// If the buffer has to grow and there is no memory, or no room for the new buffer beside the old
+/// one; or if the message is over 4 GiB, which does not fit the frame's length field.
 pub fn frame(message: &mut Vec<u8>, mut room: Room) -> Result<(), NoMemory> {
     let size = message.len();
     let framed = size.saturating_add(HEADER);
@@ -102,9 +103,9 @@ pub fn frame(message: &mut Vec<u8>, mut room: Room) -> Result<(), NoMemory> {
     Ok(())
 }
 
-/// What a `grpc-timeout` says, in milliseconds, rounded up (gRPC over HTTP/2, "Timeout"): one to eight
-/// digits, and a unit. More than a day is a day. `None` for anything else, which is no timeout at
-/// all, as a request without one, and so is 0, which the specification does not have.
+/// Returns a `grpc-timeout` in milliseconds, rounded up (gRPC over HTTP/2, "Timeout"): one to eight digits and a unit.
+/// More than a day counts as a day. `None` means no timeout: for 0, which the specification does not allow, and for any
+/// other text that is not valid.
 #[must_use]
 pub fn timeout(value: &[u8]) -> Option<u64> {
     const DAY: u64 = 86_400_000;
@@ -146,7 +147,7 @@ mod tests {
             read(&[0, 0, 0, 0, 1, 9, 9]),
             Err(FrameError::Trailing { announced: 1, extra: 1 })
         );
-        // Two messages where a unary call has one.
+        // Two messages, but a unary call has one.
         assert!(matches!(
             read(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             Err(FrameError::Trailing { extra: 5, .. })

@@ -1,7 +1,7 @@
-//! How a body is framed and compressed: the one place where bytes are decoded, always with a cap.
-//! Nothing here knows what the bytes say.
+//! How a body is framed and compressed. This is the only place where bytes are decoded, always with
+//! a limit on the output. Nothing here interprets the decoded bytes.
 //!
-//! A gRPC body is read as one [`grpc`] frame first; then [`decode_within`] undoes the encoding.
+//! A gRPC body is first read as one [`grpc`] frame; then [`decode_within`] decompresses it.
 //!
 //! ```
 //! use sluice_encodings::{Encoding, EncodingHeader, decode, wrap};
@@ -17,12 +17,13 @@
 //! |---|---|---|
 //! | [`Encoding::Gzip`] | RFC 1952, any number of members | each member's CRC-32 and size |
 //! | [`Encoding::Deflate`] | RFC 1950 | Adler-32 |
-//! | [`Encoding::Zstd`] | RFC 8878, any number of frames, window of at most the cap, or 8 MiB | the frame's size and checksum, where it has them |
+//! | [`Encoding::Zstd`] | RFC 8878, any number of frames, with a window of at most the limit or 8 MiB, whichever is more | the frame's size and checksum, where it has them |
 //! | [`Encoding::SnappyFramed`] | snappy's framing format | each chunk's CRC-32C |
 //! | [`Encoding::SnappyRaw`] | one snappy block | its size |
 //! | [`Encoding::Lz4`] | LZ4 frame format 1.6, any number of frames | the header's, each block's and the frame's checksum, the frame's size |
 //!
-//! Dictionaries are refused: no sender and this gate share one. So are bytes behind the end.
+//! Dictionaries are refused, because no sender shares one with this gate. Bytes after the end are
+//! refused too.
 
 mod deflate;
 mod frame;
@@ -46,9 +47,9 @@ pub use wrap::wrap;
 /// How a body or a gRPC message is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
+    /// Not compressed.
     Identity,
-    /// RFC 1952, any number of members.
+    /// RFC 1952, with any number of members.
     Gzip,
     /// What HTTP and gRPC call deflate: the zlib format of RFC 1950 (RFC 9110, section 8.4.1.2).
     Deflate,
@@ -74,7 +75,7 @@ impl Encoding {
         Self::Lz4,
     ];
 
-    /// Its name as a value of `content-encoding`.
+    /// The name as a value of `content-encoding`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -88,10 +89,10 @@ impl Encoding {
         }
     }
 
-    /// The encoding that `body` has where its head says `self`.
+    /// The actual encoding of `body` if its head says `self`.
     ///
-    /// Over HTTP `snappy` is one block, and in Collectors before v0.131 it was the framing format.
-    /// Which of them has come is plain: no block begins with the identifier of a framed stream.
+    /// Over HTTP, `snappy` means one block, but Collectors before v0.131 sent the framing format.
+    /// The two can be told apart: no block starts with the identifier of a framed stream.
     #[must_use]
     pub fn of_body(self, body: &[u8]) -> Self {
         match self {
@@ -110,36 +111,35 @@ impl fmt::Display for Encoding {
 /// Why a body could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
-    /// The bytes are not what the encoding says.
+    /// The bytes are not valid in this encoding.
     #[error("not valid {encoding}: {reason}")]
     Invalid {
-        /// What they were read as.
+        /// The encoding they were read as.
         encoding: Encoding,
         /// What is wrong with them.
         reason: &'static str,
     },
-    /// This worker has no memory left for it; another moment may.
+    /// This worker has no memory left for it now; a retry may succeed.
     #[error(transparent)]
     NoMemory(#[from] NoMemory),
-    /// More than the cap comes out.
+    /// The output is longer than the limit.
     #[error("decodes to more than {limit} bytes")]
     TooLarge {
-        /// The cap, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
 }
 
-/// How many bytes may come out for each that goes in: what deflate can do at most (zlib technical
-/// details, "Maximum Compression Factor"). Zstd has no bound of its own, and no OTLP that a sender
-/// means to store needs more than the encoding that every receiver takes.
+/// The largest allowed ratio of output to input: the most that deflate can reach (zlib technical
+/// details, "Maximum Compression Factor"). Zstd itself has no bound. Real OTLP does not need a
+/// higher ratio than the encoding that every receiver accepts can give.
 const MAX_RATIO: usize = 1032;
 
-/// What may come out of any body, however short, in bytes: 4 MiB, the largest message that a gRPC
-/// server takes unless told otherwise. Made-up load, one record over and over, may well beat
-/// [`MAX_RATIO`].
+/// Output that is always allowed, however short the body, in bytes: 4 MiB, the default size limit
+/// of a gRPC server. Synthetic load, with one record repeated, can exceed [`MAX_RATIO`].
 const ALWAYS_ALLOWED: usize = 4 << 20;
 
-/// Decodes a body to at most `limit` bytes, as [`decode_within`] does in as much memory as there is.
+/// Decodes a body to at most `limit` bytes. Like [`decode_within`], but without a memory limit.
 ///
 /// # Errors
 /// As [`decode_within`].
@@ -148,17 +148,17 @@ pub fn decode(encoding: Encoding, body: &[u8], limit: usize) -> Result<Vec<u8>, 
     decode_within(encoding, body, limit, &mut room)
 }
 
-/// Decodes a body to at most `limit` bytes, in no more memory than there is room; what is decoded is
-/// taken from that.
+/// Decodes a body to at most `limit` bytes, and takes the memory for the output from `room`.
 ///
-/// Time and memory are bounded by `limit` and by the size of the body, not by what the body would
-/// decode to: beside the decoded bytes, which are there twice while their buffer grows, at most
-/// 29 MiB for zstd with a window of 8 MiB or less (a buffer that doubles) and three times the window
-/// with a larger one, which is at most `limit`; one block of 4 MiB for lz4; 256 KiB for any other.
+/// Time and memory depend on `limit` and on the size of the body, not on the size that the body
+/// would decode to. Beside the decoded bytes (held twice while their buffer grows), decoding takes
+/// at most: for zstd, 29 MiB with a window of up to 8 MiB (a buffer that doubles), and three times
+/// the window with a larger one, which is at most `limit`; for lz4, one block of 4 MiB; for any
+/// other, 256 KiB.
 ///
 /// # Errors
-/// [`DecodeError`]. An empty body is an error as in the backends' Go: in every encoding but identity
-/// and framed snappy, whose encoders write nothing for nothing.
+/// [`DecodeError`]. An empty body is an error, as in the backends' Go code, except for identity and
+/// framed snappy: the encoders of framed snappy write nothing for empty input.
 pub fn decode_within(
     encoding: Encoding,
     body: &[u8],

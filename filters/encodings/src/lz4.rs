@@ -1,7 +1,7 @@
 //! The LZ4 frame format, version 1.6.
 //!
-//! The frames are read here and the blocks by lz4_flex, whose own reader of frames takes one that is
-//! cut off between two blocks for whole.
+//! The frames are read here and the blocks by lz4_flex, because lz4_flex's own frame reader accepts
+//! a stream that is cut off between two blocks.
 
 use lz4_flex::block::decompress_into_with_dict;
 use sluice_wire::Room;
@@ -15,10 +15,10 @@ use crate::{
 
 pub(super) const MAGIC: u32 = 0x184d_2204;
 
-/// How far back a match reaches, in bytes; blocks that are linked reach into those before them.
+/// How far back a match can reach, in bytes. Linked blocks can refer to earlier blocks.
 const WINDOW: usize = 64 << 10;
 
-/// Set in a block's size if the block is as it is.
+/// This bit in a block's size says that the block is not compressed.
 pub(super) const UNCOMPRESSED: u32 = 1 << 31;
 
 pub(super) fn decode(body: &[u8], limit: usize, room: &mut Room) -> Result<Vec<u8>, DecodeError> {
@@ -34,10 +34,11 @@ pub(super) fn decode(body: &[u8], limit: usize, room: &mut Room) -> Result<Vec<u
     Ok(output.into_bytes())
 }
 
-/// The most that comes out for one byte: a match's length is written in bytes of up to 255.
+/// The largest output per byte of input: the length of a match is written in bytes of up to 255.
 const MAX_RATIO: usize = 255;
 
-/// `scratch` has room for one block. It only grows, so that many small blocks clear it once.
+/// Reads one frame. `scratch` holds one block. It only grows, so many small blocks do not clear it
+/// each time.
 fn frame(
     input: &mut Input<'_>,
     output: &mut Output<'_>,
@@ -84,7 +85,7 @@ fn frame(
     Ok(())
 }
 
-/// Decodes a block to at most `most` bytes, which `scratch` has.
+/// Decodes a block to at most `most` bytes, for which `scratch` has room.
 fn block<'s>(
     bytes: &[u8],
     window: &[u8],
@@ -104,7 +105,7 @@ struct Header {
     block_checksums: bool,
     content_checksum: bool,
     content_size: Option<u64>,
-    /// The most that a block may hold, in bytes.
+    /// The largest size of a block, in bytes.
     block_size: usize,
 }
 
@@ -149,7 +150,7 @@ impl Header {
     }
 }
 
-/// The checksum of what a frame header says between its magic number and its last byte.
+/// The checksum of a frame header's bytes between the magic number and the last byte.
 pub(super) fn header_checksum(described: &[u8]) -> u8 {
     let [_, second, ..] = checksum(described).to_le_bytes();
     second

@@ -1,4 +1,5 @@
-//! How encodings are called: on the wire, in two headers that do not agree, and in a backend's list.
+//! The names of encodings: in `content-encoding` and `grpc-encoding`, which do not agree, and in a
+//! backend's list.
 
 use sluice_headers::names::{ACCEPT_ENCODING, CONTENT_ENCODING};
 
@@ -14,7 +15,7 @@ pub enum EncodingHeader {
 }
 
 /// `content-encoding`: RFC 9110, section 8.4.1, RFC 8878, section 7.2, and what the Collector's
-/// `confighttp` adds to them. What it calls `zlib` is what HTTP calls `deflate`.
+/// `confighttp` adds. Its `zlib` is HTTP's `deflate`.
 const CONTENT: [(&str, Encoding); 8] = [
     ("gzip", Encoding::Gzip),
     ("x-gzip", Encoding::Gzip),
@@ -26,8 +27,8 @@ const CONTENT: [(&str, Encoding); 8] = [
     ("lz4", Encoding::Lz4),
 ];
 
-/// `grpc-encoding`: "Content-Coding" in gRPC over HTTP/2. Deflate is zlib's format there too, and
-/// snappy is the framing format, which is what the Collector's `configgrpc` registers under it.
+/// `grpc-encoding`: "Content-Coding" in gRPC over HTTP/2. Deflate is the zlib format there too.
+/// Snappy is the framing format, which the Collector's `configgrpc` registers under this name.
 const GRPC: [(&str, Encoding); 4] = [
     ("gzip", Encoding::Gzip),
     ("deflate", Encoding::Deflate),
@@ -36,7 +37,7 @@ const GRPC: [(&str, Encoding); 4] = [
 ];
 
 impl EncodingHeader {
-    /// Its own name.
+    /// The header's own name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,8 +46,8 @@ impl EncodingHeader {
         }
     }
 
-    /// The header by which a server says what this one may have as its value (RFC 9110, section
-    /// 12.5.3, and gRPC's compression.md), and what that is.
+    /// The header in which a server lists the values that it accepts for this header, and that list
+    /// (RFC 9110, section 12.5.3, and gRPC's compression.md).
     #[must_use]
     pub const fn accepted(self) -> (&'static str, &'static str) {
         match self {
@@ -57,8 +58,8 @@ impl EncodingHeader {
         }
     }
 
-    /// The encoding that a value of this header names. Names are compared without case (RFC 9110,
-    /// section 8.4.1); an empty value is identity; a list of several encodings is none that is known.
+    /// The encoding for a value of this header. Case is ignored (RFC 9110, section 8.4.1), an empty value is identity,
+    /// and a list of several encodings is not supported.
     #[must_use]
     pub fn read(self, value: &[u8]) -> Option<Encoding> {
         let value = value.trim_ascii();
@@ -69,8 +70,8 @@ impl EncodingHeader {
         self.names().iter().find(is_named).map(|(_, encoding)| *encoding)
     }
 
-    /// The value of this header that names an encoding; `None` for identity, which is said by leaving
-    /// the header out, and for what the header has no name for.
+    /// The value of this header for an encoding. `None` for identity, for which the header is left out, and for an
+    /// encoding that has no name in this header.
     #[must_use]
     pub fn write(self, encoding: Encoding) -> Option<&'static str> {
         self.names().iter().find(|(_, named)| *named == encoding).map(|(name, _)| *name)
@@ -84,15 +85,15 @@ impl EncodingHeader {
     }
 }
 
-/// A set of encodings. Identity is in every one.
+/// A set of encodings. Identity is always in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encodings(u8);
 
 impl Encodings {
-    /// Identity alone.
+    /// Only identity.
     pub const NONE: Self = Self(0);
 
-    /// The set with one more.
+    /// The set with one more encoding.
     #[must_use]
     pub const fn with(self, encoding: Encoding) -> Self {
         Self(self.0 | 1 << encoding as u8)

@@ -1,4 +1,4 @@
-//! What comes out of a decoder, held to its cap.
+//! The output of a decoder, with its limit.
 
 use std::io::{ErrorKind, Read};
 
@@ -6,8 +6,7 @@ use sluice_wire::{NoMemory, Room};
 
 use crate::{DecodeError, Encoding};
 
-/// Decoded bytes that never become more than `limit`, in a buffer that never takes more than one
-/// byte over it.
+/// Decoded bytes: at most `limit`, in a buffer that is at most one byte larger.
 pub(super) struct Output<'r> {
     bytes: Vec<u8>,
     limit: usize,
@@ -19,17 +18,17 @@ impl<'r> Output<'r> {
         Self { bytes: Vec::new(), limit, room }
     }
 
-    /// Counts what a decoder takes beside this, and looks whether it is there: a decoder that finds
-    /// none takes the worker with it.
+    /// Counts the memory that a decoder takes beside the output, and checks that it can be
+    /// allocated, because a decoder that cannot allocate aborts the worker.
     ///
     /// # Errors
-    /// If there is no room for it, or no memory.
+    /// If there is no room or no memory for it.
     pub(super) fn decoder_takes(&mut self, bytes: usize) -> Result<(), NoMemory> {
         self.room.probe(bytes)?;
         self.room.take(bytes)
     }
 
-    /// Makes a scratch buffer as long, beside this.
+    /// Grows a scratch buffer to this length, beside the output.
     ///
     /// # Errors
     /// As [`Room::grow`].
@@ -45,7 +44,7 @@ impl<'r> Output<'r> {
         Ok(())
     }
 
-    /// Gives back what a decoder has taken beside this.
+    /// Gives back the memory that a decoder took beside the output.
     pub(super) const fn give_back_beside(&mut self, bytes: usize) {
         self.room.give_back(bytes);
     }
@@ -54,7 +53,7 @@ impl<'r> Output<'r> {
         self.bytes.len()
     }
 
-    /// How many bytes may still come.
+    /// How many more bytes may be written.
     pub(super) fn room(&self) -> usize {
         self.limit.saturating_sub(self.bytes.len())
     }
@@ -68,14 +67,14 @@ impl<'r> Output<'r> {
         self.bytes.get(start..).unwrap_or_default()
     }
 
-    /// The buffer, with capacity for `more` bytes, which must be within [`room`](Self::room) or one
-    /// byte over it.
+    /// The buffer, with capacity for `more` bytes. `more` may be at most one byte over
+    /// [`room`](Self::room).
     pub(super) fn with_capacity(&mut self, more: usize) -> Result<&mut Vec<u8>, DecodeError> {
         self.room.grow(&mut self.bytes, more, self.limit.saturating_add(1))?;
         Ok(&mut self.bytes)
     }
 
-    /// Adds bytes that are there already.
+    /// Appends decoded bytes.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
         if bytes.len() > self.room() {
             return Err(self.too_large());
@@ -84,15 +83,15 @@ impl<'r> Output<'r> {
         Ok(())
     }
 
-    /// Adds everything that a decoder of `encoding` gives. `guess` is how many bytes that most
-    /// likely is.
+    /// Appends everything that a decoder of `encoding` produces. `guess` is the expected number of
+    /// bytes.
     pub(super) fn read_all(
         &mut self,
         mut decoder: impl Read,
         encoding: Encoding,
         guess: usize,
     ) -> Result<(), DecodeError> {
-        // One byte over the limit tells "exactly the limit" from "more".
+        // One byte over the limit distinguishes "exactly the limit" from "more".
         let mut step = guess.saturating_add(1);
         loop {
             step = step.clamp(1, self.room().saturating_add(1));

@@ -1,4 +1,4 @@
-//! Snappy, in frames and without.
+//! Snappy: the framing format and single blocks.
 
 #![expect(clippy::disallowed_types, reason = "the one capped place")]
 
@@ -10,14 +10,14 @@ use crate::{
     output::{CORRUPT, Output},
 };
 
-/// What a framed stream begins with (framing format, section 4.1).
+/// The start of a framed stream (framing format, section 4.1).
 pub(super) const STREAM_IDENTIFIER: [u8; 10] = *b"\xff\x06\0\0sNaPpY";
 
-/// The most that the framing format takes beside what comes out or goes in, in bytes: two chunks of
+/// The most memory that the framing format takes beside input and output, in bytes: two chunks of
 /// 64 KiB, one of them a sixth longer, and a table.
 pub(super) const FRAMED: usize = 256 << 10;
 
-/// The most that comes out of a block for one byte: a copy of 64 bytes takes 3.
+/// The largest output per byte of input, in a block: a copy of 64 bytes takes 3.
 const MAX_RATIO: usize = 22;
 
 pub(super) fn decode_frames(
@@ -25,7 +25,7 @@ pub(super) fn decode_frames(
     limit: usize,
     room: &mut Room,
 ) -> Result<Vec<u8>, DecodeError> {
-    /// How well telemetry compresses, in most cases: what is decoded needs one buffer.
+    /// How well telemetry usually compresses; in most cases, the output then needs one buffer.
     const USUAL_RATIO: usize = 4;
     let mut output = Output::new(limit, room);
     output.decoder_takes(FRAMED)?;
@@ -55,27 +55,27 @@ pub(super) fn decode_block(
     Ok(output.into_bytes())
 }
 
-/// The most that so many bytes take as a snappy block (`snap`'s `max_compress_len`, which is no `const`).
+/// The longest snappy block for this many bytes (`snap`'s `max_compress_len`, which is not `const`).
 #[must_use]
 pub const fn longest_block(bytes: usize) -> usize {
     bytes.saturating_add(bytes / 6).saturating_add(32)
 }
 
-/// Compresses bytes into one snappy block, for a backend that takes nothing else.
+/// Compresses bytes into one snappy block, for a backend that accepts nothing else.
 ///
 /// # Errors
-/// If there is no room for the block, which may take a sixth more than the bytes before it is known
-/// how short it is; or no memory.
+/// If there is no memory, or no room for the block. Its buffer is a sixth longer than the input,
+/// because the compressed length is not known before.
 pub fn encode_block(bytes: &[u8], mut room: Room) -> Result<Vec<u8>, NoMemory> {
-    /// What the encoder looks matches up in.
+    /// The encoder's hash table for matches.
     const TABLE: usize = 64 << 10;
     let most = longest_block(bytes.len());
     let mut block = Vec::new();
     room.grow(&mut block, most, most)?;
     room.probe(TABLE)?;
     block.resize(most, 0);
-    // It fails where the buffer is too short, which it is not, or where there are over 4 GiB; and a
-    // block of nothing is one that every backend refuses.
+    // `compress` fails only if the buffer is too short, which it is not, or for over 4 GiB. An
+    // empty block would be refused by every backend.
     let written = raw::Encoder::new().compress(bytes, &mut block).unwrap_or_default();
     block.truncate(written);
     Ok(block)

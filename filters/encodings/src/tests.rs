@@ -22,7 +22,7 @@ const COMPRESSED: [Encoding; 6] = [
     Encoding::Lz4,
 ];
 
-/// What senders' own encoders make of `bytes`, in one way for each encoding.
+/// Compresses `bytes` as an encoder used by senders does, for each encoding.
 fn encode(encoding: Encoding, bytes: &[u8]) -> Vec<u8> {
     let level = Compression::default();
     match encoding {
@@ -61,7 +61,7 @@ fn lz4(bytes: &[u8], frame: FrameInfo) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What a decoder that is none of ours makes of a body.
+/// Decodes a body with an independent decoder.
 fn decode_otherwise(encoding: Encoding, body: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::new();
     match encoding {
@@ -88,7 +88,7 @@ fn is_invalid(decoded: &Result<Vec<u8>, DecodeError>, as_what: Encoding) -> bool
     matches!(decoded, Err(DecodeError::Invalid { encoding, .. }) if *encoding == as_what)
 }
 
-/// Bytes that compress about as telemetry does: words, over and over.
+/// Bytes that compress about as well as telemetry: repeated words.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     let words = ["source.name", "checkout", "GET /cart", "\x0a\x2c\x08", "4bf92f35", "\0\0\0\0"];
     let words = vec(select(words.to_vec()), 0..30_000);
@@ -131,7 +131,7 @@ proptest! {
     ) {
         let body = zstd(&bytes, level, checksum);
         prop_assert_eq!(decode(Encoding::Zstd, &body, bytes.len()), Ok(bytes.clone()));
-        // Known sizes go into the header, and the content may be its own window.
+        // With the size known, it is in the header, and the content can be its own window.
         let body = ::zstd::bulk::compress(&bytes, level).unwrap();
         prop_assert_eq!(decode(Encoding::Zstd, &body, bytes.len()), Ok(bytes.clone()));
     }
@@ -159,12 +159,12 @@ proptest! {
 
     #[test]
     fn a_body_that_is_cut_off_is_refused(bytes in text(), at in any::<prop::sample::Index>()) {
-        // Nothing, as a framed stream, is no byte: there is none to cut off.
+        // Empty input as a framed stream is zero bytes, so there is nothing to cut off.
         for encoding in COMPRESSED.into_iter().filter(|_| !bytes.is_empty()) {
             let body = encode(encoding, &bytes);
             let cut = &body[..at.index(body.len())];
             let decoded = decode(encoding, cut, 1 << 20);
-            // A framed stream has no end of its own: between two chunks it may end.
+            // A framed stream has no end mark: it may end between two chunks.
             let ends = encoding == Encoding::SnappyFramed && is_between_chunks(cut);
             prop_assert_eq!(is_invalid(&decoded, encoding), !ends, "{} {:?}", encoding, decoded);
         }
@@ -178,7 +178,7 @@ proptest! {
         for encoding in COMPRESSED {
             let _any = decode(encoding, &bytes, 10_000);
             let mut body = encode(encoding, &bytes);
-            // Nothing, as a framed stream, is no byte: there is none to flip.
+            // Empty input as a framed stream is zero bytes, so there is nothing to flip.
             for (at, with) in flips.iter().filter(|_| !bytes.is_empty()) {
                 let at = at.index(body.len());
                 body[at] ^= with;
@@ -299,7 +299,7 @@ fn a_size_that_lies_is_refused_and_takes_no_memory() {
     let too_large = Err(DecodeError::TooLarge { limit: 50_000 });
     assert_eq!(decode(Encoding::Gzip, &gzip, 50_000), too_large);
 
-    // Wrapped zstd has its size in eight bytes from the sixth on.
+    // Wrapped zstd has its size in eight bytes, from the sixth byte on.
     let mut zstd = wrap(Encoding::Zstd, b"abc", Room::ANY).unwrap();
     zstd[6] = 4;
     assert!(is_invalid(&decode(Encoding::Zstd, &zstd, 100), Encoding::Zstd));
@@ -318,7 +318,7 @@ fn a_size_that_lies_is_refused_and_takes_no_memory() {
         }
     }
 
-    // 268,435,455 bytes in five.
+    // 268,435,455 as a varint of five bytes.
     let snappy = b"\xff\xff\xff\x7f\0";
     assert!(is_invalid(&decode(Encoding::SnappyRaw, snappy, 1 << 30), Encoding::SnappyRaw));
 }
@@ -332,7 +332,7 @@ fn a_window_may_be_as_long_as_what_is_decoded() {
         state.to_be_bytes()[0]
     };
     let start: Vec<_> = (0..9 * MIB).map(|_| noise()).collect();
-    // What comes again lies further back than the usual window.
+    // The repetition lies further back than the usual window.
     let bytes = [&start, &start[..MIB]].concat();
     let mut encoder = ::zstd::Encoder::new(Vec::new(), 1).unwrap();
     encoder.window_log(24).unwrap();
@@ -363,7 +363,8 @@ fn a_window_over_the_limit_and_a_dictionary_are_refused() {
     let refused = window(24).unwrap_err().to_string();
     assert_eq!(refused, "not valid zstd: its window is over 8 MiB and over limits.decodedBytes");
 
-    // Three bytes, their size in one; a dictionary with the number 7 in another.
+    // Three bytes of content with a one-byte size, and a dictionary with the number 7 in another
+    // byte.
     let zstd = b"\x28\xb5\x2f\xfd\x21\x07\x03\x19\0\0abc";
     let refused = decode(Encoding::Zstd, zstd, 100).unwrap_err().to_string();
     assert_eq!(refused, "not valid zstd: it needs a dictionary");
@@ -374,16 +375,16 @@ fn a_window_over_the_limit_and_a_dictionary_are_refused() {
     assert_eq!(refused, "not valid lz4: it needs a dictionary");
 }
 
-/// The least of each format for the most that comes out.
+/// The smallest body of each format that gives the largest output.
 fn bomb(encoding: Encoding) -> Vec<u8> {
     const SIZE: usize = 1 << 30;
     match encoding {
         Encoding::Gzip | Encoding::Deflate => {
-            // A tenth of it, which is a hundred thousand bytes already.
+            // A tenth of the size, which is already a hundred thousand bytes.
             encode(encoding, &vec![0; SIZE / 10])
         }
         Encoding::Zstd => {
-            // Blocks of one byte, 128 KiB times.
+            // Blocks of one byte, each repeated 128 Ki times.
             let block = [&((1_u32 << 17 << 3) | 1 << 1).to_le_bytes()[..3], b"\0"].concat();
             [&b"\x28\xb5\x2f\xfd\0\x38"[..], &block.repeat(SIZE >> 17)].concat()
         }
@@ -408,7 +409,7 @@ fn a_bomb_ends_at_the_limit() {
 #[test]
 fn more_than_deflate_could_make_of_it_is_too_large() {
     let mut body = bomb(Encoding::Zstd);
-    // 6 MiB and a bit from 6 bytes and 4 for each 128 KiB.
+    // A little over 6 MiB from 6 bytes and 4 for each 128 KiB.
     body.truncate(6 + 4 * 49);
     let end = body.len();
     body[end - 4] |= 1;
@@ -477,7 +478,7 @@ fn snappy_is_told_apart_by_its_first_bytes() {
         assert_eq!(Encoding::SnappyRaw.of_body(&body), expected);
         assert_eq!(Encoding::Gzip.of_body(&body), Encoding::Gzip);
     }
-    // As one block, the identifier would copy from before its start.
+    // Read as one block, the identifier would copy from before the start of the output.
     let identifier = snappy::STREAM_IDENTIFIER;
     let as_block = decode(Encoding::SnappyRaw, &identifier, 1000);
     assert!(is_invalid(&as_block, Encoding::SnappyRaw));

@@ -1,4 +1,4 @@
-//! Wrapping bytes in an encoding, without compressing them where that can be helped.
+//! Wraps bytes in an encoding, if possible without compressing them.
 
 use std::io::Read;
 
@@ -7,13 +7,14 @@ use snap::read::FrameEncoder;
 
 use crate::{Encoding, lz4, snappy::FRAMED};
 
-/// Wraps bytes as a valid body of an encoding, at the least price: a copy and, where the format asks
-/// for one, a checksum.
+/// Wraps bytes as a valid body of an encoding at the lowest cost: a copy and, if the format
+/// requires one, a checksum.
 ///
-/// For a body whose head has already gone out with an encoding when a record was cut from it.
+/// For a body whose head has already been forwarded with an encoding when a record is cut out of
+/// it.
 ///
 /// # Errors
-/// If there is no room for the body, which takes a few bytes more for each 64 KiB; or no memory.
+/// If there is no memory, or no room for the body, which is a few bytes longer for each 64 KiB.
 pub fn wrap(encoding: Encoding, bytes: &[u8], mut room: Room) -> Result<Vec<u8>, NoMemory> {
     let (block, each) = match encoding {
         Encoding::Identity | Encoding::SnappyRaw => (usize::MAX, 0),
@@ -41,10 +42,11 @@ pub fn wrap(encoding: Encoding, bytes: &[u8], mut room: Room) -> Result<Vec<u8>,
     Ok(body)
 }
 
-/// The most bytes that an encoding puts around all of its blocks.
+/// The most bytes that an encoding adds around all of its blocks.
 const AROUND: usize = 64;
 
-/// The low 32 bits of a size: all of it, in a wasm module and under `limits.decodedBytes`.
+/// The low 32 bits of a size. That is the whole size in a wasm module and under
+/// `limits.decodedBytes`.
 #[expect(clippy::cast_possible_truncation, reason = "said above")]
 const fn size(bytes: &[u8]) -> u32 {
     bytes.len() as u32
@@ -63,7 +65,8 @@ fn gzip(bytes: &[u8], member: &mut Vec<u8>) {
 
 /// A zlib stream of stored blocks.
 fn zlib(bytes: &[u8], stream: &mut Vec<u8>) {
-    /// Deflate with a window of 32 KiB, no dictionary, the fastest level; a multiple of 31.
+    /// Deflate with a window of 32 KiB, no dictionary, the fastest level. The format requires a
+    /// multiple of 31.
     const HEADER: [u8; 2] = [0x78, 0x01];
     stream.extend_from_slice(&HEADER);
     deflate_blocks(bytes, stream);
@@ -84,10 +87,10 @@ fn deflate_blocks(bytes: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(&LAST_AND_EMPTY);
 }
 
-/// RFC 1950, section 8.2.
+/// Adler-32 (RFC 1950, section 8.2).
 fn adler32(bytes: &[u8]) -> u32 {
     const MODULUS: u32 = 65521;
-    /// The most bytes whose sums fit 32 bits.
+    /// The largest number of bytes whose sums fit in 32 bits.
     const RUN: usize = 5552;
     let (mut a, mut b) = (1_u32, 0_u32);
     for run in bytes.chunks(RUN) {
@@ -103,13 +106,13 @@ fn adler32(bytes: &[u8]) -> u32 {
 
 const ZSTD_BLOCK: usize = 128 << 10;
 
-/// One frame of raw blocks (RFC 8878, section 3.1.1.2.2). Its window is one block: a decoder need
-/// not hold more.
+/// One frame of raw blocks (RFC 8878, section 3.1.1.2.2). Its window is one block, so a decoder
+/// need not hold more.
 fn zstd(bytes: &[u8], frame: &mut Vec<u8>) {
     const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-    /// The content's size in eight bytes, a window, no checksum; 2^(10 + 7) bytes of window.
+    /// The content size in eight bytes, a window of 2^(10 + 7) bytes, no checksum.
     const HEADER: [u8; 2] = [0b1100_0000, 7 << 3];
-    /// The last of the blocks, raw, without bytes.
+    /// The last block: raw and empty.
     const LAST_AND_EMPTY: [u8; 3] = [1, 0, 0];
     frame.extend_from_slice(&MAGIC);
     frame.extend_from_slice(&HEADER);
@@ -126,7 +129,7 @@ const LZ4_BLOCK: usize = 64 << 10;
 
 /// One frame of uncompressed blocks.
 fn lz4(bytes: &[u8], frame: &mut Vec<u8>) {
-    /// Version 1, independent blocks, no checksums; 64 KiB to a block.
+    /// Version 1, independent blocks of 64 KiB, no checksums.
     const DESCRIPTOR: [u8; 2] = [0b0110_0000, 4 << 4];
     frame.extend_from_slice(&lz4::MAGIC.to_le_bytes());
     frame.extend_from_slice(&DESCRIPTOR);
@@ -138,7 +141,7 @@ fn lz4(bytes: &[u8], frame: &mut Vec<u8>) {
     frame.extend_from_slice(&0_u32.to_le_bytes());
 }
 
-/// A block of one literal.
+/// A block of a single literal.
 fn snappy_raw(bytes: &[u8], block: &mut Vec<u8>) {
     /// A literal whose length follows in four bytes.
     const LITERAL: u8 = 63 << 2;
@@ -151,12 +154,14 @@ fn snappy_raw(bytes: &[u8], block: &mut Vec<u8>) {
     block.extend_from_slice(bytes);
 }
 
-/// The most that a chunk of the framing format holds before it is compressed (framing format, section 4.2).
+/// The largest uncompressed content of a chunk (framing format, section 4.2).
 const SNAPPY_CHUNK: usize = 64 << 10;
 
-/// Compressed after all: a chunk needs a CRC-32C, which snap has and does not show, and its encoder
-/// costs little more than that. What does not become shorter it leaves as it is.
+/// This one does compress: a chunk needs a CRC-32C, which snap computes but does not export, and
+/// its encoder costs little more than the checksum. Chunks that would not become shorter are stored
+/// uncompressed.
 fn snappy_framed(bytes: &[u8], stream: &mut Vec<u8>) {
-    // Reading from memory does not fail. If it did, what came of it is no stream, and is refused.
+    // Reading from memory does not fail. If it did, the stream would be incomplete and the backend
+    // would refuse it.
     let _read = FrameEncoder::new(bytes).read_to_end(stream);
 }

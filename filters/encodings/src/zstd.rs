@@ -11,21 +11,23 @@ use crate::{
     output::{CORRUPT, Output},
 };
 
-/// The window that every decoder takes, in bytes (RFC 8878, section 3.1.1.1.2), and the most that
-/// encoders use unless told to do their utmost.
+/// The window that every decoder supports, in bytes (RFC 8878, section 3.1.1.1.2). Encoders use no
+/// larger one unless they are set to their highest levels.
 const USUAL_WINDOW: u64 = 8 << 20;
 
-/// About how many bytes are decoded at a time: that much more than its window is what a decoder
-/// holds, and one block. Its buffer has a slack of 256 KiB for them, beyond which it doubles.
+/// About how many bytes are decoded at a time. A decoder holds this many bytes and one block beside
+/// its window. Its buffer has 256 KiB of slack for them, and doubles if they do not fit.
 const STEP: usize = 64 << 10;
 
-/// The same for a window that is not usual, of which little is known to have come.
+/// The same for a larger window, of which little has been decoded yet.
 const LONG_STEP: usize = 1 << 20;
 
-/// The most that a decoder takes of one block before it sees that it is too long, in bytes.
+/// The most that a decoder takes of one block before it notices that the block is too long, in
+/// bytes.
 const BLOCK: usize = 3 << 19;
 
-/// Decodes to at most `limit` bytes, with windows of at most `most_window` bytes, or 8 MiB.
+/// Decodes to at most `limit` bytes, with windows of at most `most_window` bytes or 8 MiB,
+/// whichever is more.
 pub(super) fn decode(
     body: &[u8],
     limit: usize,
@@ -40,7 +42,7 @@ pub(super) fn decode(
     while !input.is_empty() {
         if !input.skip_frame()? {
             if memory.taken > 0 {
-                // One that is used again takes memory for the whole window at once.
+                // A decoder that is reused takes memory for the whole window at once.
                 memory.hold(usize::try_from(USUAL_WINDOW).unwrap_or(usize::MAX), &mut output)?;
             }
             frame(&mut decoder, &mut input, &mut output, most_window, &mut memory)?;
@@ -68,15 +70,15 @@ fn frame(
     if let Some(size) = size {
         match usize::try_from(size) {
             Ok(size) if size > room => return Err(output.too_large()),
-            // Nothing leaves a decoder until there is more than its window.
+            // A decoder returns nothing until it holds more than its window.
             Ok(size) if is_usual => output.with_capacity(size)?,
             Ok(_) => output.with_capacity(0)?,
             Err(_) => return Err(output.too_large()),
         };
     }
     let most_step = if is_usual { STEP } else { LONG_STEP };
-    // A part of what was decoded stays in the decoder as its window. These many bytes have come out
-    // at least, there and in `output`, and these many at most.
+    // The decoder keeps a part of what was decoded as its window. `decoded` and `most_decoded` are
+    // the lower and upper bounds of what has been decoded, in the decoder and in `output`.
     let (mut decoded, mut most_decoded) = (0_usize, 0_usize);
     loop {
         let step = room.saturating_sub(decoded).saturating_add(1).min(most_step);
@@ -101,7 +103,7 @@ fn frame(
             return Err(output.too_large());
         }
     }
-    // The decoder reads both and compares neither.
+    // The decoder reads both sizes but does not compare them.
     let written = u64::try_from(output.len().saturating_sub(start)).unwrap_or(u64::MAX);
     if size.is_some_and(|size| size != written) {
         return Err(input.invalid("it is not as long as its frame header says"));
@@ -113,7 +115,7 @@ fn frame(
     Ok(())
 }
 
-/// Reads a frame's header, and returns how large its window is at most, in bytes.
+/// Reads a frame's header, and returns the largest size of its window, in bytes.
 fn begin(
     decoder: &mut FrameDecoder,
     input: &mut Input<'_>,
@@ -126,8 +128,8 @@ fn begin(
         Err(FrameDecoderError::WindowSizeTooBig { requested, .. })
             if usize::try_from(requested).is_ok_and(|window| window <= most_window) =>
         {
-            // Not by the decoder at hand: one that is used again takes memory for the whole window
-            // at once, whatever comes, and a new one only for what does.
+            // Do not reuse the decoder here: a reused one takes memory for the whole window at
+            // once, whatever the frame holds, while a new one takes only as much as it decodes.
             *decoder = FrameDecoder::new();
             decoder.set_max_window_size(requested);
             input.rest = header;
@@ -139,15 +141,14 @@ fn begin(
     }
 }
 
-/// What a decoder has of memory. It does not ask for it: one that finds none takes the worker with it.
+/// The memory that a decoder takes. The decoder cannot report a failed allocation: it would abort the worker.
 struct Memory {
     taken: usize,
 }
 
 impl Memory {
-    /// Takes what a decoder needs to hold so many bytes: a buffer that has a power of two of them and
-    /// its slack, and half of that once more while it doubles; and the literals, the sequences and the
-    /// tables of a block.
+    /// Accounts for the memory that a decoder needs to hold this many bytes: a buffer whose size is a power of two plus
+    /// slack, half of that again while it doubles, and the literals, sequences and tables of a block.
     fn hold(&mut self, bytes: usize, output: &mut Output<'_>) -> Result<(), DecodeError> {
         const SLACK: usize = 257 << 10;
         const OF_A_BLOCK: usize = 4 << 20;
@@ -166,8 +167,8 @@ impl Memory {
 struct Descriptor(u8);
 
 impl Descriptor {
-    /// Whether the frame says how long its content is: by a field of its own, or because there is no
-    /// window but the content.
+    /// Whether the frame gives the length of its content: in a field of its own, or because the
+    /// window is the content.
     const fn has_content_size(&self) -> bool {
         self.0 & 0b1110_0000 != 0
     }
