@@ -76,7 +76,7 @@ pub(crate) struct Start<'a> {
 pub(crate) struct Envoy {
     pid: u32,
     ended: watch::Receiver<Option<ExitStatus>>,
-    /// `drop` takes the sender, and the keeper thread then sees that no more orders can come.
+    /// `drop` takes this end of the channel, and the keeper thread then sees that no more orders can come.
     orders: Option<mpsc::Sender<()>>,
     keeper: Option<JoinHandle<()>>,
 }
