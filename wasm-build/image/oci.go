@@ -18,8 +18,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// pluginFile is the only file in the image. Istio and Envoy Gateway look for this name. Source:
-// https://github.com/solo-io/wasm/blob/master/spec/spec-compat.md
+// pluginFile is the only file in the image. Istio and Envoy Gateway look for this name.
+// Source: https://github.com/solo-io/wasm/blob/master/spec/spec-compat.md
 const pluginFile = "plugin.wasm"
 
 // epoch is the time of everything in the image, because its bytes must not depend on the time of the build.

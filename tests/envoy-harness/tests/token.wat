@@ -1,5 +1,5 @@
-;; A filter as small as one can be: a request needs the token that the plugin is configured with,
-;; and what goes on says that it was checked. An SDK would give the same module.
+;; A minimal filter: a request needs the token from the plugin's configuration, and the forwarded
+;; request says that the token was checked. An SDK would produce the same module.
 (module
   (import "env" "proxy_get_buffer_bytes" (func $get_buffer
     (param $buffer i32) (param $start i32) (param $length i32) (param $at i32) (param $size i32)
@@ -19,7 +19,7 @@
   (memory (export "memory") 1)
   (func (export "proxy_abi_version_0_2_1"))
 
-  ;; Texts are at 0, what the host gives begins at 4096.
+  ;; Texts are at 0; data from the host begins at 4096.
   (data (i32.const 0) "x-token")
   (data (i32.const 16) "x-checked")
   (data (i32.const 32) "yes")
@@ -30,11 +30,11 @@
     (global.get $free)
     (global.set $free (i32.add (global.get $free) (local.get $size))))
 
-  ;; The token: where it is, and how long.
+  ;; The address and the length of the token.
   (global $token (mut i32) (i32.const 0))
   (global $token_length (mut i32) (i32.const 0))
 
-  ;; An empty token would let everybody in, so it is refused.
+  ;; An empty token would allow everybody, so it is rejected.
   (func (export "proxy_on_configure") (param $context i32) (param $length i32) (result i32)
     (if (i32.eqz (local.get $length)) (then (return (i32.const 0))))
     (drop (call $get_buffer

@@ -74,17 +74,17 @@
       (i32.add (i32.const 48) (i32.rem_u (local.get $number) (i32.const 10))))
     (local.set $number (i32.div_u (local.get $number) (i32.const 10)))
     (br_if $digits (local.get $number)))
-  ;; The text is put in front of the digits, with the sign between them.
+  ;; The text comes before the digits, with the sign between them.
   (local.set $end (i32.sub (local.get $end) (i32.const 1)))
   (i32.store8 (local.get $end) (i32.const 61))
   (local.set $end (i32.sub (local.get $end) (local.get $length)))
   (memory.copy (local.get $end) (local.get $at) (local.get $length))
   (drop (call $log (i32.const 2) (local.get $end) (i32.sub (i32.const 64) (local.get $end)))))
 
-;; Logs the text that a host function has given at 128: a pointer there, a length at 132.
+;; Logs the result of a host function: its pointer is at 128, its length at 132.
 (func $say_result
   (drop (call $log (i32.const 2) (i32.load (i32.const 128)) (i32.load (i32.const 132)))))
 
-;; Puts 99 in the place of what a host function will give, to see whether it gives anything.
+;; Writes 99 where a host function writes its result, to see whether it writes anything.
 (func $forget_result
   (i32.store (i32.const 128) (i32.const 99)) (i32.store (i32.const 132) (i32.const 99)))
