@@ -1,13 +1,13 @@
 //! The body of a request, step by step: framed, decoded, checked, outgoing, forwarded.
 
-use sluice_otlp::{Request, Signal};
+use sluice_otlp::Request;
 use sluice_records::{Checked, Rejected, Violations};
 use sluice_remote_write::WriteRequest;
 use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
 use sluice_wire::Room;
 
 use crate::{
-    Count, Forward, Gate, Held, Reply, Rest,
+    Count, EnvoyBuffer, Forward, Gate, LocalReply, NoRoom, PendingRequest,
     export::Export,
     framed::{Decoded, Framed},
     outgoing::Outgoing,
@@ -19,34 +19,26 @@ use crate::{
 pub enum BodyStep {
     /// It goes on.
     Forward(Forward),
-    /// The gate answers.
-    Reply(Reply),
+    /// The gate makes a local reply.
+    LocalReply(LocalReply),
 }
 
 impl Gate {
-    /// What is thrown away of a request that is refused while its body comes; `None` if its answer goes
-    /// at once.
-    #[must_use]
-    pub fn rest_of(&self, held: &Held) -> Option<Rest> {
-        Rest::new(held.export.protocol, held.length, self.limits.discarded_bytes)
-    }
-
-    /// The answer to a body that has grown over its limit before it came to its end.
-    pub fn on_body_too_large(&self, held: &Held) -> Reply {
-        let refusal = Refusal::BodyTooLarge { limit: self.limits.body_bytes };
-        Reply::refuse(held.export.protocol, Some(held.export.signal), &refusal)
-    }
-
-    /// The answer to a body that there is no room for at the moment: its sender or the worker has
-    /// too many that wait.
-    pub fn on_no_room(&self, held: &Held) -> Reply {
-        Reply::refuse(held.export.protocol, Some(held.export.signal), &Refusal::NoMemory)
-    }
-
-    /// The answer to trailers behind a body that Envoy does not hold any more, where a message
-    /// cannot be put in front of them.
-    pub fn on_stray_trailers(&self, held: &Held) -> Reply {
-        Reply::refuse(held.export.protocol, Some(held.export.signal), &Refusal::Trailers)
+    /// Decides on a request whose body is whole, as [`PendingRequest::receive`] has said. `buffer` is what of it is
+    /// in Envoy.
+    pub fn decide<B: EnvoyBuffer + ?Sized>(
+        &self,
+        mut request: PendingRequest,
+        buffer: &B,
+    ) -> BodyStep {
+        match request.whole(buffer) {
+            Ok(body) => {
+                // It does not wait any more, and still is there.
+                let room = request.room().saturating_sub(body.len());
+                self.on_body(request, body, room)
+            }
+            Err(NoRoom) => BodyStep::LocalReply(request.refuse(&Refusal::NoMemory)),
+        }
     }
 
     /// Decides on a request by its whole body.
@@ -55,17 +47,16 @@ impl Gate {
     /// and for what goes on. What needs more is refused with [`Refusal::NoMemory`], to be sent again;
     /// what is over a limit is over it in any room. [`Limits`](crate::Limits) says how much a request
     /// can need at all.
-    pub fn on_body(&self, held: Held, body: Vec<u8>, room: usize) -> BodyStep {
-        let Export { protocol, signal, .. } = held.export;
-        match self.decide_body(held, body, Room::of(room)) {
-            Ok(step) => step,
-            Err(refusal) => BodyStep::Reply(Reply::refuse(protocol, Some(signal), &refusal)),
-        }
+    pub fn on_body(&self, request: PendingRequest, body: Vec<u8>, room: usize) -> BodyStep {
+        let Export { protocol, signal, .. } = request.export;
+        self.decide_body(request, body, Room::of(room)).unwrap_or_else(|refusal| {
+            BodyStep::LocalReply(LocalReply::refuse(protocol, Some(signal), &refusal))
+        })
     }
 
     fn decide_body(
         &self,
-        request: Held,
+        request: PendingRequest,
         body: Vec<u8>,
         mut room: Room,
     ) -> Result<BodyStep, Refusal> {
@@ -79,7 +70,7 @@ impl Gate {
         if checked.is_empty()
             && let Some(reply) = nothing_stored(request.export, checked.violations())
         {
-            return Ok(BodyStep::Reply(reply));
+            return Ok(BodyStep::LocalReply(reply));
         }
         let outgoing = Outgoing::new(checked, decoded, &request, &mut room)?;
         let forward = Forward::new(outgoing, request, self.hold_headers, room)?;
@@ -87,7 +78,12 @@ impl Gate {
     }
 
     /// The third step of a body: its records are checked.
-    fn check(&self, request: &Held, decoded: &Decoded, room: Room) -> Result<Checked, Refusal> {
+    fn check(
+        &self,
+        request: &PendingRequest,
+        decoded: &Decoded,
+        room: Room,
+    ) -> Result<Checked, Refusal> {
         let Export { protocol, signal, format, .. } = request.export;
         let (message, limits) = (decoded.message(), self.limits.of_reading(room));
         let checked = match protocol {
@@ -100,24 +96,20 @@ impl Gate {
                 self.records.check(&request.tenanted, &export)
             }
         };
-        checked.map_err(|rejected| refusal(rejected, signal))
+        checked.map_err(|rejected| match rejected {
+            Rejected::AllDropped(violations) => Refusal::AllDropped(*violations),
+            Rejected::Refused(violations) => Refusal::Violation(*violations),
+            Rejected::Unreadable(unreadable) => Refusal::unreadable(unreadable, signal),
+        })
     }
 }
 
-fn refusal(rejected: Rejected, signal: Signal) -> Refusal {
-    match rejected {
-        Rejected::AllDropped(violations) => Refusal::AllDropped(*violations),
-        Rejected::Refused(violations) => Refusal::Violation(*violations),
-        Rejected::Unreadable(unreadable) => Refusal::unreadable(unreadable, signal),
-    }
-}
-
-/// The answer to a request without records, which need not trouble a backend. `None` over gRPC:
+/// The local reply to a request without records, which need not trouble a backend. `None` over gRPC:
 /// only a backend can give the reply the body that success needs there.
-fn nothing_stored(export: Export, violations: Option<&Violations>) -> Option<Reply> {
+fn nothing_stored(export: Export, violations: Option<&Violations>) -> Option<LocalReply> {
     let told = Told::Success(ExportResponse::default().with_violations(violations));
-    let reply = export.protocol.answer(&told, export.signal)?;
+    let response = export.protocol.local_response(&told, export.signal)?;
     let mut counts = vec![Count::request(Some(export.signal), "nothing")];
     counts.extend(violations.into_iter().flat_map(Count::of_violations));
-    Some(Reply { reply, counts, log: None })
+    Some(LocalReply::new(response, counts))
 }

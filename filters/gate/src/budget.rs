@@ -75,8 +75,8 @@ impl Holding {
     #[must_use]
     pub fn of_forwarded(bytes: usize, limits: &Limits) -> Option<Self> {
         const SHORT: usize = 64 << 10;
-        let most = limits.sender_bytes.min(limits.waiting_bytes() / 2);
-        (bytes > SHORT).then(|| Self { in_envoy: bytes.min(most), in_module: 0 })
+        let max = limits.sender_bytes.min(limits.waiting_bytes() / 2);
+        (bytes > SHORT).then(|| Self { in_envoy: bytes.min(max), in_module: 0 })
     }
 
     /// With so much of the body beside it.
@@ -136,15 +136,15 @@ impl Share {
             in_module: now(held.in_module, self.holding.in_module, holding.in_module),
         };
         let (was, will) = (self.holding.sum(), holding.sum());
-        let left = limits.waiting_bytes().checked_sub(all.sum());
-        if will > was && left.is_none() {
+        let remaining = limits.waiting_bytes().checked_sub(all.sum());
+        if will > was && remaining.is_none() {
             return Err(NoRoom);
         }
         if let Some(account) = &self.account {
             let of_sender = now(account.held.get(), was, will);
             // Never more than is left for all others: so there always is something left.
-            let most = limits.sender_bytes.min(left.unwrap_or_default());
-            if will > was && of_sender > most {
+            let max = limits.sender_bytes.min(remaining.unwrap_or_default());
+            if will > was && of_sender > max {
                 return Err(NoRoom);
             }
             account.held.set(of_sender);

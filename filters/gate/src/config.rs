@@ -2,16 +2,15 @@
 
 use serde::Deserialize;
 use sluice_config::{ConfigProblem, Place, Problems};
-use sluice_encodings::longest_block;
 use sluice_records::{RecordStage, RecordsConfig};
-use sluice_route::{BackendsConfig, Context, Routes};
+use sluice_route::{BackendsConfig, Context};
 use sluice_senders::{SenderStage, SendersConfig};
 use sluice_tenant::{TenantConfig, TenantStage};
 use sluice_wire::{ReadLimits, Room};
 
 use crate::{
+    Gate, json_path,
     other_paths::{OtherPath, OtherPaths},
-    place,
 };
 
 /// The configuration as it is written. A section that is left out switches its stage off.
@@ -64,7 +63,7 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The body once decoded, in bytes.
     pub decoded_bytes: usize,
-    /// The body of a refused request that is taken and thrown away before the answer goes, in bytes.
+    /// The body of a refused request that is taken and thrown away before the local reply goes, in bytes.
     pub discarded_bytes: usize,
     /// Records, and the resources, scopes and metrics around them, as far as they are read.
     pub records: usize,
@@ -171,19 +170,6 @@ impl Limits {
     }
 }
 
-/// A configured gate.
-#[derive(Debug)]
-pub struct Gate {
-    pub(crate) senders: SenderStage,
-    pub(crate) tenants: TenantStage,
-    pub(crate) records: RecordStage,
-    /// Where requests go; `None` where the gate looks at no bodies, and every path passes.
-    pub(crate) routes: Option<Routes>,
-    pub(crate) limits: Limits,
-    pub(crate) other_paths: OtherPaths,
-    pub(crate) hold_headers: bool,
-}
-
 impl Gate {
     /// Reads a configuration in JSON.
     ///
@@ -192,52 +178,13 @@ impl Gate {
     /// configuration.
     pub fn from_json(json: &[u8]) -> Result<Self, Vec<ConfigProblem>> {
         let config: GateConfig = serde_json::from_slice(json).map_err(|error| {
-            let path = match place::path(json, error.line(), error.column()) {
+            let path = match json_path::path(json, error.line(), error.column()) {
                 whole if whole.is_empty() => "configuration".to_owned(),
                 path => path,
             };
             vec![ConfigProblem::new(path, error)]
         })?;
         config.compile()
-    }
-
-    /// The limits in force.
-    #[must_use]
-    pub const fn limits(&self) -> Limits {
-        self.limits
-    }
-
-    /// The longest body that goes on to a backend, in bytes: what a request decodes to at most, and what
-    /// its encoding for the backend adds where nothing can be compressed. Envoy must be able to hold as much
-    /// of a request whose head is held: its `request_body_buffer_limit`.
-    #[must_use]
-    pub const fn longest_forwarded(&self) -> usize {
-        // A block of snappy adds the most of all that the gate writes for a head that it holds.
-        longest_block(self.limits.decoded_bytes)
-    }
-
-    /// Whether the head of a request is held until its body has been checked.
-    #[must_use]
-    pub const fn holds_headers(&self) -> bool {
-        self.hold_headers
-    }
-
-    /// Whether the gate looks at who sends.
-    #[must_use]
-    pub const fn identifies_senders(&self) -> bool {
-        self.senders.is_on()
-    }
-
-    /// Whether [`RequestHead::metadata`](crate::RequestHead::metadata) is asked for.
-    #[must_use]
-    pub fn reads_tokens(&self) -> bool {
-        self.senders.reads_tokens()
-    }
-
-    /// What in the configuration may not be meant, at `now` in seconds since the epoch.
-    #[must_use]
-    pub fn warnings(&self, now: u64) -> Vec<ConfigProblem> {
-        self.senders.warnings(now)
     }
 }
 

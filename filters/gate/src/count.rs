@@ -26,7 +26,7 @@ pub enum Count {
         /// How many.
         parts: u64,
     },
-    /// A request has got its answer.
+    /// A request has got its reply.
     Request {
         /// What it carried, as far as that was known.
         signal: Option<&'static str>,

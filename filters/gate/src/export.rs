@@ -23,7 +23,7 @@ pub(crate) struct Export {
 }
 
 /// The protocol in which a sender is answered, whatever its request turns out to be.
-pub(crate) fn protocol(headers: Headers<'_>) -> Protocol {
+pub(crate) fn request_protocol(headers: Headers<'_>) -> Protocol {
     let media_type = media_type_of(headers).unwrap_or_default();
     match grpc_suffix(media_type) {
         Some(_) => Protocol::Grpc,
@@ -165,7 +165,7 @@ impl Export {
 ///
 /// Of the router's headers this is the one that can only shorten: a try longer than the route's timeout
 /// is not heeded. `grpc-timeout` itself the router reads in requests alone that go on as gRPC.
-pub(crate) fn timeout(headers: Headers<'_>) -> Option<HeaderEdit> {
+pub(crate) fn grpc_timeout_edit(headers: Headers<'_>) -> Option<HeaderEdit> {
     let milliseconds = grpc::timeout(&headers.joined("grpc-timeout"))?;
     Some(HeaderEdit::set("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds.to_string()))
 }

@@ -2,27 +2,26 @@
 
 use sluice_encodings::{Encoding, EncodingHeader, wrap};
 use sluice_headers::{HeaderEdit, names::CONTENT_LENGTH};
-use sluice_records::Violations;
 use sluice_reply::Refusal;
 use sluice_route::Transport;
 use sluice_wire::{NoMemory, Room};
 
 use crate::{
-    Count, Held, Reply, Sent,
-    held::{Head, Route},
-    outgoing::Outgoing,
+    AwaitingReply, Count, NoRoom, PendingRequest,
+    outgoing::{BodyEdit, Outgoing},
+    pending_request::{Head, Place},
 };
 
 /// A request that goes on to its backend. It is made from a request whose head has passed every stage and whose
 /// records are [`Checked`](sluice_records::Checked), and from nothing else.
 ///
 /// ```
-/// use sluice_gate::{BodyStep, Forward, Gate, Held};
+/// use sluice_gate::{BodyStep, Forward, Gate, PendingRequest};
 ///
-/// fn decide(gate: &Gate, request: Held, body: Vec<u8>) -> Option<Forward> {
+/// fn decide(gate: &Gate, request: PendingRequest, body: Vec<u8>) -> Option<Forward> {
 ///     match gate.on_body(request, body, usize::MAX) {
 ///         BodyStep::Forward(forward) => Some(forward),
-///         BodyStep::Reply(_) => None,
+///         BodyStep::LocalReply(_) => None,
 ///     }
 /// }
 /// ```
@@ -30,62 +29,50 @@ use crate::{
 /// Nothing else goes on:
 ///
 /// ```compile_fail,E0451
-/// use sluice_gate::{BodyEdit, Forward, Sent};
+/// use sluice_gate::Forward;
 ///
-/// fn forward(body: Vec<u8>, sent: Sent) -> Forward {
-///     Forward { edits: Vec::new(), body: BodyEdit::Replace(body), counts: Vec::new(), sent }
+/// fn forward(checked: Forward) -> Forward {
+///     Forward { edits: Vec::new(), ..checked }
 /// }
 /// ```
 #[derive(Debug)]
 pub struct Forward {
     edits: Vec<HeaderEdit>,
     body: BodyEdit,
+    place: Place,
     counts: Vec<Count>,
-    sent: Sent,
-}
-
-/// What becomes of a body. What the caller has of it need not be copied back unless it has to be.
-#[derive(Debug, PartialEq, Eq)]
-pub enum BodyEdit {
-    /// It goes on as it came, without its first bytes.
-    Keep {
-        /// The body as it came.
-        body: Vec<u8>,
-        /// How many of its first bytes go: a gRPC frame's header, or none.
-        skip: usize,
-    },
-    /// It is replaced.
-    Replace(Vec<u8>),
+    sent: AwaitingReply,
 }
 
 impl Forward {
-    /// Brings body and head together. `holds` says whether the head of the reply may be held.
+    /// Brings body and head together. `hold_headers` says whether the head of the reply may be held.
     ///
     /// # Errors
-    /// [`NoMemory`] for the encoding that a head which has gone on has announced.
+    /// [`Refusal::NoMemory`]: there is none for the encoding that a head which has gone on has announced, or Envoy
+    /// holds as much for backends already.
     pub(crate) fn new(
         outgoing: Outgoing,
-        request: Held,
-        holds: bool,
+        request: PendingRequest,
+        hold_headers: bool,
         room: Room,
-    ) -> Result<Self, NoMemory> {
-        let Held { export, route, head, .. } = request;
-        let Route { store, transport, cluster, burst, .. } = route;
+    ) -> Result<Self, Refusal> {
+        let place = request.place();
+        let PendingRequest { export, route, head, allowance, .. } = request;
         let counts = outgoing.violations().into_iter().flat_map(Count::of_violations).collect();
         let nothing = outgoing.is_empty();
-        let (edits, body, violations) = join(outgoing, head, transport, room)?;
-        let sent = Sent {
-            protocol: export.protocol,
-            signal: export.signal,
-            store,
-            cluster,
-            burst,
-            transport,
+        let encoding = outgoing.encoding();
+        let (body, violations) = outgoing.into_parts();
+        let (edits, body) = join(body, encoding, head, route.transport, room)?;
+        let in_envoy = allowance.forward(body.as_slice().len());
+        let in_envoy = in_envoy.map_err(|NoRoom| Refusal::NoMemory)?;
+        let sent = AwaitingReply {
             violations,
             nothing,
-            holds,
+            hold_headers,
+            body: in_envoy,
+            ..AwaitingReply::new(export, route)
         };
-        Ok(Self { edits, body, counts, sent })
+        Ok(Self { edits, body, place, counts, sent })
     }
 
     /// The same, with these edits to its head before its own.
@@ -100,10 +87,23 @@ impl Forward {
         &self.edits
     }
 
-    /// What becomes of the body.
+    /// The body as it goes on.
     #[must_use]
-    pub const fn body(&self) -> &BodyEdit {
-        &self.body
+    pub fn body(&self) -> &[u8] {
+        self.body.as_slice()
+    }
+
+    /// What changes in Envoy's buffer: so many of its first bytes are replaced by these. `None` if it goes on as it is:
+    /// what is there need not be copied back.
+    #[must_use]
+    pub fn buffer_edit(&self) -> Option<(usize, &[u8])> {
+        match (self.place, &self.body) {
+            (Place::Nowhere, _) | (Place::Envoy(_), BodyEdit::Keep { skip: 0, .. }) => None,
+            (Place::Envoy(_), BodyEdit::Keep { skip, .. }) => Some((*skip, &[])),
+            (Place::Envoy(size), BodyEdit::Replace(_)) | (Place::Drained(size), _) => {
+                Some((size, self.body()))
+            }
+        }
     }
 
     /// What to count.
@@ -112,57 +112,36 @@ impl Forward {
         &self.counts
     }
 
-    /// The answer to a request that could go on, if Envoy were not holding as much for backends already.
-    pub fn on_no_room(&self) -> Reply {
-        Reply::refuse(self.sent.protocol, Some(self.sent.signal), &Refusal::NoMemory)
-    }
-
     /// What the backend's reply is read with.
     #[must_use]
-    pub fn into_sent(self) -> Sent {
+    pub fn into_awaiting_reply(self) -> AwaitingReply {
         self.sent
-    }
-}
-
-impl BodyEdit {
-    /// The body as it goes on.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Keep { body, skip } => body.get(*skip..).unwrap_or_default(),
-            Self::Replace(body) => body,
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.as_slice().len()
     }
 }
 
 /// Brings body and head together: a head that is still here says what the body is, and a body
 /// whose head has gone becomes what that said.
 fn join(
-    outgoing: Outgoing,
+    body: BodyEdit,
+    encoding: Encoding,
     head: Head,
     transport: Transport,
     room: Room,
-) -> Result<(Vec<HeaderEdit>, BodyEdit, Option<Violations>), NoMemory> {
-    let encoding = outgoing.encoding();
-    let (body, violations) = outgoing.into_parts();
+) -> Result<(Vec<HeaderEdit>, BodyEdit), NoMemory> {
     Ok(match head {
-        Head::Held(mut edits) => {
+        Head::Buffered(mut edits) => {
             edits.push(announce(transport, encoding));
-            edits.push(HeaderEdit::set(CONTENT_LENGTH, body.len().to_string()));
-            (edits, body, violations)
+            let length = body.as_slice().len().to_string();
+            edits.push(HeaderEdit::set(CONTENT_LENGTH, length));
+            (edits, body)
         }
-        Head::Gone(announced) if transport == Transport::Grpc || announced == encoding => {
-            (Vec::new(), body, violations)
+        Head::Forwarded(announced) if transport == Transport::Grpc || announced == encoding => {
+            (Vec::new(), body)
         }
         // Decoded by a cut, because the message was not flagged, or because framed snappy came as
         // snappy.
-        Head::Gone(announced) => {
-            let body = BodyEdit::Replace(wrap(announced, body.as_slice(), room)?);
-            (Vec::new(), body, violations)
+        Head::Forwarded(announced) => {
+            (Vec::new(), BodyEdit::Replace(wrap(announced, body.as_slice(), room)?))
         }
     })
 }

@@ -5,7 +5,7 @@ use sluice_reply::{Protocol, Refusal};
 use sluice_route::Transport;
 use sluice_wire::Room;
 
-use crate::{BodyEdit, export::Export};
+use crate::{export::Export, outgoing::BodyEdit};
 
 /// A body whose one message has been found in it.
 pub(crate) struct Framed {

@@ -1,16 +1,17 @@
 //! The gate: the five stages in their order, as a function of values.
 //!
 //! ```text
-//! request head  senders -> tenant -> export -> route                   request.rs
-//! request body  framed -> decoded -> checked -> outgoing -> forwarded   body.rs
-//! reply         what the backend said -> what is told                   answer.rs
-//! refusal       what is thrown away before it goes                      rest.rs
+//! request head   senders -> tenant -> export -> route                   request.rs
+//! while it comes wait, drain, refuse or decide                          pending_request.rs
+//! request body   framed -> decoded -> checked -> outgoing -> forwarded  body.rs
+//! reply          what the backend said -> what is told                  backend_reply.rs
+//! local reply    what is thrown away before it goes                     local_reply.rs, rest.rs
 //! ```
 //!
 //! Nothing here calls Envoy. Each step takes what came and returns what is to be done, and only the
 //! crate `module` does it.
 
-mod answer;
+mod backend_reply;
 mod body;
 mod budget;
 mod certificates;
@@ -19,23 +20,32 @@ mod count;
 mod export;
 mod forward;
 mod framed;
-mod held;
+mod gate;
+mod json_path;
+mod local_reply;
 mod other_paths;
 mod outgoing;
+mod pending_request;
 mod pieces;
-mod place;
 mod request;
 mod rest;
+mod worker;
 
-pub use answer::{Finished, HEADER_ONLY, Reading, ReplyHead, ReplyStep, Rewritten, SAID, Sent};
+pub use backend_reply::{
+    AwaitingReply, HEADER_ONLY, ReplyDecision, ReplyEdits, ReplyHead, ReplyInProgress, ReplyStep,
+    SAID,
+};
 pub use body::BodyStep;
 pub use budget::{Budget, Holding, NoRoom, Share};
 pub use certificates::Certificates;
-pub use config::{Gate, Limits};
+pub use config::Limits;
 pub use count::{Count, certificate_end_stat};
 pub use export::is_envoys_grpc;
-pub use forward::{BodyEdit, Forward};
-pub use held::Held;
+pub use forward::Forward;
+pub use gate::Gate;
+pub use local_reply::{Delivery, LocalReply};
+pub use pending_request::{EnvoyBuffer, PendingRequest, Receive};
 pub use pieces::Pieces;
-pub use request::{HeadStep, Identified, Reply, RequestHead};
-pub use rest::{Rest, Unseen};
+pub use request::{HeadStep, Identified, Pass, RequestHead};
+pub use rest::{Discard, Rest, Unseen};
+pub use worker::Worker;

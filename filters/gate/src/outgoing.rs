@@ -6,7 +6,7 @@ use sluice_reply::{Protocol, Refusal};
 use sluice_route::Transport;
 use sluice_wire::{Edits, Room};
 
-use crate::{BodyEdit, Held, framed::Decoded};
+use crate::{PendingRequest, framed::Decoded};
 
 /// A body as it would best go on. It is made from [`Checked`] alone.
 pub(crate) struct Outgoing {
@@ -14,6 +14,30 @@ pub(crate) struct Outgoing {
     encoding: Encoding,
     violations: Option<Violations>,
     is_empty: bool,
+}
+
+/// What becomes of a body. What the caller has of it need not be copied back unless it has to be.
+#[derive(Debug)]
+pub(crate) enum BodyEdit {
+    /// It goes on as it came, without its first bytes.
+    Keep {
+        /// The body as it came.
+        body: Vec<u8>,
+        /// How many of its first bytes go: a gRPC frame's header, or none.
+        skip: usize,
+    },
+    /// It is replaced.
+    Replace(Vec<u8>),
+}
+
+impl BodyEdit {
+    /// The body as it goes on.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Keep { body, skip } => body.get(*skip..).unwrap_or_default(),
+            Self::Replace(body) => body,
+        }
+    }
 }
 
 impl Outgoing {
@@ -24,7 +48,7 @@ impl Outgoing {
     pub(crate) fn new(
         checked: Checked,
         decoded: Decoded,
-        request: &Held,
+        request: &PendingRequest,
         room: &mut Room,
     ) -> Result<Self, Refusal> {
         let is_empty = checked.is_empty();
@@ -63,7 +87,7 @@ impl Outgoing {
 fn rewrite(
     edits: Edits,
     decoded: Decoded,
-    request: &Held,
+    request: &PendingRequest,
     room: &mut Room,
 ) -> Result<(BodyEdit, Encoding), Refusal> {
     // The edits count from where the message began, frame included.

@@ -7,16 +7,17 @@ use sluice_headers::{
 };
 use sluice_otlp::Signal;
 use sluice_remote_write::{VERSION, VERSION_HEADER};
-use sluice_reply::{LocalReply, Protocol, Refusal};
+use sluice_reply::{Protocol, Refusal};
 use sluice_route::{Routes, foreign_header_edits};
-use sluice_senders::{Admission, Ambiguity, Evidence, Expiry, PeerEvidence};
+use sluice_senders::{Admission, Admitted, Ambiguity, Connection, Evidence, Expiry, PeerEvidence};
 use sluice_tenant::Tenanted;
 
 use crate::{
-    BodyStep, Certificates, Count, Gate, Held, Rest,
-    export::{Export, protocol, timeout},
-    held::Route,
+    BodyStep, Certificates, Count, Gate, LocalReply, PendingRequest, Rest, Worker,
+    export::{Export, grpc_timeout_edit, request_protocol},
+    pending_request::Route,
     rest::saturated,
+    worker::Allowance,
 };
 
 /// The head of a request, as Envoy hands it out.
@@ -24,8 +25,8 @@ use crate::{
 pub struct RequestHead<'a> {
     /// The headers, pseudo headers included.
     pub headers: Headers<'a>,
-    /// What Envoy says of the connection's certificate; `xfcc` is filled in from the headers.
-    pub peer: PeerEvidence<'a>,
+    /// What Envoy says of the connection's certificate.
+    pub connection: Connection<'a>,
     /// Envoy's attribute `metadata`, where [`Gate::reads_tokens`] asks for it; `None` where Envoy has none.
     pub metadata: Option<&'a [u8]>,
     /// Whether nothing follows.
@@ -51,6 +52,13 @@ pub struct Identified {
     pub log: Option<(Level, String)>,
 }
 
+/// A request that goes on unchecked, because the configuration says so of its path, or has no backends. Who sends it
+/// has been asked all the same: only a [`Tenanted`] makes one.
+#[derive(Debug)]
+pub struct Pass {
+    edits: Vec<HeaderEdit>,
+}
+
 /// What is to be done with a request after its head.
 #[derive(Debug)]
 #[must_use]
@@ -60,32 +68,27 @@ pub enum HeadStep {
     Body {
         /// The edits to make now; none while the head is held.
         edits: Vec<HeaderEdit>,
-        /// What the body is checked with.
-        held: Held,
+        /// What its body is received with.
+        pending: Box<PendingRequest>,
     },
     /// No body follows, and the request is decided.
     Decided(BodyStep),
-    /// It goes on with these edits, and the gate has no more to do with it.
-    Pass(Vec<HeaderEdit>),
-    /// The gate answers.
-    Reply {
-        /// The answer.
-        reply: Reply,
-        /// What is thrown away before it goes; `None` if it goes at once.
-        rest: Option<Rest>,
-    },
+    /// It goes on as it is, and the gate has no more to do with it.
+    Pass(Pass),
+    /// The gate makes a local reply.
+    LocalReply(LocalReply),
 }
 
-/// An answer of the gate's own.
-#[derive(Clone, Debug, PartialEq)]
-#[must_use]
-pub struct Reply {
-    /// The answer.
-    pub reply: LocalReply,
-    /// What to count.
-    pub counts: Vec<Count>,
-    /// What to log.
-    pub log: Option<(Level, String)>,
+impl Pass {
+    fn new(_: Tenanted, edits: Vec<HeaderEdit>) -> Self {
+        Self { edits }
+    }
+
+    /// The edits to its head.
+    #[must_use]
+    pub fn edits(&self) -> &[HeaderEdit] {
+        &self.edits
+    }
 }
 
 impl Identified {
@@ -103,41 +106,21 @@ impl Identified {
     }
 }
 
-impl Reply {
-    pub(crate) fn refuse(protocol: Protocol, signal: Option<Signal>, refusal: &Refusal) -> Self {
-        let label = refusal.label();
-        let mut counts = vec![Count::request(signal, label)];
-        if let Refusal::AllDropped(violations) = refusal {
-            counts.extend(Count::of_violations(violations));
-        }
-        let reply = protocol.refuse(refusal);
-        // One line for each refused request would let a stranger fill the disk; the counters show
-        // them all, and the debug level shows why.
-        let log = Some((Level::Debug, format!("refused: {label}: {refusal}")));
-        Self { reply, counts, log }
-    }
-}
-
 impl Gate {
     /// Decides on a request by its head, and says whose it is as far as that has been found.
-    pub fn on_head(
-        &self,
-        head: &RequestHead<'_>,
-        certificates: &mut Certificates,
-    ) -> (HeadStep, Identified) {
-        let protocol = protocol(head.headers);
+    pub fn on_head(&self, head: &RequestHead<'_>, worker: &Worker) -> (HeadStep, Identified) {
+        let protocol = request_protocol(head.headers);
         let mut identified = Identified::default();
-        let step = match self.decide_head(head, protocol, certificates, &mut identified) {
-            Ok(step) => step,
-            Err((signal, refusal)) => {
-                let limit = self.limits.discarded_bytes;
-                let rest = match head.end_of_stream {
-                    true => None,
-                    false => Rest::of(head.headers, protocol, limit),
-                };
-                HeadStep::Reply { reply: Reply::refuse(protocol, signal, &refusal), rest }
-            }
-        };
+        let step = self.decide_head(head, protocol, worker, &mut identified);
+        let step = step.unwrap_or_else(|(signal, refusal)| {
+            let limit = self.limits.discarded_bytes;
+            let rest = match head.end_of_stream {
+                true => None,
+                false => Rest::of(head.headers, protocol, limit),
+            };
+            let reply = LocalReply::refuse(protocol, signal, &refusal);
+            HeadStep::LocalReply(reply.at_head(rest, self.hold_headers))
+        });
         (step, identified)
     }
 
@@ -145,38 +128,57 @@ impl Gate {
         &self,
         head: &RequestHead<'_>,
         protocol: Protocol,
-        certificates: &mut Certificates,
+        worker: &Worker,
         identified: &mut Identified,
     ) -> Result<HeadStep, (Option<Signal>, Refusal)> {
         let headers = head.headers;
-        let tenanted = self.identify(head, certificates, identified).map_err(|why| (None, why))?;
+        let tenanted = self.identify(head, worker, identified).map_err(|why| (None, why))?;
         let edits = self.own_edits(&tenanted, headers);
         let Some(routes) = &self.routes else {
-            return Ok(HeadStep::Pass(edits));
+            return Ok(HeadStep::Pass(Pass::new(tenanted, edits)));
         };
         if self.other_paths.let_pass(headers.first(PATH).unwrap_or_default()) {
-            let foreign = foreign_header_edits(headers.names());
-            return Ok(HeadStep::Pass(edits.into_iter().chain(foreign).collect()));
+            let edits = edits.into_iter().chain(foreign_header_edits(headers.names()));
+            return Ok(HeadStep::Pass(Pass::new(tenanted, edits.collect())));
         }
         let export = Export::from_head(headers, protocol).map_err(|why| (None, why))?;
-        let routed = self.route(routes, tenanted, export, headers, edits);
-        let (edits, held) = routed.map_err(|refusal| (Some(export.signal), refusal))?;
-        if !head.end_of_stream {
-            return Ok(HeadStep::Body { edits, held });
+        let pending = self.route(routes, tenanted, export, (headers, edits), worker);
+        let pending = pending.map_err(|refusal| (Some(export.signal), refusal))?;
+        Ok(self.await_body(pending, head))
+    }
+
+    /// Has a request wait for its body; or decides on it, if there is none.
+    fn await_body(&self, pending: PendingRequest, head: &RequestHead<'_>) -> HeadStep {
+        let (edits, mut pending) = match self.hold_headers {
+            true => (Vec::new(), pending),
+            false => {
+                let may_grow = self.records.stamps(pending.export.signal);
+                pending.without_head(may_grow)
+            }
+        };
+        if head.end_of_stream {
+            return HeadStep::Decided(match self.on_body(pending, Vec::new(), usize::MAX) {
+                BodyStep::Forward(forward) => BodyStep::Forward(forward.with_edits(edits)),
+                reply @ BodyStep::LocalReply(_) => reply,
+            });
         }
-        Ok(HeadStep::Decided(match self.on_body(held, Vec::new(), usize::MAX) {
-            BodyStep::Forward(forward) => BodyStep::Forward(forward.with_edits(edits)),
-            reply @ BodyStep::Reply(_) => reply,
-        }))
+        match pending.wait(head.headers) {
+            Ok(()) => HeadStep::Body { edits, pending: Box::new(pending) },
+            Err(reply) => HeadStep::LocalReply(*reply),
+        }
     }
 
     /// Finds out who sends and for which tenant, and whether that may be.
     fn identify(
         &self,
         head: &RequestHead<'_>,
-        certificates: &mut Certificates,
+        worker: &Worker,
         identified: &mut Identified,
     ) -> Result<Tenanted, Refusal> {
+        // Nothing else uses them meanwhile; if it does, they are read again.
+        let (mut shared, mut own) =
+            (worker.certificates.try_borrow_mut().ok(), Certificates::default());
+        let certificates = shared.as_deref_mut().unwrap_or(&mut own);
         let admission = self.admit(head, certificates)?;
         if let Some(sender) = admission.sender() {
             identified.sender = Some(sender.namespace().to_owned());
@@ -197,7 +199,7 @@ impl Gate {
     ) -> Result<Admission, Refusal> {
         let headers = head.headers;
         let xfcc: Vec<_> = headers.all(FORWARDED_CLIENT_CERT).collect();
-        let peer = PeerEvidence { xfcc: &xfcc, ..head.peer };
+        let peer = PeerEvidence { connection: head.connection, xfcc: &xfcc };
         let mut evidence = Evidence {
             certificate: &mut || certificates.read(&peer),
             header: &|name| headers.all(name).collect(),
@@ -218,15 +220,15 @@ impl Gate {
         edits
     }
 
-    /// Sends an export on its way, and gives the edits to make now: none while the head is held.
+    /// Finds the way of an export to its backend. Its head is still here, to be edited at its end.
     fn route(
         &self,
         routes: &Routes,
         tenanted: Tenanted,
         export: Export,
-        headers: Headers<'_>,
-        mut edits: Vec<HeaderEdit>,
-    ) -> Result<(Vec<HeaderEdit>, Held), Refusal> {
+        (headers, mut edits): (Headers<'_>, Vec<HeaderEdit>),
+        worker: &Worker,
+    ) -> Result<PendingRequest, Refusal> {
         let backend = routes.pick(export.signal).ok_or(Refusal::NoBackend(export.signal))?;
         let limit = self.limits.body_bytes;
         let length = headers.number(CONTENT_LENGTH);
@@ -236,16 +238,13 @@ impl Gate {
         let endpoint = export.endpoint(backend, &tenanted, headers)?;
         edits.extend(endpoint.header_edits(export.format, headers.names()));
         match export.protocol {
-            Protocol::Grpc => edits.extend(timeout(headers)),
+            Protocol::Grpc => edits.extend(grpc_timeout_edit(headers)),
             Protocol::RemoteWrite => edits.push(HeaderEdit::set(VERSION_HEADER, VERSION)),
             Protocol::HttpJson | Protocol::HttpProtobuf => {}
         }
         let route = Route::to(backend.store(), &endpoint);
-        if self.hold_headers {
-            return Ok((Vec::new(), Held::with_head(tenanted, export, route, edits, length)));
-        }
-        let held = Held::without_head(tenanted, export, route, &mut edits, length);
-        let stamps = self.records.stamps(export.signal);
-        Ok((edits, if stamps { held.lengthened() } else { held }))
+        let sender = tenanted.sender().map(Admitted::namespace);
+        let allowance = Allowance::new(self.limits, worker, sender);
+        Ok(PendingRequest::with_head(tenanted, export, route, edits, length, allowance))
     }
 }

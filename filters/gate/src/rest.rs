@@ -1,9 +1,9 @@
 //! The rest of a request that is refused before all of it has come.
 //!
-//! Most clients read no answer before they have sent their request. If the connection is closed under
+//! Most clients read no reply before they have sent their request. If the connection is closed under
 //! them meanwhile (RFC 9112, section 9.6), or the stream is reset (RFC 9113, section 8.1), what the
 //! refusal said is lost, and they send the same again. So what is still to come is taken and thrown
-//! away, within bounds, and only then does the answer go.
+//! away, within bounds, and only then does the local reply go.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// What is to be taken of a request with this head; `None` if its answer goes at once.
+    /// What is to be taken of a request with this head; `None` if its local reply goes at once.
     pub(crate) fn of(headers: Headers<'_>, protocol: Protocol, limit: usize) -> Option<Self> {
-        // A client that asks first has sent nothing yet, and reads the answer at once. Envoy has told it
+        // A client that asks first has sent nothing yet, and reads the reply at once. Envoy has told it
         // to go on, and taken the header off, unless `proxy_100_continue` is set.
         if headers.first("expect").is_some() {
             return None;
@@ -38,19 +38,39 @@ impl Rest {
             return None;
         }
         let rest = Self { limit, length };
-        // Of what is not taken whole the answer would be lost all the same.
+        // Of what is not taken whole the reply would be lost all the same.
         (!rest.is_too_long(length.unwrap_or(0))).then_some(rest)
     }
 
-    /// Whether the answer goes though more is to come, because this much of the body has come already,
+    /// Whether the local reply goes though more is to come, because this much of the body has come already,
     /// in bytes.
-    #[must_use]
-    pub const fn is_too_long(self, came: usize) -> bool {
+    pub(crate) const fn is_too_long(self, came: usize) -> bool {
         came > self.limit
     }
 }
 
-/// A rest that Envoy throws away by itself, while it holds the answer back. It does not say when the
+/// A rest that the filter throws away. None of it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discard {
+    rest: Rest,
+    /// Bytes of the body so far.
+    came: usize,
+}
+
+impl Discard {
+    /// So many bytes of the body have come already.
+    pub(crate) const fn new(rest: Rest, came: usize) -> Self {
+        Self { rest, came }
+    }
+
+    /// Whether the local reply goes, now that so many bytes more of the body have come.
+    pub const fn is_over(&mut self, size: usize, end_of_stream: bool) -> bool {
+        self.came = self.came.saturating_add(size);
+        end_of_stream || self.rest.is_too_long(self.came)
+    }
+}
+
+/// A rest that Envoy throws away by itself, while it holds the local reply back. It does not say when the
 /// request has ended: all there is to see is how much of the body has come.
 #[derive(Clone, Copy, Debug)]
 pub struct Unseen {
@@ -75,7 +95,7 @@ impl Unseen {
     const QUIET: u32 = 25;
 
     /// Nothing waits for longer than a minute: Envoy's `request_timeout` in the shipped configuration, which
-    /// holds no more once there is an answer.
+    /// holds no more once there is a reply.
     const LOOKS: u32 = 6_000;
 
     /// Nothing has been seen of it.
@@ -84,7 +104,7 @@ impl Unseen {
         Self { rest, came: 0, quiet: 0, looks: 0 }
     }
 
-    /// Whether the answer goes, now that this much of the body has come, in bytes. To be asked once each
+    /// Whether the local reply goes, now that this much of the body has come, in bytes. To be asked once each
     /// [`Self::PERIOD`].
     pub fn is_over(&mut self, came: usize) -> bool {
         self.looks = self.looks.saturating_add(1);
@@ -139,6 +159,15 @@ mod tests {
         assert_eq!(rest_of(Protocol::HttpJson, &[("content-length", "1001")]), None);
         assert_eq!(rest_of(HTTP, &[("expect", "100-continue")]), None);
         assert_eq!(rest_of(Protocol::Grpc, &[]), None);
+    }
+
+    #[test]
+    fn what_the_filter_throws_away_is_over_at_its_end_or_when_it_is_too_long() {
+        let rest = Rest::new(HTTP, None, 1000).expect("it is to be taken");
+        let mut discard = Discard::new(rest, 400);
+        assert!(!discard.is_over(600, false));
+        assert!(discard.is_over(1, false));
+        assert!(Discard::new(rest, 0).is_over(0, true));
     }
 
     #[test]

@@ -12,9 +12,10 @@ use proxy_wasm::{
     hostcalls,
     types::{BufferType, GrpcStatusCode, MapType},
 };
-use sluice_gate::{NoRoom, Pieces};
+use sluice_gate::{EnvoyBuffer, NoRoom, Pieces};
 use sluice_headers::HeaderEdit;
-use sluice_reply::LocalReply;
+use sluice_reply::LocalResponse;
+use sluice_senders::Connection;
 
 /// The headers of `map`. Safe in the callback that brings that map, and while its headers are held.
 /// Values are bytes: the SDK's text getters panic on what is not UTF-8.
@@ -52,38 +53,36 @@ pub(crate) fn read(buffer: BufferType, size: usize) -> Vec<u8> {
     hostcalls::get_buffer(buffer, 0, size).ok().flatten().unwrap_or_default()
 }
 
-/// The same, of a size that a stranger chooses: there is memory for it, and it is all there. The SDK
-/// aborts where there is none, so its memory is asked for first.
-///
-/// # Errors
-/// [`NoRoom`] if not.
-pub(crate) fn read_whole(buffer: BufferType, size: usize) -> Result<Vec<u8>, NoRoom> {
-    ask_for(size)?;
-    let bytes = read(buffer, size);
-    if bytes.len() == size { Ok(bytes) } else { Err(NoRoom) }
-}
+/// The body of a request, in Envoy's buffer. Its size a stranger chooses: there is memory for what is read, and it is
+/// all there. The SDK aborts where there is none, so its memory is asked for first.
+pub(crate) struct RequestBody;
 
-/// The same, piece by piece.
-///
-/// # Errors
-/// [`NoRoom`] if there is no memory for a piece, if `take` says so, or if it is not all there.
-pub(crate) fn read_by(
-    buffer: BufferType,
-    size: usize,
-    mut take: impl FnMut(&[u8]) -> Result<(), NoRoom>,
-) -> Result<(), NoRoom> {
-    let mut at: usize = 0;
-    while at < size {
-        let next = size.saturating_sub(at).min(Pieces::MAX);
-        ask_for(next)?;
-        let piece = hostcalls::get_buffer(buffer, at, next).ok().flatten().unwrap_or_default();
-        if piece.len() != next {
-            return Err(NoRoom);
-        }
-        take(&piece)?;
-        at = at.saturating_add(next);
+impl EnvoyBuffer for RequestBody {
+    fn read(&self, size: usize) -> Result<Vec<u8>, NoRoom> {
+        ask_for(size)?;
+        let bytes = read(BufferType::HttpRequestBody, size);
+        if bytes.len() == size { Ok(bytes) } else { Err(NoRoom) }
     }
-    Ok(())
+
+    fn read_by(
+        &self,
+        size: usize,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), NoRoom>,
+    ) -> Result<(), NoRoom> {
+        let mut at: usize = 0;
+        while at < size {
+            let next = size.saturating_sub(at).min(Pieces::MAX);
+            ask_for(next)?;
+            let piece = hostcalls::get_buffer(BufferType::HttpRequestBody, at, next);
+            let piece = piece.ok().flatten().unwrap_or_default();
+            if piece.len() != next {
+                return Err(NoRoom);
+            }
+            take(&piece)?;
+            at = at.saturating_add(next);
+        }
+        Ok(())
+    }
 }
 
 /// Whether there is memory for what is read next. It is given back at once, and found again: nothing else
@@ -102,8 +101,42 @@ pub(crate) fn replace(buffer: BufferType, size: usize, bytes: &[u8]) {
     let _done = hostcalls::set_buffer(buffer, 0, size, bytes);
 }
 
+/// What Envoy says of the connection's client certificate.
+#[derive(Default)]
+pub(crate) struct ConnectionAttributes {
+    certificate: Option<Vec<u8>>,
+    certificate_valid: Option<Vec<u8>>,
+    presented: Option<Vec<u8>>,
+    digest: Option<Vec<u8>>,
+}
+
+impl ConnectionAttributes {
+    /// Reads them. Safe in any callback of a stream.
+    pub(crate) fn read() -> Self {
+        let certificate = connection("peer_certificate");
+        let certificate_valid = connection("peer_certificate_valid");
+        let presented = connection("mtls");
+        // Only needed to vouch for a header, where Envoy does not show the certificate itself.
+        let digest = match certificate {
+            Some(_) => None,
+            None => connection("sha256_peer_certificate_digest"),
+        };
+        Self { certificate, certificate_valid, presented, digest }
+    }
+
+    /// The same, as the gate takes it.
+    pub(crate) fn as_connection(&self) -> Connection<'_> {
+        Connection {
+            certificate: self.certificate.as_deref(),
+            certificate_valid: self.certificate_valid.as_deref(),
+            presented: self.presented.as_deref(),
+            digest: self.digest.as_deref(),
+        }
+    }
+}
+
 /// An attribute of the connection, where this Envoy has it.
-pub(crate) fn connection(attribute: &str) -> Option<Vec<u8>> {
+fn connection(attribute: &str) -> Option<Vec<u8>> {
     hostcalls::get_property(vec!["connection", attribute]).ok().flatten()
 }
 
@@ -122,8 +155,8 @@ pub(crate) fn code_details() -> Option<Vec<u8>> {
 
 /// Tells Envoy's access log and the filters behind this one: `%FILTER_STATE(wasm.NAME:PLAIN)%`. Safe in any callback of
 /// a stream: Envoy returns nothing but success where there is one (`Context::setProperty`).
-pub(crate) fn tell(name: &str, value: &str) {
-    let _told = hostcalls::set_property(vec![name], Some(value.as_bytes()));
+pub(crate) fn set_filter_state(name: &str, value: &str) {
+    let _done = hostcalls::set_property(vec![name], Some(value.as_bytes()));
 }
 
 /// What Envoy has got of the request, head and body, in bytes; `None` from an Envoy that does not say. Safe in any
@@ -150,7 +183,7 @@ pub(crate) fn become_stream(context: u32) -> bool {
 
 /// Lets go the reply whose head was held, when this callback has returned. Safe behind [`become_stream`]: Envoy returns
 /// nothing but success where there is one (`Context::continueStream`).
-pub(crate) fn let_answer_go() {
+pub(crate) fn continue_response() {
     let _done = hostcalls::resume_http_response();
 }
 
@@ -161,15 +194,15 @@ pub(crate) fn now() -> u64 {
     since.map_or(u64::MAX, |since| since.as_secs())
 }
 
-/// Answers in the place of a backend. Safe until the reply's headers have gone.
-pub(crate) fn answer(reply: &LocalReply) {
+/// Makes a local reply, in the place of a backend's. Safe until the reply's headers have gone.
+pub(crate) fn send_local_reply(reply: &LocalResponse) {
     match reply {
-        LocalReply::Grpc { status, metadata } => {
+        LocalResponse::Grpc { status, metadata } => {
             let metadata = metadata.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
             let code = grpc_code(status.code);
             let _done = hostcalls::send_grpc_response(code, Some(&status.message), metadata);
         }
-        LocalReply::Http { status, headers, body } => {
+        LocalResponse::Http { status, headers, body } => {
             let headers = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let _done = hostcalls::send_http_response((*status).into(), headers, Some(body));
         }

@@ -7,7 +7,7 @@ use proxy_wasm::{
     traits::{Context, HttpContext, RootContext},
     types::{BufferType, ContextType},
 };
-use sluice_gate::{Certificates, Gate};
+use sluice_gate::Gate;
 
 use crate::{host, shared::Shared, stream::Stream};
 
@@ -33,9 +33,7 @@ impl RootContext for Root {
                 info!("sluice {} is configured", env!("CARGO_PKG_VERSION"));
                 self.gate = Some(Rc::new(gate));
                 // What was made of them is by the configuration before.
-                if let Ok(mut known) = self.shared.certificates.try_borrow_mut() {
-                    *known = Certificates::default();
-                }
+                self.shared.worker.forget_certificates();
                 true
             }
             Err(problems) => {

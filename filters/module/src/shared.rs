@@ -1,8 +1,6 @@
 //! What the streams of a worker share.
 
-use std::cell::RefCell;
-
-use sluice_gate::{Budget, Certificates};
+use sluice_gate::{Budget, Worker};
 
 use crate::{counters::Counters, waiting::Waiting};
 
@@ -15,10 +13,7 @@ thread_local! {
 /// What the streams of a worker share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) budget: Budget,
-    /// Of bodies that have gone on, and wait in Envoy until their backends have taken them.
-    pub(crate) forwarded: Budget,
-    pub(crate) certificates: RefCell<Certificates>,
+    pub(crate) worker: Worker,
     pub(crate) counters: Counters,
     pub(crate) waiting: Waiting,
 }
@@ -26,9 +21,7 @@ pub(crate) struct Shared {
 impl Default for Shared {
     fn default() -> Self {
         Self {
-            budget: BUDGET.with(Budget::clone),
-            forwarded: FORWARDED.with(Budget::clone),
-            certificates: RefCell::default(),
+            worker: Worker::new(BUDGET.with(Budget::clone), FORWARDED.with(Budget::clone)),
             counters: Counters::default(),
             waiting: Waiting::default(),
         }

@@ -1,9 +1,9 @@
-//! Answers that are held back until the rest of their requests has come.
+//! Local replies that are held back until the rest of their requests has come.
 //!
-//! When a filter answers from a request's head, Envoy hands no more of the request to any filter, and drops
-//! what comes of it (`decodeData` in `source/common/http/filter_manager.cc`). The answer goes out through the
+//! When a filter makes a local reply from a request's head, Envoy hands no more of the request to any filter, and drops
+//! what comes of it (`decodeData` in `source/common/http/filter_manager.cc`). The reply goes out through the
 //! filters all the same, so it can be held back there, and all that is to be known is how much has come: that is
-//! looked at from a timer, which runs only while an answer waits.
+//! looked at from a timer, which runs only while a reply waits.
 
 use std::cell::{Cell, RefCell};
 
@@ -11,10 +11,10 @@ use sluice_gate::{Rest, Unseen};
 
 use crate::host;
 
-/// The answers of one plugin on one worker that are held back.
+/// The local replies of one plugin on one worker that are held back.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    answers: RefCell<Vec<HeldBack>>,
+    replies: RefCell<Vec<HeldBack>>,
     ticking: Cell<bool>,
 }
 
@@ -28,55 +28,55 @@ struct HeldBack {
 }
 
 impl Waiting {
-    /// Of more than these, answers go at once: each costs two host calls at each look.
+    /// Of more than these, replies go at once: each costs two host calls at each look.
     const MOST: usize = 256;
 
-    /// Whether the answer of this stream waits from now on. To be called when the head of the answer passes.
+    /// Whether the reply of this stream waits from now on. To be called when the head of the reply passes.
     pub(crate) fn hold_back(&self, context: u32, rest: Rest) -> bool {
-        let Ok(mut answers) = self.answers.try_borrow_mut() else { return false };
-        if answers.len() >= Self::MOST {
+        let Ok(mut replies) = self.replies.try_borrow_mut() else { return false };
+        if replies.len() >= Self::MOST {
             return false;
         }
         let Some(head) = host::received() else { return false };
-        answers.push(HeldBack { context, head, rest: Unseen::new(rest) });
+        replies.push(HeldBack { context, head, rest: Unseen::new(rest) });
         if !self.ticking.replace(true) {
             host::tick(Unseen::PERIOD);
         }
         true
     }
 
-    /// Whether the answer of this stream waits.
+    /// Whether the reply of this stream waits.
     pub(crate) fn holds(&self, context: u32) -> bool {
-        self.answers
+        self.replies
             .try_borrow()
-            .is_ok_and(|answers| answers.iter().any(|answer| answer.context == context))
+            .is_ok_and(|replies| replies.iter().any(|reply| reply.context == context))
     }
 
     /// The stream is no more.
     pub(crate) fn forget(&self, context: u32) {
-        if let Ok(mut answers) = self.answers.try_borrow_mut() {
-            answers.retain(|answer| answer.context != context);
+        if let Ok(mut replies) = self.replies.try_borrow_mut() {
+            replies.retain(|reply| reply.context != context);
         }
     }
 
-    /// Lets the answers go that are due.
+    /// Lets the replies go that are due.
     pub(crate) fn look(&self) {
-        let Ok(mut answers) = self.answers.try_borrow_mut() else { return };
-        // Not sooner: a timer that has just let an answer go is not to be made anew in its own callback.
-        if answers.is_empty() {
+        let Ok(mut replies) = self.replies.try_borrow_mut() else { return };
+        // Not sooner: a timer that has just let a reply go is not to be made anew in its own callback.
+        if replies.is_empty() {
             self.ticking.set(false);
             host::stop_ticking();
             return;
         }
-        answers.retain_mut(|answer| {
-            if !host::become_stream(answer.context) {
+        replies.retain_mut(|reply| {
+            if !host::become_stream(reply.context) {
                 return false;
             }
             let received = host::received().unwrap_or(u64::MAX);
-            let body = received.saturating_sub(answer.head);
-            let over = answer.rest.is_over(usize::try_from(body).unwrap_or(usize::MAX));
+            let body = received.saturating_sub(reply.head);
+            let over = reply.rest.is_over(usize::try_from(body).unwrap_or(usize::MAX));
             if over {
-                host::let_answer_go();
+                host::continue_response();
             }
             !over
         });

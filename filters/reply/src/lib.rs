@@ -14,7 +14,7 @@ mod words;
 pub use backend::{BackendReply, FAILED, Failure, GrpcReply, Told, told};
 pub use envoy::EnvoyAnswer;
 pub use export_response::{ExportResponse, PartialSuccess};
-pub use protocol::{LocalReply, Protocol, Written};
+pub use protocol::{LocalResponse, Protocol, Written};
 pub use refusal::Refusal;
 pub use retry_after::seconds;
 pub use status::{Code, FieldViolation, Status, from_base64};

@@ -30,7 +30,7 @@ pub enum Protocol {
 
 /// A reply that the gate makes itself, in place of any backend's.
 #[derive(Clone, Debug, PartialEq)]
-pub enum LocalReply {
+pub enum LocalResponse {
     /// Trailers-only: an error, as gRPC has no success without a message.
     Grpc {
         /// The error.
@@ -58,8 +58,8 @@ pub struct Written {
     pub trailers: Vec<(&'static str, String)>,
 }
 
-impl LocalReply {
-    /// The same answer to a request that Envoy does not take for gRPC's, though it is: of such an answer
+impl LocalResponse {
+    /// The same response to a request that Envoy does not take for gRPC's, though it is: of such an answer
     /// Envoy makes no reply of gRPC's, so it is one already.
     #[must_use]
     pub fn spelled_out(self) -> Self {
@@ -77,7 +77,7 @@ impl LocalReply {
 impl Protocol {
     /// The reply to a refused request.
     #[must_use]
-    pub fn refuse(self, refusal: &Refusal) -> LocalReply {
+    pub fn refuse(self, refusal: &Refusal) -> LocalResponse {
         let mut headers = match refusal {
             // RFC 9110, section 15.5.6
             Refusal::Method(_) if self != Self::Grpc => vec![("allow", "POST".to_owned())],
@@ -98,7 +98,7 @@ impl Protocol {
     /// The reply to a request whose backend sent headers alone, or was not asked. `None` if this
     /// protocol cannot say it without a body in the reply: success over gRPC.
     #[must_use]
-    pub fn answer(self, told: &Told, signal: Signal) -> Option<LocalReply> {
+    pub fn local_response(self, told: &Told, signal: Signal) -> Option<LocalResponse> {
         match (self, told) {
             (Self::Grpc, Told::Success(_)) => None,
             (Self::RemoteWrite, Told::Success(response)) => {
@@ -107,9 +107,9 @@ impl Protocol {
                     true => Vec::new(),
                     false => vec![(CONTENT_TYPE, self.content_type().to_owned())],
                 };
-                Some(LocalReply::Http { status: self.success(response), headers, body })
+                Some(LocalResponse::Http { status: self.success(response), headers, body })
             }
-            (_, Told::Success(response)) => Some(LocalReply::Http {
+            (_, Told::Success(response)) => Some(LocalResponse::Http {
                 status: 200,
                 headers: vec![(CONTENT_TYPE, self.content_type().to_owned())],
                 body: self.encode_response(response, signal),
@@ -185,13 +185,13 @@ impl Protocol {
         http_status: u16,
         status: Status,
         mut headers: Vec<(&'static str, String)>,
-    ) -> LocalReply {
+    ) -> LocalResponse {
         if self == Self::Grpc {
             headers.extend(status.metadata());
-            return LocalReply::Grpc { status, metadata: headers };
+            return LocalResponse::Grpc { status, metadata: headers };
         }
         headers.push((CONTENT_TYPE, self.content_type().to_owned()));
-        LocalReply::Http { status: http_status, headers, body: self.encode(&status) }
+        LocalResponse::Http { status: http_status, headers, body: self.encode(&status) }
     }
 
     /// The status over HTTP of a response. Remote write has a request of which anything was dropped

@@ -43,7 +43,7 @@ pub use identify::{
 };
 pub use identity::{Claimed, IdentifiedBy, Identity};
 pub use listing::Listing;
-pub use peer::{NoIdentity, PeerEvidence, PresentedCertificate, read_peer_certificate};
+pub use peer::{Connection, NoIdentity, PeerEvidence, PresentedCertificate, read_peer_certificate};
 pub use san::San;
 pub use senders::Senders;
 pub use stage::{Admission, SenderStage};

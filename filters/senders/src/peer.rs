@@ -14,7 +14,7 @@ use crate::{
 /// What Envoy says of the connection's client certificate: the raw values of its attributes, `None` where this Envoy
 /// has no such attribute or no value for it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct PeerEvidence<'a> {
+pub struct Connection<'a> {
     /// `connection.peer_certificate` (Envoy 1.38 and later): the leaf in PEM, with real line breaks or percent-encoded.
     pub certificate: Option<&'a [u8]>,
     /// `connection.peer_certificate_valid` (Envoy 1.39 and later): one byte, 1 if the certificate was verified.
@@ -27,6 +27,13 @@ pub struct PeerEvidence<'a> {
     pub presented: Option<&'a [u8]>,
     /// `connection.sha256_peer_certificate_digest`: 64 hex digits in lower case.
     pub digest: Option<&'a [u8]>,
+}
+
+/// What a request shows of its connection's client certificate: what Envoy says, and what stands in headers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PeerEvidence<'a> {
+    /// What Envoy says.
+    pub connection: Connection<'a>,
     /// Every value of `x-forwarded-client-cert`, in the order of the headers.
     pub xfcc: &'a [&'a [u8]],
 }
@@ -40,18 +47,19 @@ impl<'a> PeerEvidence<'a> {
     /// # Errors
     /// [`NoIdentity`], but for what only [`PresentedCertificate::parse`] can find.
     pub fn presented(&self) -> Result<PresentedCertificate<'a>, NoIdentity> {
-        let certificate = self.certificate.filter(|text| !text.is_empty());
-        if certificate.is_none() && self.presented != Some(TRUE) {
+        let Connection { certificate, certificate_valid, presented, digest } = self.connection;
+        let certificate = certificate.filter(|text| !text.is_empty());
+        if certificate.is_none() && presented != Some(TRUE) {
             return Err(NoIdentity::NoCertificate);
         }
-        if self.certificate_valid.is_some_and(|valid| valid != TRUE) {
+        if certificate_valid.is_some_and(|valid| valid != TRUE) {
             return Err(NoIdentity::NotVerified);
         }
         if let Some(text) = certificate {
             return Ok(PresentedCertificate { text, digest: None });
         }
         let last = self.xfcc.last().copied();
-        let digest = self.digest.filter(|digest| digest.len() == DIGEST_BYTES);
+        let digest = digest.filter(|digest| digest.len() == DIGEST_BYTES);
         let (Some(last), digest @ Some(_)) = (last, digest) else {
             return Err(NoIdentity::NotInXfcc);
         };

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, anyhow};
 use sluice_gate::{
-    BodyStep, Certificates, Count, Finished, Gate, HeadStep, ReplyHead, ReplyStep, RequestHead,
-    Rewritten,
+    BodyStep, Count, Gate, HeadStep, PendingRequest, Receive, ReplyDecision, ReplyEdits, ReplyHead,
+    ReplyStep, RequestHead, Worker,
 };
 use sluice_headers::{HeaderEdit, Headers};
-use sluice_reply::{LocalReply, Written};
-use sluice_senders::PeerEvidence;
+use sluice_reply::{LocalResponse, Written};
+use sluice_senders::Connection;
 
 use crate::{
     case::{Fails, Protocol},
@@ -59,54 +59,71 @@ impl Run<'_> {
         let metadata = token::metadata(self.request.token.as_ref());
         let head = RequestHead {
             headers: Headers(&self.headers),
-            peer: PeerEvidence {
+            connection: Connection {
                 certificate: certificate.map(str::as_bytes),
                 certificate_valid: certificate.map(|_| &[1][..]),
                 presented: Some(if certificate.is_some() { &[1] } else { &[0] }),
-                ..PeerEvidence::default()
+                ..Connection::default()
             },
             metadata: gate.reads_tokens().then_some(&metadata[..]),
             end_of_stream: self.request.body.is_empty(),
             now: NOW,
         };
-        let (step, identified) = gate.on_head(&head, &mut Certificates::default());
+        let (step, identified) = gate.on_head(&head, &Worker::default());
         self.counts.extend(identified.counts);
         let step = match step {
-            HeadStep::Reply { reply, .. } => BodyStep::Reply(reply),
+            HeadStep::LocalReply(reply) => BodyStep::LocalReply(reply),
             HeadStep::Decided(step) => step,
-            HeadStep::Pass(edits) => {
-                edit(&mut self.headers, &edits);
+            HeadStep::Pass(pass) => {
+                edit(&mut self.headers, pass.edits());
                 let body = self.request.body.clone();
                 let forwarded = Forwarded { headers: self.headers.clone(), body };
                 return Ok((Some(forwarded), self.untouched(reply)?));
             }
-            HeadStep::Body { edits, held } => {
+            HeadStep::Body { edits, pending } => {
                 edit(&mut self.headers, &edits);
                 if reply.early && !gate.holds_headers() {
-                    return Ok((None, self.reply(|head| held.on_early_reply(head), reply)?));
+                    return Ok((None, self.reply(|head| pending.on_early_reply(head), reply)?));
                 }
-                let body = self.request.body.clone();
-                let moved = body.len() > held.left_to_envoy();
-                if moved && !self.request.trailers.is_empty() {
-                    BodyStep::Reply(gate.on_stray_trailers(&held))
-                } else {
-                    gate.on_body(held, body, usize::MAX)
-                }
+                self.receive(gate, *pending)
             }
         };
         match step {
-            BodyStep::Reply(reply) => {
+            BodyStep::LocalReply(reply) => {
                 self.counts.extend(reply.counts);
-                Ok((None, self.local(&reply.reply)?))
+                Ok((None, self.local(&reply.response)?))
             }
             BodyStep::Forward(forward) => {
                 edit(&mut self.headers, forward.edits());
                 self.counts.extend(forward.counts());
-                let body = forward.body().as_slice().to_vec();
+                let body = forward.body().to_vec();
                 let forwarded = Forwarded { headers: self.headers.clone(), body };
                 let forwarded = Some(forwarded).filter(|_| self.reached);
-                Ok((forwarded, self.reply(|head| forward.into_sent().on_reply_head(head), reply)?))
+                Ok((
+                    forwarded,
+                    self.reply(|head| forward.into_awaiting_reply().on_reply_head(head), reply)?,
+                ))
             }
+        }
+    }
+
+    /// Receives the body in one piece, and the trailers if there are some.
+    fn receive(&self, gate: &Gate, mut pending: PendingRequest) -> BodyStep {
+        let (body, has_trailers) = (&self.request.body[..], !self.request.trailers.is_empty());
+        let mut receive = pending.receive(body.len(), !has_trailers);
+        let mut in_envoy = body;
+        if matches!(receive, Receive::Drain) {
+            if let Err(reply) = pending.drain(body) {
+                return BodyStep::LocalReply(*reply);
+            }
+            in_envoy = &[];
+        }
+        if matches!(receive, Receive::Drain | Receive::Wait) {
+            receive = pending.receive_trailers();
+        }
+        match receive {
+            Receive::Refuse(reply) => BodyStep::LocalReply(reply),
+            Receive::Decide | Receive::Drain | Receive::Wait => gate.decide(pending, in_envoy),
         }
     }
 
@@ -121,30 +138,30 @@ impl Run<'_> {
         let head =
             ReplyHead { headers: Headers(&headers), details: &details, end_of_stream, now: NOW };
         match decide(&head) {
-            ReplyStep::Answer(answer) => {
-                self.counts.extend(answer.counts);
-                self.local(&answer.reply)
+            ReplyStep::LocalReply(reply) => {
+                self.counts.extend(reply.counts);
+                self.local(&reply.response)
             }
             ReplyStep::Pass { edits, counts, .. } => {
                 edit(&mut headers, &edits);
                 self.counts.extend(counts);
                 self.read(&headers, &[], &headers)
             }
-            ReplyStep::Rewrite { edits, reading, .. } => {
+            ReplyStep::Rewrite { edits, reply: in_progress, .. } => {
                 edit(&mut headers, &edits);
                 let body = body.unwrap_or_default();
                 let trailers = Headers(&reply.trailers);
-                let finished = if body.is_empty() && !reply.trailers.is_empty() {
-                    reading.finish_without_message(trailers)
+                let decision = if body.is_empty() && !reply.trailers.is_empty() {
+                    in_progress.finish_without_message(trailers)
                 } else {
-                    reading.finish(&body, trailers)
+                    in_progress.finish(&body, trailers)
                 };
-                let Rewritten { edits, written, count } = match finished {
-                    Finished::Answer(answer) => {
-                        self.counts.extend(answer.counts);
-                        return self.local(&answer.reply);
+                let ReplyEdits { edits, written, count } = match decision {
+                    ReplyDecision::LocalReply(reply) => {
+                        self.counts.extend(reply.counts);
+                        return self.local(&reply.response);
                     }
-                    Finished::Rewrite(rewritten) => rewritten,
+                    ReplyDecision::Rewrite(edits) => edits,
                 };
                 edit(&mut headers, &edits);
                 let Written { body, trailers } = written;
@@ -167,9 +184,9 @@ impl Run<'_> {
         }
     }
 
-    fn local(&self, reply: &LocalReply) -> Result<Reply> {
+    fn local(&self, reply: &LocalResponse) -> Result<Reply> {
         match reply {
-            LocalReply::Grpc { status, metadata } => {
+            LocalResponse::Grpc { status, metadata } => {
                 let mut trailers = vec![
                     ("grpc-status".to_owned(), status.code.to_string().into_bytes()),
                     ("grpc-message".to_owned(), status.message.replace('%', "%25").into_bytes()),
@@ -181,7 +198,7 @@ impl Run<'_> {
                 );
                 Reply::from_grpc(&[], &trailers)
             }
-            LocalReply::Http { status, headers, body } => {
+            LocalResponse::Http { status, headers, body } => {
                 let headers = headers
                     .iter()
                     .map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes()))

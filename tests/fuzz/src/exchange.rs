@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use sluice_gate::{
-    BodyStep, Certificates, Count, Finished, Gate, HeadStep, ReplyHead, ReplyStep, RequestHead,
-    Rewritten,
+    BodyStep, Count, Gate, HeadStep, PendingRequest, Receive, ReplyDecision, ReplyEdits, ReplyHead,
+    ReplyStep, RequestHead, Worker,
 };
 use sluice_headers::{HeaderEdit, Headers};
-use sluice_reply::{LocalReply, Protocol, Written};
-use sluice_senders::PeerEvidence;
+use sluice_reply::{LocalResponse, Protocol, Written};
+use sluice_senders::Connection;
 
 /// Headers in order, including pseudo headers.
 pub type HeaderList = Vec<(String, Vec<u8>)>;
@@ -17,8 +17,8 @@ pub type HeaderList = Vec<(String, Vec<u8>)>;
 #[derive(Clone, Debug, Default)]
 pub struct Exchange {
     /// Options, one letter each, in any order. `h`: the head is held. `e`: the request's head ends the stream; `r`: the
-    /// reply's head does. `l`: the body has become too large for Envoy; `t`: trailers follow a body that Envoy does not
-    /// hold; `i`: Envoy answers before the whole body has arrived, or with `b`, the backend does. `m`: the reply cannot
+    /// reply's head does. `l`: the body grows over its limit; `t`: trailers follow the body;
+    /// `i`: Envoy answers before the whole body has arrived, or with `b`, the backend does. `m`: the reply cannot
     /// carry a message any more. A digit chooses a configuration.
     pub options: String,
     /// The request's head. A name that begins with `@` is an attribute of the connection: `@certificate`, `@valid`,
@@ -117,7 +117,7 @@ pub enum Outcome {
     /// The gate does not check the body. This is the forwarded head.
     Passed(HeaderList),
     /// The gate answered, and nothing was forwarded.
-    Refused(LocalReply),
+    Refused(LocalResponse),
 }
 
 /// A request as its backend received it.
@@ -137,7 +137,7 @@ pub struct Forwarded {
 #[derive(Debug)]
 pub enum Told {
     /// The gate itself replied.
-    Local(LocalReply),
+    Local(LocalResponse),
     /// The sender got this head only.
     Head(HeaderList),
     /// The sender got this head, and the body that the gate wrote in place of the backend's.
@@ -152,49 +152,68 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
     let attribute = |name| Headers(&attributes).first(name);
     let request = RequestHead {
         headers: Headers(&head),
-        peer: PeerEvidence {
+        connection: Connection {
             certificate: attribute("@certificate"),
             certificate_valid: attribute("@valid"),
             presented: attribute("@presented"),
             digest: attribute("@digest"),
-            xfcc: &[],
         },
         metadata: None,
         end_of_stream: exchange.asks('e'),
         now: NOW,
     };
-    let step = match gate.on_head(&request, &mut Certificates::default()).0 {
-        HeadStep::Pass(edits) => {
-            edit(&mut head, &edits);
+    let step = match gate.on_head(&request, &Worker::default()).0 {
+        HeadStep::Pass(pass) => {
+            edit(&mut head, pass.edits());
             return Outcome::Passed(head);
         }
-        HeadStep::Reply { reply, .. } => BodyStep::Reply(reply),
+        HeadStep::LocalReply(reply) => BodyStep::LocalReply(reply),
         HeadStep::Decided(step) => step,
-        HeadStep::Body { edits, held } => {
+        HeadStep::Body { edits, pending } => {
             assert!(edits.is_empty() || !gate.holds_headers(), "a head that is held was edited");
             edit(&mut head, &edits);
-            if exchange.asks('l') {
-                BodyStep::Reply(gate.on_body_too_large(&held))
-            } else if exchange.asks('i') {
-                return Outcome::Interrupted(reply(|head| held.on_early_reply(head), exchange));
-            } else if exchange.asks('t') {
-                BodyStep::Reply(gate.on_stray_trailers(&held))
-            } else {
-                gate.on_body(held, exchange.body.clone(), usize::MAX)
+            if exchange.asks('i') {
+                return Outcome::Interrupted(reply(|head| pending.on_early_reply(head), exchange));
             }
+            receive(gate, *pending, exchange)
         }
     };
     match step {
-        BodyStep::Reply(reply) => Outcome::Refused(reply.reply),
+        BodyStep::LocalReply(reply) => Outcome::Refused(reply.response),
         BodyStep::Forward(forward) => {
             edit(&mut head, forward.edits());
             Outcome::Forwarded(Forwarded {
                 head,
-                body: forward.body().as_slice().to_vec(),
+                body: forward.body().to_vec(),
                 dropped: forward.counts().iter().map(|count| records(*count)).sum(),
-                reply: reply(|head| forward.into_sent().on_reply_head(head), exchange),
+                reply: reply(|head| forward.into_awaiting_reply().on_reply_head(head), exchange),
             })
         }
+    }
+}
+
+/// Receives the body of a request as the module does: in one piece, and perhaps with trailers behind it.
+fn receive(gate: &Gate, mut pending: PendingRequest, exchange: &Exchange) -> BodyStep {
+    if exchange.asks('l') {
+        let too_large = pending.receive(gate.limits().body_bytes + 1, false);
+        let Receive::Refuse(reply) = too_large else { panic!("{too_large:?}") };
+        return BodyStep::LocalReply(reply);
+    }
+    let (mut in_envoy, has_trailers) = (&exchange.body[..], exchange.asks('t'));
+    let mut receive = pending.receive(in_envoy.len(), !has_trailers);
+    if matches!(receive, Receive::Drain) {
+        assert!(!gate.holds_headers(), "a body that Envoy holds was drained");
+        pending.drain(in_envoy).expect("there is memory");
+        in_envoy = &[];
+    }
+    if matches!(receive, Receive::Drain | Receive::Wait) {
+        assert!(has_trailers, "the request is whole");
+        receive = pending.receive_trailers();
+    }
+    match receive {
+        Receive::Refuse(reply) => BodyStep::LocalReply(reply),
+        Receive::Decide => gate.decide(pending, in_envoy),
+        Receive::Drain | Receive::Wait => panic!("the request is whole"),
     }
 }
 
@@ -248,27 +267,27 @@ fn reply(decide: impl FnOnce(&ReplyHead<'_>) -> ReplyStep, exchange: &Exchange) 
         now: NOW,
     };
     match decide(&reply) {
-        ReplyStep::Answer(answer) => Told::Local(answer.reply),
+        ReplyStep::LocalReply(reply) => Told::Local(reply.response),
         ReplyStep::Pass { edits, .. } => {
             edit(&mut head, &edits);
             Told::Head(head)
         }
-        ReplyStep::Rewrite { edits, held, reading, .. } => {
-            assert!(edits.is_empty() || !held, "a head that is held was edited");
+        ReplyStep::Rewrite { edits, hold_headers, reply, .. } => {
+            assert!(edits.is_empty() || !hold_headers, "a head that is held was edited");
             edit(&mut head, &edits);
-            let finished = if exchange.asks('m') {
-                reading.finish_without_message(Headers(&exchange.reply_head))
+            let decision = if exchange.asks('m') {
+                reply.finish_without_message(Headers(&exchange.reply_head))
             } else {
-                reading.finish(&exchange.reply_body, Headers(&exchange.reply_head))
+                reply.finish(&exchange.reply_body, Headers(&exchange.reply_head))
             };
-            let Rewritten { edits, written, .. } = match finished {
-                Finished::Answer(answer) => {
-                    assert!(held, "a head that has gone was answered in its place");
-                    return Told::Local(answer.reply);
+            let ReplyEdits { edits, written, .. } = match decision {
+                ReplyDecision::LocalReply(reply) => {
+                    assert!(hold_headers, "a head that has gone was replaced by a local reply");
+                    return Told::Local(reply.response);
                 }
-                Finished::Rewrite(rewritten) => rewritten,
+                ReplyDecision::Rewrite(edits) => edits,
             };
-            assert!(edits.is_empty() || held, "a head that has gone was edited");
+            assert!(edits.is_empty() || hold_headers, "a head that has gone was edited");
             edit(&mut head, &edits);
             Told::Written(head, written)
         }

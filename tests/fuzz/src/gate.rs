@@ -11,7 +11,7 @@ use sluice_gate::Gate;
 use sluice_headers::Headers;
 use sluice_otlp::{Format, Signal};
 use sluice_prompb::{TimeSeries, WriteRequest};
-use sluice_reply::{ExportResponse, LocalReply, Protocol, Status, Written};
+use sluice_reply::{ExportResponse, LocalResponse, Protocol, Status, Written};
 use sluice_stores::Spelling;
 
 use crate::{
@@ -211,8 +211,8 @@ fn is_a_failure(told: &Told) -> bool {
         None => Headers(head).number(":status").is_some_and(|status| status >= 400),
     };
     match told {
-        Told::Local(LocalReply::Http { status, .. }) => *status >= 400,
-        Told::Local(LocalReply::Grpc { status, .. }) => status.code != 0,
+        Told::Local(LocalResponse::Http { status, .. }) => *status >= 400,
+        Told::Local(LocalResponse::Grpc { status, .. }) => status.code != 0,
         Told::Head(head) => fails(head),
         Told::Written(head, Written { trailers, .. }) => {
             fails(head) || trailers.iter().any(|(name, code)| *name == "grpc-status" && code != "0")
@@ -226,8 +226,10 @@ fn tells_the_sender(exchange: &Exchange, told: &Told, dropped: u64) {
     let dropped = i64::try_from(dropped).expect("the body is small");
     if exchange::protocol(exchange) == Protocol::RemoteWrite {
         let (status, body) = match told {
-            Told::Local(LocalReply::Http { status, body, .. }) => (u64::from(*status), &body[..]),
-            Told::Local(LocalReply::Grpc { .. }) => panic!("remote write is no gRPC"),
+            Told::Local(LocalResponse::Http { status, body, .. }) => {
+                (u64::from(*status), &body[..])
+            }
+            Told::Local(LocalResponse::Grpc { .. }) => panic!("remote write is no gRPC"),
             Told::Head(head) => (Headers(head).number(":status").expect("a status"), &[][..]),
             Told::Written(head, written) => {
                 assert!(written.trailers.is_empty());
@@ -245,7 +247,7 @@ fn tells_the_sender(exchange: &Exchange, told: &Told, dropped: u64) {
     match told {
         Told::Local(reply) => {
             is_an_answer(exchange, reply);
-            if let LocalReply::Http { status: 200, body, .. } = reply {
+            if let LocalResponse::Http { status: 200, body, .. } = reply {
                 assert!(rejected(body) >= dropped);
             }
         }
@@ -297,23 +299,23 @@ fn response(format: Format, message: &[u8]) -> ExportResponse {
 
 /// Checks that the reply is small and printable, and that it is an error unless it says that there was nothing to
 /// store.
-fn is_an_answer(exchange: &Exchange, reply: &LocalReply) {
+fn is_an_answer(exchange: &Exchange, reply: &LocalResponse) {
     match reply {
-        LocalReply::Http { status, headers, body }
+        LocalResponse::Http { status, headers, body }
             if exchange::protocol(exchange) == Protocol::RemoteWrite =>
         {
             assert!(headers.iter().all(|(_, value)| is_clean(value.as_bytes())), "{headers:?}");
             is_a_text(u64::from(*status), body);
         }
-        LocalReply::Grpc { status, .. } => {
+        LocalResponse::Grpc { status, .. } => {
             assert_ne!(status.code, 0);
             assert!(is_short(&status.message), "{status:?}");
         }
-        LocalReply::Http { .. } if speaks_grpc(exchange) => panic!("it is as the sender speaks"),
-        LocalReply::Http { status: 200, body, .. } => {
+        LocalResponse::Http { .. } if speaks_grpc(exchange) => panic!("it is as the sender speaks"),
+        LocalResponse::Http { status: 200, body, .. } => {
             response(format_of(exchange), body);
         }
-        LocalReply::Http { status, headers, body } => {
+        LocalResponse::Http { status, headers, body } => {
             assert!((400..600).contains(status), "{status}");
             assert!(headers.iter().all(|(_, value)| is_clean(value.as_bytes())), "{headers:?}");
             let json = headers.contains(&("content-type", "application/json".to_owned()));

@@ -1,6 +1,6 @@
 //! The `x-forwarded-client-cert` header.
 
-use sluice_senders::PeerEvidence;
+use sluice_senders::{Connection, PeerEvidence};
 
 /// The digest of a connection's certificate, as Envoy writes it.
 const DIGEST: &[u8] = &[b'a'; 64];
@@ -23,12 +23,9 @@ pub fn read(data: &[u8]) {
 
 /// The text of the connection's certificate in the header.
 fn presented(value: &[u8]) -> Option<Vec<u8>> {
-    let evidence = PeerEvidence {
-        presented: Some(&[1]),
-        digest: Some(DIGEST),
-        xfcc: &[value],
-        ..PeerEvidence::default()
-    };
+    let connection =
+        Connection { presented: Some(&[1]), digest: Some(DIGEST), ..Connection::default() };
+    let evidence = PeerEvidence { connection, xfcc: &[value] };
     let presented = evidence.presented().ok()?;
     let _: Result<_, _> = presented.parse();
     Some(presented.cache_key().strip_prefix(DIGEST)?.to_vec())

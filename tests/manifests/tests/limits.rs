@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use sluice_gate::{Gate, Held};
+use sluice_gate::{Gate, PendingRequest};
 
 /// What Envoy adds to a buffer at once, before it checks the limit (one read of a connection).
 const PIECE: u64 = 64 << 10;
@@ -88,7 +88,7 @@ fn problems(name: &str, envoy: &Value) -> (Vec<String>, usize) {
                 taken.max(gate.longest_forwarded() as u64)
             } else {
                 // Envoy does not buffer bodies that can grow.
-                Held::BUFFERED_BY_ENVOY as u64 + PIECE
+                PendingRequest::BUFFERED_BY_ENVOY as u64 + PIECE
             };
             for host in &hosts {
                 let holds = number(&host["request_body_buffer_limit"]).unwrap_or(alone);
@@ -152,7 +152,7 @@ fn a_limit_that_is_too_low_is_seen() {
         ] {
             let mut envoy = envoy.clone();
             let listeners = &mut envoy["static_resources"]["listeners"];
-            if changed(listeners, key, &json!(Held::BUFFERED_BY_ENVOY)) > 0
+            if changed(listeners, key, &json!(PendingRequest::BUFFERED_BY_ENVOY)) > 0
                 && !problems(&name, &envoy).0.is_empty()
             {
                 lowered += 1;

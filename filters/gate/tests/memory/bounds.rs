@@ -5,9 +5,9 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use sluice_encodings::{Encoding, encode_block, grpc, wrap};
-use sluice_gate::{BodyStep, Certificates, Gate, HeadStep, RequestHead};
+use sluice_gate::{BodyStep, Gate, HeadStep, RequestHead, Worker};
 use sluice_headers::Headers;
-use sluice_senders::PeerEvidence;
+use sluice_senders::Connection;
 use sluice_wire::{Room, push_field};
 
 /// The limits of the gates here.
@@ -255,20 +255,20 @@ fn gate(stamps: usize, hold: bool, drops: bool) -> Gate {
 fn peak(gate: &Gate, headers: &[(String, Vec<u8>)], body: &[u8], room: usize) -> (usize, String) {
     let head = RequestHead {
         headers: Headers(headers),
-        peer: PeerEvidence::default(),
+        connection: Connection::default(),
         metadata: None,
         end_of_stream: false,
         now: 0,
     };
-    let HeadStep::Body { held, .. } = gate.on_head(&head, &mut Certificates::default()).0 else {
+    let HeadStep::Body { pending, .. } = gate.on_head(&head, &Worker::default()).0 else {
         panic!("{headers:?} has a body");
     };
     let mut outcome = String::new();
     let memory = allocation_counter::measure(|| {
-        let step = gate.on_body(held, body.to_vec(), room);
+        let step = gate.on_body(*pending, body.to_vec(), room);
         outcome = match &step {
-            BodyStep::Forward(forward) => format!("forward {}", forward.body().as_slice().len()),
-            BodyStep::Reply(reply) => format!("{:?}", reply.counts),
+            BodyStep::Forward(forward) => format!("forward {}", forward.body().len()),
+            BodyStep::LocalReply(reply) => format!("{:?}", reply.counts),
         };
     });
     let peak = usize::try_from(memory.bytes_max).unwrap_or(usize::MAX);

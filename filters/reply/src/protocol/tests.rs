@@ -32,7 +32,8 @@ fn throttled() -> Told {
 #[test]
 fn a_refusal_speaks_the_senders_protocol() {
     let refusal = Refusal::Method("GET".into());
-    let LocalReply::Http { status, headers, body } = Protocol::HttpProtobuf.refuse(&refusal) else {
+    let LocalResponse::Http { status, headers, body } = Protocol::HttpProtobuf.refuse(&refusal)
+    else {
         panic!("HTTP is answered over HTTP")
     };
     assert_eq!(status, 405);
@@ -42,7 +43,7 @@ fn a_refusal_speaks_the_senders_protocol() {
     );
     assert_eq!(Status::decode(&body[..]).unwrap(), refusal.status());
 
-    let LocalReply::Http { headers, body, .. } = Protocol::HttpJson.refuse(&refusal) else {
+    let LocalResponse::Http { headers, body, .. } = Protocol::HttpJson.refuse(&refusal) else {
         panic!("HTTP is answered over HTTP")
     };
     assert!(headers.contains(&("content-type", "application/json".to_owned())));
@@ -50,7 +51,7 @@ fn a_refusal_speaks_the_senders_protocol() {
 
     assert_eq!(
         Protocol::Grpc.refuse(&refusal),
-        LocalReply::Grpc { status: refusal.status(), metadata: Vec::new() }
+        LocalResponse::Grpc { status: refusal.status(), metadata: Vec::new() }
     );
 }
 
@@ -88,8 +89,8 @@ fn a_failure_over_http_is_in_the_status_with_its_delay() {
     let edits = Protocol::HttpProtobuf.reply_edits(&throttled());
     assert!(edits.contains(&HeaderEdit::set(":status", "429")));
     assert_eq!(edits.last(), Some(&HeaderEdit::set("retry-after", "7")));
-    let LocalReply::Http { status, headers, .. } =
-        Protocol::HttpProtobuf.answer(&throttled(), Signal::Logs).unwrap()
+    let LocalResponse::Http { status, headers, .. } =
+        Protocol::HttpProtobuf.local_response(&throttled(), Signal::Logs).unwrap()
     else {
         panic!("HTTP is answered over HTTP")
     };
@@ -98,8 +99,9 @@ fn a_failure_over_http_is_in_the_status_with_its_delay() {
 
 #[test]
 fn success_over_grpc_needs_a_body_to_say_it_in() {
-    assert_eq!(Protocol::Grpc.answer(&partial(), Signal::Logs), None);
-    let Some(LocalReply::Grpc { metadata, .. }) = Protocol::Grpc.answer(&throttled(), Signal::Logs)
+    assert_eq!(Protocol::Grpc.local_response(&partial(), Signal::Logs), None);
+    let Some(LocalResponse::Grpc { metadata, .. }) =
+        Protocol::Grpc.local_response(&throttled(), Signal::Logs)
     else {
         panic!("a failure over gRPC is trailers-only")
     };
@@ -112,13 +114,15 @@ fn success_over_grpc_needs_a_body_to_say_it_in() {
 fn an_encoding_that_is_not_taken_is_answered_with_those_that_are() {
     let refusal = |header| Refusal::Encoding { header, value: "br".into() };
     let over_http = Protocol::HttpProtobuf.refuse(&refusal(EncodingHeader::Content));
-    let LocalReply::Http { status: 415, headers, .. } = over_http else { panic!("{over_http:?}") };
+    let LocalResponse::Http { status: 415, headers, .. } = over_http else {
+        panic!("{over_http:?}")
+    };
     let (name, value) = &headers[0];
     assert_eq!(*name, "accept-encoding");
     assert!(value.contains("gzip") && value.contains("lz4"), "{value}");
 
     let over_grpc = Protocol::Grpc.refuse(&refusal(EncodingHeader::Grpc));
-    let LocalReply::Grpc { status, metadata } = over_grpc else { panic!("{over_grpc:?}") };
+    let LocalResponse::Grpc { status, metadata } = over_grpc else { panic!("{over_grpc:?}") };
     assert_eq!(status.code, Code::Unimplemented.number());
     let (name, value) = &metadata[0];
     assert_eq!(*name, "grpc-accept-encoding");

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sluice_senders::{
-    Certificate, CertificateError, NoIdentity, PeerEvidence, read_peer_certificate,
+    Certificate, CertificateError, Connection, NoIdentity, PeerEvidence, read_peer_certificate,
 };
 
 use crate::pki;
@@ -38,21 +38,36 @@ fn percent_encoded(pem: &str) -> String {
         .collect()
 }
 
+/// The same evidence with another connection.
+fn with<'a>(
+    evidence: PeerEvidence<'a>,
+    change: impl FnOnce(&mut Connection<'a>),
+) -> PeerEvidence<'a> {
+    let mut connection = evidence.connection;
+    change(&mut connection);
+    PeerEvidence { connection, ..evidence }
+}
+
 impl Peer {
     /// What an Envoy with `connection.peer_certificate` shows.
     fn evidence(&self) -> PeerEvidence<'_> {
-        PeerEvidence {
+        PeerEvidence { connection: self.connection(), ..PeerEvidence::default() }
+    }
+
+    fn connection(&self) -> Connection<'_> {
+        Connection {
             certificate: Some(self.pem.as_bytes()),
             certificate_valid: Some(&[1]),
             presented: Some(&[1]),
             digest: Some(self.digest.as_bytes()),
-            xfcc: &[],
         }
     }
 
     /// What an Envoy without it shows, with these values of `x-forwarded-client-cert`.
     fn older<'a>(&'a self, xfcc: &'a [&'a [u8]]) -> PeerEvidence<'a> {
-        PeerEvidence { certificate: None, certificate_valid: None, xfcc, ..self.evidence() }
+        let connection =
+            Connection { certificate: None, certificate_valid: None, ..self.connection() };
+        PeerEvidence { connection, xfcc }
     }
 
     fn xfcc(&self) -> String {
@@ -69,16 +84,15 @@ fn a_connection_without_a_certificate_is_nobody() {
     let xfcc = peer.xfcc();
     for evidence in [
         PeerEvidence::default(),
-        PeerEvidence { certificate: Some(b""), ..PeerEvidence::default() },
-        PeerEvidence {
-            presented: Some(&[0]),
-            certificate_valid: Some(&[0]),
-            ..PeerEvidence::default()
-        },
+        with(PeerEvidence::default(), |c| c.certificate = Some(b"")),
+        with(PeerEvidence::default(), |c| {
+            c.presented = Some(&[0]);
+            c.certificate_valid = Some(&[0]);
+        }),
         // Plain HTTP with everything else forged: without a presented certificate the header is not looked at.
-        PeerEvidence { presented: None, ..peer.older(&[xfcc.as_bytes()]) },
-        PeerEvidence { presented: Some(&[0]), ..peer.older(&[xfcc.as_bytes()]) },
-        PeerEvidence { presented: Some(b"1"), ..peer.older(&[xfcc.as_bytes()]) },
+        with(peer.older(&[xfcc.as_bytes()]), |c| c.presented = None),
+        with(peer.older(&[xfcc.as_bytes()]), |c| c.presented = Some(&[0])),
+        with(peer.older(&[xfcc.as_bytes()]), |c| c.presented = Some(b"1")),
     ] {
         assert_eq!(
             read_peer_certificate(&evidence),
@@ -94,7 +108,7 @@ fn a_certificate_that_was_not_verified_is_nobody() {
     let xfcc = peer.xfcc();
     for valid in [&[0][..], &[], &[2], &[1, 0], b"1", b"true"] {
         for evidence in [peer.evidence(), peer.older(&[xfcc.as_bytes()])] {
-            let evidence = PeerEvidence { certificate_valid: Some(valid), ..evidence };
+            let evidence = with(evidence, |c| c.certificate_valid = Some(valid));
             assert_eq!(read_peer_certificate(&evidence), Err(NoIdentity::NotVerified), "{valid:?}");
         }
     }
@@ -105,7 +119,7 @@ fn a_certificate_that_cannot_be_read_is_nobody() {
     let peer = peer("*.payments");
     let broken = peer.pem.replacen("MII", "AAA", 1).replacen("MIH", "AAA", 1);
     for (text, error) in [(&b"x"[..], Some(CertificateError::NotPem)), (broken.as_bytes(), None)] {
-        let evidence = PeerEvidence { certificate: Some(text), ..peer.evidence() };
+        let evidence = with(peer.evidence(), |c| c.certificate = Some(text));
         let Err(NoIdentity::Unreadable(found)) = read_peer_certificate(&evidence) else {
             panic!("{text:?} was read")
         };
@@ -146,7 +160,7 @@ fn the_header_does_not_count_without_the_connections_digest() {
     let upper = peer.digest.to_uppercase();
     assert_ne!(upper, peer.digest);
     for digest in [None, Some(&b""[..]), Some(upper.as_bytes()), peer.digest.as_bytes().get(..63)] {
-        let evidence = PeerEvidence { digest, ..peer.older(&values) };
+        let evidence = with(peer.older(&values), |c| c.digest = digest);
         assert_eq!(read_peer_certificate(&evidence), Err(NoIdentity::NotInXfcc), "{digest:?}");
     }
 }
@@ -155,11 +169,9 @@ fn the_header_does_not_count_without_the_connections_digest() {
 fn the_header_is_not_read_where_envoy_has_the_certificate() {
     let (own, other) = (peer("*.payments"), peer("*.victim"));
     let xfcc = other.xfcc();
-    let evidence = PeerEvidence {
-        xfcc: &[xfcc.as_bytes()],
-        digest: Some(other.digest.as_bytes()),
-        ..own.evidence()
-    };
+    let values = [xfcc.as_bytes()];
+    let evidence = PeerEvidence { xfcc: &values, ..own.evidence() };
+    let evidence = with(evidence, |c| c.digest = Some(other.digest.as_bytes()));
     assert_eq!(read_peer_certificate(&evidence), Ok(own.certificate));
 }
 
@@ -167,14 +179,14 @@ fn the_header_is_not_read_where_envoy_has_the_certificate() {
 fn the_certificate_is_read_with_real_line_breaks_or_percent_encoded() {
     let peer = peer("*.payments");
     assert_eq!(read_peer_certificate(&peer.evidence()).as_ref(), Ok(&peer.certificate));
-    let encoded = PeerEvidence { certificate: Some(peer.encoded.as_bytes()), ..peer.evidence() };
+    let encoded = with(peer.evidence(), |c| c.certificate = Some(peer.encoded.as_bytes()));
     assert_eq!(read_peer_certificate(&encoded).as_ref(), Ok(&peer.certificate));
 }
 
 #[test]
 fn an_envoy_that_does_not_say_whether_it_verified_is_believed() {
     let peer = peer("*.payments");
-    let evidence = PeerEvidence { certificate_valid: None, ..peer.evidence() };
+    let evidence = with(peer.evidence(), |c| c.certificate_valid = None);
     assert_eq!(read_peer_certificate(&evidence), Ok(peer.certificate.clone()));
 }
 

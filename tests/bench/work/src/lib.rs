@@ -5,12 +5,12 @@ use std::{cell::RefCell, fmt};
 
 use serde::{Deserialize, Serialize};
 use sluice_config::check;
-use sluice_gate::{BodyStep, Certificates, Count, Gate, HeadStep, RequestHead};
+use sluice_gate::{BodyStep, Certificates, Count, Gate, HeadStep, RequestHead, Worker};
 use sluice_headers::Headers;
 use sluice_otlp::{Format, Request, Signal};
 use sluice_records::{RecordsConfig, RuleSet, Unfit, Verdict};
 use sluice_route::{BackendsConfig, Context};
-use sluice_senders::{Ambiguity, Evidence, PeerEvidence, Senders, SendersConfig};
+use sluice_senders::{Ambiguity, Connection, Evidence, PeerEvidence, Senders, SendersConfig};
 use sluice_wire::ReadLimits;
 use thiserror::Error;
 
@@ -215,12 +215,13 @@ fn sum(request: &[u8]) -> u64 {
 const NOW: u64 = 1_795_000_000;
 
 fn admit(senders: &Senders, certificates: &RefCell<Certificates>, pem: &[u8]) -> Outcome {
-    let peer = PeerEvidence {
+    let connection = Connection {
         certificate: Some(pem),
         certificate_valid: Some(&[1]),
         presented: Some(&[1]),
-        ..PeerEvidence::default()
+        ..Connection::default()
     };
+    let peer = PeerEvidence { connection, ..PeerEvidence::default() };
     let mut certificates = certificates.borrow_mut();
     let mut evidence = Evidence {
         certificate: &mut || certificates.read(&peer),
@@ -235,15 +236,15 @@ fn admit(senders: &Senders, certificates: &RefCell<Certificates>, pem: &[u8]) ->
 }
 
 fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> Outcome {
-    let peer = PeerEvidence::default();
+    let connection = Connection::default();
     let metadata = None;
     let headers = Headers(headers);
-    let head = RequestHead { headers, peer, metadata, end_of_stream: false, now: NOW };
-    let (step, _) = gate.on_head(&head, &mut Certificates::default());
+    let head = RequestHead { headers, connection, metadata, end_of_stream: false, now: NOW };
+    let (step, _) = gate.on_head(&head, &Worker::default());
     let step = match step {
-        HeadStep::Body { held, .. } => gate.on_body(held, request.to_vec(), usize::MAX),
+        HeadStep::Body { pending, .. } => gate.on_body(*pending, request.to_vec(), usize::MAX),
         HeadStep::Decided(step) => step,
-        HeadStep::Reply { reply, .. } => BodyStep::Reply(reply),
+        HeadStep::LocalReply(reply) => BodyStep::LocalReply(reply),
         HeadStep::Pass(_) => return Outcome::Kept,
     };
     match step {
@@ -251,7 +252,9 @@ fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> O
             0 => Outcome::Kept,
             records => Outcome::Dropped(records),
         },
-        BodyStep::Reply(reply) => reply.counts.iter().find_map(refusal).unwrap_or(Outcome::Nothing),
+        BodyStep::LocalReply(reply) => {
+            reply.counts.iter().find_map(refusal).unwrap_or(Outcome::Nothing)
+        }
     }
 }
 

@@ -9,32 +9,34 @@ use sluice_headers::{
 use sluice_otlp::Signal;
 use sluice_records::Violations;
 use sluice_reply::{
-    BackendReply, Code, EnvoyAnswer, FAILED, Failure, GrpcReply, LocalReply, Protocol, Told,
+    BackendReply, Code, EnvoyAnswer, FAILED, Failure, GrpcReply, LocalResponse, Protocol, Told,
     Written, from_base64, seconds, told,
 };
 use sluice_route::Transport;
 use sluice_stores::Store;
 
-use crate::{Count, Reply};
+use crate::{Count, LocalReply, Share, export::Export, pending_request::Route};
 
 /// A request that is with its backend, and what its reply must take into account.
 #[derive(Debug)]
-pub struct Sent {
+pub struct AwaitingReply {
     pub(crate) protocol: Protocol,
     pub(crate) signal: Signal,
-    /// Who answers.
+    /// Who replies.
     pub(crate) store: &'static Store,
     /// What Envoy's route to it was chosen by.
     pub(crate) cluster: String,
     /// The most bytes of one tenant's that it takes at once, if that is known.
     pub(crate) burst: Option<u32>,
-    /// How it answers.
+    /// How it is spoken to.
     pub(crate) transport: Transport,
     pub(crate) violations: Option<Violations>,
     /// Whether there was no record in it.
     pub(crate) nothing: bool,
     /// Whether the head of a reply may be held until its body is known.
-    pub(crate) holds: bool,
+    pub(crate) hold_headers: bool,
+    /// What its body holds in Envoy until the backend replies, if it is long enough to count.
+    pub(crate) body: Option<Share>,
 }
 
 /// The head of a backend's reply, as Envoy hands it out.
@@ -55,8 +57,8 @@ pub struct ReplyHead<'a> {
 #[derive(Debug)]
 #[must_use]
 pub enum ReplyStep {
-    /// The gate answers in its place.
-    Answer(Reply),
+    /// The gate makes a local reply in its place.
+    LocalReply(LocalReply),
     /// It goes on with these edits to its head, and the gate has no more to do with it.
     Pass {
         /// The edits to the head.
@@ -72,9 +74,9 @@ pub enum ReplyStep {
         /// The edits to make now; none while the head is held.
         edits: Vec<HeaderEdit>,
         /// Whether the head is held.
-        held: bool,
+        hold_headers: bool,
         /// What the body is read with.
-        reading: Reading,
+        reply: ReplyInProgress,
         /// What to log.
         log: Option<(Level, String)>,
     },
@@ -83,16 +85,16 @@ pub enum ReplyStep {
 /// What becomes of a reply whose body has come.
 #[derive(Debug)]
 #[must_use]
-pub enum Finished {
-    /// The gate answers in its place. Its head is held still.
-    Answer(Reply),
+pub enum ReplyDecision {
+    /// The gate makes a local reply in its place. Its head is held still.
+    LocalReply(LocalReply),
     /// It is rewritten.
-    Rewrite(Rewritten),
+    Rewrite(ReplyEdits),
 }
 
 /// What becomes of a reply that is not replaced as a whole.
 #[derive(Debug)]
-pub struct Rewritten {
+pub struct ReplyEdits {
     /// The edits to its head; none if that has gone already.
     pub edits: Vec<HeaderEdit>,
     /// What takes the place of its body.
@@ -103,8 +105,8 @@ pub struct Rewritten {
 
 /// A reply whose head has come. It exists only until its body has come.
 #[derive(Debug)]
-pub struct Reading {
-    sent: Sent,
+pub struct ReplyInProgress {
+    sent: AwaitingReply,
     status: u16,
     content_type: Vec<u8>,
     /// In seconds. The time itself is 64 bits wide, and would align the module's stream unlike its
@@ -119,7 +121,7 @@ pub struct Reading {
     /// The body of a failure, if the Lua filter has waited for it.
     said: Option<Vec<u8>>,
     /// Whether the head is held.
-    held: bool,
+    holds_headers: bool,
 }
 
 /// The header by which the Lua filter behind the module says that a reply had no body, and what
@@ -133,9 +135,25 @@ pub const SAID: &str = "x-sluice-said";
 /// What is said of a reply over gRPC that ends without a status.
 const NO_STATUS: &str = "its reply ended without a grpc-status";
 
-impl Sent {
+impl AwaitingReply {
+    /// A request that has gone this way, or will not get so far; of its body nothing is known.
+    pub(crate) fn new(export: Export, route: Route) -> Self {
+        Self {
+            protocol: export.protocol,
+            signal: export.signal,
+            store: route.store,
+            cluster: route.cluster,
+            burst: route.burst,
+            transport: route.transport,
+            violations: None,
+            nothing: false,
+            hold_headers: false,
+            body: None,
+        }
+    }
+
     /// Decides on a reply by its head, before the request has had its verdict. A backend's is replaced as
-    /// a whole: with the answer in its place, Envoy ends the request to it.
+    /// a whole: with a local reply in its place, Envoy ends the request to it.
     pub(crate) fn on_early_reply(self, head: &ReplyHead<'_>) -> ReplyStep {
         let headers = head.headers;
         let speaks_grpc = [self.protocol == Protocol::Grpc, self.transport == Transport::Grpc];
@@ -150,7 +168,7 @@ impl Sent {
             Told::Success(_) => Told::Failure(reading.hasty()),
             failure @ Told::Failure(_) => failure,
         };
-        ReplyStep::Answer(reading.answer(&told))
+        ReplyStep::LocalReply(reading.local_reply(&told))
     }
 
     /// Decides on a reply by its head.
@@ -172,44 +190,29 @@ impl Sent {
         // What failed is known, and in a reply that is headers alone every client finds it.
         let is_known = reading.said.is_some() && matches!(told, Told::Failure(_));
         if is_known && reading.sent.protocol == Protocol::Grpc {
-            return ReplyStep::Answer(reading.answer(&told));
+            return ReplyStep::LocalReply(reading.local_reply(&told));
         }
         if head.end_of_stream {
-            let counts = vec![reading.count(&told)];
-            let mut edits = edits;
-            return match reading.sent.protocol.write(&told, reading.sent.signal) {
-                // What is to be said fits the head. A local reply would not do: Envoy takes the
-                // content type off one without a body.
-                Written { body, trailers } if body.is_empty() && trailers.is_empty() => {
-                    ReplyStep::Pass { edits, counts, log }
-                }
-                // Envoy's own is a head that stands for trailers already.
-                Written { trailers, .. } if reading.envoy.is_some() && grpc.is_some() => {
-                    let status = GrpcReply::HEADERS.map(HeaderEdit::remove);
-                    edits.extend(status);
-                    let set =
-                        trailers.into_iter().map(|(name, value)| HeaderEdit::set(name, value));
-                    edits.extend(set);
-                    ReplyStep::Pass { edits, counts, log }
-                }
-                Written { .. } => ReplyStep::Answer(reading.answer(&told)),
-            };
+            return reading.head_alone(&told, edits, grpc.is_some(), log);
         }
         // A failure's status may be another once the body has said what failed. Over gRPC it could stand in
         // the trailers, where some clients do not look for it: the SDK for Java before 1.67 gives up then.
         let open = reading.said.is_none() && reading.envoy.is_none();
-        reading.held = reading.sent.holds && open && matches!(told, Told::Failure(_));
-        let edits = if reading.held { Vec::new() } else { edits };
-        ReplyStep::Rewrite { edits, held: reading.held, reading, log }
+        reading.holds_headers =
+            reading.sent.hold_headers && open && matches!(told, Told::Failure(_));
+        let edits = if reading.holds_headers { Vec::new() } else { edits };
+        ReplyStep::Rewrite { edits, hold_headers: reading.holds_headers, reply: reading, log }
     }
 
-    /// What a reply is read with, by its head; `grpc` is the status over gRPC in it.
-    fn reading(self, head: &ReplyHead<'_>, grpc: Option<&GrpcReply>) -> Reading {
+    /// What a reply is read with, by its head; `grpc` is the status over gRPC in it. The backend has taken
+    /// the body of the request, or will not any more.
+    fn reading(mut self, head: &ReplyHead<'_>, grpc: Option<&GrpcReply>) -> ReplyInProgress {
+        self.body = None;
         let headers = head.headers;
         let header_only = headers.number(HEADER_ONLY);
         let status = header_only.or_else(|| headers.number(STATUS));
         let status = status.and_then(|status| u16::try_from(status).ok()).unwrap_or(500);
-        let mut reading = Reading {
+        let mut reading = ReplyInProgress {
             status,
             content_type: headers.first(CONTENT_TYPE).unwrap_or_default().to_vec(),
             retry_after: headers.first(RETRY_AFTER).and_then(|value| seconds(value, head.now)),
@@ -217,7 +220,7 @@ impl Sent {
             rate_limited: false,
             header_only: header_only.is_some(),
             said: None,
-            held: false,
+            holds_headers: false,
             sent: self,
         };
         if matches!(status, 200 | 202 | 204) && grpc.is_none_or(|grpc| grpc.code == 0) {
@@ -237,19 +240,19 @@ impl Sent {
                 true => Some(Vec::new()),
                 false => headers.first(SAID).and_then(from_base64),
             };
-            reading.said = said.filter(|said| said.len() <= Reading::MAX_BODY);
+            reading.said = said.filter(|said| said.len() <= ReplyInProgress::MAX_BODY);
         }
         reading
     }
 }
 
-impl Reading {
+impl ReplyInProgress {
     /// The most of a reply's body that is read, in bytes. OTLP's replies are a count and a text.
     pub const MAX_BODY: usize = 64 << 10;
 
     /// What takes the place of the reply. Of a body over [`Self::MAX_BODY`] nothing is read,
     /// and it may as well be given empty: its status has said what matters.
-    pub fn finish(&self, body: &[u8], trailers: Headers<'_>) -> Finished {
+    pub fn finish(&self, body: &[u8], trailers: Headers<'_>) -> ReplyDecision {
         let unread = self.header_only || body.len() > Self::MAX_BODY;
         let body = if unread { &[] } else { body };
         let body = self.said.as_deref().unwrap_or(body);
@@ -264,7 +267,7 @@ impl Reading {
 
     /// The trailers of a gRPC reply into which no message can be put any more. Over HTTP the head
     /// has said what there is to say.
-    pub fn finish_without_message(&self, trailers: Headers<'_>) -> Finished {
+    pub fn finish_without_message(&self, trailers: Headers<'_>) -> ReplyDecision {
         let told = match self.told(&[], self.grpc(trailers).as_ref()) {
             Told::Success(_) if self.sent.protocol == Protocol::Grpc => {
                 Told::Failure(self.voiceless())
@@ -272,6 +275,32 @@ impl Reading {
             told => told,
         };
         self.finished(&told)
+    }
+
+    /// Decides on a reply that is a head alone, `with_status` if gRPC's status is in it.
+    fn head_alone(
+        self,
+        told: &Told,
+        mut edits: Vec<HeaderEdit>,
+        with_status: bool,
+        log: Option<(Level, String)>,
+    ) -> ReplyStep {
+        let counts = vec![self.count(told)];
+        match self.sent.protocol.write(told, self.sent.signal) {
+            // What is to be said fits the head. A local reply would not do: Envoy takes the
+            // content type off one without a body.
+            Written { body, trailers } if body.is_empty() && trailers.is_empty() => {
+                ReplyStep::Pass { edits, counts, log }
+            }
+            // Envoy's own is a head that stands for trailers already.
+            Written { trailers, .. } if self.envoy.is_some() && with_status => {
+                edits.extend(GrpcReply::HEADERS.map(HeaderEdit::remove));
+                let set = trailers.into_iter().map(|(name, value)| HeaderEdit::set(name, value));
+                edits.extend(set);
+                ReplyStep::Pass { edits, counts, log }
+            }
+            Written { .. } => ReplyStep::LocalReply(self.local_reply(told)),
+        }
     }
 
     /// The status that is due in these trailers, of a backend that answers over gRPC.
@@ -283,12 +312,12 @@ impl Reading {
         Some(GrpcReply::read(|name| trailers.first(name)).unwrap_or_else(missing))
     }
 
-    fn finished(&self, told: &Told) -> Finished {
-        if self.held && self.sent.protocol == Protocol::Grpc {
-            return Finished::Answer(self.answer(told));
+    fn finished(&self, told: &Told) -> ReplyDecision {
+        if self.holds_headers && self.sent.protocol == Protocol::Grpc {
+            return ReplyDecision::LocalReply(self.local_reply(told));
         }
-        Finished::Rewrite(Rewritten {
-            edits: if self.held { self.edits(told) } else { Vec::new() },
+        ReplyDecision::Rewrite(ReplyEdits {
+            edits: if self.holds_headers { self.edits(told) } else { Vec::new() },
             written: self.sent.protocol.write(told, self.sent.signal),
             count: self.count(told),
         })
@@ -328,24 +357,24 @@ impl Reading {
             retry_after: self.retry_after,
             body,
             protocol: self.sent.protocol,
-            status_has_gone: !self.held
+            status_has_gone: !self.holds_headers
                 && self.said.is_none()
                 && self.sent.protocol != Protocol::Grpc,
         };
         told(&reply, self.sent.violations.as_ref(), self.sent.nothing)
     }
 
-    /// Answers a reply that is a head alone.
-    fn answer(&self, told: &Told) -> Reply {
+    /// The local reply in place of one that is a head alone.
+    fn local_reply(&self, told: &Told) -> LocalReply {
         let protocol = self.sent.protocol;
-        if let Some(reply) = protocol.answer(told, self.sent.signal) {
-            return Reply { reply, counts: vec![self.count(told)], log: None };
+        if let Some(response) = protocol.local_response(told, self.sent.signal) {
+            return LocalReply::new(response, vec![self.count(told)]);
         }
         let failure = self.voiceless();
         let log = Some((Level::Error, failure.message.clone()));
         let counts = vec![Count::request(Some(self.sent.signal), FAILED)];
-        let reply = LocalReply::Grpc { status: failure.status(), metadata: Vec::new() };
-        Reply { reply, counts, log }
+        let response = LocalResponse::Grpc { status: failure.status(), metadata: Vec::new() };
+        LocalReply { log, ..LocalReply::new(response, counts) }
     }
 
     /// The records are stored and there is no way to say so: an error that is final, as trying
@@ -398,8 +427,8 @@ impl Reading {
 mod tests {
     use super::*;
 
-    fn sent(protocol: Protocol) -> Sent {
-        Sent {
+    fn sent(protocol: Protocol) -> AwaitingReply {
+        AwaitingReply {
             protocol,
             signal: Signal::Metrics,
             store: &sluice_stores::MIMIR,
@@ -408,7 +437,8 @@ mod tests {
             transport: Transport::Http,
             violations: None,
             nothing: false,
-            holds: false,
+            hold_headers: false,
+            body: None,
         }
     }
 
@@ -422,11 +452,11 @@ mod tests {
             end_of_stream: false,
             now: 0,
         };
-        let ReplyStep::Rewrite { reading, .. } = sent.on_reply_head(&head) else {
+        let ReplyStep::Rewrite { reply, .. } = sent.on_reply_head(&head) else {
             panic!("a body follows");
         };
-        let finished = reading.finish_without_message(Headers(&[]));
-        let Finished::Rewrite(Rewritten { written: Written { trailers, .. }, count, .. }) =
+        let finished = reply.finish_without_message(Headers(&[]));
+        let ReplyDecision::Rewrite(ReplyEdits { written: Written { trailers, .. }, count, .. }) =
             finished
         else {
             panic!("its head is not held");
@@ -442,7 +472,8 @@ mod tests {
             ("no_healthy_upstream", Some((Level::Debug, true))),
             ("via_upstream", None),
         ] {
-            let sent = Sent { cluster: "mimir-b".to_owned(), ..sent(Protocol::HttpProtobuf) };
+            let sent =
+                AwaitingReply { cluster: "mimir-b".to_owned(), ..sent(Protocol::HttpProtobuf) };
             let headers = [(":status".to_owned(), b"503".to_vec())];
             let head = ReplyHead {
                 headers: Headers(&headers),
