@@ -1,4 +1,4 @@
-//! What is to change in attributes, and how it is written.
+//! Changes to attributes, and how they are written.
 
 use std::{ops::Range, rc::Rc};
 
@@ -6,20 +6,19 @@ use sluice_wire::{NoMemory, memory::push};
 
 use crate::attributes::Attribute;
 
-/// What is to change in the attributes of one resource or scope. It holds no copy of what the sender
-/// wrote.
+/// The changes to the attributes of one resource or scope. Holds no copy of the sender's data.
 #[derive(Clone, Debug, Default)]
 pub struct AttributeEdits<'a> {
     pub(crate) taken: Vec<Range<usize>>,
     pub(crate) put: Vec<Put<'a>>,
 }
 
-/// An attribute to be put somewhere, in the request's own format.
+/// An attribute to insert, in the request's own format.
 #[derive(Clone, Debug)]
 pub enum Put<'a> {
-    /// As [`Format::attribute`](crate::Format::attribute) has written it.
+    /// Written by [`Format::attribute`](crate::Format::attribute).
     Made(Rc<[u8]>),
-    /// As it is [written](Attribute::written) in the request.
+    /// Already in the request, as it is [written](Attribute::written) there.
     Moved(&'a [u8]),
 }
 
@@ -33,29 +32,29 @@ impl Put<'_> {
 }
 
 impl<'a> AttributeEdits<'a> {
-    /// Takes an attribute away, if that has not been done yet.
+    /// Removes an attribute, unless it has been removed already.
     ///
     /// # Errors
-    /// If there is no memory to note it.
+    /// If there is no memory to record it.
     pub fn take(&mut self, attribute: &Attribute<'_>) -> Result<(), NoMemory> {
         push(&mut self.taken, attribute.span())
     }
 
-    /// Puts an attribute behind the others.
+    /// Adds an attribute after the others.
     ///
     /// # Errors
-    /// If there is no memory to note it.
+    /// If there is no memory to record it.
     pub fn put(&mut self, attribute: Put<'a>) -> Result<(), NoMemory> {
         push(&mut self.put, attribute)
     }
 
-    /// Whether nothing is to change.
+    /// Whether there are no changes.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.taken.is_empty() && self.put.is_empty()
     }
 
-    /// Brings what is taken into the order in which it lies, each once.
+    /// Sorts the removed attributes into the order of the request, without duplicates.
     pub(crate) fn sort(&mut self) {
         if !self.taken.is_sorted_by(|one, next| one.start < next.start) {
             self.taken.sort_unstable_by_key(|taken| taken.start);

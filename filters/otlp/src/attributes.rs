@@ -1,4 +1,4 @@
-//! Attributes as they lie in a request (`opentelemetry/proto/common/v1/common.proto`).
+//! Attributes in place in a request (`opentelemetry/proto/common/v1/common.proto`).
 
 use std::{borrow::Cow, mem, ops::Range};
 
@@ -14,25 +14,25 @@ use crate::{
     value::ValueOf,
 };
 
-/// The attributes of a resource, a scope or a record, or the entries of a map in one of them.
+/// The attributes of a resource, a scope or a record, or the entries of a map inside an attribute.
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     list: List<'a>,
     context: ReadContext<'a>,
-    /// How many may still come.
+    /// How many more attributes may be read.
     left: usize,
 }
 
-/// Where attributes lie.
+/// Where the attributes are.
 #[derive(Clone, Debug)]
 enum List<'a> {
     Json(Pairs<'a>),
-    /// In a field of what is read here.
+    /// In the protobuf field with this number, of the message that the reader reads.
     Protobuf(Reader<'a>, u32),
 }
 
 impl<'a> Attributes<'a> {
-    /// The attributes that lie in field `field` of `owner`, and none if there is no owner.
+    /// The attributes in field `field` of `owner`; empty if there is no owner.
     #[inline]
     #[must_use]
     pub(crate) fn of(owner: Option<Nested<'a>>, field: u32, context: ReadContext<'a>) -> Self {
@@ -40,15 +40,15 @@ impl<'a> Attributes<'a> {
         Self { list: List::Protobuf(owner, field), left: context.most_attributes(), context }
     }
 
-    /// Attributes in JSON.
+    /// The attributes in JSON.
     #[inline]
     #[must_use]
     pub(crate) const fn json(pairs: Pairs<'a>, context: ReadContext<'a>) -> Self {
         Self { list: List::Json(pairs), left: context.most_attributes(), context }
     }
 
-    /// How many bytes that is written with which has them, as it came; 0 if there is none. It is what
-    /// has not been read of it yet once one has been asked for.
+    /// The size of the attributes' owner as received, in bytes; 0 if there is no owner. After the first attribute has
+    /// been read, it is the size of what has not been read yet.
     #[must_use]
     pub fn owner_bytes(&self) -> u64 {
         match &self.list {
@@ -57,12 +57,12 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// The next attribute whose key is `wanted`, or `None` behind the last. What is not wanted
-    /// costs no more than its key.
+    /// Returns the next attribute whose key is `wanted`, or `None` after the last one. For other
+    /// attributes, only the key is read.
     ///
     /// # Errors
-    /// [`Unreadable`] if the owner or an attribute is, wanted or not; the attributes are not read
-    /// on then.
+    /// [`Unreadable`] if the owner or any attribute is, wanted or not. Do not read on after an
+    /// error.
     #[inline]
     pub fn next_where(
         &mut self,
@@ -91,15 +91,15 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// What has attributes that can be shown one after the other.
+/// An owner of attributes that can be passed to a function one after the other.
 pub trait HasAttributes<'a> {
-    /// Shows every attribute whose key is `wanted`.
+    /// Calls `show` with every attribute whose key is `wanted`.
     ///
-    /// What next to every attribute is, a short key and a short text, is read here and shown
-    /// without being made an [`Attribute`] first: for data points, that is most of their cost.
+    /// Fast path: almost every attribute is a short key with a short string value. It is passed to
+    /// `show` without building an [`Attribute`], which dominates the cost for data points.
     ///
     /// # Errors
-    /// [`Unreadable`] if an attribute is, wanted or not, and what `show` stops for.
+    /// [`Unreadable`] if any attribute is, wanted or not; and errors of `show`.
     fn each_where(
         &self,
         wanted: impl Fn(&[u8]) -> bool,
@@ -107,12 +107,12 @@ pub trait HasAttributes<'a> {
     ) -> Result<(), Unreadable>;
 }
 
-/// An attribute as [`HasAttributes::each_where`] shows it.
+/// An attribute as [`HasAttributes::each_where`] passes it on.
 #[derive(Clone, Copy, Debug)]
 pub enum AttributeRef<'r, 'a> {
-    /// Any other.
+    /// An attribute of any other shape.
     Attribute(&'r Attribute<'a>),
-    /// One with a text, which is all that there is to know of it.
+    /// An attribute with a string value. There is nothing else to know about it.
     Text {
         /// Its key.
         key: &'a [u8],
@@ -151,8 +151,8 @@ impl<'a> HasAttributes<'a> for Attributes<'a> {
     }
 }
 
-/// [`HasAttributes::each_where`] for field `number` of what `owner` reads.
-// Always inlined, with what it calls: results that are handed on in memory cost as much as reading.
+/// [`HasAttributes::each_where`] for field `number` of the message that `owner` reads.
+// Always inlined, with what it calls: passing results through memory costs as much as reading them.
 #[inline(always)]
 pub(crate) fn each_where<'a>(
     mut owner: Reader<'a>,
@@ -222,15 +222,15 @@ impl<'a> Attribute<'a> {
         Self { key: mem::take(&mut pair.key), encoded: EncodedPair::Json(pair), context }
     }
 
-    /// The key; empty where there is none, as for a `key_strindex` reference, which a receiver of
-    /// logs, metrics and traces treats as absent.
+    /// The key. Empty if there is none, and for a `key_strindex` reference, which receivers of
+    /// logs, metrics and traces ignore.
     #[must_use]
     pub fn key(&self) -> &[u8] {
         &self.key
     }
 
-    /// Where it lies: in protobuf in the buffer, with all that has to go if it goes; in JSON in the
-    /// text, without a comma.
+    /// The range to cut if the attribute is removed: in protobuf an offset range of the buffer; in
+    /// JSON a range of the text, without a comma.
     pub(crate) const fn span(&self) -> Range<usize> {
         match &self.encoded {
             EncodedPair::Json(pair) => pair.span(),
@@ -238,7 +238,7 @@ impl<'a> Attribute<'a> {
         }
     }
 
-    /// The attribute as it is written, to be put somewhere else in the same request.
+    /// The attribute as it is written, so that it can be inserted elsewhere in the same request.
     #[must_use]
     pub fn written(&self) -> &'a [u8] {
         match &self.encoded {
@@ -250,8 +250,8 @@ impl<'a> Attribute<'a> {
     /// Reads the value.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is not one `AnyValue`; two members of its oneof are an error, because
-    /// decoders keep only the last.
+    /// [`Unreadable`] if it is not a valid `AnyValue`. Two members of its oneof are an error,
+    /// because decoders keep only the last.
     pub fn value(&self) -> Result<AnyValue<'a>, Unreadable> {
         match &self.encoded {
             EncodedPair::Json(pair) => pair.value(&self.context, string::any).map(json_value),
@@ -259,10 +259,10 @@ impl<'a> Attribute<'a> {
         }
     }
 
-    /// Reads the value where a decision rests on what it says.
+    /// Reads the value if a decision depends on its content.
     ///
     /// # Errors
-    /// As [`Self::value`], and for a text in JSON that parsers read in different ways.
+    /// As [`Self::value`], and also for a JSON string that parsers read in different ways.
     pub fn decisive_value(&self) -> Result<AnyValue<'a>, Unreadable> {
         match &self.encoded {
             EncodedPair::Json(pair) => pair.value(&self.context, string::whole).map(json_value),
@@ -280,5 +280,5 @@ fn json_value<'a>(value: ValueOf<'a, (Pairs<'a>, ReadContext<'a>)>) -> AnyValue<
     value.map_entries(|(pairs, context)| Attributes::json(pairs, context))
 }
 
-/// The value of an attribute, as far as a rule looks at it.
+/// The value of an attribute, as far as rules look at it.
 pub type AnyValue<'a> = ValueOf<'a, Attributes<'a>>;

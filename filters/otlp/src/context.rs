@@ -1,4 +1,4 @@
-//! What reading the attributes of a request takes beside its bytes.
+//! The context for reading the attributes of a request.
 
 use std::rc::Rc;
 
@@ -6,7 +6,7 @@ use sluice_wire::{Malformed, OverLimit, ReadLimits, Unreadable};
 
 use crate::{fault, strings::Strings};
 
-/// What reading an attribute takes beside its bytes.
+/// What is needed to read an attribute, beside its bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadContext<'a> {
     most_attributes: usize,
@@ -14,7 +14,7 @@ pub(crate) struct ReadContext<'a> {
     most_depth: usize,
     /// How many more levels of maps may be read.
     depth: usize,
-    /// What profiles keep their texts in; no other signal has one.
+    /// The string table of a profiles export; other signals have none.
     strings: Option<Rc<Strings<'a>>>,
 }
 
@@ -24,17 +24,18 @@ impl<'a> ReadContext<'a> {
         Self { most_attributes: attributes, most_bytes, most_depth: depth, depth, strings }
     }
 
-    /// How many attributes may be in one place.
+    /// The largest number of attributes in one place.
     #[inline]
     pub(crate) const fn most_attributes(&self) -> usize {
         self.most_attributes
     }
 
-    /// The text that a reference at offset `at` stands for; none in any signal but profiles.
+    /// Returns the string that a reference at offset `at` refers to. Only profiles have such
+    /// strings.
     ///
     /// # Errors
-    /// If there is no such text (what a backend makes of that is anybody's guess), or if texts have
-    /// been referred to too often.
+    /// If there is no such string (backends treat such a reference in unknown ways), or if too much
+    /// text has been read through references.
     pub(crate) fn text(&self, index: u64, at: usize) -> Result<&'a [u8], Unreadable> {
         let Some(strings) = &self.strings else { return Ok(&[]) };
         let text = strings.get(index).ok_or(Malformed { fault: fault::REFERENCE, at })?;
@@ -42,13 +43,13 @@ impl<'a> ReadContext<'a> {
         Ok(text)
     }
 
-    /// Whether attributes may refer to texts.
+    /// Whether attributes may refer to strings.
     #[inline]
     pub(crate) const fn has_strings(&self) -> bool {
         self.strings.is_some()
     }
 
-    /// One more attribute of those that may still come.
+    /// Counts one more attribute.
     ///
     /// # Errors
     /// If that is too many.
@@ -59,7 +60,7 @@ impl<'a> ReadContext<'a> {
         Ok(())
     }
 
-    /// The same, one level further down.
+    /// The context for one level further down.
     ///
     /// # Errors
     /// If that is too deep.

@@ -1,4 +1,4 @@
-//! How a request is written.
+//! The format of a request.
 
 use serde::Deserialize;
 use sluice_headers::is_media_type;
@@ -6,19 +6,19 @@ use sluice_wire::push_field;
 
 use crate::json::string;
 
-/// The two formats of OTLP; in the configuration as `json` or `protobuf`.
+/// The two formats of OTLP. The configuration calls them `json` and `protobuf`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// JSON as OTLP has it (OTLP specification 1.11, "JSON Protobuf Encoding").
+    /// OTLP's JSON (OTLP specification 1.11, "JSON Protobuf Encoding").
     Json,
-    /// Protobuf in its binary form.
+    /// Binary protobuf.
     Protobuf,
 }
 
 impl Format {
-    /// The content type of OTLP/HTTP in this format, as every backend takes it: exact, no
-    /// parameters (OTLP specification 1.11, "OTLP/HTTP Request").
+    /// The content type of OTLP/HTTP in this format, in the form that every backend accepts: exact,
+    /// without parameters (OTLP specification 1.11, "OTLP/HTTP Request").
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -27,7 +27,7 @@ impl Format {
         }
     }
 
-    /// The format that a content type names, whatever its case and parameters.
+    /// The format for a content type, ignoring case and parameters.
     #[must_use]
     pub fn from_content_type(value: &[u8]) -> Option<Self> {
         [Self::Json, Self::Protobuf]
@@ -35,8 +35,8 @@ impl Format {
             .find(|format| is_media_type(value, format.content_type()))
     }
 
-    /// An attribute with a text as its value, as it is written in this format: a `KeyValue`, in
-    /// protobuf its content alone.
+    /// An attribute with a string value, written in this format: a `KeyValue`; in protobuf only its
+    /// content.
     #[must_use]
     pub fn attribute(self, key: &str, value: &str) -> Vec<u8> {
         match self {

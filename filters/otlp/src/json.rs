@@ -1,7 +1,7 @@
-//! OTLP/JSON (OTLP specification 1.11, "JSON Protobuf Encoding"), read and spliced on the text.
+//! OTLP/JSON (OTLP specification 1.11, "JSON Protobuf Encoding"), read and edited as text.
 //!
-//! The whole text is [checked](check) once, and then read where a decision rests on it. What is kept
-//! stays as it is written; nothing becomes a tree.
+//! The whole text is [checked](check) once. After that, only the parts that decisions depend on are
+//! read. What is kept stays as it was written; no tree is built.
 
 pub(crate) mod attributes;
 mod check;

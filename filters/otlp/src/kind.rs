@@ -1,8 +1,8 @@
-//! What kinds of records there are.
+//! The kinds of records.
 
 use crate::metric::MetricKind;
 
-/// What a record is.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordKind {
     DataPoint(MetricKind),
@@ -12,7 +12,7 @@ pub(crate) enum RecordKind {
 }
 
 impl RecordKind {
-    /// Whether the record has parts that may be odd.
+    /// Whether records of this kind have parts that may be odd.
     pub(crate) const fn has_parts(self) -> bool {
         matches!(self, Self::DataPoint(_) | Self::LogRecord)
     }

@@ -1,13 +1,12 @@
-//! OTLP in protobuf and in JSON, without policy: which signal a request carries, and how records are
-//! taken out of it without decoding the rest.
+//! OTLP in protobuf and in JSON, without policy: which signal a request carries, and how to take
+//! records out of it without decoding the rest.
 //!
-//! [`splice_export`] walks an export request through the levels resource, scope and record.
-//! What is not taken out stays as it came, byte for byte.
+//! [`splice_export`] walks an export request through the levels resource, scope and record. What is
+//! not taken out stays as it was, byte for byte.
 //!
-//! Modules depend on each other in one direction, from the bottom: a request's parts ([`Metric`],
-//! [`Parts`]); what reads them in each format (`protobuf`, [`json`]); [`Attributes`] and [`Record`],
-//! which are the same in both; [`RecordPolicy`], which is shown them; the walk through each format; and
-//! [`splice_export`] on top.
+//! Modules depend on each other in one direction. From the bottom: the parts of a request ([`Metric`], [`Parts`]); the
+//! readers of each format (`protobuf`, [`json`]); [`Attributes`] and [`Record`], which are the same for both formats;
+//! [`RecordPolicy`], which is shown them; the walk through each format; and [`splice_export`] at the top.
 
 mod attribute_edits;
 mod attributes;

@@ -5,18 +5,18 @@ use std::borrow::Cow;
 /// A metric, without its data points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric<'a> {
-    /// Its name, the last one where it is set twice.
+    /// Its name; the last one if it is set twice.
     pub name: Cow<'a, [u8]>,
-    /// What kind of data it has, if any.
+    /// The kind of its data, if it has any.
     pub kind: Option<MetricKind>,
-    /// Where it has none: whether it has something else that OTLP does not know, which may be data
-    /// of a newer kind, or of one that OTLP has given up.
+    /// Whether a metric without known data has another field that OTLP does not know. That may be
+    /// data of a newer or of a deprecated kind.
     pub is_unknown: bool,
-    /// `AggregationTemporality`, 0 where it is not set; the last one where it is set twice, which
-    /// is how every decoder reads it.
+    /// `AggregationTemporality`, 0 if it is not set. If it is set twice, the last one, as every
+    /// decoder reads it.
     pub temporality: u64,
-    /// How many data points it has; of kinds without a temporality, 1 stands for any number. What is
-    /// not known counts as the points that it would have if it were like the known kinds, and at
+    /// The number of data points. For kinds without a temporality, 1 stands for any number. Unknown
+    /// data counts as the points that it would have if it were built like the known kinds, and at
     /// least as one.
     pub points: u64,
 }

@@ -1,14 +1,14 @@
-//! Parts of a record that no reader of OTLP has to take: what a backend may refuse a whole request for,
-//! though the record says as much without it.
+//! Parts of a record that no reader of OTLP has to accept. A backend may refuse a whole request because of them,
+//! although the record is as useful without them.
 
-/// How many parts of a record are odd: no reader of OTLP has to take them.
+/// Counts of a record's odd parts. Odd means: no reader of OTLP has to accept them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
     /// Attributes whose key the policy does not want.
     pub attributes: u64,
-    /// Exemplars without a value, or with an id that is not valid.
+    /// Exemplars without a value, or with an invalid id.
     pub exemplars: u64,
-    /// Ids of a log record that are not valid: neither as long as OTLP has them, nor empty.
+    /// Invalid ids of a log record: neither of the right length nor empty.
     pub ids: u64,
 }
 

@@ -1,5 +1,5 @@
-//! What decides over a request's records, and what it is shown of them. The same for protobuf and
-//! for JSON: a policy does not know how a request is written.
+//! The trait that decides about a request's records, and what it is shown. It is the same for
+//! protobuf and JSON: a policy does not know the format of a request.
 
 use sluice_wire::Unreadable;
 
@@ -7,17 +7,17 @@ use crate::{
     attribute_edits::AttributeEdits, attributes::Attributes, metric::Metric, record::Record,
 };
 
-/// Decides what stays. `'a` is the message: what is shown to the policy can be kept while it runs.
+/// Decides what is kept. `'a` is the message: the policy may hold on to what it is shown.
 pub trait RecordPolicy<'a> {
-    /// Why it stops reading: what cannot be read, and whatever reasons it has of its own.
+    /// Why the policy stops reading: unreadable input, or reasons of its own.
     type Error: From<Unreadable>;
 
-    /// What it has to be shown to decide; resources and records alone, if it does not say.
+    /// What the policy has to be shown. By default only resources and records.
     fn interest(&self) -> Interest {
         Interest::default()
     }
 
-    /// A resource, before anything beneath it.
+    /// Called with a resource, before anything in it.
     ///
     /// # Errors
     /// [`Unreadable`] if its attributes are, or a reason of the policy's own.
@@ -27,13 +27,13 @@ pub trait RecordPolicy<'a> {
         attribute_edits: &mut AttributeEdits<'a>,
     ) -> Result<Descend, Self::Error>;
 
-    /// Everything beneath a resource has been decided on, and this many records stay; where
-    /// [`Descend::KeepAll`] was said they have not been counted, and this is not called.
+    /// Called when everything in a resource has been decided, with the number of records that are
+    /// kept. Not called after [`Descend::KeepAll`], which does not count them.
     fn left_resource(&mut self, kept: u64) {
         let _: u64 = kept;
     }
 
-    /// A scope, before its records, if [`Interest::scopes`].
+    /// Called with a scope, before its records, if [`Interest::scopes`] is set.
     ///
     /// # Errors
     /// [`Unreadable`] if its attributes are, or a reason of the policy's own.
@@ -51,8 +51,8 @@ pub trait RecordPolicy<'a> {
         let _: u64 = kept;
     }
 
-    /// A metric, before its data points, if [`Interest::metrics`]: whether they are looked at. Without
-    /// it they go, and [`Self::dropped`] is told how many.
+    /// Called with a metric, before its data points, if [`Interest::metrics`] is set. Returns whether to look at its
+    /// data points. If not, they are dropped, and [`Self::dropped`] is told how many.
     ///
     /// # Errors
     /// A reason of the policy's own.
@@ -61,31 +61,32 @@ pub trait RecordPolicy<'a> {
         Ok(true)
     }
 
-    /// A log record, span or data point: whether it stays.
+    /// Called with a log record, span or data point. Returns whether it is kept.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is, or a reason of the policy's own.
+    /// [`Unreadable`] if the record is, or a reason of the policy's own.
     fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Self::Error>;
 
-    /// Whether odd [`Parts`](crate::Parts) of the latest record, which stays, go: ids and exemplars, and attributes
-    /// that [`Self::is_odd`].
+    /// Whether to cut odd [`Parts`](crate::Parts) out of the latest record, which is kept: ids and exemplars, and
+    /// attributes that [`Self::is_odd`].
     fn cuts(&mut self) -> bool {
         false
     }
 
-    /// Whether an attribute of a record goes if [`Self::cuts`], by its key.
+    /// Whether an attribute with this key is cut out of a record if [`Self::cuts`].
     fn is_odd(&self, key: &[u8]) -> bool {
         let _: &[u8] = key;
         false
     }
 
-    /// `records` records have gone because of the latest [`Descend::Drop`] or `false`.
+    /// Called when `records` records were dropped because of the latest [`Descend::Drop`] or
+    /// `false`.
     fn dropped(&mut self, records: u64) {
         let _: u64 = records;
     }
 }
 
-/// What a [`RecordPolicy`] has to be shown beside resources.
+/// What a [`RecordPolicy`] has to be shown in addition to resources and records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
     /// Scopes.
@@ -94,15 +95,15 @@ pub struct Interest {
     pub metrics: bool,
 }
 
-/// What becomes of the records beneath a resource or a scope.
+/// What happens to the records in a resource or a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Descend {
-    /// All of them stay, and are counted.
+    /// All of them are kept and counted.
     CountOnly,
-    /// All of them go, unread.
+    /// All of them are dropped, unread.
     Drop,
-    /// All of them stay, unread and uncounted.
+    /// All of them are kept, unread and uncounted.
     KeepAll,
-    /// They are looked at one by one.
+    /// They are inspected one by one.
     Inspect,
 }

@@ -1,7 +1,7 @@
-//! OTLP in protobuf (`opentelemetry-proto`), read and spliced where it lies.
+//! OTLP in protobuf (`opentelemetry-proto`), read and edited in place.
 //!
-//! The levels are [walked](walk) field by field; [records](record) and [attributes] are read as far as
-//! a decision rests on them.
+//! The levels are [walked](walk) field by field. [Records](record) and [attributes] are read only as far as decisions
+//! depend on them.
 
 pub(crate) mod attributes;
 mod parts;

@@ -45,7 +45,7 @@ impl<'r, 'a> Record<'r, 'a> {
         Self { encoded: EncodedRecord::Protobuf(bytes), kind, context }
     }
 
-    /// Its attributes.
+    /// The record's attributes.
     #[inline]
     #[must_use]
     pub fn attributes(&self) -> Attributes<'a> {
@@ -61,12 +61,13 @@ impl<'r, 'a> Record<'r, 'a> {
         }
     }
 
-    /// Whether every id in it is one that OTLP allows: for a span, a trace id of 16 bytes and a span
-    /// id of 8, neither all zero, or none as well if they may be `unset`; for its parent and its
-    /// links, those or none. True for whatever is no span.
+    /// Whether every id in it is valid in OTLP. A span needs a trace id of 16 bytes and a span id
+    /// of 8 that are not all zero; if `unset` is true, empty or zero ids are valid too. For its
+    /// parent and its links, empty or zero ids are always valid. True for anything that is not a
+    /// span.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub fn has_valid_ids(&self, unset: bool) -> Result<bool, Unreadable> {
         if self.kind != RecordKind::Span {
             return Ok(true);
@@ -77,11 +78,11 @@ impl<'r, 'a> Record<'r, 'a> {
         }
     }
 
-    /// The trace id of a span, if it has one that OTLP allows; the last, where it is set twice, as
-    /// decoders read it. `None` for whatever is no span.
+    /// The trace id of a span, if it is valid; the last one if it is set twice, as decoders read
+    /// it. `None` for anything that is not a span.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub fn trace_id(&self) -> Result<Option<u128>, Unreadable> {
         if self.kind != RecordKind::Span {
             return Ok(None);
@@ -92,7 +93,8 @@ impl<'r, 'a> Record<'r, 'a> {
         }
     }
 
-    /// How many bytes it is written with, as it came: in JSON two to three times those of protobuf.
+    /// The size of the record as received, in bytes. In JSON it is two to three times the size in
+    /// protobuf.
     #[must_use]
     pub const fn written_bytes(&self) -> u64 {
         match &self.encoded {
@@ -101,11 +103,11 @@ impl<'r, 'a> Record<'r, 'a> {
         }
     }
 
-    /// The scale of an exponential histogram's data point, 0 where it is not set; `None` for
-    /// whatever is none.
+    /// The scale of an exponential histogram's data point, 0 if it is not set; `None` for anything
+    /// else.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub fn scale(&self) -> Result<Option<i64>, Unreadable> {
         if self.kind != RecordKind::DataPoint(MetricKind::ExponentialHistogram) {
             return Ok(None);
@@ -116,11 +118,12 @@ impl<'r, 'a> Record<'r, 'a> {
         }
     }
 
-    /// Whether anything in it is odd: an attribute whose key `is_odd`, and what [`Parts`] names. A
-    /// record that is not is read once, and nothing of it is kept; spans and profiles are not read.
+    /// Whether the record has an odd part: an attribute whose key `is_odd`, or another one of
+    /// [`Parts`]. A record without odd parts is read only once, and nothing of it is stored. Spans
+    /// and profiles are not read.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     #[inline]
     pub fn has_odd_parts(&self, is_odd: impl Fn(&[u8]) -> bool) -> Result<bool, Unreadable> {
         if !self.kind.has_parts() {
@@ -132,10 +135,10 @@ impl<'r, 'a> Record<'r, 'a> {
         }
     }
 
-    /// Counts what is odd in it.
+    /// Counts the odd parts of the record.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub fn odd_parts(&self, is_odd: impl Fn(&[u8]) -> bool) -> Result<Parts, Unreadable> {
         let mut parts = Parts::default();
         match &self.encoded {

@@ -1,20 +1,20 @@
-//! An export request, as it is walked.
+//! An export request.
 
 use sluice_wire::ReadLimits;
 
 use crate::{Format, Signal};
 
-/// An export request, decompressed and without its frame.
+/// An export request, decompressed and without its gRPC frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// Its bytes.
     pub message: &'a [u8],
-    /// Where they begin in the buffer that the edits will be applied to.
+    /// Where the message starts in the buffer that the edits will be applied to.
     pub at: usize,
-    /// What they carry.
+    /// Its signal.
     pub signal: Signal,
-    /// How they are written.
+    /// Its format.
     pub format: Format,
-    /// The most that is read of them.
+    /// The limits for reading it.
     pub limits: ReadLimits,
 }

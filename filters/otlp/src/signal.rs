@@ -7,7 +7,7 @@ pub enum Signal {
     Logs,
     /// Metric data points.
     Metrics,
-    /// Profiles, whose part of OTLP is still in development.
+    /// Profiles, which are still in development in OTLP.
     Profiles,
     /// Spans.
     Traces,
@@ -41,7 +41,7 @@ impl Signal {
         }
     }
 
-    /// What one record of this signal is called, as the partial success fields name it.
+    /// The name of this signal's records, as in the names of the partial success fields.
     #[must_use]
     pub const fn record_name(self) -> &'static str {
         match self {
@@ -63,13 +63,13 @@ impl Signal {
         }
     }
 
-    /// The signal whose OTLP/HTTP path this is; a query string is not part of it.
+    /// The signal with this OTLP/HTTP path, which must not include a query string.
     #[must_use]
     pub fn from_http_path(path: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|signal| signal.http_path().as_bytes() == path)
     }
 
-    /// The signal whose OTLP/gRPC method this is.
+    /// The signal with this OTLP/gRPC method.
     #[must_use]
     pub fn from_grpc_path(path: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|signal| signal.grpc_path().as_bytes() == path)

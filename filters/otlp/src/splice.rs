@@ -1,5 +1,5 @@
-//! Takes records out of an export request without decoding it: the levels are walked as they lie,
-//! what a [`RecordPolicy`] drops becomes an edit, and everything else stays as it came.
+//! Takes records out of an export request without decoding it: the levels are walked in place, each
+//! record that a [`RecordPolicy`] drops becomes an edit, and everything else stays as it was.
 //!
 //! ```text
 //! Export...ServiceRequest   1 resource entry *
@@ -9,7 +9,7 @@
 //!                             1 data point *
 //! ```
 //!
-//! A parent that a drop leaves without records goes too. One that came empty stays.
+//! A parent that loses its last records is dropped too. A parent that was empty before is kept.
 
 use sluice_wire::Spliced;
 
@@ -18,9 +18,8 @@ use crate::{Format, json, policy::RecordPolicy, protobuf, request::Request};
 /// Walks an export request.
 ///
 /// # Errors
-/// [`Unreadable`](sluice_wire::Unreadable) if what has to be read to decide is not strict, or is over
-/// a limit, and whatever the policy stops for. What no decision rests on is not read, and left to
-/// the backend.
+/// [`Unreadable`](sluice_wire::Unreadable) if something that decisions depend on is malformed or over a limit; and the
+/// policy's own errors. The parts that no decision depends on are not read, and the backend checks them.
 pub fn splice_export<'a, P: RecordPolicy<'a>>(
     request: &Request<'a>,
     policy: &mut P,

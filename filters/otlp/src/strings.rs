@@ -1,20 +1,20 @@
-//! The texts of a profiles export, which keys and values refer to by number
+//! The strings of a profiles export, to which keys and values refer by number
 //! (`opentelemetry/proto/profiles/v1development/profiles.proto`, `ProfilesDictionary`).
 
 use std::cell::Cell;
 
 use sluice_wire::{OverLimit, Room, Unreadable};
 
-/// `ProfilesDictionary.string_table`, in JSON each with its escapes; and how many bytes of long ones
-/// have been referred to.
+/// `ProfilesDictionary.string_table` (in JSON with escapes), and how many bytes of long strings
+/// have been read through references.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Strings<'a>(Vec<&'a [u8]>, Cell<usize>);
 
 impl<'a> Strings<'a> {
-    /// Adds one behind the others, of which there are at most `limit`.
+    /// Appends a string; at most `limit` are allowed.
     ///
     /// # Errors
-    /// If that is too many, or there is no room for it.
+    /// If that is too many, or there is no memory for it.
     pub(crate) fn push(
         &mut self,
         string: &'a [u8],
@@ -30,13 +30,13 @@ impl<'a> Strings<'a> {
         Ok(())
     }
 
-    /// Counts a reference to a string. A few bytes refer to any, however long it is, so what is
-    /// longer than names are is read as often as `limit` bytes hold it.
+    /// Counts a reference to a string. A reference of a few bytes can refer to a string of any
+    /// length, so the bytes of strings longer than usual names are counted, up to `limit`.
     ///
     /// # Errors
-    /// If that is over.
+    /// If that exceeds the limit.
     pub(crate) fn refer_to(&self, string: &[u8], limit: usize) -> Result<(), OverLimit> {
-        /// What a reference may read without being counted, in bytes.
+        /// Bytes of each referenced string that are not counted.
         const SHORT: usize = 256;
         let long = string.len().saturating_sub(SHORT);
         self.1.set(self.1.get().saturating_add(long));

@@ -2,19 +2,20 @@
 
 use std::borrow::Cow;
 
-/// The value of an attribute, as far as a rule looks at it; a map's entries are read as `Entries`.
+/// The value of an attribute, as far as rules look at it. The entries of a map are read as
+/// `Entries`.
 #[derive(Clone, Debug)]
 pub enum ValueOf<'a, Entries> {
     /// An `ArrayValue`.
     Array {
-        /// Whether no value is in it.
+        /// Whether it contains no value.
         empty: bool,
     },
     /// A boolean.
     Bool,
     /// Raw bytes.
     Bytes {
-        /// Whether there are none.
+        /// Whether it is empty.
         empty: bool,
     },
     /// A floating-point number.
@@ -23,21 +24,21 @@ pub enum ValueOf<'a, Entries> {
     Int,
     /// A `KeyValueList`.
     KeyValues {
-        /// Whether no pair is in it.
+        /// Whether it contains no pair.
         empty: bool,
         /// Its pairs.
         entries: Entries,
     },
-    /// Text; in protobuf, nothing has checked that it is UTF-8.
+    /// A string. In protobuf, nothing has checked that it is UTF-8.
     String(Cow<'a, [u8]>),
-    /// No member is set, or one that a receiver treats as absent (`string_value_strindex` in
-    /// another signal than profiles).
+    /// No member is set, or only one that receivers ignore (`string_value_strindex` in signals
+    /// other than profiles).
     Unset,
 }
 
 impl<'a, Entries> ValueOf<'a, Entries> {
-    /// Whether there is nothing in it: no value, or text, bytes or a list of no length. A number
-    /// and a boolean are always something, `0` and `false` too.
+    /// Whether the value is empty: unset, or a string, bytes or a list of length 0. Numbers and
+    /// booleans are never empty, even `0` and `false`.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         match self {
@@ -48,7 +49,7 @@ impl<'a, Entries> ValueOf<'a, Entries> {
         }
     }
 
-    /// The same value, its entries made into something else.
+    /// The same value, with its entries converted.
     #[inline]
     pub(crate) fn map_entries<Other>(
         self,

@@ -10,17 +10,17 @@ use super::{
 };
 use crate::{context::ReadContext, value::ValueOf};
 
-/// The pairs of a resource, a scope, a record or a map.
+/// The key-value pairs of a resource, a scope, a record or a map.
 #[derive(Clone, Debug)]
 pub(crate) struct Pairs<'a> {
     text: Text<'a>,
-    /// What has them in its `attributes`, until these are first asked for.
+    /// The owner of the `attributes`, until they are read for the first time.
     owner: Option<Node>,
-    /// An offset in their array, behind those that have come.
+    /// An offset in the array, after the pairs read so far.
     at: usize,
 }
 
-/// One of them.
+/// One key-value pair.
 #[derive(Clone, Debug)]
 pub(crate) struct Pair<'a> {
     text: Text<'a>,
@@ -30,22 +30,22 @@ pub(crate) struct Pair<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    /// The attributes of `owner`, and none if there is no owner. Nothing is read yet.
+    /// The attributes of `owner`; empty if there is no owner. Reads nothing yet.
     #[inline]
     pub(super) fn of(text: Text<'a>, owner: Option<Node>) -> Self {
         let at = text.elements(None).at();
         Self { text, owner, at }
     }
 
-    /// How many bytes the text of what has them has.
+    /// The size of the owner's text, in bytes.
     pub(crate) fn owner_bytes(&self) -> u64 {
         self.owner.map_or(0, |owner| owner.end.saturating_sub(owner.at) as u64)
     }
 
-    /// The next one whose key is `wanted`.
+    /// Returns the next pair whose key is `wanted`.
     ///
     /// # Errors
-    /// [`Unreadable`] if the owner or a pair is; `left` is how many may still come.
+    /// [`Unreadable`] if the owner or a pair is, or if there are more pairs than `left` allows.
     #[inline]
     pub(crate) fn next_where(
         &mut self,
@@ -74,22 +74,22 @@ impl<'a> Pairs<'a> {
     }
 }
 
-/// What is read of a pair to see whether it is wanted.
+/// The parts of a pair that are needed to see whether it is wanted.
 pub(super) struct KeyValue<'a> {
     pub(super) key: Cow<'a, [u8]>,
     value: Option<Node>,
 }
 
 impl<'a> KeyValue<'a> {
-    /// The pair that begins at `at`, and its end.
+    /// Reads the pair that starts at `at`; returns it and its end.
     #[inline]
     pub(super) fn read(
         text: &Text<'a>,
         at: usize,
         context: &ReadContext<'a>,
     ) -> Result<(Self, usize), Unreadable> {
-        // Receivers of logs, metrics and traces treat a reference as absent; for profiles it is the
-        // key, and then there is no other.
+        // Receivers of logs, metrics and traces ignore a reference. In profiles, the reference is
+        // the key, and no other key may be set.
         let (key, value, index, end) = if context.has_strings() {
             let ([key, value, index], end) =
                 text.members_at(at, &["key", "value", "keyStrindex"])?;
@@ -98,7 +98,7 @@ impl<'a> KeyValue<'a> {
             let ([key, value], end) = text.members_at(at, &["key", "value"])?;
             (key, value, None, end)
         };
-        // Writers that write what is not set write an empty key.
+        // Writers that also write unset fields write an empty key.
         let key = match (text.string(key)?.filter(|key| !key.is_empty()), index) {
             (Some(_), Some(_)) => return Err(Malformed { fault: Fault::REPEATED, at }.into()),
             (Some(key), None) => key,
@@ -109,24 +109,24 @@ impl<'a> KeyValue<'a> {
     }
 }
 
-/// How a text that is written at an offset is read.
+/// A function that reads the string at an offset.
 type ReadText<'a> = fn(&'a [u8], usize) -> Result<Cow<'a, [u8]>, Malformed>;
 
 impl<'a> Pair<'a> {
-    /// Where it lies in the text.
+    /// The range of the pair in the text.
     pub(crate) const fn span(&self) -> Range<usize> {
         self.node.at..self.node.end
     }
 
-    /// Its text.
+    /// The text of the pair.
     pub(crate) fn written(&self) -> &'a [u8] {
         self.text.of(self.node)
     }
 
-    /// Its value, a text in it as `read` reads what is written at an offset.
+    /// Returns the value. `read` reads a string in it, given its offset.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is not one `AnyValue`.
+    /// [`Unreadable`] if it is not a valid `AnyValue`.
     pub(crate) fn value(
         &self,
         context: &ReadContext<'a>,
@@ -188,7 +188,7 @@ impl<'a> Pair<'a> {
         })
     }
 
-    /// Where the `values` of an `ArrayValue` or a `KeyValueList` begin, and whether there are none.
+    /// Where the `values` of an `ArrayValue` or a `KeyValueList` start, and whether they are empty.
     fn list(&self, list: Node) -> Result<(usize, bool), Malformed> {
         let [values] = self.text.members(list, &["values"])?;
         let mut elements = self.text.elements(self.text.array(values)?);
@@ -196,8 +196,8 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Whether a member looks like a `double` in protobuf's JSON mapping: a number, or a string of one,
-/// of `NaN` or of an infinity. What it says does not matter here.
+/// Whether a member has the form of a `double` in protobuf's JSON mapping: a number, or a string
+/// that holds a number, `NaN` or an infinity. Its value does not matter here.
 fn is_double(written: &[u8]) -> bool {
     let in_string = written.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     let number = unescaped(in_string.unwrap_or(written));

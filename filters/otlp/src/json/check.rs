@@ -1,9 +1,9 @@
-//! Holds a whole text against RFC 8259, in one pass, before anything in it is believed.
+//! Checks the whole text against RFC 8259, in one pass, before anything in it is used.
 //!
-//! What goes on to a backend has been read to its last byte, whatever rests on it: parsers differ on
-//! what they forgive, and a text whose structure none has to forgive anything is the same to all of
-//! them. What a string says is another matter: in a value that no decision rests on, as in protobuf,
-//! it may be anything.
+//! What goes on to a backend is checked to its last byte, even the parts that no decision depends
+//! on: parsers differ in what they tolerate, and they all read a text the same way if its structure
+//! needs no tolerance. The content of strings is different: in a value that no decision depends on,
+//! any bytes are allowed, as in protobuf.
 
 use sluice_wire::{Fault, Malformed, OverLimit, Room, Unreadable};
 
@@ -14,27 +14,27 @@ use super::{
 };
 use crate::fault;
 
-/// The most objects and arrays that may be open in a request, whoever reads them: the readers of the
-/// backends give up a whole request for more (json-iterator, `maxDepth`). What the gate itself
-/// follows is bounded where it follows it.
+/// The largest number of nested objects and arrays in a request, including those that the gate does
+/// not read. With more, the backends' readers refuse the whole request (json-iterator, `maxDepth`).
+/// The depth of what the gate itself reads is limited separately.
 pub(super) const MOST_OPEN: usize = 10_000;
 
-/// Checks that `bytes` are one object, no deeper than `depth` (at most [`MOST_OPEN`]), and returns
-/// where what is in it ends.
+/// Checks that `bytes` are exactly one JSON object, nested no deeper than `depth` (at most
+/// [`MOST_OPEN`]), and returns where the objects and arrays in it end.
 ///
 /// # Errors
-/// [`Unreadable`] for what is not JSON, for names that parsers read in different ways (not UTF-8, a
-/// surrogate without the other half, nothing at all), and for an object that is too deep.
+/// [`Unreadable`] if it is not JSON, if a member name is read in different ways by parsers (not
+/// UTF-8, half a surrogate pair, empty), or if it is nested too deeply.
 pub(super) fn check(bytes: &[u8], depth: usize) -> Result<Ends, Unreadable> {
     let mut room = Room::ANY;
     check_within(bytes, depth, &mut room)
 }
 
-/// The same, in no more memory than there is room. What is kept is taken from that, and what strings
-/// with escapes may be read into.
+/// Like [`check`], with a memory limit. The result, and the memory for unescaping strings later,
+/// are taken from `room`.
 ///
 /// # Errors
-/// As [`check`], and for a text that needs more.
+/// As [`check`], and if it needs more memory than that.
 pub(super) fn check_within(
     bytes: &[u8],
     depth: usize,
@@ -53,7 +53,7 @@ pub(super) fn check_within(
     if check.at < bytes.len() {
         return Err(malformed(fault::BEHIND, check.at).into());
     }
-    // Few are, and none is kept; but nobody says how long it is.
+    // Strings with escapes are rare, and none is kept unescaped; but their length is not limited.
     room.probe(check.escaped)?;
     room.take(check.escaped)?;
     Ok(check.blocks.finish())
@@ -66,20 +66,20 @@ const fn malformed(fault: Fault, at: usize) -> Malformed {
 struct SyntaxCheck<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The most objects and arrays that may be open.
+    /// The largest number of objects and arrays that may be open.
     depth: usize,
-    /// Whether every byte is of UTF-8; if not, each name is looked at.
+    /// Whether the whole text is UTF-8. If not, each member name is checked.
     is_utf8: bool,
-    /// The brackets of those that are, the outermost first.
+    /// The brackets that are open, the outermost first.
     open: Vec<u8>,
     blocks: Blocks,
-    /// Bytes of strings with escapes, all together.
+    /// The total bytes of strings with escapes.
     escaped: usize,
 }
 
 impl SyntaxCheck<'_> {
-    /// The object that begins here, and everything in it. What is open is kept in a list, not on
-    /// the stack: how deep it goes is the sender's choice.
+    /// Checks the object that starts here, and everything in it. The open brackets are kept in a
+    /// list instead of on the stack, because the sender chooses the depth.
     fn object(&mut self) -> Result<(), Unreadable> {
         'value: loop {
             self.skip_white_space();
@@ -144,7 +144,7 @@ impl SyntaxCheck<'_> {
         self.at = white_space_end(self.bytes, self.at);
     }
 
-    /// The bracket of the innermost object or array that is open.
+    /// The bracket of the innermost open object or array.
     #[inline]
     fn inside(&self) -> Option<u8> {
         self.open.last().copied()
@@ -160,14 +160,14 @@ impl SyntaxCheck<'_> {
         Ok(())
     }
 
-    /// The innermost object or array ends here.
+    /// Closes the innermost object or array.
     fn leave(&mut self) {
         self.open.pop();
         self.blocks.closes(self.at);
         self.step(1);
     }
 
-    /// A member's name and its colon.
+    /// Checks a member's name and its colon.
     fn name(&mut self) -> Result<(), Malformed> {
         let start = self.at;
         if self.peek() != Some(b'"') {
@@ -195,7 +195,7 @@ impl SyntaxCheck<'_> {
         Ok(())
     }
 
-    /// A string, and whether there are escapes in it.
+    /// Checks a string, and returns whether it contains escapes.
     fn string(&mut self) -> Result<bool, Malformed> {
         let start = self.at;
         let mut has_escapes = false;
@@ -266,7 +266,7 @@ impl SyntaxCheck<'_> {
         Ok(())
     }
 
-    /// One digit or more.
+    /// Checks one or more digits.
     #[inline]
     fn digits(&mut self) -> Result<(), Malformed> {
         let start = self.at;

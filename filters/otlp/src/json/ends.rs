@@ -1,35 +1,35 @@
-//! Where the objects and arrays of a text end, without reading what lies in them again.
+//! Finds where the objects and arrays of a text end, without reading their content again.
 //!
 //! While a text is checked, each [`BLOCK`] of it is summed up in four bytes: how many objects and
-//! arrays are open where it begins, and how many of these it ends. One that does not end in its own
-//! block ends in the first block behind it that has fewer open, and that is found in rows of minima,
-//! each over sixteen of the row below. So an end costs two blocks and a few steps, however long the
-//! object is and however deep it lies, and the blocks take a sixteenth of the text's length,
-//! whatever is in it.
+//! arrays are open at its start, and how many of these end in it. An object that does not end in
+//! its own block ends in the first later block in which fewer are open. That block is found through
+//! rows of minima, in which each entry covers sixteen entries of the row below. So finding an end
+//! costs two blocks and a few steps, however long or deeply nested the object is. The blocks take a
+//! sixteenth of the text's length, whatever the text contains.
 
 use sluice_wire::{NoMemory, Room, work};
 
 use super::scan::string_end;
 
-/// Bytes of text that are summed up in one entry.
+/// How many bytes of text one block covers.
 const BLOCK: usize = 64;
 
-/// Entries of a row that one entry of the row above stands for.
+/// How many entries of a row one entry of the row above covers.
 const FAN_OUT: usize = 16;
 
-/// What there is to know of a block.
+/// The summary of one block.
 #[derive(Clone, Copy, Debug)]
 struct Block {
-    /// Objects and arrays that are open in front of it.
+    /// Objects and arrays that are open at its start.
     open: u16,
     /// How many of these end in it.
     ended: u8,
-    /// Bytes in its front that belong to a string which has begun before it; [`BLOCK`] if all do.
+    /// How many bytes at its start belong to a string that started before it; [`BLOCK`] if all do.
     string: u8,
 }
 
 impl Block {
-    /// The fewest that are open anywhere in it.
+    /// The smallest number of open objects and arrays anywhere in it.
     fn lowest(self) -> u16 {
         self.open.saturating_sub(self.ended.into())
     }
@@ -39,12 +39,13 @@ impl Block {
 #[derive(Clone, Debug)]
 pub(super) struct Ends {
     blocks: Vec<Block>,
-    /// The fewest that are open in each sixteen blocks, in each sixteen of these, and so on.
+    /// The smallest number of open objects and arrays in each sixteen blocks, in each sixteen of
+    /// these, and so on.
     rows: Vec<Vec<u16>>,
 }
 
 impl Ends {
-    /// The offset just behind the object or array that begins at `at`.
+    /// The offset just after the object or array that starts at `at`.
     pub(super) fn of(&self, bytes: &[u8], at: usize) -> usize {
         let next = (at / BLOCK).saturating_add(1);
         let inside = match read_on(bytes, at, next.saturating_mul(BLOCK), 0) {
@@ -61,7 +62,8 @@ impl Ends {
         read_on(bytes, first, start.saturating_add(BLOCK), inside).unwrap_or(bytes.len())
     }
 
-    /// The first block from `from` on that has no more than `around` open somewhere in it.
+    /// The first block, from `from` on, that somewhere has at most `around` objects and arrays
+    /// open.
     fn first_with(&self, around: u16, from: usize) -> usize {
         let (mut index, mut row) = (from, 0_usize);
         loop {
@@ -85,7 +87,7 @@ impl Ends {
         index
     }
 
-    /// The fewest that are open in an entry of a row, of which the blocks are the lowest.
+    /// The smallest number of open objects and arrays in an entry of a row. Row 0 is the blocks.
     fn lowest(&self, row: usize, index: usize) -> u16 {
         work::done(1);
         let lowest = match row.checked_sub(1) {
@@ -96,8 +98,8 @@ impl Ends {
     }
 }
 
-/// Reads brackets in `at..to` with `inside` open: the offset just behind the one that leaves none,
-/// or how many are open then.
+/// Reads brackets in `at..to`, with `inside` of them open at the start. Returns the offset just
+/// after the one that closes the last, or how many are open at the end.
 fn read_on(bytes: &[u8], mut at: usize, to: usize, mut inside: usize) -> Result<usize, usize> {
     let bytes = bytes.get(..to).unwrap_or(bytes);
     while let Some(byte) = bytes.get(at) {
@@ -121,32 +123,33 @@ fn read_on(bytes: &[u8], mut at: usize, to: usize, mut inside: usize) -> Result<
     Err(inside)
 }
 
-/// Sums up a text while it is read.
+/// Builds the summary while a text is read.
 #[derive(Debug)]
 pub(super) struct Blocks {
     blocks: Vec<Block>,
-    /// Where the next one begins.
+    /// Where the next block starts.
     next: usize,
     open: u16,
 }
 
 impl Blocks {
-    /// For a text of so many bytes; its blocks and the rows over them are taken from the room.
+    /// A summary for a text of this many bytes. The memory for its blocks and rows is taken from
+    /// `room`.
     ///
     /// # Errors
-    /// If there is not enough.
+    /// If there is not enough memory.
     pub(super) fn new(bytes: usize, room: &mut Room) -> Result<Self, NoMemory> {
         let count = (bytes / BLOCK).saturating_add(1);
         let mut blocks = Vec::new();
         room.grow(&mut blocks, count, count)?;
-        // Two bytes for sixteen blocks, and a fifteenth of that for all the rows above.
+        // Two bytes for each sixteen blocks, and a fifteenth of that for all rows above.
         let rows = (count / 4).saturating_add(64);
         room.probe(rows)?;
         room.take(rows)?;
         Ok(Self { blocks, next: 0, open: 0 })
     }
 
-    /// A string has been read that begins and ends at these offsets.
+    /// Records a string that starts and ends at these offsets.
     #[inline]
     pub(super) fn string(&mut self, start: usize, end: usize) {
         if self.next < end {
@@ -155,14 +158,14 @@ impl Blocks {
         }
     }
 
-    /// The object or array at an offset begins.
+    /// Records that an object or array starts at this offset.
     #[inline]
     pub(super) fn opens(&mut self, at: usize) {
         self.begin_up_to(at);
         self.open = self.open.saturating_add(1);
     }
 
-    /// The innermost object or array ends with the bracket at an offset.
+    /// Records that the innermost object or array ends with the bracket at this offset.
     #[inline]
     pub(super) fn closes(&mut self, at: usize) {
         self.begin_up_to(at);
@@ -180,7 +183,7 @@ impl Blocks {
         }
     }
 
-    /// Begins the blocks that lie in a string, up to its end.
+    /// Starts the blocks that lie inside a string, up to its end.
     fn begin_in(&mut self, end: usize) {
         while self.next < end {
             self.begin(end.saturating_sub(self.next).min(BLOCK));
@@ -193,7 +196,7 @@ impl Blocks {
         self.next = self.next.saturating_add(BLOCK);
     }
 
-    /// What is known of the whole text.
+    /// The summary of the whole text.
     pub(super) fn finish(self) -> Ends {
         let blocks = self.blocks;
         let lowest = |blocks: &[Block]| blocks.iter().map(|block| block.lowest()).min();

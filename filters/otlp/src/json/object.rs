@@ -6,7 +6,7 @@ use super::{
     text::{Node, Text},
 };
 
-/// The most levels of objects and arrays: a reply has three.
+/// The deepest nesting of objects and arrays: a reply has three levels.
 const DEPTH: usize = 16;
 
 /// An object in a text that is JSON to its last byte.
@@ -17,29 +17,29 @@ pub struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The object that `text` is; `None` if it is not one, or is nested more than 16 levels deep.
+    /// Reads `text` as an object; `None` if it is not one, or is nested more than 16 levels deep.
     #[must_use]
     pub fn read(text: &'a [u8]) -> Option<Self> {
         let text = Text::new(text, check(text, DEPTH).ok()?);
         Some(Self { node: text.root(), text })
     }
 
-    /// The member that has the first of these names that one has, if it is an object. What is
-    /// there twice, or in a second spelling, is not there.
+    /// Returns the member with the first of these names that exists, if it is an object. A member
+    /// that occurs twice or in another spelling counts as missing.
     #[must_use]
     pub fn object(&self, names: &[&str]) -> Option<Self> {
         let node = self.text.object(self.member(names)).ok()??;
         Some(Self { text: self.text.clone(), node })
     }
 
-    /// The same of a string: what it says.
+    /// Like [`Self::object`], for a string; returns its content.
     #[must_use]
     pub fn string(&self, names: &[&str]) -> Option<String> {
         let content = self.text.string(self.member(names)).ok()??;
         String::from_utf8(unescaped(content).into_owned()).ok()
     }
 
-    /// The same of an integer: a number, or a string of one.
+    /// Like [`Self::object`], for an integer: a number, or a string that holds one.
     #[must_use]
     pub fn integer(&self, names: &[&str]) -> Option<i64> {
         self.text.integer(self.member(names)).ok()?

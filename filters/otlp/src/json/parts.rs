@@ -1,4 +1,4 @@
-//! The odd parts of a record, as [`Parts`](crate::Parts) has them.
+//! The odd parts of a record; see [`Parts`](crate::Parts).
 
 use sluice_wire::Unreadable;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{context::ReadContext, kind::RecordKind, parts::Part};
 
-/// A member of a record that is a part, or a list of parts.
+/// A member of a record that is a part which may be odd, or a list of such parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Attributes,
@@ -33,7 +33,7 @@ impl Place {
 }
 
 impl<'a> RecordText<'a> {
-    /// Where its parts are that may be odd, in the order in which they lie.
+    /// Returns where the parts of a record are that may be odd, in the order of the text.
     pub(super) fn places(
         &self,
         kind: RecordKind,
@@ -60,7 +60,7 @@ impl<'a> RecordText<'a> {
             }
             RecordKind::Profile | RecordKind::Span => [None; 3],
         };
-        // Three of them: a sort is several kilobytes of the module.
+        // Three of them, sorted by hand: a sort adds several kilobytes to the module.
         let begin = |place: &Option<(Place, Node)>| place.map_or(usize::MAX, |(_, node)| node.at);
         for (one, other) in [(0, 1), (1, 2), (0, 1)] {
             if places.get(one).map(begin) > places.get(other).map(begin) {
@@ -70,7 +70,7 @@ impl<'a> RecordText<'a> {
         Ok(places)
     }
 
-    /// Whether what lies at a place, or an element of the list there, is odd.
+    /// Whether the part at a place, or an element of the list there, is odd.
     #[inline]
     pub(super) fn is_odd(
         &self,
@@ -96,10 +96,10 @@ impl<'a> RecordText<'a> {
             || !is_set(double) && !is_set(int))
     }
 
-    /// Whether anything in it is odd.
+    /// Whether the record has an odd part.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub(crate) fn has_odd_parts(
         &self,
         kind: RecordKind,
@@ -111,10 +111,10 @@ impl<'a> RecordText<'a> {
         Ok(found)
     }
 
-    /// Shows what each odd part of it is.
+    /// Calls the function with each odd part of the record.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub(crate) fn each_odd_part(
         &self,
         kind: RecordKind,

@@ -1,15 +1,15 @@
-//! The texts of a profiles export.
+//! The strings of a profiles export.
 
 use sluice_wire::{ReadLimits, Room, Unreadable};
 
 use super::text::{Node, Text, wrong_type};
 use crate::strings::Strings;
 
-/// Reads `dictionary.stringTable`, whose strings stay as they are written; without a dictionary it
-/// is empty.
+/// Reads `dictionary.stringTable`. The strings stay as they are written. Without a dictionary, the
+/// table is empty.
 ///
 /// # Errors
-/// [`Unreadable`] for more strings than records are allowed.
+/// [`Unreadable`] if there are more strings than the limit on records allows.
 pub(super) fn strings<'a>(
     text: &Text<'a>,
     dictionary: Option<Node>,

@@ -1,4 +1,4 @@
-//! What is asked of a record beside its attributes.
+//! What is read of a record beside its attributes.
 
 use sluice_wire::{Malformed, Unreadable};
 
@@ -20,22 +20,22 @@ impl<'a> RecordText<'a> {
         Self { text, node }
     }
 
-    /// Its attributes.
+    /// The record's attributes.
     #[inline]
     pub(crate) fn attributes(&self) -> Pairs<'a> {
         Pairs::of(self.text.clone(), Some(self.node))
     }
 
-    /// No attributes, whatever it has.
+    /// An empty list of attributes, whatever the record has.
     #[inline]
     pub(crate) fn no_attributes(&self) -> Pairs<'a> {
         Pairs::of(self.text.clone(), None)
     }
 
-    /// Whether the ids of a span are those that OTLP allows, in hexadecimal digits.
+    /// Whether the ids of a span are valid in OTLP, written as hexadecimal digits.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub(crate) fn has_valid_ids(&self, unset: bool) -> Result<bool, Unreadable> {
         const MEMBERS: [&str; 4] = ["traceId", "spanId", "parentSpanId", "links"];
         let [trace, span, parent, links] = self.text.members(self.node, &MEMBERS)?;
@@ -57,10 +57,11 @@ impl<'a> RecordText<'a> {
         Ok(true)
     }
 
-    /// Reads an id. Its digits are looked at as they are written: backends read no escapes there.
+    /// Reads an id. Only the digits as written are checked, because backends do not read escapes in
+    /// ids.
     pub(super) fn id<const DIGITS: usize>(&self, id: Option<Node>) -> Result<Id, Malformed> {
         let Some(node) = id else { return Ok(Id::Unset) };
-        // `null` is none by protobuf's JSON mapping, but an error to backends, and to all of them.
+        // By protobuf's JSON mapping, `null` means unset, but all backends treat it as an error.
         let Some(digits) = self.text.string(Some(node))? else { return Ok(Id::Invalid) };
         Ok(if digits.is_empty() {
             Id::Unset
@@ -73,10 +74,10 @@ impl<'a> RecordText<'a> {
         })
     }
 
-    /// The trace id of a span, if it is one.
+    /// The trace id of a span, if it is valid.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub(crate) fn trace_id(&self) -> Result<Option<u128>, Unreadable> {
         let [id] = self.text.members(self.node, &["traceId"])?;
         if self.id::<TRACE_ID_DIGITS>(id)? != Id::Set {
@@ -86,15 +87,15 @@ impl<'a> RecordText<'a> {
         Ok(digits.and_then(|digits| u128::from_str_radix(digits, 16).ok()))
     }
 
-    /// How many bytes its text has.
+    /// The size of the record's text, in bytes.
     pub(crate) const fn written_bytes(&self) -> u64 {
         self.node.end.saturating_sub(self.node.at) as u64
     }
 
-    /// The scale of an exponential histogram's data point, 0 where it is not set.
+    /// The scale of an exponential histogram's data point; 0 if it is not set.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub(crate) fn scale(&self) -> Result<i64, Unreadable> {
         let [scale] = self.text.members(self.node, &["scale"])?;
         Ok(self.text.integer(scale)?.unwrap_or_default())
@@ -104,7 +105,7 @@ impl<'a> RecordText<'a> {
 pub(super) const TRACE_ID_DIGITS: usize = 32;
 pub(super) const SPAN_ID_DIGITS: usize = 16;
 
-/// What an id is.
+/// What kind of id it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Id {
     Invalid,

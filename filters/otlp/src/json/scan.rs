@@ -1,8 +1,9 @@
-//! Where pieces of a text end. Nothing here checks anything: [`check`](super::check) has.
+//! Finds where pieces of a text end. Nothing is checked here, because [`check`](super::check) has
+//! done that.
 
 use sluice_wire::work;
 
-/// The offset of the first byte at or behind `at` that is no white space.
+/// The offset of the first byte at or after `at` that is not white space.
 #[inline]
 pub(super) fn white_space_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
@@ -12,7 +13,7 @@ pub(super) fn white_space_end(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The offset just behind the string that begins at `at`.
+/// The offset just after the string that starts at `at`.
 #[inline]
 pub(super) fn string_end(bytes: &[u8], at: usize) -> usize {
     let mut at = at.saturating_add(1);
@@ -31,7 +32,7 @@ pub(super) fn string_end(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// The offset just behind the number or literal that begins at `at`.
+/// The offset just after the number or literal that starts at `at`.
 #[inline]
 pub(super) fn scalar_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'+' | b'-' | b'.') = bytes.get(at) {
@@ -41,8 +42,8 @@ pub(super) fn scalar_end(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The offset of the first byte at or behind `at` that does not stand for itself in a string: a
-/// quote, a backslash, a control character; or the end.
+/// The offset of the first byte at or after `at` that is special in a string (a quote, a backslash
+/// or a control character), or the end.
 #[inline]
 pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
     first(
@@ -56,19 +57,20 @@ pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
-/// Sets the high bit of each byte that is under `limit` (at most 128), and maybe of some behind the
-/// first of them.
+/// Sets the high bit of each byte that is under `limit` (at most 128). Bytes after the first match
+/// may be marked by mistake.
 const fn below(word: u64, limit: u8) -> u64 {
     word.wrapping_sub(ONES.wrapping_mul(limit as u64)) & !word & HIGH_BITS
 }
 
-/// Sets the high bit of each byte that is `byte`, and maybe of some behind the first of them.
+/// Sets the high bit of each byte equal to `byte`. Bytes after the first match may be marked by
+/// mistake.
 const fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ ONES.wrapping_mul(byte as u64), 1)
 }
 
-/// The offset of the first byte at or behind `at` that is looked for, or the end: by eight bytes
-/// with `in_word`, which marks it, and by one with `is`.
+/// The offset of the first matching byte at or after `at`, or the end. Searches eight bytes at a
+/// time with `in_word`, which marks matches, and single bytes with `is`.
 #[inline]
 fn first(
     bytes: &[u8],

@@ -1,4 +1,4 @@
-//! What strings say, and how they are written.
+//! The content of strings, and how they are written.
 
 use std::borrow::Cow;
 
@@ -6,24 +6,25 @@ use sluice_wire::{Malformed, work};
 
 use crate::fault;
 
-/// The content of a string that has been checked, without its escapes. Half a surrogate pair is
-/// U+FFFD, as to the readers of the backends (json-iterator, `readEscapedChar`): what is escaped
-/// behind it is read on its own, another half too.
+/// The content of a checked string, with escapes resolved. Half a surrogate pair becomes U+FFFD, as
+/// in the readers of the backends (json-iterator, `readEscapedChar`); an escape after it is read by
+/// itself, even if it is another half.
 #[inline]
 pub(crate) fn unescaped(content: &[u8]) -> Cow<'_, [u8]> {
     work::done(content.len());
     if content.contains(&b'\\') { Cow::Owned(unescape(content).0) } else { Cow::Borrowed(content) }
 }
 
-/// The same, where [`whole`] would do as well.
+/// Like [`unescaped`], with the signature of [`whole`].
 pub(crate) fn any(content: &[u8], _at: usize) -> Result<Cow<'_, [u8]>, Malformed> {
     Ok(unescaped(content))
 }
 
-/// The same of a string that begins at `at` and that a decision rests on.
+/// Like [`unescaped`], for a string at `at` that a decision depends on.
 ///
 /// # Errors
-/// For half a surrogate pair, which parsers replace by one character or several, keep or refuse.
+/// If it contains half a surrogate pair: parsers replace it by one or several characters, keep it,
+/// or refuse it.
 #[inline]
 pub(crate) fn whole(content: &[u8], at: usize) -> Result<Cow<'_, [u8]>, Malformed> {
     work::done(content.len());
@@ -36,7 +37,7 @@ pub(crate) fn whole(content: &[u8], at: usize) -> Result<Cow<'_, [u8]>, Malforme
     }
 }
 
-/// What a string says, and whether each surrogate in it has its other half.
+/// The content of a string, and whether every surrogate in it has its other half.
 fn unescape(content: &[u8]) -> (Vec<u8>, bool) {
     let mut text = Vec::with_capacity(content.len());
     let mut whole = true;
@@ -87,7 +88,7 @@ fn unescape(content: &[u8]) -> (Vec<u8>, bool) {
     (text, whole)
 }
 
-/// The character that two surrogates are.
+/// The character for a surrogate pair.
 fn pair(high: u32, low: u32) -> Option<char> {
     if !(0xd800..0xdc00).contains(&high) || !(0xdc00..0xe000).contains(&low) {
         return None;
@@ -102,7 +103,7 @@ fn code_unit(rest: &mut &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// Writes `text` to `out` as a string, quotes and all.
+/// Writes `text` to `out` as a JSON string, with quotes.
 pub fn push_string(out: &mut Vec<u8>, text: &str) {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     out.push(b'"');
@@ -121,7 +122,7 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// An attribute with a text as its value.
+/// An attribute with a string value.
 pub(crate) fn attribute(key: &str, value: &str) -> Vec<u8> {
     let mut attribute = b"{\"key\":".to_vec();
     push_string(&mut attribute, key);

@@ -1,4 +1,4 @@
-//! What is refused first, then what is left, and the plain way for everything.
+//! Tests: what is refused, what is left of a text, and a comparison with a simpler implementation.
 
 mod grammar;
 #[expect(clippy::arithmetic_side_effects, reason = "dice")]
@@ -16,7 +16,7 @@ use crate::{
 const LIMITS: ReadLimits =
     ReadLimits { attributes: 1000, bytes: 1 << 20, depth: 100, records: 100_000, room: usize::MAX };
 
-/// A request in JSON with limits that few tests reach.
+/// A request in JSON, with limits that few tests reach.
 fn request_of(text: &str, signal: Signal) -> Request<'_> {
     let (message, format) = (text.as_bytes(), Format::Json);
     Request { message, at: 0, signal, format, limits: LIMITS }

@@ -1,4 +1,4 @@
-//! A checked text, and what lies where in it.
+//! A checked text, and where the values in it are.
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -11,16 +11,16 @@ use super::{
 };
 use crate::fault;
 
-/// Where a value lies.
+/// The place of a value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
     /// Offset of its first byte.
     pub(crate) at: usize,
-    /// Offset just behind its last.
+    /// Offset just after its last byte.
     pub(crate) end: usize,
 }
 
-/// A text that [`check`](super::check) has passed.
+/// A text that has passed [`check`](super::check).
 #[derive(Clone, Debug)]
 pub(crate) struct Text<'a> {
     bytes: &'a [u8],
@@ -32,7 +32,7 @@ impl<'a> Text<'a> {
         Self { bytes, ends: Rc::new(ends) }
     }
 
-    /// The object that the text is.
+    /// The object that the whole text is.
     pub(super) fn root(&self) -> Node {
         Node { at: white_space_end(self.bytes, 0), end: self.bytes.len() }
     }
@@ -63,7 +63,7 @@ impl<'a> Text<'a> {
         self.byte(node.at) == Some(b'n')
     }
 
-    /// A member that is an object; `null` is none (protobuf's JSON mapping).
+    /// Reads a member as an object. `null` counts as unset (protobuf's JSON mapping).
     ///
     /// # Errors
     /// If it is anything else.
@@ -71,7 +71,7 @@ impl<'a> Text<'a> {
         self.typed(node, b'{')
     }
 
-    /// A member that is an array, as [`Self::object`] reads one.
+    /// Reads a member as an array, like [`Self::object`].
     ///
     /// # Errors
     /// If it is anything else.
@@ -79,7 +79,7 @@ impl<'a> Text<'a> {
         self.typed(node, b'[')
     }
 
-    /// The content of a member that is a string, escapes and all.
+    /// Reads a member as a string; returns its content with escapes.
     ///
     /// # Errors
     /// If it is anything else.
@@ -87,7 +87,7 @@ impl<'a> Text<'a> {
         Ok(self.typed(node, b'"')?.map(|string| self.content(string)))
     }
 
-    /// What lies between the quotes of a string.
+    /// The text between the quotes of a string.
     #[inline]
     fn content(&self, string: Node) -> &'a [u8] {
         let (at, end) = (string.at.saturating_add(1), string.end.saturating_sub(1));
@@ -103,10 +103,10 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// A member that is an integer: a number, or a string of one.
+    /// Reads a member as an integer: a number, or a string that holds one.
     ///
     /// # Errors
-    /// If it is anything else, or does not fit.
+    /// If it is anything else, or is out of range.
     pub(crate) fn integer(&self, node: Option<Node>) -> Result<Option<i64>, Malformed> {
         let Some(node) = node else { return Ok(None) };
         if self.is_null(node) {
@@ -123,24 +123,25 @@ impl<'a> Text<'a> {
         integer.map(Some).ok_or(wrong_type(node))
     }
 
-    /// The elements of an array, none if there is none.
+    /// The elements of an array; empty if there is no array.
     pub(crate) fn elements(&self, array: Option<Node>) -> Elements<'_, 'a> {
         self.elements_from(array.map_or(self.bytes.len(), |array| array.at.saturating_add(1)))
     }
 
-    /// The elements of an array from an offset behind one of them on.
+    /// The elements of an array, starting at an offset after one of them.
     #[inline]
     pub(super) const fn elements_from(&self, at: usize) -> Elements<'_, 'a> {
         Elements { text: self, at }
     }
 
-    /// Whether anything is in an object or an array.
+    /// Whether an object or an array is empty.
     pub(crate) fn is_empty(&self, container: Node) -> bool {
         let first = white_space_end(self.bytes, container.at.saturating_add(1));
         matches!(self.byte(first), None | Some(b']' | b'}'))
     }
 
-    /// The members of `object` that are called `names`, wherever they lie in it. `null` is a value.
+    /// The members of `object` with these `names`, in any order. A member that is `null` counts as
+    /// present.
     ///
     /// # Errors
     /// As [`Self::members_at`].
@@ -153,7 +154,7 @@ impl<'a> Text<'a> {
         self.members_at(object.at, names).map(|(members, _)| members)
     }
 
-    /// The first member of `object` that is an object and not called any of `names`.
+    /// The first member of `object` that is an object and has none of these `names`.
     pub(super) fn other_object(&self, object: Node, names: &[&str]) -> Option<Node> {
         let mut at = object.at.saturating_add(1);
         loop {
@@ -178,11 +179,11 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The members of the object that begins at `at` that are called `names`, and its end.
+    /// The members with these `names` of the object that starts at `at`, and the object's end.
     ///
     /// # Errors
-    /// If it is no object, one of these is there twice, or in another spelling: some readers take
-    /// `resource_logs` for `resourceLogs`, which OTLP/JSON does not have, and some do not.
+    /// If it is not an object, or if one of the members occurs twice or in another spelling.
+    /// OTLP/JSON does not allow `resource_logs` for `resourceLogs`, but some readers accept it.
     #[inline]
     pub(super) fn members_at<const N: usize>(
         &self,
@@ -194,7 +195,7 @@ impl<'a> Text<'a> {
         Ok((members, end))
     }
 
-    /// One function for any number of names: the module is small.
+    /// One function for any number of names, which keeps the module small.
     fn read_members(
         &self,
         at: usize,
@@ -230,7 +231,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Which of `names` a member's name is, which is written so at `at`.
+/// The index in `names` of a member's name, which is written like this at `at`.
 #[inline]
 fn known(written: &[u8], names: &[&str], at: usize) -> Result<Option<usize>, Malformed> {
     let is = |name: &[u8]| names.iter().position(|known| known.as_bytes() == name);
@@ -249,7 +250,7 @@ fn known(written: &[u8], names: &[&str], at: usize) -> Result<Option<usize>, Mal
     Ok(None)
 }
 
-/// Whether the two are one but for case and underscores.
+/// Whether two names differ only in case and underscores.
 #[inline]
 fn is_other_spelling(name: &[u8], known: &str) -> bool {
     letters(name).eq(letters(known.as_bytes()))
@@ -263,7 +264,7 @@ pub(super) const fn wrong_type(node: Node) -> Malformed {
     Malformed { fault: Fault::WIRE_TYPE, at: node.at }
 }
 
-/// Reads the elements of an array in the order in which they lie.
+/// Reads the elements of an array in order.
 #[derive(Clone, Debug)]
 pub(crate) struct Elements<'t, 'a> {
     text: &'t Text<'a>,
@@ -271,8 +272,8 @@ pub(crate) struct Elements<'t, 'a> {
 }
 
 impl Elements<'_, '_> {
-    /// Where the next one begins, or `None` behind the last. Before another is asked for,
-    /// [`Self::go_on`] is told where it ends.
+    /// Where the next element starts, or `None` after the last. Before the next call,
+    /// [`Self::go_on`] must be told where the element ends.
     #[inline]
     pub(super) fn begin(&mut self) -> Option<usize> {
         let bytes = self.text.bytes;
@@ -286,7 +287,7 @@ impl Elements<'_, '_> {
         }
     }
 
-    /// An offset behind those that have come so far.
+    /// An offset after the elements read so far.
     #[inline]
     pub(super) const fn at(&self) -> usize {
         self.at

@@ -1,4 +1,4 @@
-//! The walk through the levels of an export request, as [`splice_export`](crate::splice_export) has it.
+//! The walk through the levels of an export request in JSON; see [`splice_export`](crate::splice_export).
 
 use std::rc::Rc;
 
@@ -71,11 +71,11 @@ pub(crate) fn walk_json<'a, P: RecordPolicy<'a>>(
     Ok(Spliced { edits, dropped: tally.dropped, kept: tally.kept > 0 })
 }
 
-/// What the levels of a signal are called.
+/// The names of a signal's levels.
 struct Names {
     resources: &'static str,
     scopes: &'static str,
-    /// What some backends read in place of `scopes`, if those are empty.
+    /// Members that some backends read in place of `scopes` if `scopes` is empty.
     deprecated: [&'static str; 2],
     records: &'static str,
 }
@@ -111,10 +111,10 @@ impl Names {
     }
 }
 
-/// The members of a metric that are read: its name, and those of `Metric.data`. No other is an object.
+/// The members of a metric that are read: its name, and those of `Metric.data`. No other known member is an object.
 const METRIC_MEMBERS: [&str; 6] =
     ["name", "gauge", "sum", "histogram", "exponentialHistogram", "summary"];
-/// What each of its data is.
+/// The kind of each of the data members.
 const METRIC_KINDS: [MetricKind; 5] = [
     MetricKind::Gauge,
     MetricKind::Sum,
@@ -128,19 +128,20 @@ struct MetricData {
     name: Option<Node>,
     /// Its data, and their kind.
     known: Option<(Node, MetricKind)>,
-    /// The data points in a member that is none of OTLP's, which may be data of another kind.
+    /// The number of data points in a member that OTLP does not define, which may be data of
+    /// another kind.
     unknown: u64,
 }
 
-/// What happened to an element and everything in it.
+/// The result for an element and everything in it.
 #[derive(Clone, Copy, Default)]
 struct Tally {
     dropped: u64,
-    /// Records that stay; where nobody counts, one stands for any number.
+    /// Records that are kept. If they are not counted, 1 stands for any number.
     kept: u64,
-    /// Whether anything in it was cut, records or an empty parent.
+    /// Whether anything in it was cut: records or an empty parent.
     cut: bool,
-    /// Whether it goes as a whole.
+    /// Whether the whole element is dropped.
     goes: bool,
 }
 
@@ -159,27 +160,28 @@ impl Tally {
         Self { dropped: records, goes: true, ..Self::default() }
     }
 
-    /// A parent whose children these are: without a record left it goes, unless it came empty.
+    /// The tally of a parent with these children. If no record is left, the parent is dropped too,
+    /// unless it was empty before.
     const fn of_parent(mut self) -> Self {
         self.goes = self.cut && self.kept == 0;
         self
     }
 }
 
-/// How attributes are put in.
+/// The form in which attributes are inserted.
 #[derive(Clone, Copy)]
 enum PutAs {
     /// As elements of a list.
     Elements,
     /// As a list.
     List,
-    /// As an object that has them in a list.
+    /// As an object that holds them in a list.
     Object,
 }
 
 struct Walk<'p, 't, 'a, P> {
     text: &'t Text<'a>,
-    /// Where the text begins in the buffer that is edited.
+    /// Where the text starts in the buffer that is edited.
     base: usize,
     signal: Signal,
     names: &'static Names,
@@ -188,7 +190,7 @@ struct Walk<'p, 't, 'a, P> {
     policy: &'p mut P,
     edits: Edits,
     attribute_edits: AttributeEdits<'a>,
-    /// Entries and records that may still come.
+    /// How many more entries and records may be read.
     left: u64,
 }
 
@@ -204,7 +206,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
             if records > 0 || !self.policy.interest().metrics {
                 return Ok(self.drop_parent(records));
             }
-            // There may be metrics without data points, which are for the policy to see.
+            // There may be metrics without data points, which the policy has to see.
             descend = Descend::Inspect;
         }
         self.rewrite_owner(entry, "resource", resource)?;
@@ -302,7 +304,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Ok(Tally::gone(1))
     }
 
-    /// As the walk through protobuf does it.
+    /// Cuts odd parts, as the walk through protobuf does.
     #[inline(never)]
     fn cut_parts(
         &mut self,
@@ -334,7 +336,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Ok(())
     }
 
-    /// Makes an id one that is not set: an empty text.
+    /// Replaces an id by an unset one: an empty string.
     fn clear_id(&mut self, id: Node) -> Result<(), Unreadable> {
         if self.text.is_null(id) {
             cut(&mut self.edits, self.base, id.at, id.end)?;
@@ -346,7 +348,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Ok(())
     }
 
-    /// Shows every element of an array, and cuts those that go, each with one comma.
+    /// Visits every element of an array, and cuts dropped ones, each with one comma.
     #[inline]
     fn children(
         &mut self,
@@ -369,7 +371,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Ok(tally)
     }
 
-    /// A parent whose records are all dropped; one that came without any is left alone.
+    /// The tally of a parent whose records are all dropped. A parent that was empty before is kept.
     fn drop_parent(&mut self, records: u64) -> Tally {
         if records == 0 {
             return Tally::default();
@@ -378,8 +380,8 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Tally::gone(records)
     }
 
-    /// Takes attributes away from the resource or scope of an entry and puts others there, as the
-    /// policy has just said. `owner` is the member `name` of `entry`, `null` too.
+    /// Removes attributes from the resource or scope of an entry and adds others, as the policy has
+    /// just decided. `owner` is the member `name` of `entry`; it may be `null`.
     fn rewrite_owner(
         &mut self,
         entry: Node,
@@ -410,7 +412,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Ok(())
     }
 
-    /// Puts a member in front of the others of an object.
+    /// Inserts a member before the others of an object.
     fn put_member(&mut self, object: Node, name: &str, value: PutAs) -> Result<(), Unreadable> {
         let at = self.base.saturating_add(object.at).saturating_add(1);
         for piece in [&b"\""[..], name.as_bytes(), b"\":"] {
@@ -431,7 +433,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Ok(())
     }
 
-    /// Takes elements out of an array of attributes and puts others behind those that stay.
+    /// Removes elements from an array of attributes and adds others after those that are kept.
     fn rewrite_list(&mut self, list: Node) -> Result<(), Unreadable> {
         let mut cuts = ElementCuts::default();
         let mut taken = self.attribute_edits.taken.iter().peekable();
@@ -454,7 +456,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Ok(())
     }
 
-    /// Puts in what the policy has just put there.
+    /// Inserts the attributes that the policy has just added.
     fn put(&mut self, at: usize, put_as: PutAs) -> Result<(), Unreadable> {
         let (before, behind): (&[u8], &[u8]) = match put_as {
             PutAs::Elements => (b"", b""),
@@ -493,7 +495,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Ok((scope, self.text.array(records)?))
     }
 
-    /// What is read of a metric before its data points.
+    /// Reads what is needed of a metric before its data points.
     fn metric_data(&self, metric: Node) -> Result<MetricData, Unreadable> {
         let [name, data @ ..] = self.text.members(metric, &METRIC_MEMBERS)?;
         let mut set =
@@ -506,7 +508,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
             Some((data, kind)) => self.text.object(Some(data))?.map(|data| (data, kind)),
             None => None,
         };
-        // What is called as data, and `null`, is none.
+        // A member with the name of a known kind is not data of an unknown kind, even if it is `null`.
         let other = match first {
             Some(_) => None,
             None => self.text.other_object(metric, &METRIC_MEMBERS),
@@ -514,14 +516,14 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Ok(MetricData { name, known, unknown: other.map_or(0, |data| self.points_if_data(data)) })
     }
 
-    /// The data points of what may be data, if it is made as every kind that there has been; 1 if it
-    /// is not.
+    /// Counts the data points of a member that may be data. If it is not built like the kinds known
+    /// so far, it counts as 1.
     fn points_if_data(&self, data: Node) -> u64 {
         let points = self.points(data).map_or(0, |points| self.text.elements(points).count());
         (points as u64).max(1)
     }
 
-    /// What a policy is shown of a metric.
+    /// The metric as a policy is shown it.
     fn seen_of(&self, read: &MetricData) -> Result<Metric<'a>, Unreadable> {
         let name = unescaped(self.text.string(read.name)?.unwrap_or_default());
         let (is_unknown, points) = (read.unknown > 0, read.unknown);
@@ -538,8 +540,8 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Ok(metric)
     }
 
-    /// An enum, which is an integer in OTLP/JSON. The specification does not allow its name, which
-    /// some readers take all the same.
+    /// Reads an enum, which is an integer in OTLP/JSON. The specification does not allow names,
+    /// although some readers accept them.
     fn enumeration(&self, node: Option<Node>) -> Result<u64, Malformed> {
         let Some(node) = node else { return Ok(0) };
         if self.text.of(node).starts_with(b"\"") {
@@ -558,14 +560,14 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
     }
 
     /// # Errors
-    /// If an element of an array of messages is none: `null` is not allowed there.
+    /// If an element of an array of messages is not an object. `null` is not allowed there.
     #[inline]
     fn require_object(&self, element: Node) -> Result<(), Unreadable> {
         self.text.object(Some(element))?.ok_or(wrong_type(element))?;
         Ok(())
     }
 
-    /// One more entry or record is read.
+    /// Counts one more entry or record.
     #[inline]
     fn spend(&mut self) -> Result<(), Unreadable> {
         let limit = self.limits.records;
@@ -574,7 +576,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
     }
 }
 
-/// Counting, and looking whether there is anything to count.
+/// Counts records, and checks whether there are any.
 impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
     fn count_in_scopes(&mut self, scopes: Option<Node>) -> Result<u64, Unreadable> {
         let mut total = 0_u64;
@@ -599,7 +601,7 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
         Ok(total)
     }
 
-    /// The data points of a metric; those of a kind that is not known as well as they can be told.
+    /// Counts the data points of a metric. For an unknown kind, this is an estimate.
     fn count_points(&mut self, metric: &MetricData) -> Result<u64, Unreadable> {
         if let Some((data, _)) = metric.known {
             let points = self.points(data)?;
@@ -655,15 +657,15 @@ impl<'a, P: RecordPolicy<'a>> Walk<'_, '_, 'a, P> {
 
 /// The cuts that take elements out of an array, each with one comma.
 ///
-/// The first that stays is the one that others lean on: what goes before it takes the comma behind
-/// itself along, and what goes after it the one in front.
+/// Elements before the first kept one are cut with the comma after them; later ones with the comma
+/// before them.
 #[derive(Default)]
 struct ElementCuts {
-    /// Whether an element stays so far.
+    /// Whether an element has been kept so far.
     stays: bool,
     /// The end of the latest element.
     end: usize,
-    /// Where a cut begins that reaches to the next element, or to `end` where none comes.
+    /// The start of a cut that reaches to the next element, or to `end` if there is none.
     open: Option<usize>,
 }
 
@@ -698,7 +700,7 @@ impl ElementCuts {
     }
 }
 
-/// Cuts a piece of the text, which begins at `base` in its buffer.
+/// Cuts a range of the text, which starts at `base` in its buffer.
 fn cut(edits: &mut Edits, base: usize, start: usize, end: usize) -> Result<(), Unreadable> {
     edits.cut(base.saturating_add(start), base.saturating_add(end))
 }

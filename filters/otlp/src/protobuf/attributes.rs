@@ -6,10 +6,10 @@ use sluice_wire::{Fault, Malformed, Nested, Reader, Unreadable, Value, set_once}
 
 use crate::{context::ReadContext, value::ValueOf};
 
-/// The key of an attribute in protobuf, empty if it has none.
+/// The key of an attribute in protobuf; empty if it has none.
 ///
 /// # Errors
-/// [`Unreadable`] if it is.
+/// [`Unreadable`] if the attribute is.
 #[inline(always)]
 pub(super) fn key_of<'a>(
     pair: &Nested<'a>,
@@ -29,11 +29,12 @@ fn any_key<'a>(pair: &Nested<'a>, context: &ReadContext<'a>) -> Result<&'a [u8],
 /// A pair of a short key and a short value, and nothing else.
 pub(crate) struct Plain<'a> {
     pub(crate) key: &'a [u8],
-    /// The value, if it is a short text and nothing else.
+    /// The value, if it is just a short string.
     pub(crate) text: Option<&'a [u8]>,
 }
 
-/// Reads a pair as next to every SDK writes it. `None` for any other shape, malformed ones included.
+/// Reads a pair in the form that nearly every SDK writes. `None` for any other form, including
+/// malformed ones.
 #[inline(always)]
 pub(crate) fn plain(pair: &[u8]) -> Option<Plain<'_>> {
     const KEY: u8 = 1 << 3 | 2;
@@ -52,7 +53,7 @@ pub(crate) fn plain(pair: &[u8]) -> Option<Plain<'_>> {
     Some(Plain { key, text })
 }
 
-/// A `KeyValue`, its value unread.
+/// A `KeyValue` whose value has not been read.
 pub(crate) struct KeyValue<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) value: Option<Nested<'a>>,
@@ -66,8 +67,8 @@ impl<'a> KeyValue<'a> {
             match (field.number, field.value) {
                 (1, _) => set_once(&mut key, field.nested()?, &field)?,
                 (2, _) => set_once(&mut value, field.nested()?, &field)?,
-                // Receivers of logs, metrics and traces treat a reference as absent; for profiles
-                // it is the key, and then there is no other.
+                // Receivers of logs, metrics and traces ignore a reference. In profiles, the
+                // reference is the key, and no other key may be set.
                 (3, Value::Varint(at)) if context.has_strings() => {
                     set_once(&mut index, at, &field)?;
                 }
@@ -77,7 +78,7 @@ impl<'a> KeyValue<'a> {
                 _ => {}
             }
         }
-        // An empty key is none to a decoder, and so is the reference 0.
+        // To a decoder, an empty key is unset, and so is the reference 0.
         let key = key.filter(|key: &Nested<'_>| !key.bytes.is_empty());
         let key = match (key, index.filter(|index| *index != 0)) {
             (Some(_), Some(_)) => {
@@ -91,10 +92,11 @@ impl<'a> KeyValue<'a> {
     }
 }
 
-/// Reads the value of a pair; a map is the message that has its entries, and how they are read.
+/// Reads the value of a pair. A map is returned as the message that holds its entries, with the
+/// context to read them.
 ///
 /// # Errors
-/// [`Unreadable`] if it is not one `AnyValue`.
+/// [`Unreadable`] if it is not a valid `AnyValue`.
 pub(crate) fn read_value<'a>(
     value: Option<Nested<'a>>,
     context: &ReadContext<'a>,
@@ -130,8 +132,8 @@ pub(crate) fn read_value<'a>(
 /// `ArrayValue.values` and `KeyValueList.values`.
 pub(crate) const VALUES: u32 = 1;
 
-/// Whether a value is in an `ArrayValue` or a `KeyValueList`: to a decoder that does not know them,
-/// unknown fields alone are an empty list.
+/// Whether an `ArrayValue` or a `KeyValueList` contains a value. With only unknown fields, it is an
+/// empty list to a decoder that does not know them.
 fn has_values(list: &Nested<'_>) -> Result<bool, Malformed> {
     let mut reader = Reader::nested(list);
     while let Some(field) = reader.next_field()? {

@@ -1,4 +1,4 @@
-//! The odd parts of a record, as [`Parts`](crate::Parts) has them.
+//! The odd parts of a record; see [`Parts`](crate::Parts).
 
 use std::ops::Range;
 
@@ -18,10 +18,10 @@ const LOG_TRACE_ID: u32 = 9;
 const LOG_SPAN_ID: u32 = 10;
 
 impl<'a> RecordBytes<'a> {
-    /// Whether anything in it is odd.
+    /// Whether the record has an odd part.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     #[inline]
     pub(crate) fn has_odd_parts(
         &self,
@@ -33,10 +33,10 @@ impl<'a> RecordBytes<'a> {
         Ok(next_odd_part(&mut reader, kind, context, &is_odd)?.is_some())
     }
 
-    /// Shows what each odd part of it is, and where it lies.
+    /// Calls `show` with each odd part of the record, and where it is.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is, and what `show` stops for.
+    /// [`Unreadable`] if the record is; and errors of `show`.
     pub(crate) fn each_odd_part(
         &self,
         kind: RecordKind,
@@ -52,7 +52,7 @@ impl<'a> RecordBytes<'a> {
     }
 }
 
-/// The next odd part of a record.
+/// Returns the next odd part of a record.
 #[inline(always)]
 fn next_odd_part<'a>(
     reader: &mut Reader<'a>,
@@ -89,7 +89,7 @@ fn next_odd_part<'a>(
     Ok(None)
 }
 
-/// Whether an exemplar has no value, or an id that is neither as long as OTLP has it, nor empty.
+/// Whether an exemplar has no value, or an id that is neither of the right length nor empty.
 #[inline(never)]
 fn is_odd_exemplar(exemplar: &Nested<'_>) -> Result<bool, Unreadable> {
     const AS_DOUBLE: u32 = 3;

@@ -1,4 +1,4 @@
-//! The texts of a profiles export.
+//! The strings of a profiles export.
 
 use sluice_wire::{Nested, ReadLimits, Reader, Room, Unreadable, set_once};
 
@@ -9,10 +9,10 @@ const DICTIONARY: u32 = 2;
 /// `ProfilesDictionary.string_table`.
 const STRING_TABLE: u32 = 5;
 
-/// Reads the table of an export request; one without a dictionary has an empty one.
+/// Reads the string table of an export request. Without a dictionary, it is empty.
 ///
 /// # Errors
-/// [`Unreadable`] for two dictionaries, or for more strings than records are allowed.
+/// [`Unreadable`] if there are two dictionaries, or more strings than the limit on records allows.
 pub(super) fn strings<'a>(
     request: &Nested<'a>,
     limits: ReadLimits,

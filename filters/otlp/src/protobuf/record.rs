@@ -1,4 +1,4 @@
-//! What is asked of a record beside its attributes.
+//! What is read of a record beside its attributes.
 
 use sluice_wire::{INT32, Nested, Reader, Unreadable, Value};
 
@@ -19,16 +19,16 @@ impl<'a> RecordBytes<'a> {
         Self { message }
     }
 
-    /// The message that it is.
+    /// The record's message.
     #[inline]
     pub(crate) const fn message(&self) -> &Nested<'a> {
         &self.message
     }
 
-    /// Whether the ids of a span are those that OTLP allows.
+    /// Whether the ids of a span are valid in OTLP.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub(crate) fn has_valid_ids(&self, unset: bool) -> Result<bool, Unreadable> {
         let (mut trace, mut span) = (unset, unset);
         let mut reader = Reader::nested(&self.message);
@@ -53,10 +53,10 @@ impl<'a> RecordBytes<'a> {
         Ok(trace && span)
     }
 
-    /// The trace id of a span, if it is one.
+    /// The trace id of a span, if it is valid.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub(crate) fn trace_id(&self) -> Result<Option<u128>, Unreadable> {
         const TRACE_ID: u32 = 1;
         let mut id = None;
@@ -69,15 +69,15 @@ impl<'a> RecordBytes<'a> {
         Ok(id)
     }
 
-    /// How many bytes its message has.
+    /// The size of the record's message, in bytes.
     pub(crate) const fn written_bytes(&self) -> u64 {
         self.message.bytes.len() as u64
     }
 
-    /// The scale of an exponential histogram's data point, 0 where it is not set.
+    /// The scale of an exponential histogram's data point; 0 if it is not set.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is.
+    /// [`Unreadable`] if the record is.
     pub(crate) fn scale(&self) -> Result<i64, Unreadable> {
         const SCALE: u32 = 6;
         let mut scale = 0;
@@ -92,19 +92,19 @@ impl<'a> RecordBytes<'a> {
     }
 }
 
-/// The number of the field that holds a record's attributes; 0 is none.
+/// The number of the field that holds a record's attributes; 0 means none.
 pub(crate) const fn attributes_field(kind: RecordKind) -> u32 {
     match kind {
         RecordKind::LogRecord => 6,
         RecordKind::Span | RecordKind::DataPoint(MetricKind::Histogram) => 9,
         RecordKind::DataPoint(MetricKind::Gauge | MetricKind::Sum | MetricKind::Summary) => 7,
         RecordKind::DataPoint(MetricKind::ExponentialHistogram) => 1,
-        // A profile refers to its attributes by number; no rule looks at them.
+        // A profile refers to its attributes by number, and no rule looks at them.
         RecordKind::Profile => 0,
     }
 }
 
-/// The number of the field that holds its exemplars; 0 is none.
+/// The number of the field that holds a record's exemplars; 0 means none.
 pub(super) const fn exemplars_field(kind: RecordKind) -> u32 {
     match kind {
         RecordKind::DataPoint(MetricKind::Gauge | MetricKind::Sum) => 5,
@@ -132,7 +132,8 @@ fn link_has_valid_ids(link: &Nested<'_>) -> Result<bool, Unreadable> {
     Ok(true)
 }
 
-/// Whether these are `LENGTH` bytes, and not all of them zero; or none or zeros, if it may be unset.
+/// Whether these are `LENGTH` bytes that are not all zero. If `unset` is true, no bytes or zeros
+/// are valid too.
 fn is_id<const LENGTH: usize>(bytes: &[u8], unset: bool) -> bool {
     if unset {
         has_length::<LENGTH>(bytes)

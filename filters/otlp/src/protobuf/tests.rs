@@ -1,4 +1,5 @@
-//! What is refused, the plain way for everything, and what is left byte for byte.
+//! Tests: what is refused, a comparison with a simpler implementation, and what is left byte for
+//! byte.
 
 mod ambiguous;
 #[expect(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "plainly")]
@@ -10,7 +11,7 @@ use sluice_wire::ReadLimits;
 
 use crate::{Format, Request, Signal};
 
-/// A request in protobuf with limits that no test reaches.
+/// A request in protobuf, with limits that no test reaches.
 fn request_of(message: &[u8], at: usize, signal: Signal) -> Request<'_> {
     let limits = ReadLimits {
         attributes: 1000,

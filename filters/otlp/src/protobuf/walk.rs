@@ -1,5 +1,4 @@
-//! The walk through the levels of an export request in protobuf, as [`splice_export`](crate::splice_export)
-//! has it.
+//! The walk through the levels of an export request in protobuf; see [`splice_export`](crate::splice_export).
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -56,8 +55,8 @@ const RESOURCE_ENTRIES: u32 = 1;
 const RESOURCE: u32 = 1;
 const RESOURCE_ATTRIBUTES: u32 = 1;
 const SCOPE_ENTRIES: u32 = 2;
-/// `deprecated_scope_logs` and its siblings: reserved in OTLP, but the OpenTelemetry Collector, and
-/// what is built on it, takes what is there for the scope entries where there are no others.
+/// `deprecated_scope_logs` and its siblings. The number is reserved in OTLP, but the OpenTelemetry
+/// Collector, and software built on it, uses this field if there are no scope entries.
 const DEPRECATED_SCOPE_ENTRIES: u32 = 1000;
 /// `ScopeLogs.scope` and its siblings.
 const SCOPE: u32 = 1;
@@ -83,22 +82,23 @@ const fn metric_kind(field: u32) -> Option<MetricKind> {
     }
 }
 
-/// Whether a field of `Metric` is known, and no data: its name, description, unit and metadata.
+/// Whether a field of `Metric` is known but holds no data: its name, description, unit and
+/// metadata.
 const fn describes_metric(field: u32) -> bool {
     matches!(field, 1..=3 | 12)
 }
 
-/// What happened to one field and everything in it.
+/// The result for one field and everything in it.
 #[derive(Clone, Copy, Default)]
 struct Tally {
     dropped: u64,
-    /// Records that stay; where nobody counts, one stands for any number.
+    /// Records that are kept. If they are not counted, 1 stands for any number.
     kept: u64,
-    /// Whether anything was cut, records or an empty parent.
+    /// Whether anything was cut: records or an empty parent.
     cut: bool,
     /// Whether anything in it changes.
     changed: bool,
-    /// Bytes by which the field grows, tag and length included; negative if it shrinks.
+    /// By how many bytes the field grows, tag and length included; negative if it shrinks.
     delta: isize,
 }
 
@@ -123,7 +123,7 @@ struct Walk<'p, 'a, P> {
     policy: &'p mut P,
     edits: Edits,
     attribute_edits: AttributeEdits<'a>,
-    /// Entries and records that may still come.
+    /// How many more entries and records may be read.
     left: u64,
 }
 
@@ -157,7 +157,7 @@ impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
             if records > 0 || !self.policy.interest().metrics {
                 return Ok(self.drop_entry(&entry, records)?);
             }
-            // There may be metrics without data points, which are for the policy to see.
+            // There may be metrics without data points, which the policy has to see.
             descend = Descend::Inspect;
         }
         let mark = self.edits.enter(&entry)?;
@@ -234,8 +234,8 @@ impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
         Ok(self.leave(mark, &metric, tally)?)
     }
 
-    /// Shows every record in field `number` of `parent`. Apart from [`Self::children`], because this
-    /// is where a request's time goes.
+    /// Shows the policy every record in field `number` of `parent`. Separate from
+    /// [`Self::children`], because most of a request's time is spent here.
     fn records(
         &mut self,
         parent: &Nested<'a>,
@@ -266,8 +266,8 @@ impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
         Ok(tally)
     }
 
-    /// Cuts what is odd in a record that stays. Each cut is spent as a record is: there is no end to
-    /// the cuts that small records could ask for.
+    /// Cuts the odd parts of a record that is kept. Each cut counts like a record, because small
+    /// records could otherwise cause any number of cuts.
     #[inline(never)]
     fn cut_parts(
         &mut self,
@@ -326,8 +326,8 @@ impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
         Ok(tally)
     }
 
-    /// Takes attributes away from the resource or scope of an entry and puts others there, as the
-    /// policy has just said.
+    /// Removes attributes from the resource or scope of an entry and adds others, as the policy has
+    /// just decided.
     fn rewrite_owner(
         &mut self,
         entry: &Nested<'a>,
@@ -367,7 +367,7 @@ impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
 
     fn drop_entry(&mut self, entry: &Nested<'a>, records: u64) -> Result<Tally, Unreadable> {
         if records == 0 {
-            // Nothing to refuse: it came empty, and an empty parent is left alone.
+            // Nothing to drop: the parent was empty before, and empty parents are kept.
             return Ok(Tally::default());
         }
         self.policy.dropped(records);
@@ -384,7 +384,7 @@ impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
         Attributes::of(owner, field, ReadContext::new(self.limits, self.strings.clone()))
     }
 
-    /// One more entry or record is read.
+    /// Counts one more entry or record.
     #[inline]
     fn spend(&mut self) -> Result<(), Unreadable> {
         self.spend_all(1)
@@ -419,7 +419,7 @@ impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
         Ok(total)
     }
 
-    /// The data points of a metric; those of a kind that is not known as well as they can be told.
+    /// Counts the data points of a metric. For an unknown kind, this is an estimate.
     fn count_points(&mut self, metric: &MetricData<'_>) -> Result<u64, Unreadable> {
         match (&metric.known, metric.unknown) {
             (Some((data, _)), _) => self.count(data, DATA_POINTS),
@@ -441,7 +441,7 @@ impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
     }
 }
 
-/// The singular message field `number` of a resource's or a scope's entry, wherever it lies in it.
+/// The singular message field `number` of a resource's or a scope's entry, wherever it is.
 fn singular<'a>(owner: &Nested<'a>, number: u32) -> Result<Option<Nested<'a>>, Unreadable> {
     let mut reader = Reader::nested(owner);
     let mut found = None;
@@ -455,7 +455,7 @@ fn singular<'a>(owner: &Nested<'a>, number: u32) -> Result<Option<Nested<'a>>, U
     Ok(found)
 }
 
-/// As far as [`ReadLimits::records`] goes.
+/// Counts records against [`ReadLimits::records`].
 #[inline]
 fn spend(left: &mut u64, records: u64, limits: ReadLimits) -> Result<(), Unreadable> {
     let limit = limits.records;
@@ -468,7 +468,8 @@ struct MetricData<'a> {
     name: &'a [u8],
     /// Its data, and their kind.
     known: Option<(Nested<'a>, MetricKind)>,
-    /// The data points in a field that is none of OTLP's, which may be data of another kind.
+    /// The number of data points in a field that OTLP does not define, which may be data of another
+    /// kind.
     unknown: u64,
 }
 
@@ -494,7 +495,7 @@ impl<'a> MetricData<'a> {
         Ok(Self { name: name.map_or(&[], |name| name.bytes), known, unknown })
     }
 
-    /// What a policy is shown of it.
+    /// The metric as a policy is shown it.
     fn summary(&self) -> Result<Metric<'a>, Unreadable> {
         let mut metric = Metric {
             name: Cow::Borrowed(self.name),
@@ -523,8 +524,8 @@ impl<'a> MetricData<'a> {
     }
 }
 
-/// The data points of what may be data, if it is made as every kind that there has been, the given-up
-/// ones too; 1 if it is not.
+/// Counts the data points of a field that may be data. If it is not built like the kinds known so far, including the
+/// deprecated ones, it counts as 1.
 fn points_if_data(data: &Nested<'_>) -> u64 {
     let mut points = 0_u64;
     let counted = each(data, DATA_POINTS, |_| {
@@ -552,7 +553,7 @@ fn any_in_scope(signal: Signal, entry: &Nested<'_>) -> Result<u64, Unreadable> {
     Ok(found?.into())
 }
 
-/// Whether `holds` for a field `number` of `owner`; nothing behind the first is read.
+/// Whether `holds` is true for a field `number` of `owner`. Stops at the first one.
 fn any<'a>(
     owner: &Nested<'a>,
     number: u32,
@@ -567,7 +568,7 @@ fn any<'a>(
     Ok(false)
 }
 
-/// Shows every field `number` of `owner`.
+/// Calls the function with every field `number` of `owner`.
 fn each<'a>(
     owner: &Nested<'a>,
     number: u32,

@@ -1,4 +1,4 @@
-//! What is taken for JSON, against `serde_json`.
+//! Compares what the check accepts as JSON with `serde_json`.
 
 #![expect(clippy::arithmetic_side_effects, reason = "the plain reader counts plainly")]
 
@@ -11,8 +11,8 @@ use crate::{
     json::check::{MOST_OPEN, check},
 };
 
-/// Whether the check passes; `None` for what it refuses and `serde_json` does not: a member without
-/// a name, or with one that parsers read in different ways.
+/// Whether the check passes. `None` for what it refuses and `serde_json` accepts: a member with an
+/// empty name, or with a name that parsers read in different ways.
 fn passes(bytes: &[u8]) -> Option<bool> {
     match check(bytes, 60) {
         Ok(_) => Some(true),
@@ -27,7 +27,8 @@ fn passes(bytes: &[u8]) -> Option<bool> {
 }
 
 fn agrees(bytes: &[u8]) -> Result<(), TestCaseError> {
-    // Ignored: neither what a string says nor how large a number is makes a text JSON or not.
+    // Values are ignored, because neither the content of a string nor the size of a number decides
+    // whether a text is JSON.
     let is_json = serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
     let plain = is_json && bytes.trim_ascii_start().first() == Some(&b'{');
     if let Some(passes) = passes(bytes) {
@@ -36,7 +37,7 @@ fn agrees(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Texts of pieces that JSON is made of, mostly not JSON.
+/// Texts made of pieces of JSON; most of them are not JSON.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     const PIECES: [&str; 40] = [
         "{",
@@ -83,7 +84,7 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
     vec(select(&PIECES[..]), 0..12).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
-/// A value as it is written, with white space of any kind.
+/// The text of a value, with white space of any kind.
 fn written() -> impl Strategy<Value = String> {
     let space = || select(vec!["", "", " ", "\n", "\r\n\t"]);
     let string = || {
@@ -171,7 +172,7 @@ fn strings_are_looked_through_at_every_offset() {
     }
 }
 
-/// Where the object or array ends that begins at `start`, read from there on.
+/// Where the object or array that starts at `start` ends, found by reading it.
 fn plain_end(text: &[u8], start: usize) -> usize {
     let (mut open, mut at) = (0, start);
     loop {
@@ -213,7 +214,7 @@ fn containers(text: &[u8]) -> Vec<usize> {
     found
 }
 
-/// Texts of some thousand bytes, deep, wide, and with strings longer than what is summed up at once.
+/// Texts of some thousand bytes: deep, wide, and with strings longer than a block.
 fn long() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         (1..400_usize).prop_map(|times| format!("[{}[]]", "[],".repeat(times))),

@@ -1,7 +1,7 @@
-//! JSON and protobuf are one: the same request in both, with the same policy, comes out the same.
+//! JSON and protobuf give the same result for the same request and policy.
 //!
-//! The policy takes its decisions from a sequence of numbers and writes down all that it is shown.
-//! The text has members in any order, white space, escapes, and members that nobody knows.
+//! The policy decides by a sequence of numbers and records everything that it is shown. The texts
+//! have members in any order, white space, escapes and unknown members.
 
 use std::fmt::Write;
 
@@ -36,7 +36,7 @@ use crate::{
     RecordPolicy, Request, Signal, splice_export,
 };
 
-/// A sequence of numbers that a seed determines.
+/// A sequence of numbers determined by a seed.
 struct Dice(u64);
 
 impl Dice {
@@ -49,7 +49,7 @@ impl Dice {
     }
 }
 
-/// Decides by throwing dice.
+/// A policy that decides by throwing dice.
 struct Thrown {
     format: Format,
     reads: Interest,
@@ -152,7 +152,8 @@ impl<'a> RecordPolicy<'a> for Thrown {
     }
 }
 
-/// What came of it: what the policy saw, records dropped, whether any is kept, what is left.
+/// The result: what the policy saw, how many records were dropped, whether any is kept, and what is
+/// left of the text.
 type Outcome = Result<(String, u64, bool, Vec<u8>), Fault>;
 
 fn outcome(message: &[u8], format: Format, signal: Signal, seed: u64) -> Outcome {
@@ -168,13 +169,13 @@ fn outcome(message: &[u8], format: Format, signal: Signal, seed: u64) -> Outcome
     }
 }
 
-/// Writes a request as nobody would, but anybody may.
+/// Writes requests in unusual but valid forms.
 struct Scribe {
     dice: Dice,
     text: String,
 }
 
-/// Backends read no escapes in these.
+/// Members in which backends do not read escapes.
 const VERBATIM: [&str; 4] = ["traceId", "spanId", "parentSpanId", "bytesValue"];
 
 impl Scribe {
@@ -219,7 +220,7 @@ impl Scribe {
             let unknown =
                 [r#"{"key":["]",{"values":[{}]}]}"#, r#""\"}""#, "null", "-1.5e+3", "[[],[{}]]"];
             let unknown = match unknown[usize::try_from(self.dice.below(5)).unwrap()] {
-                // An unknown object in a metric may be its data.
+                // An unknown object in a metric could count as its data.
                 object if object.starts_with('{') && called == "metrics" => "true",
                 unknown => unknown,
             };
@@ -241,7 +242,7 @@ impl Scribe {
         self.text.push('}');
     }
 
-    /// A string, in which U+FFFD may be [half a surrogate pair](HALF).
+    /// Writes a string. U+FFFD may be written as [half a surrogate pair](HALF).
     fn string(&mut self, text: &str, halves: bool) {
         self.text.push('"');
         for character in text.chars() {
@@ -249,7 +250,7 @@ impl Scribe {
             if halves && character == '\u{fffd}' && self.dice.below(2) == 0 {
                 self.text += HALF;
             } else if behind_half && character > '\u{ffff}' {
-                // Readers take its first half for the second of what stands in front of it.
+                // If it were escaped, readers would combine its first half with the half before it.
                 self.text.push(character);
             } else if self.dice.below(16) == 0 || character < ' ' || "\"\\".contains(character) {
                 for unit in character.encode_utf16(&mut [0; 2]) {
@@ -263,10 +264,10 @@ impl Scribe {
     }
 }
 
-/// What the readers of backends read as U+FFFD, and a plain reader of JSON refuses.
+/// An escape that the backends' readers read as U+FFFD, and that a plain JSON reader refuses.
 const HALF: &str = r"\uDFFF";
 
-/// Without what nobody knows, and without what is as if it were not there; an integer as a string.
+/// Removes unknown members and members that count as unset, and writes integers as strings.
 fn plain(value: Value) -> Value {
     match value {
         Value::Array(elements) => elements.into_iter().map(plain).collect(),
@@ -325,7 +326,7 @@ fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
     let key = select(vec!["source.name", "skipped", "-", "take", "", "\u{e4}\"\n"]);
     let attribute =
         (key, option::weighted(0.9, any_value()), (0..40_i32)).prop_map(|(key, value, index)| {
-            // Both is refused for profiles; that is tested elsewhere.
+            // Both together are refused for profiles; another test covers that.
             let key_strindex = if key.is_empty() && index < 4 { index } else { 0 };
             KeyValue { key: key.to_owned(), value, key_strindex }
         });
@@ -344,7 +345,8 @@ fn scope() -> impl Strategy<Value = Option<InstrumentationScope>> {
     }))
 }
 
-/// The entries of resources of an export request, in each entries of scopes, in each what `$record` makes.
+/// Makes the resource entries of an export request, with scope entries in each, and in each of these what `$record`
+/// makes.
 macro_rules! export {
     ($resource:ident.$scopes:ident, $scope:ident.$records:ident,
      $record:expr) => {{
@@ -405,7 +407,7 @@ fn traces() -> impl Strategy<Value = ExportTraceServiceRequest> {
 fn data() -> impl Strategy<Value = Data> {
     let points = vec((attributes(), any::<i32>()), 0..4);
     (points, 0..5, -1..3).prop_map(|(points, kind, aggregation_temporality)| {
-        /// Data points that have attributes and nothing else.
+        /// Makes data points that have attributes and nothing else.
         macro_rules! made {
             ($point:ident) => {
                 points
@@ -499,7 +501,7 @@ is_one!(profiles_are_one, profiles(), ExportProfilesServiceRequest, Signal::Prof
 is_one!(traces_are_one, traces(), ExportTraceServiceRequest, Signal::Traces);
 
 proptest! {
-    /// Whatever comes: no panic, and what is left can be read again and loses nothing more.
+    /// For any text: no panic, and what is left can be read again and loses nothing more.
     #[test]
     fn no_text_makes_it_panic(
         request in logs(), seed in any::<u64>(),

@@ -1,4 +1,4 @@
-//! What readers could take for different things, and what is too much.
+//! Texts that readers could understand in different ways, or that exceed a limit, are refused.
 
 use sluice_wire::{Fault, Malformed, OverLimit, ReadLimits, Unreadable};
 
@@ -101,7 +101,7 @@ fn what_is_not_json_is_refused() {
     }
 }
 
-/// Half a surrogate pair: readers replace it by one character or by several, keep or refuse it.
+/// Half a surrogate pair: readers replace it by one or several characters, keep it, or refuse it.
 const HALVES: [&str; 6] =
     [r"\ud83d", r"\ud83d\n", r"\ud83d\ud83d", r"\ud83d\ud83d\ude00", r"\ud83d\u0041", r"\ude00"];
 
@@ -147,7 +147,7 @@ fn a_name_that_is_not_utf_8_is_refused() {
     }
 }
 
-/// As in protobuf, whatever they are in.
+/// As in protobuf, wherever the strings are.
 #[test]
 fn bytes_that_are_not_utf_8_pass_in_strings() {
     for bytes in [&b"\xff"[..], b"\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x98"] {
@@ -168,8 +168,8 @@ fn what_lies_in_an_unknown_member_is_checked_too() {
     assert_eq!(fault(&logs(entry), Signal::Logs), fault::ESCAPE);
 }
 
-/// The OpenTelemetry Collector takes such a name for the end of the object, and reads what follows
-/// as if it stood further out.
+/// The OpenTelemetry Collector reads such a name as the end of the object, and reads what follows
+/// as if it stood one level further out.
 #[test]
 fn a_member_without_a_name_is_refused() {
     assert_eq!(fault(r#"{"":1}"#, Signal::Logs), fault::NAMELESS);
@@ -253,7 +253,7 @@ fn another_spelling_of_a_known_member_is_refused() {
     }
 }
 
-/// Some readers of the OpenTelemetry Collector take them for `scopeLogs` where that is empty.
+/// Some readers of the OpenTelemetry Collector use them as `scopeLogs` if that is empty.
 #[test]
 fn fields_that_otlp_has_given_up_are_refused() {
     let records = r#"[{"logRecords":[{}]}]"#;

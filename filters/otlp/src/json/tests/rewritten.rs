@@ -1,5 +1,5 @@
-//! What is left of a text, to the byte: what goes takes its comma along, and what is put in brings
-//! one where it needs it.
+//! What is left of a text, byte for byte: a removed element takes its comma along, and an inserted
+//! one adds a comma where it is needed.
 
 use proptest::{collection::vec, prelude::*};
 use sluice_wire::{OverLimit, ReadLimits, Unreadable};
@@ -10,8 +10,8 @@ use crate::{
     RecordPolicy, Request, Signal, json::string::push_string, splice_export,
 };
 
-/// Drops what has an attribute `-`, takes every attribute `take` away, and puts `put` wherever it
-/// may.
+/// Drops records that have an attribute `-`, removes every attribute `take`, and inserts `put`
+/// wherever it may.
 #[derive(Default)]
 pub(super) struct Marked {
     put: bool,
@@ -77,7 +77,7 @@ impl<'a> RecordPolicy<'a> for Marked {
     }
 }
 
-/// What is left of a text, behind `front` bytes that are none of it.
+/// What is left of a text that follows `front` other bytes in its buffer.
 fn left(text: &str, signal: Signal, policy: &mut Marked, front: usize) -> String {
     let request = Request { at: front, ..request_of(text, signal) };
     let spliced =
@@ -94,12 +94,12 @@ fn left_of_logs(entries: &str, put: bool) -> String {
     left.strip_prefix(r#"{"resourceLogs":"#).unwrap().strip_suffix('}').unwrap().to_owned()
 }
 
-/// A record that stays.
+/// A record that is kept.
 const STAYS: &str = r#"{"body":{"stringValue":"],}{["}}"#;
-/// A record that goes.
+/// A record that is dropped.
 const GOES: &str = r#"{"attributes":[{"key":"-"}]}"#;
 
-/// Entries of one scope with these records.
+/// The entries of one scope with these records.
 fn entries(records: &str) -> String {
     format!(r#"[{{"scopeLogs":[{{"logRecords":[{records}]}}]}}]"#)
 }
@@ -301,7 +301,7 @@ fn what_is_put_in_counts_for_the_limit() {
     assert!(splice_export(&Request { limits, ..request }, &mut policy).is_ok());
 }
 
-/// Long enough that its objects and arrays are found in the list of the long ones.
+/// Long enough that the ends of its objects and arrays are found through the summary of blocks.
 #[test]
 fn long_texts_are_cut_like_short_ones() {
     let long = format!(r#"{{"body":{{"stringValue":"{}"}}}}"#, "[{".repeat(600));
@@ -312,7 +312,7 @@ fn long_texts_are_cut_like_short_ones() {
     }
 }
 
-/// Deeper than the data points, and longer than what is looked through for its end.
+/// Nested deeper than the data points, and longer than what is searched directly for its end.
 #[test]
 fn long_maps_are_read_to_their_last_level() {
     let leaf = format!(r#"{{"stringValue":"{}"}}"#, "]}\\\"".repeat(3000));
@@ -364,7 +364,8 @@ proptest! {
         prop_assert_eq!(serde_json::from_slice::<String>(&again).unwrap(), value);
     }
 
-    /// Any choice of elements, with any white space: what is left is what a list without them is.
+    /// For any choice of elements and any white space: what is left is the list without those
+    /// elements.
     #[test]
     fn what_stays_of_a_list_is_a_list(
         choice in vec((any::<bool>(), "[ \n\t]{0,2}", "[ \n\t]{0,2}"), 0..8), put in any::<bool>(),

@@ -1,4 +1,4 @@
-//! What two decoders could read in two ways is refused, not guessed.
+//! Messages that two decoders could read in different ways are refused.
 
 use opentelemetry_proto::tonic::{
     collector::logs::v1::ExportLogsServiceRequest,
@@ -78,7 +78,8 @@ fn a_second_scope_is_refused() {
     assert_eq!(fault(&field(1, &field(2, &scopes)), Signal::Traces), Fault::REPEATED);
 }
 
-/// The OpenTelemetry Collector reads records from there: without this, they would pass unseen.
+/// The OpenTelemetry Collector reads records from there. If they were allowed, records would pass
+/// unchecked.
 #[test]
 fn scope_entries_in_the_field_that_otlp_has_given_up_are_refused() {
     let records = field(2, &[]);

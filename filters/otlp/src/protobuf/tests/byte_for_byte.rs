@@ -1,8 +1,8 @@
-//! What a cut leaves is as it came, byte for byte: unknown fields at every level, varints longer
-//! than they need be, fields in any order, values of any depth, parents that came empty.
+//! A cut leaves everything else as it was, byte for byte: unknown fields at every level, varints
+//! that are longer than necessary, fields in any order, values of any depth, empty parents.
 //!
-//! A request is made here as a tree of [`Field`]s, which knows how it is sent and what of it must
-//! be left. No decoder has a part in it.
+//! The tests build a request as a tree of [`Field`]s, which knows its bytes and what must be left
+//! of them. No decoder is involved.
 
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 use sluice_wire::{Fault, Malformed, Unreadable};
@@ -16,7 +16,7 @@ use crate::{Signal, splice_export};
 /// One field of a message, with everything in it.
 #[derive(Clone, Debug)]
 enum Field {
-    /// A field that a cut leaves alone, as it is sent.
+    /// A field that a cut does not touch, as it is sent.
     Other(Vec<u8>),
     Parent(Parent),
     Record {
@@ -30,9 +30,9 @@ enum Field {
 #[derive(Clone, Debug)]
 struct Parent {
     tag: Vec<u8>,
-    /// Bytes by which its length is longer than it need be.
+    /// By how many bytes its length is longer than necessary.
     padding: usize,
-    /// What it is an entry of; `None` for a metric and its data.
+    /// The level whose entry it is; `None` for a metric and its data.
     level: Option<Level>,
     /// Whether its resource or scope has the attribute.
     named: bool,
@@ -59,7 +59,8 @@ impl Field {
         }
     }
 
-    /// What is left if `level` decides; `above` is what it has decided, if it lies further out.
+    /// What is left if `level` decides. `above` is the decision of an outer level, if that level
+    /// decides.
     fn left(&self, level: Level, above: Option<bool>) -> Left {
         match self {
             Self::Other(bytes) => Left { bytes: bytes.clone(), ..Left::default() },
@@ -95,7 +96,7 @@ fn left(fields: &[Field], level: Level, above: Option<bool>) -> Left {
     })
 }
 
-/// A varint that is `padding` bytes longer than it need be, as far as ten bytes allow.
+/// A varint that is `padding` bytes longer than necessary, up to ten bytes.
 fn varint(mut value: u64, padding: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {
@@ -119,12 +120,12 @@ fn nested(number: u32, content: &[u8], padding: usize) -> Vec<u8> {
     [tag(number, 2, padding).as_slice(), &length, content].concat()
 }
 
-/// Mostly none, so that requests as they usually are occur too.
+/// Mostly 0, so that ordinary requests occur too.
 fn padding() -> impl Strategy<Value = usize> {
     prop_oneof![4 => Just(0), 1 => 1..3_usize, 1 => Just(10)]
 }
 
-/// A field that no message of OTLP has, of any wire type.
+/// A field that no OTLP message has, of any wire type.
 fn unknown() -> impl Strategy<Value = Vec<u8>> {
     let number = prop_oneof![60..900_u32, Just((1 << 29) - 1)];
     let value = prop_oneof![
@@ -140,12 +141,12 @@ fn unknown() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// An `AnyValue` of a list of a list, and so on.
+/// An `AnyValue` that holds a list of a list, and so on.
 fn deep(depth: usize) -> Vec<u8> {
     (0..depth).fold(nested(1, b"bottom", 0), |value, _| nested(5, &nested(1, &value, 0), 0))
 }
 
-/// A `KeyValue` of this key, with something in its value.
+/// A `KeyValue` with this key and some value.
 fn attribute(key: &'static str) -> impl Strategy<Value = Vec<u8>> {
     let value = prop_oneof![
         "[a-z]{1,9}".prop_map(|text| nested(1, text.as_bytes(), 0)),
@@ -161,7 +162,7 @@ fn attribute(key: &'static str) -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// What has attributes in field `number`: its content, and whether one of them is the attribute.
+/// An owner of attributes in field `number`: its content, and whether it has the attribute.
 fn owner(number: u32) -> impl Strategy<Value = (Vec<u8>, bool)> {
     let named = option::of(attribute(KEY));
     let others = vec(prop_oneof![attribute("other"), attribute("source_name")], 0..3);
@@ -182,7 +183,8 @@ fn record(number: u32, attributes: u32) -> impl Strategy<Value = Field> {
     })
 }
 
-/// A parent in field `number` of `children` in any order, with its resource or scope, if it has one.
+/// A parent in field `number` with `children` in any order, and with its resource or scope if it
+/// has one.
 fn parent(
     number: u32,
     level: Option<Level>,
@@ -207,7 +209,7 @@ fn metric() -> impl Strategy<Value = Field> {
     let data = kind.prop_flat_map(|(data, attributes)| {
         parent(data, None, Just(None), vec(record(1, attributes), 0..4))
     });
-    // Unknown fields beside no data would be data of an unknown kind, which counts as data points.
+    // Without data, unknown fields would be data of an unknown kind and count as data points.
     let empty = Field::Other(nested(2, &nested(1, b"empty", 0), 0));
     prop_oneof![4 => parent(2, None, Just(None), vec(data, 1..2)), 1 => Just(empty)]
 }
@@ -225,7 +227,7 @@ fn request(signal: Signal) -> impl Strategy<Value = Vec<Field>> {
 }
 
 fn any_request() -> impl Strategy<Value = (Signal, Vec<Field>)> {
-    // A profile has no attributes of its own to look at.
+    // A profile has no attributes of its own to check.
     prop::sample::select(vec![Signal::Logs, Signal::Metrics, Signal::Traces])
         .prop_flat_map(|signal| (Just(signal), request(signal)))
 }
@@ -249,7 +251,7 @@ fn entries(fields: &mut [Field], level: Option<Level>) -> Vec<&mut Parent> {
     found
 }
 
-/// Adds a field somewhere in some entry of `level`; says whether there was one.
+/// Adds a field somewhere in some entry of `level`; returns whether there was one.
 fn insert(
     request: &mut [Field],
     level: Option<Level>,
@@ -320,7 +322,7 @@ proptest! {
             prop_assert!(spliced.edits.is_empty());
             prop_assert_eq!(&edited, &bytes);
         }
-        // The same behind a frame, which goes with the cuts.
+        // The same after a frame, which is removed together with the cuts.
         let mut framed = [vec![0xff; at], bytes].concat();
         let mut policy = Required { level, dropped: 0 };
         let spliced = splice_export(&request_of(&framed[at..], at, signal), &mut policy).unwrap();

@@ -1,4 +1,4 @@
-//! The splicer against the obvious way: decode everything, filter, encode.
+//! Compares the splicer with the obvious way: decode everything, filter, encode.
 
 use opentelemetry_proto::tonic::{
     collector::{
@@ -33,7 +33,7 @@ pub(super) enum Level {
     Record,
 }
 
-/// Drops what lacks a non-empty `source.name` at one level.
+/// Drops records that lack a non-empty `source.name` at one level.
 pub(super) struct Required {
     pub(super) level: Level,
     pub(super) dropped: u64,
@@ -95,8 +95,8 @@ pub(super) fn spliced(bytes: &[u8], signal: Signal, level: Level) -> (Spliced, V
     (spliced, edited)
 }
 
-/// Filters one level of the tree: `keep` edits a child and says how many records it then holds and
-/// how many it lost. A child that a loss left without records goes.
+/// Filters one level of the tree. `keep` edits a child and returns how many records it then holds
+/// and how many it lost. A child that has lost its last records is removed.
 fn retain<T>(children: &mut Vec<T>, mut keep: impl FnMut(&mut T) -> (u64, u64)) -> (u64, u64) {
     let (mut kept, mut dropped) = (0, 0);
     children.retain_mut(|child| {
@@ -130,7 +130,7 @@ fn in_scope(scope: Option<&InstrumentationScope>) -> bool {
     scope.is_some_and(|scope| in_list(&scope.attributes))
 }
 
-/// Whether a record passes, given what holds at each level.
+/// Whether a record passes, given which levels have the attribute.
 fn passes(level: Level, resource: bool, scope: bool, record: bool) -> bool {
     match level {
         Level::Resource => resource,
