@@ -1,30 +1,30 @@
-//! What the head of a write request says.
+//! The head of a write request.
 
 use sluice_headers::is_media_type;
 
-/// The paths at which senders expect a receiver: Prometheus' own, and Mimir's.
+/// The paths to which senders write: Prometheus' own, and Mimir's.
 const PATHS: [&str; 2] = ["/api/v1/write", "/api/v1/push"];
 
 /// The media type of every version.
 const MEDIA_TYPE: &str = "application/x-protobuf";
 
-/// The message of remote write 1.0, as a content type may name it (remote write 2.0, "Protocol").
+/// The message of remote write 1.0, which a content type may name (remote write 2.0, "Protocol").
 const MESSAGE: &[u8] = b"prometheus.WriteRequest";
 
-/// The header that says which version a request is written in.
+/// The header with the version of a request.
 pub const VERSION_HEADER: &str = "x-prometheus-remote-write-version";
 
-/// What that header says of a request of remote write 1.0 ("Protocol").
+/// The value of that header for remote write 1.0 ("Protocol").
 pub const VERSION: &str = "0.1.0";
 
-/// Whether this is the path of a write request; a query string is not part of it.
+/// Whether this is the path of a write request. It must not include a query string.
 #[must_use]
 pub fn is_path(path: &[u8]) -> bool {
     PATHS.iter().any(|known| known.as_bytes() == path)
 }
 
-/// Whether a content type is that of remote write 1.0: protobuf, whose message is not named or is
-/// `prometheus.WriteRequest`. Remote write 2.0 names another, and is none.
+/// Whether a content type is that of remote write 1.0: protobuf, with no message named or with
+/// `prometheus.WriteRequest`. Remote write 2.0 names another message and is not accepted.
 #[must_use]
 pub fn is_content_type(value: &[u8]) -> bool {
     let mut parameters = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).skip(1);
@@ -37,8 +37,8 @@ fn names_the_message(parameter: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"proto") && value == MESSAGE
 }
 
-/// Whether a content encoding is the one that a write request must have: snappy, which here always
-/// is one block.
+/// Whether a content encoding is the one that a write request must have: snappy, which always means
+/// one block here.
 #[must_use]
 pub fn is_encoding(value: &[u8]) -> bool {
     value.trim_ascii().eq_ignore_ascii_case(b"snappy")

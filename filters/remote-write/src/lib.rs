@@ -1,6 +1,6 @@
 //! Prometheus remote write 1.0 on the wire, without policy
-//! (<https://prometheus.io/docs/specs/remote_write_spec/>): which requests it is, and how series
-//! are taken out of one, and labels put in, without decoding the rest.
+//! (<https://prometheus.io/docs/specs/remote_write_spec/>): which requests it consists of, and how
+//! to take series out of a request, and to insert labels, without decoding the rest.
 //!
 //! ```text
 //! WriteRequest    1 series *        3 metadata *
@@ -8,7 +8,7 @@
 //!     Label       1 name            2 value
 //! ```
 //!
-//! What is neither taken out nor put in stays as it came, byte for byte.
+//! Everything that is not taken out or inserted stays as it was, byte for byte.
 
 mod head;
 mod series;

@@ -1,4 +1,4 @@
-//! A series, and its labels as they lie in a request (`prompb/types.proto`).
+//! A series, and its labels in place in a request (`prompb/types.proto`).
 
 use sluice_wire::{Malformed, Nested, OverLimit, Reader, Unreadable, push_field, set_once};
 
@@ -30,19 +30,19 @@ pub struct Series<'a> {
 pub struct Label<'a> {
     /// Its name.
     pub name: &'a [u8],
-    /// Its value. An empty one is as good as none to every backend.
+    /// Its value. To every backend, an empty value means that the label is not set.
     pub value: &'a [u8],
-    /// Where it begins, with its tag.
+    /// Offset of its tag.
     pub(crate) start: usize,
-    /// Where it ends.
+    /// Offset just after it.
     pub(crate) end: usize,
 }
 
-/// The labels of a series, in the order in which they lie.
+/// The labels of a series, in order.
 #[derive(Clone, Debug)]
 pub struct Labels<'a> {
     series: Reader<'a>,
-    /// How many may still come.
+    /// How many more labels may be read.
     left: usize,
     most: usize,
 }
@@ -52,7 +52,7 @@ impl<'a> Series<'a> {
         Self { message, most_labels }
     }
 
-    /// Its labels.
+    /// The labels of the series.
     #[inline]
     #[must_use]
     pub const fn labels(&self) -> Labels<'a> {
@@ -60,10 +60,10 @@ impl<'a> Series<'a> {
         Labels { series: Reader::nested(&self.message), left: most, most }
     }
 
-    /// How many samples it has, native histograms among them.
+    /// How many samples the series has, native histograms included.
     ///
     /// # Errors
-    /// [`Malformed`] if it is.
+    /// [`Malformed`] if the series is.
     pub fn samples(&self) -> Result<u64, Malformed> {
         let mut samples = 0_u64;
         let mut series = Reader::nested(&self.message);
@@ -75,7 +75,7 @@ impl<'a> Series<'a> {
         Ok(samples)
     }
 
-    /// The name of its metric; `None` if it has none, or cannot be read.
+    /// The name of the metric; `None` if it has none, or cannot be read.
     #[must_use]
     pub fn metric_name(&self) -> Option<&'a [u8]> {
         let mut labels = self.labels();
@@ -93,10 +93,11 @@ impl<'a> Series<'a> {
 }
 
 impl<'a> Labels<'a> {
-    /// The next label, or `None` behind the last. Everything else in the series is read past.
+    /// Returns the next label, or `None` after the last. Everything else in the series is skipped.
     ///
     /// # Errors
-    /// [`Unreadable`] if the series is not strict, or has too many labels; it is not read on then.
+    /// [`Unreadable`] if the series is malformed or has too many labels. Do not read on after an
+    /// error.
     #[inline(always)]
     pub fn next_label(&mut self) -> Result<Option<Label<'a>>, Unreadable> {
         while let Some(field) = self.series.next_field()? {
@@ -142,8 +143,8 @@ impl<'a> Label<'a> {
     }
 }
 
-/// A label as next to every sender writes it: a short name, a short value, and nothing else. `None`
-/// for any other shape, malformed ones included.
+/// A label in the form that nearly every sender writes: a short name, a short value, and nothing
+/// else. `None` for any other form, including malformed ones.
 #[inline(always)]
 fn plain(label: &[u8]) -> Option<(&[u8], &[u8])> {
     const NAME_TAG: u8 = (NAME as u8) << 3 | 2;

@@ -1,4 +1,4 @@
-//! Takes series out of a write request, and puts labels into those that stay.
+//! Takes series out of a write request, and inserts labels into the series that are kept.
 
 use std::rc::Rc;
 
@@ -16,14 +16,14 @@ const SERIES: u32 = 1;
 /// `WriteRequest.metadata`.
 const METADATA: u32 = 3;
 
-/// Whether a field of a request is a backend's own: Mimir and Cortex take in them the source of a
-/// request, the message of remote write 2.0, and which labels not to check
+/// Whether a field of a request is reserved for a backend: in these fields, Mimir and Cortex read
+/// the source of a request, the message of remote write 2.0, and which labels not to check
 /// (`pkg/mimirpb/mimir.proto`). The specification reserves the first.
 const fn is_reserved(field: u32) -> bool {
     matches!(field, 2 | 4 | 5 | 1000 | 1001)
 }
 
-/// A field that a backend keeps for its own components, and obeys.
+/// A field that a backend reserves for its own components, and obeys.
 const RESERVED: Fault = Fault::new("field that is not for a sender to set");
 
 /// A write request, decompressed.
@@ -31,42 +31,42 @@ const RESERVED: Fault = Fault::new("field that is not for a sender to set");
 pub struct WriteRequest<'a> {
     /// Its bytes.
     pub message: &'a [u8],
-    /// The most that is read of them: `records` counts series, `attributes` the labels of one.
+    /// The limits for reading it: `records` counts series, `attributes` the labels of one series.
     pub limits: ReadLimits,
 }
 
-/// Decides what stays. `'a` is the message: what is shown to the policy can be kept while it runs.
+/// Decides what is kept. `'a` is the message: the policy may hold on to what it is shown.
 pub trait SeriesPolicy<'a> {
-    /// Why it stops reading: what cannot be read, and whatever reasons it has of its own.
+    /// Why the policy stops reading: unreadable input, or reasons of its own.
     type Error: From<Unreadable>;
 
-    /// A series: whether it stays.
+    /// Called with a series. Returns whether it is kept.
     ///
     /// # Errors
-    /// [`Unreadable`] if it is, or a reason of the policy's own.
+    /// [`Unreadable`] if the series is, or a reason of the policy's own.
     fn series(&mut self, series: &Series<'a>) -> Result<bool, Self::Error>;
 
-    /// So many samples have gone because of the latest `false`.
+    /// Called when this many samples were dropped because of the latest `false`.
     fn dropped(&mut self, samples: u64) {
         let _: u64 = samples;
     }
 
-    /// Whether labels of series that stay are taken away or put in.
+    /// Whether labels of kept series are removed or inserted.
     fn relabels(&self) -> bool;
 
-    /// Whether a label of this name is taken away.
+    /// Whether labels with this name are removed.
     fn takes(&self, name: &[u8]) -> bool;
 
-    /// The labels to put in, each by its name and as [`label_field`](crate::label_field) writes it,
-    /// in the order of their names.
+    /// The labels to insert, sorted by name, each with its name and as
+    /// [`label_field`](crate::label_field) writes it.
     fn puts(&self) -> &[(&str, Rc<[u8]>)];
 }
 
-/// Walks a write request. Metadata, exemplars and whatever is not known here stay.
+/// Walks a write request. Metadata, exemplars and unknown fields are kept.
 ///
 /// # Errors
-/// [`Unreadable`] if what has to be read to decide is not strict, or is over a limit, and whatever
-/// the policy stops for.
+/// [`Unreadable`] if something that decisions depend on is malformed or over a limit; and the
+/// policy's own errors.
 pub fn splice_series<'a, P: SeriesPolicy<'a>>(
     request: &WriteRequest<'a>,
     policy: &mut P,
@@ -110,8 +110,9 @@ pub fn splice_series<'a, P: SeriesPolicy<'a>>(
     Ok(spliced)
 }
 
-/// Takes labels away from a series and puts others where the order of their names has them
-/// (specification 1.0, "Labels"). The labels of a series that came in another order stay in theirs.
+/// Removes labels from a series and inserts others at their places in the order of names
+/// (specification 1.0, "Labels"). If the labels of a series were in another order, the others keep
+/// it.
 fn relabel<'a, P: SeriesPolicy<'a>>(
     series: &Series<'a>,
     policy: &P,

@@ -1,4 +1,5 @@
-//! The splicer against the plain way: decode, filter, encode. And what it must refuse.
+//! Compares the splicer with the simple way: decode, filter, encode. Also tests what it must
+//! refuse.
 
 #![expect(clippy::arithmetic_side_effects, reason = "the oracle counts plainly")]
 
@@ -13,8 +14,8 @@ use crate::label_field;
 const LIMITS: ReadLimits =
     ReadLimits { attributes: 100, bytes: 1 << 20, depth: 100, records: 100_000, room: usize::MAX };
 
-/// Keeps series that have a label `keep` with some value once; takes labels named `gone` away, and
-/// puts others in.
+/// Keeps series that have exactly one label `keep`, with any value; removes labels named `gone`,
+/// and inserts others.
 #[derive(Default)]
 struct Keep {
     puts: Vec<(&'static str, Rc<[u8]>)>,
@@ -23,7 +24,7 @@ struct Keep {
 }
 
 impl Keep {
-    /// Puts these in, whose names are sorted.
+    /// Inserts these labels, which are sorted by name.
     fn putting(labels: &[(&'static str, &str)]) -> Self {
         let write = |(name, value): &(&'static str, &str)| (*name, label_field(name, value).into());
         Self { puts: labels.iter().map(write).collect(), relabels: true, dropped: 0 }
@@ -61,7 +62,7 @@ impl<'a> SeriesPolicy<'a> for Keep {
     }
 }
 
-/// What is left of a message, how many samples went, and whether anything stays.
+/// What is left of a message, how many samples were dropped, and whether anything is kept.
 fn spliced(message: &[u8], mut policy: Keep) -> Result<(Vec<u8>, u64, bool), Unreadable> {
     let Spliced { edits, dropped, kept } =
         splice_series(&WriteRequest { message, limits: LIMITS }, &mut policy)?;
@@ -107,7 +108,7 @@ fn request() -> impl Strategy<Value = prompb::WriteRequest> {
         .prop_map(|(timeseries, metadata)| prompb::WriteRequest { timeseries, metadata })
 }
 
-/// The plain way.
+/// The simple way.
 fn plainly(
     request: &prompb::WriteRequest,
     puts: &[(&'static str, &str)],
@@ -145,7 +146,7 @@ proptest! {
         let (left, count, kept) = spliced(&message, Keep::default()).unwrap();
         prop_assert_eq!((&left, count), (&expected.encode_to_vec(), dropped));
         prop_assert_eq!(kept, !(expected.timeseries.is_empty() && expected.metadata.is_empty()));
-        // What is left loses nothing more.
+        // A second pass drops nothing more.
         prop_assert_eq!(spliced(&left, Keep::default()).unwrap(), (left.clone(), 0, kept));
     }
 
@@ -170,7 +171,7 @@ fn field(number: u32, content: &[u8]) -> Vec<u8> {
     field
 }
 
-/// Labels `keep`, and what follows them, as one series.
+/// One series with the label `keep`, and `rest` after it.
 fn kept_series(rest: &[u8]) -> Vec<u8> {
     field(1, &[label_field("keep", "a"), rest.to_vec()].concat())
 }
@@ -185,7 +186,7 @@ fn labels_go_away_where_none_is_put_in_their_place() {
 #[test]
 fn unknown_fields_and_their_order_stay() {
     const UNKNOWN: [u8; 3] = [0xf8, 0x01, 0x07];
-    // Samples before the labels, a label's value before its name, an unknown field on every level.
+    // Samples before the labels, a label's value before its name, an unknown field at every level.
     let label = [&[0x12, 1, b'a'][..], &[0x0a, 4], b"keep", &UNKNOWN].concat();
     let sample = field(2, &[0x10, 0x01]);
     let series = [&sample[..], &field(1, &label), &UNKNOWN].concat();
@@ -193,7 +194,7 @@ fn unknown_fields_and_their_order_stay() {
     let lost = field(1, &label_field("other", "a"));
     let message = [&UNKNOWN[..], &field(1, &series), &lost, &UNKNOWN, &odd].concat();
     let expected = [&UNKNOWN[..], &field(1, &series), &UNKNOWN, &odd].concat();
-    // What is lost has no sample, and counts as none.
+    // The dropped series have no samples, so the count is 0.
     assert_eq!(spliced(&message, Keep::default()).unwrap(), (expected, 0, true));
 }
 
@@ -210,7 +211,7 @@ fn what_decoders_read_otherwise_is_refused() {
         (vec![0x08, 0x01], Fault::WIRE_TYPE),
         (vec![0x18, 0x01], Fault::WIRE_TYPE),
         (vec![0x0a, 0x05, 0x0a], Fault::TRUNCATED),
-        // What Mimir obeys: a source, the message of 2.0, switches.
+        // Fields that Mimir obeys: a source, the message of 2.0, switches.
         (vec![0x10, 0x01], RESERVED),
         (field(4, b"symbol"), RESERVED),
         (field(5, &[]), RESERVED),
