@@ -16,7 +16,7 @@ const ROUTE: &str = include_str!("../../route/README.md");
 
 /// A table with this head, and what `cells` has of each store; no row where that has none.
 fn table<const N: usize>(head: [&str; N], cells: impl Fn(&Store) -> Option<[String; N]>) -> String {
-    let mut text = format!("| kind | {} |\n|{}\n", head.join(" | "), "---|".repeat(N + 1));
+    let mut text = format!("| kind | {} |\n|---|{}\n", head.join(" | "), "---|".repeat(N));
     for store in ALL {
         if let Some(cells) = cells(store) {
             writeln!(text, "| `{}` | {} |", store.name, cells.join(" | ")).unwrap();
