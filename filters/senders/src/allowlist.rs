@@ -1,4 +1,4 @@
-//! Who is let in.
+//! Decides which senders are admitted.
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
@@ -14,24 +14,26 @@ use crate::{
     peer::NoIdentity,
 };
 
-/// Who may send, and who may not whatever else is said.
+/// The allow entries, and the deny entries, which take precedence.
 #[derive(Debug)]
 pub(crate) struct Allowlist {
     pub(crate) allow: Entries,
     pub(crate) deny: Entries,
-    /// Whether a certificate can be what is denied, by itself or by whom it names.
+    /// Whether a certificate can be denied: by its fingerprint or issuer, or through the names in
+    /// it.
     pub(crate) denies_certificates: bool,
-    /// Whether an entry denies who has issued something.
+    /// Whether an entry denies an issuer.
     pub(crate) denies_issuers: bool,
 }
 
-/// The proof that nothing of what a request shows is denied. Only [`Allowlist::deny`] makes one.
+/// Proof that a request shows nothing that is denied. Only [`Allowlist::deny`] makes one.
 #[derive(Debug)]
 pub(crate) struct NotDenied(());
 
 impl Allowlist {
-    /// Looks at everything that a request shows of who sends it, before any of it counts for anything. What is denied
-    /// refuses the request, whatever else is shown; so does a certificate that is there and cannot be judged.
+    /// Checks everything in a request that identifies its sender, before any of it is used. If one thing is denied, the
+    /// request is refused, whatever else it shows. It is also refused if a certificate was presented but cannot be
+    /// checked.
     pub(crate) fn deny(
         &self,
         source: &IdentitySource,
@@ -60,7 +62,7 @@ impl Allowlist {
         Ok(NotDenied(()))
     }
 
-    /// Refuses a certificate that an entry denies by itself.
+    /// Refuses a certificate that an entry denies by fingerprint or issuer.
     fn check_certificate(&self, certificate: &Certificate) -> Result<(), NotAdmitted> {
         let bare = Identity {
             issuer: certificate.issuer_key(),
@@ -76,11 +78,11 @@ impl Allowlist {
         Ok(())
     }
 
-    /// Lets in a sender that has these `identities`, at `now` in seconds since the epoch. `chosen` is the one namespace
-    /// that it wants to send for, if it says so and is asked.
+    /// Admits a sender with these `identities`, at `now` in seconds since the epoch. `chosen` is the namespace that the
+    /// sender has named in the header of `chooseBy`, if it is configured.
     ///
-    /// One identity must satisfy all conditions of one entry. Identities that no entry allows are ignored beside one
-    /// that is allowed.
+    /// One identity must satisfy all conditions of one entry. If one identity is allowed, identities that no entry
+    /// allows are ignored.
     pub(crate) fn admit(
         &self,
         _: &NotDenied,
@@ -127,7 +129,7 @@ impl Allowlist {
         if let Some(chosen) = chosen {
             return NotAdmitted::NotAllowed { namespaces: [chosen].into_iter().collect() };
         }
-        // No entry that holds is met by any identity, so each one that is met has ended, or has not begun.
+        // No identity matches an entry that is valid now, so each entry that matches has expired or has not started.
         let to_begin = identities.iter().flat_map(|identity| {
             let entries = self.allow.met_by(identity).filter(|entry| !entry.has_begun(now));
             entries.filter_map(move |entry| entry.from.map(|from| (from, identity)))
@@ -151,28 +153,29 @@ impl Allowlist {
 }
 
 fn namespaces<'a>(identities: impl Iterator<Item = &'a Identity>) -> BTreeSet<String> {
-    // Not collected: that would sort, and a sort is several kilobytes of the module.
+    // Do not collect into the set: that would sort, and a sort adds several kilobytes to the
+    // module.
     let mut namespaces = BTreeSet::new();
     namespaces.extend(identities.map(|identity| identity.namespace.clone()));
     namespaces
 }
 
-/// What all who state it state; `None` if nobody does or two differ.
+/// The value on which all agree; `None` if there is no value, or two differ.
 fn agreed<'a>(mut stated: impl Iterator<Item = &'a str>) -> Option<String> {
     let first = stated.next()?;
     stated.all(|other| other == first).then(|| first.to_owned())
 }
 
-/// What becomes of a sender that names two allowed namespaces.
+/// What to do with a sender that has several allowed namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ambiguity {
-    /// It is refused: nobody can say for which of the two it sends.
+    /// Refuse it, because it is not certain for which of them it sends.
     Refused,
-    /// It is admitted under all of them, because the tenant does not depend on the namespace.
+    /// Admit it under all of them, because the tenant does not depend on the namespace.
     Tolerated,
 }
 
-/// The proof that the allowlist has let a sender in. Only [`Senders::admit`](crate::Senders::admit) makes one.
+/// Proof that the allowlist has admitted a sender. Only [`Senders::admit`](crate::Senders::admit) makes one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Admitted {
     namespace: String,
@@ -184,7 +187,7 @@ pub struct Admitted {
     pub(crate) expiry: Option<Expiry>,
 }
 
-/// When the certificate expires by which a sender was found.
+/// When the certificate that identified a sender expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// The end of its validity, in seconds since the epoch.
@@ -193,66 +196,70 @@ pub struct Expiry {
     pub renewal_overdue: bool,
 }
 
-/// The moment, in RFC 3339.
+/// The expiry in RFC 3339.
 impl fmt::Display for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match DateTime::from_unix_duration(Duration::from_secs(self.at)) {
             Ok(at) => at.fmt(f),
-            // Later than the year 9999.
+            // After the year 9999.
             Err(_) => f.write_str("no time that is near"),
         }
     }
 }
 
 impl Admitted {
-    /// The namespace; of several ([`Ambiguity::Tolerated`]) the first in alphabetical order.
+    /// The namespace. If there are several ([`Ambiguity::Tolerated`]), the first in alphabetical
+    /// order.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// Every admitted namespace, sorted; more than one only under [`Ambiguity::Tolerated`].
+    /// All admitted namespaces, sorted; more than one only with [`Ambiguity::Tolerated`].
     pub fn namespaces(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.namespace).chain(&self.others).map(String::as_str)
     }
 
-    /// By what it was found.
+    /// What identified the sender.
     #[must_use]
     pub fn identified_by(&self) -> IdentifiedBy {
         self.by
     }
 
-    /// What the token by which it was found, and no other, says of its tenant, where
-    /// [`Senders::read_claim`](crate::Senders::read_claim) has asked for that.
+    /// The tenant claim of the token that identified the sender, if
+    /// [`Senders::read_claim`](crate::Senders::read_claim) has requested one. Other tokens are not
+    /// read for it.
     #[must_use]
     pub fn claimed(&self) -> &Claimed {
         &self.claimed
     }
 
-    /// The end of the certificate that names it, if one does.
+    /// When the certificate expires that identified the sender; `None` if no certificate did.
     #[must_use]
     pub fn expiry(&self) -> Option<Expiry> {
         self.expiry
     }
 
-    /// The service account, if an admitted SAN states one and no other admitted SAN states another.
+    /// The service account, if an admitted SAN states one and no other admitted SAN states a
+    /// different one.
     #[must_use]
     pub fn service_account(&self) -> Option<&str> {
         self.service_account.as_deref()
     }
 
-    /// The trust domain, if an admitted SAN states one and no other admitted SAN states another.
+    /// The trust domain, if an admitted SAN states one and no other admitted SAN states a different
+    /// one.
     #[must_use]
     pub fn trust_domain(&self) -> Option<&str> {
         self.trust_domain.as_deref()
     }
 }
 
-/// Why a sender is not let in. The texts are for the sender: they say what it has shown itself, and nothing of what the
-/// allowlist holds.
+/// Why a sender is not admitted. The texts are for the sender: they name what the sender itself has shown, and nothing
+/// from the lists of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmitted {
-    /// It names several allowed namespaces.
+    /// The sender has several allowed namespaces.
     #[error(
         "the sender names several namespaces that may send ({namespaces}), so its tenant is not certain: use one \
          certificate or token for each namespace{}",
@@ -261,49 +268,49 @@ pub enum NotAdmitted {
     Ambiguous {
         /// The allowed ones, sorted.
         namespaces: Listing,
-        /// The header in which it may say which.
+        /// The header in which the sender can choose one.
         choice: Option<String>,
     },
-    /// A deny entry holds for the certificate, whoever it names.
+    /// A deny entry matches the certificate, whatever names are in it.
     #[error("this certificate has been denied: ask the owners of this gateway why")]
     CertificateDenied,
-    /// A deny entry holds for one of its names.
+    /// A deny entry matches one of the sender's names.
     #[error("namespace {namespace} has been denied: ask the owners of this gateway why")]
     Denied {
-        /// The one that is denied.
+        /// The denied namespace.
         namespace: String,
     },
-    /// A deny entry holds for who has issued its token, whoever that names.
+    /// A deny entry matches the issuer of a token, whatever names are in it.
     #[error("tokens of this issuer have been denied: ask the owners of this gateway why")]
     TokenDenied,
-    /// The entry that allowed it has ended.
+    /// The entry that allowed the sender has expired.
     #[error(
         "the permission of namespace {namespace} ended at {until}: ask the owners of this gateway to extend it"
     )]
     Expired {
-        /// The namespace whose permission lasted longest.
+        /// The namespace whose entry expired last.
         namespace: String,
-        /// The first moment at which it was not allowed any more.
+        /// The first moment at which it was no longer allowed.
         until: DateTime,
     },
-    /// The entry that allows it has not begun.
+    /// The entry that allows the sender has not started.
     #[error("the permission of namespace {namespace} begins at {from}: send again from then on")]
     NotYet {
-        /// The namespace whose permission begins first.
+        /// The namespace whose entry starts first.
         namespace: String,
-        /// When it does.
+        /// The moment at which it starts.
         from: DateTime,
     },
-    /// No identity source finds a sender.
+    /// No identity source identifies the sender.
     #[error(transparent)]
     NotIdentified(#[from] IdentityError),
-    /// No entry allows any of its names.
+    /// No entry allows any of the sender's names.
     #[error(
         "what this sender shows that it is may not send here ({namespaces}): ask the owners of this gateway to allow it, \
          or check that it names the namespace and service account that they allowed"
     )]
     NotAllowed {
-        /// What it names, sorted.
+        /// The sender's namespaces, sorted.
         namespaces: Listing,
     },
 }

@@ -1,4 +1,4 @@
-//! An X.509 certificate: the SANs in it, its times, its issuer, its digest.
+//! An X.509 certificate: its SANs, validity, issuer and digest.
 
 use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
@@ -14,47 +14,47 @@ use crate::{
     san::San,
 };
 
-/// The largest certificate that is read, in bytes of DER. Envoy's header limit (60 KiB) is of the same size.
+/// The largest certificate that is read, in bytes of DER. Envoy's header limit (60 KiB) is similar.
 pub const MAX_CERTIFICATE_BYTES: usize = 64 * 1024;
 
-/// The most SANs that a certificate may carry, of whatever kind.
+/// The most SANs that a certificate may have, of all kinds together.
 pub const MAX_SANS: usize = 512;
 
-/// What is read of a client certificate. The common name is not.
+/// The parts of a client certificate that are read. The common name is not among them.
 ///
-/// It is for one configuration: what that makes of it is kept with it. Nothing is verified here: the TLS handshake has
-/// done that, and [`PeerEvidence`](crate::PeerEvidence) says whether.
+/// Use it with one configuration only, because it caches what that configuration's patterns match. Nothing is verified
+/// here: the TLS handshake has done that, and [`PeerEvidence`](crate::PeerEvidence) says whether.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     sans: Vec<San>,
     not_before: u64,
     not_after: u64,
-    /// As entries are found by it; `None` where it is not shown, or cannot be read.
+    /// The lookup key for entries; `None` if the issuer is not shown or cannot be read.
     issuer: Option<Arc<str>>,
-    /// As entries are found by it.
+    /// The lookup key for entries.
     fingerprint: Arc<str>,
-    /// What its SANs say by the patterns of the configuration, computed when it is first asked.
+    /// The identities matched by the configured patterns, computed on first use.
     pub(crate) identities: OnceCell<Rc<[Identity]>>,
 }
 
 impl Certificate {
-    /// Reads one certificate in PEM; the text may be percent-encoded.
+    /// Reads one certificate in PEM. The text may be percent-encoded.
     ///
     /// # Errors
-    /// What [`from_der`](Self::from_der) refuses, and [`CertificateError::NotPem`] for a text that is not exactly one
-    /// certificate.
+    /// Everything that [`from_der`](Self::from_der) refuses, and [`CertificateError::NotPem`] if the text is not
+    /// exactly one certificate.
     pub fn from_pem(text: &[u8]) -> Result<Self, CertificateError> {
         Self::from_der(&pem::to_der(text)?)
     }
 
     /// Reads one certificate in DER (RFC 5280, section 4.1), with nothing after it.
     ///
-    /// DNS and URI SANs are kept in their order. Those that are not ASCII are left out: RFC 5280 does not allow them,
-    /// and no pattern can match them. A certificate without the extension has no SANs, and so names nobody.
+    /// DNS and URI SANs are kept in order. SANs that are not ASCII are left out: RFC 5280 does not allow them, and no
+    /// pattern can match them. A certificate without the SAN extension has no SANs, and so identifies nobody.
     ///
     /// # Errors
-    /// A certificate over [`MAX_CERTIFICATE_BYTES`] or with more than [`MAX_SANS`]; a second SAN extension (RFC 5280,
-    /// section 4.2); what is not strict DER.
+    /// If the certificate is over [`MAX_CERTIFICATE_BYTES`], has more than [`MAX_SANS`] or a second SAN extension (RFC
+    /// 5280, section 4.2), or is not strict DER.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         if der.len() > MAX_CERTIFICATE_BYTES {
             return Err(CertificateError::TooLarge);
@@ -84,13 +84,13 @@ impl Certificate {
         self.not_after
     }
 
-    /// The beginning of its validity, in seconds since the epoch.
+    /// The start of its validity, in seconds since the epoch.
     #[must_use]
     pub fn not_before(&self) -> u64 {
         self.not_before
     }
 
-    /// The SHA-256 of its DER in hex: the fingerprint that `openssl x509 -fingerprint -sha256` shows.
+    /// The SHA-256 of its DER in hex, which is the fingerprint that `openssl x509 -fingerprint -sha256` shows.
     #[must_use]
     pub fn sha256(&self) -> &str {
         self.fingerprint.strip_prefix("sha256:").unwrap_or_default()
@@ -121,8 +121,9 @@ fn sans(tbs: &TbsCertificate) -> Result<Vec<San>, CertificateError> {
     if extensions.next().is_some() {
         return Err(CertificateError::TwoSanExtensions);
     }
-    // `x509_cert`'s own GeneralNames fail as a whole on kinds that it does not know (x400Address) and on an e-mail
-    // address that is not ASCII. Neither names a sender, so neither may cost one its other names.
+    // `x509_cert`'s own GeneralNames fails as a whole if one name is of a kind that it does not know (x400Address) or
+    // is an e-mail address that is not ASCII. These kinds do not identify senders, so they must not make the other
+    // names unreadable.
     let names = Vec::<AnyRef<'_>>::from_der(extension.extn_value.as_bytes())?;
     if names.len() > MAX_SANS {
         return Err(CertificateError::TooManySans);
@@ -130,7 +131,7 @@ fn sans(tbs: &TbsCertificate) -> Result<Vec<San>, CertificateError> {
     names.into_iter().filter_map(|name| san(name).transpose()).collect()
 }
 
-/// A GeneralName, if it is of a kind that can name a sender.
+/// A GeneralName, if it is of a kind that can identify a sender.
 fn san(name: AnyRef<'_>) -> Result<Option<San>, CertificateError> {
     let tag = der::Tagged::tag(&name);
     let Tag::ContextSpecific { constructed, number } = tag else {
@@ -153,19 +154,19 @@ fn san(name: AnyRef<'_>) -> Result<Option<San>, CertificateError> {
 /// Why a certificate cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
-    /// It is not strict DER, or not a certificate.
+    /// The bytes are not strict DER, or not a certificate.
     #[error("it is not an X.509 certificate in strict DER ({0})")]
     NotDer(der::Error),
     /// The text is not exactly one certificate in PEM.
     #[error("it is not exactly one PEM block of type CERTIFICATE")]
     NotPem,
-    /// It is over [`MAX_CERTIFICATE_BYTES`].
+    /// The certificate is over [`MAX_CERTIFICATE_BYTES`].
     #[error("it is larger than {MAX_CERTIFICATE_BYTES} bytes")]
     TooLarge,
-    /// It carries more than [`MAX_SANS`].
+    /// The certificate has more than [`MAX_SANS`].
     #[error("it carries more than {MAX_SANS} SANs")]
     TooManySans,
-    /// It carries the SAN extension twice.
+    /// The certificate has two SAN extensions.
     #[error("it carries the SAN extension twice")]
     TwoSanExtensions,
 }

@@ -1,4 +1,4 @@
-//! The section `senders`, checked to its end and made usable.
+//! Checks the `senders` section completely and compiles it.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl SendersConfig {
-    /// Checks the section, which stands at `place`, and makes it usable. `None` with every problem in it added, if
-    /// there is any.
+    /// Checks the section at `place` and compiles it. Returns `None` if there is any problem, after adding all
+    /// problems.
     #[must_use]
     pub fn compile(self, place: &Place<'_>) -> Option<Senders> {
         let mut facts = Facts::default();
@@ -38,7 +38,8 @@ impl SendersConfig {
         let allowlist = Allowlist {
             allow,
             deny,
-            // Whom a certificate names may be denied, and whom a gate names that has one.
+            // With such a source, the names in a certificate can be denied, or those that a
+            // forwarding gate names with its own certificate.
             denies_certificates: denies_certificates || facts.states_certificate,
             denies_issuers,
         };
@@ -60,16 +61,16 @@ impl SendersConfig {
     }
 }
 
-/// The two lists, and what is found on the way through them.
+/// The allow and deny lists, and what is collected while they are compiled.
 struct Lists<'f> {
     facts: &'f Facts,
-    /// Whether something is wrong with the sources, so that what they state is not certain.
+    /// Whether the sources have problems, so that it is not certain what they can state.
     sources_are_wrong: bool,
     denies_certificates: bool,
     denies_issuers: bool,
-    /// Where each entry's end stands.
+    /// The place of each `until`, and its time.
     ends: Vec<(String, DateTime)>,
-    /// Where the name of an issuer stands that seems to be turned round.
+    /// The places of issuer names that seem to be in reverse order.
     turned_round: Vec<String>,
 }
 
@@ -177,7 +178,8 @@ impl Lists<'_> {
         }
     }
 
-    /// What no name can state is a condition that nothing meets: what is denied so would be let in.
+    /// Adds a problem for a condition that no name can state. Nothing would ever match such a deny
+    /// entry, so it would deny nothing.
     fn check_stated(&mut self, names: &DenyEntry, place: &Place<'_>) {
         let &Facts {
             states_certificate: certificate,
@@ -202,7 +204,8 @@ impl Lists<'_> {
         }
     }
 
-    /// The keys of an issuer: a certificate's by its name, a token's by its `iss`.
+    /// The lookup keys of an issuer: as a certificate's issuer by its name, as a token's by its
+    /// `iss`.
     fn issuer(&mut self, text: &str, place: &Place<'_>) -> Vec<Arc<str>> {
         let mut keys = Vec::new();
         match distinguished_name::written(text) {

@@ -1,8 +1,8 @@
-//! Distinguished names, compared as X.520 and RFC 5280, section 7.1, compare them.
+//! Compares distinguished names by the rules of X.520 and RFC 5280, section 7.1.
 //!
-//! A name becomes a text that equal names share: each attribute's type by its OID, its value without what a comparison
-//! leaves out, the attributes of one part in an order of their own. Each value has its length before it, so no value
-//! reads as an attribute.
+//! A name is converted to a text that is the same for all equal names: each attribute's type as an OID, its value
+//! without the differences that a comparison ignores, and the attributes of one part sorted. Each value is preceded by
+//! its length, so no value can be mistaken for an attribute.
 
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -13,8 +13,8 @@ use der::{
 };
 use x509_cert::name::Name;
 
-/// The types that have a name where names are written: those of RFC 4514, section 3, and what `openssl` shows of
-/// others. A type that is not among them is written by its OID.
+/// The attribute types that have a written name: those of RFC 4514, section 3, and others that `openssl` shows by name.
+/// All other types are written as OIDs.
 const TYPES: [(&str, &str); 36] = [
     ("businessCategory", "2.5.4.15"),
     ("C", "2.5.4.6"),
@@ -54,7 +54,8 @@ const TYPES: [(&str, &str); 36] = [
     ("x500UniqueIdentifier", "2.5.4.45"),
 ];
 
-/// What a certificate's name is compared by; `None` if a text in it is none of its type, and so says nothing.
+/// The comparable text of a certificate's name; `None` if a string in it is not valid for its type, because then the
+/// name cannot be compared.
 pub(crate) fn of_certificate(name: &Name) -> Option<String> {
     let mut parts = Vec::new();
     for part in name.iter_rdn() {
@@ -67,11 +68,11 @@ pub(crate) fn of_certificate(name: &Name) -> Option<String> {
     Some(joined(parts))
 }
 
-/// What a written name is compared by. It is written as RFC 4514 says, the last part first, as
-/// `openssl x509 -noout -issuer -nameopt RFC2253` shows it.
+/// The comparable text of a written name. It must be written as in RFC 4514, with the last part
+/// first, as `openssl x509 -noout -issuer -nameopt RFC2253` shows it.
 ///
 /// # Errors
-/// [`NotAName`] with the first thing that is not so.
+/// [`NotAName`] with the first thing that is wrong.
 pub(crate) fn written(text: &str) -> Result<String, NotAName> {
     let mut parts = Vec::new();
     let mut attributes = BTreeSet::new();
@@ -105,22 +106,22 @@ pub(crate) fn written(text: &str) -> Result<String, NotAName> {
     Ok(joined(parts))
 }
 
-/// Whether a text that is no name is meant to be one: it begins with a type, or what has the shape of one.
+/// Whether a text that is not a valid name was probably meant as one: it starts with a type, or with something that
+/// looks like one.
 pub(crate) fn is_meant(text: &str) -> bool {
     let is_of_a_type =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ' ' | '\t' | '_');
     text.split_once('=').is_some_and(|(kind, _)| kind.chars().all(is_of_a_type))
 }
 
-/// Whether a name ends with a country or a domain component where its first part should be: its parts are in the order
-/// of the certificate, and not of RFC 4514.
+/// Whether a name starts with its country: its parts are probably in the certificate's order instead of RFC 4514's.
 pub(crate) fn is_turned_round(text: &str) -> bool {
     let kind = |part: &str| part.split('=').next().map(str::to_ascii_uppercase);
     let (first, last) = (kind(text), text.rsplit([',', '+']).next().and_then(kind));
     first.as_deref() == Some("C") && last.as_deref() != Some("C")
 }
 
-/// Each part is a set (X.501, section 9.3).
+/// The text for the parts of a name. Each part is a set of attributes (X.501, section 9.3).
 fn joined(parts: Vec<BTreeSet<String>>) -> String {
     let mut name = String::new();
     for attributes in parts {
@@ -139,13 +140,13 @@ fn oid(kind: &str) -> Result<ObjectIdentifier, NotAName> {
     ObjectIdentifier::new(dotted).map_err(|_| NotAName::UnknownType(kind.to_owned()))
 }
 
-/// A value of `#` and hex: the whole DER of it.
+/// A value written as `#` and hex, which is its whole DER.
 fn encoded(hex: &str) -> Option<Any> {
     let mut bytes = vec![0; hex.len().div_ceil(2)];
     Any::from_der(mixed::decode(hex, &mut bytes).ok()?).ok()
 }
 
-/// A value of text, unescaped, what ends it, and what follows (RFC 4514, section 3).
+/// An unescaped text value, the separator that ends it, and what follows (RFC 4514, section 3).
 fn text_of<'t>(kind: &str, text: &'t str) -> Result<(String, Option<char>, &'t str), NotAName> {
     if text.starts_with([' ', '\t']) {
         return Err(NotAName::Space(kind.to_owned()));
@@ -179,11 +180,11 @@ fn text_of<'t>(kind: &str, text: &'t str) -> Result<(String, Option<char>, &'t s
     Ok((value, separator, rest.as_str()))
 }
 
-/// An attribute as it is compared, whatever type of string it is in; `None` for a string that is none of its type.
+/// The comparable text of an attribute, whatever its string type; `None` if a string is not valid for its type.
 fn comparable(oid: ObjectIdentifier, value: &Any) -> Option<String> {
     let bytes = value.value();
-    // TeletexString is read as Latin-1, which is what CAs write in it and what openssl shows. So is what is not ASCII
-    // where only ASCII may be.
+    // TeletexString is read as Latin-1, because CAs write that and openssl shows it so. The same holds for bytes that
+    // are not ASCII in a type that allows only ASCII.
     let text = match value.tag() {
         Tag::Utf8String => str::from_utf8(bytes).ok()?.to_owned(),
         Tag::BmpString => {
@@ -211,11 +212,11 @@ fn comparable_text(oid: ObjectIdentifier, text: &str) -> String {
     attribute
 }
 
-/// A text without what a comparison leaves out (RFC 4518, sections 2.2 and 2.6.1, and the folding of letters that
-/// caseIgnoreMatch asks for): case, spaces at the ends, more than one space within, what is not seen.
+/// The text without the differences that a comparison ignores (RFC 4518, sections 2.2 and 2.6.1, and the case folding
+/// of caseIgnoreMatch): case, spaces at the ends, repeated spaces, and invisible characters.
 ///
-/// The case of Latin (ASCII and Latin-1), Greek and Cyrillic letters alone: the tables for all others are as large as
-/// the rest of this crate, and openssl itself folds ASCII alone.
+/// Case is folded only for Latin (ASCII and Latin-1), Greek and Cyrillic letters. The tables for all other letters
+/// would be as large as the rest of this crate, and openssl itself folds only ASCII.
 fn folded(text: &str) -> String {
     let is_unseen = |c: &char| {
         matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
@@ -243,7 +244,7 @@ fn small(letter: char) -> char {
     char::from_u32(u32::from(letter).saturating_add(distance)).unwrap_or(letter)
 }
 
-/// Why a text is no name.
+/// Why a text is not a valid name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAName {
     #[error("\\{0} is no escape: write a character that has a meaning as \\, and a byte as \\C3")]

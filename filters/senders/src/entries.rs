@@ -1,4 +1,4 @@
-//! The entries of an allowlist or a denylist, found by namespace.
+//! The entries of an allowlist or a denylist, looked up by namespace.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,17 +7,17 @@ use sluice_config::Glob;
 
 use crate::{identity::Identity, name::NameKind};
 
-/// What a name must state, beside what its entry is found by, to satisfy it. One name must state all of it.
+/// The conditions of an entry, beside its lookup key. One name must satisfy all of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
     pub(crate) fingerprint: Option<Arc<str>>,
-    /// Any of these: a text may be a certificate's issuer and a token's.
+    /// Any of these, because a text can be a certificate's issuer or a token's.
     pub(crate) issuer: Option<Vec<Arc<str>>>,
     pub(crate) trust_domain: Option<Box<str>>,
     pub(crate) service_account: Option<Glob>,
-    /// The entry holds from this moment on.
+    /// The entry is valid from this moment on.
     pub(crate) from: Option<DateTime>,
-    /// The entry holds before this moment.
+    /// The entry is valid before this moment.
     pub(crate) until: Option<DateTime>,
 }
 
@@ -35,27 +35,27 @@ impl Conditions {
             })
     }
 
-    /// Whether the entry holds at `now`, in seconds since the epoch.
+    /// Whether the entry is valid at `now`, in seconds since the epoch.
     pub(crate) fn hold_at(&self, now: u64) -> bool {
         self.has_begun(now) && self.until.is_none_or(|until| now < until.unix_duration().as_secs())
     }
 
-    /// Whether its time has come, be it over or not.
+    /// Whether the entry has started, even if it has expired since.
     pub(crate) fn has_begun(&self, now: u64) -> bool {
         self.from.is_none_or(|from| from.unix_duration().as_secs() <= now)
     }
 }
 
-/// What an entry is found by.
+/// The key under which an entry is looked up.
 pub(crate) enum Key {
     Namespace(Glob),
-    /// A fingerprint's or an issuer's key, of an entry that names no namespace.
+    /// The key of a fingerprint or an issuer, for an entry without a namespace.
     Certificate(Arc<str>),
 }
 
-/// Entries by namespace, or by fingerprint or issuer where they name none. How many there are costs a request nothing:
-/// a namespace is looked up once as it is, and once for each length that the globs' prefixes have, of which a DNS label
-/// allows 63.
+/// Entries by namespace; without a namespace, by fingerprint or issuer. Their number does not slow a request down: a
+/// namespace is looked up once as an exact name, and once for each length of the globs' prefixes, of which there are at
+/// most 63 (the longest DNS label).
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
     exact: BTreeMap<Box<str>, Vec<Conditions>>,
@@ -82,7 +82,7 @@ impl Entries {
         self.exact.is_empty() && self.prefixes.is_empty()
     }
 
-    /// The entries that this one name satisfies, whether they hold at the moment or not.
+    /// The entries that this one name satisfies, whether they are valid at the moment or not.
     pub(crate) fn met_by(&self, identity: &Identity) -> impl Iterator<Item = &Conditions> {
         self.about(identity).filter(|conditions| conditions.are_met_by(identity))
     }

@@ -1,29 +1,29 @@
-//! What a request shows of who sends it.
+//! What a request shows about its sender.
 
 use std::rc::Rc;
 
 use crate::{certificate::Certificate, peer::NoIdentity};
 
-/// What a request shows of who sends it, each part read when it is asked for.
+/// What a request shows about its sender. Each part is read only when it is needed.
 pub struct Evidence<'a> {
     /// The connection's certificate.
     pub certificate: &'a mut dyn FnMut() -> Result<Rc<Certificate>, NoIdentity>,
-    /// Every value of a header, by its name in lower case.
+    /// Every value of a header, by its lower-case name.
     pub header: &'a dyn Fn(&str) -> Vec<&'a [u8]>,
-    /// Envoy's attribute `metadata`: what the filters before have left for this one, among it the payloads of tokens,
-    /// as a message `envoy.config.core.v3.Metadata`. Read where [`Senders::reads_tokens`](crate::Senders::reads_tokens)
-    /// says so; `None` where Envoy has none.
+    /// Envoy's attribute `metadata`: what earlier filters have stored for later ones, including the payloads of tokens,
+    /// as an `envoy.config.core.v3.Metadata` message. It is read only if
+    /// [`Senders::reads_tokens`](crate::Senders::reads_tokens) says so; `None` if Envoy has none.
     pub metadata: Option<&'a [u8]>,
     /// The time, in seconds since the epoch.
     pub now: u64,
 }
 
 impl<'a> Evidence<'a> {
-    /// The connection's certificate, if its time is not over.
+    /// The connection's certificate, if it has not expired.
     pub(crate) fn certificate(&mut self) -> Result<Rc<Certificate>, NoIdentity> {
         let certificate = (self.certificate)()?;
         let end = certificate.not_after();
-        // The handshake has checked it; the connection may be older than a day.
+        // The handshake has checked this, but the connection can be days old.
         if end <= self.now {
             let at = der::DateTime::from_unix_duration(std::time::Duration::from_secs(end));
             return Err(at.map_or(NoIdentity::NotVerified, |at| NoIdentity::Expired { at }));
@@ -31,10 +31,10 @@ impl<'a> Evidence<'a> {
         Ok(certificate)
     }
 
-    /// The certificate that was presented, its time over or not; `None` only where there was none.
+    /// The presented certificate, even if it has expired; `None` only if none was presented.
     ///
     /// # Errors
-    /// Why one that was presented cannot be judged.
+    /// Why a presented certificate cannot be checked.
     pub(crate) fn presented(&mut self) -> Result<Option<Rc<Certificate>>, NoIdentity> {
         match (self.certificate)() {
             Ok(certificate) => Ok(Some(certificate)),
@@ -43,12 +43,12 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// The values of a header that are text.
+    /// The values of a header that are UTF-8.
     pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         (self.header)(name).into_iter().filter_map(|value| str::from_utf8(value).ok())
     }
 
-    /// The value of a header, if there is exactly one and it is text.
+    /// The value of a header, if there is exactly one and it is UTF-8.
     pub(crate) fn only(&self, name: &str) -> Option<&'a str> {
         match (self.header)(name)[..] {
             [value] => str::from_utf8(value).ok(),

@@ -1,7 +1,7 @@
-//! The identity sources: how a sender is found.
+//! The identity sources, which identify a sender.
 //!
-//! Each has a file with its configuration, its compile step, its search and its errors. What is said here of all of
-//! them: the entry of the configuration, and where each is asked.
+//! Each source has its own file with its configuration, compile step, search and errors. This file holds what they
+//! share: the entry of the configuration, and the calls to each source.
 
 mod api_key;
 mod certificate;
@@ -38,21 +38,21 @@ use proxy::Proxy;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct IdentifyConfig {
-    /// By the SANs of its client certificate.
+    /// The SANs of the client certificate.
     client_certificate: Option<ClientCertificateConfig>,
-    /// By the claims of a token that Envoy has verified.
+    /// The claims of a token that Envoy has verified.
     jwt: Option<JwtConfig>,
-    /// By a key that an API gateway passes on.
+    /// A key that an API gateway has passed on.
     api_key: Option<ApiKeysConfig>,
-    /// By the word of another gate.
+    /// The header of another Sluice gateway that forwards requests.
     forwarded: Option<ForwardedConfig>,
-    /// By all of these, which must agree on a namespace.
+    /// All of these, which must agree on a namespace.
     all_of: Option<Vec<Self>>,
-    /// By the first of these that finds someone.
+    /// The first of these that identifies the sender.
     any_of: Option<Vec<Self>>,
 }
 
-/// What finds a sender.
+/// A compiled identity source.
 #[derive(Debug)]
 pub(crate) enum IdentitySource {
     AllOf(Vec<Self>),
@@ -63,27 +63,27 @@ pub(crate) enum IdentitySource {
     Jwt(Jwt),
 }
 
-/// Why no source found a sender.
+/// Why no source identified a sender.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
-    /// An API key finds nobody.
+    /// No API key identifies the sender.
     #[error(transparent)]
     ApiKey(#[from] ApiKeyError),
-    /// The client certificate names nobody.
+    /// The client certificate does not identify the sender.
     #[error(transparent)]
     ClientCertificate(#[from] ClientCertificateError),
-    /// The sender has to be found by several sources, and these found nobody in common.
+    /// Several sources have to agree on the sender, but they have no namespace in common.
     #[error(
         "what this sender shows names no namespace in common: a certificate, token or key of one namespace is wanted"
     )]
     Disagree,
-    /// No other gate names the sender.
+    /// No forwarding gateway names the sender.
     #[error(transparent)]
     Forwarded(#[from] ForwardedError),
-    /// A token finds nobody.
+    /// No token identifies the sender.
     #[error(transparent)]
     Jwt(#[from] JwtError),
-    /// The connection has no certificate that can be used.
+    /// The connection has no usable certificate.
     #[error(transparent)]
     NoIdentity(#[from] NoIdentity),
 }
@@ -91,16 +91,17 @@ pub enum IdentityError {
 /// What an [`IdentityError`] means for the other sources and for the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The request does not bring what the source reads. Another source may find the sender.
+    /// The request does not contain what the source reads. Another source may identify the sender.
     Absent,
-    /// A proxy speaks for somebody, and must not: no other source is asked, or the proxy would be let in under its own
-    /// name.
+    /// A proxy names a sender for which it may not speak. No other source is asked, because otherwise the proxy would
+    /// be admitted under its own name.
     Forbidden,
-    /// What the request brings can be read and names nobody. Another source may find the sender.
+    /// What the request contains can be read, but identifies nobody. Another source may identify
+    /// the sender.
     NamesNobody,
-    /// What the request brings is wrong in itself: no other source is asked.
+    /// What the request contains is invalid. No other source is asked.
     Rejected,
-    /// What the request brings cannot be used. Another source may find the sender.
+    /// What the request contains cannot be used. Another source may identify the sender.
     Unusable,
 }
 
@@ -130,30 +131,30 @@ impl IdentityError {
     }
 }
 
-/// What the rest of the section has to know of the sources.
+/// What the rest of the section needs to know about the sources.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
-    /// Whether a source can state the certificate in which a name stands, and who has issued it.
+    /// Whether a source can state a certificate's fingerprint and issuer.
     pub(crate) states_certificate: bool,
     pub(crate) states_service_account: bool,
-    /// Whether a source can state who has issued a token.
+    /// Whether a source can state a token's issuer.
     pub(crate) states_token: bool,
     pub(crate) states_trust_domain: bool,
     /// In seconds.
     pub(crate) warn_before_end: Option<u64>,
-    /// The headers that are for the gate alone, in lower case.
+    /// The headers that are meant only for the gate and are removed, in lower case.
     pub(crate) headers_taken: Vec<String>,
     has_client_certificate: bool,
 }
 
 impl Facts {
-    /// Takes down what names can state by a pattern.
+    /// Records what names can state if they match this pattern.
     fn state(&mut self, pattern: &NamePattern) {
         self.states_service_account |= pattern.has(SenderName::ServiceAccount);
         self.states_trust_domain |= pattern.has(SenderName::TrustDomain);
     }
 
-    /// A header's name in lower case, which from now on ends at the gate.
+    /// Returns a header's name in lower case, and adds the header to those that are removed.
     pub(crate) fn take_header(&mut self, name: &str, place: &Place<'_>) -> String {
         let name = place.take(header_name(name)).unwrap_or_default();
         if matches!(name.as_str(), "host" | CONTENT_TYPE | CONTENT_LENGTH | TE) {
@@ -163,7 +164,7 @@ impl Facts {
         name
     }
 
-    /// Has a header end at the gate.
+    /// Adds a header to those that are removed.
     fn take_off(&mut self, name: &str) {
         if !self.headers_taken.iter().any(|taken| taken == name) {
             self.headers_taken.push(name.to_owned());
@@ -172,7 +173,7 @@ impl Facts {
 }
 
 impl IdentifyConfig {
-    /// Checks the entries of a list at `place`.
+    /// Compiles the entries of a list at `place`.
     pub(crate) fn compile_list(
         entries: &[Self],
         place: &Place<'_>,
@@ -189,7 +190,7 @@ impl IdentifyConfig {
         let Self { client_certificate, jwt, api_key, forwarded, all_of, any_of } = self;
         let mut sources = Vec::new();
         if let Some(config) = client_certificate {
-            // A denied name has to be seen wherever it stands, so one certificate is read by one list of patterns.
+            // A denied name must be found wherever it is, so all patterns for the certificate are in one list.
             if facts.has_client_certificate {
                 place.add("clientCertificate is there already: put all names under the first");
             }
@@ -223,11 +224,11 @@ impl IdentifyConfig {
 }
 
 impl IdentitySource {
-    /// Everything that names the sender, at least one identity.
+    /// All identities of the sender; at least one.
     ///
     /// # Errors
-    /// [`IdentityError`] if nothing does: of several sources, why the first one that had something to read found
-    /// nobody.
+    /// [`IdentityError`] if no source identifies the sender. If there are several sources, the error is that of the
+    /// first one that had something to read.
     pub(crate) fn find(
         &self,
         evidence: &mut Evidence<'_>,
@@ -242,10 +243,10 @@ impl IdentitySource {
         }
     }
 
-    /// Adds everything that the request shows of who sends it to what was `shown`, whoever is found by it in the end.
+    /// Adds all identities that the request shows to `shown`, whichever of them is used in the end.
     ///
     /// # Errors
-    /// What of it cannot be read.
+    /// Why a part of the request cannot be read.
     pub(crate) fn show(
         &self,
         evidence: &mut Evidence<'_>,
@@ -272,11 +273,12 @@ impl IdentitySource {
         Ok(())
     }
 
-    /// Has every token asked for the claim that names the tenant. Whether there is a token to ask.
+    /// Makes every token source read the claim that names the tenant. Returns whether there is a
+    /// token source.
     pub(crate) fn read_claim(&mut self, claim: &str) -> bool {
         match self {
             Self::AllOf(sources) | Self::AnyOf(sources) => {
-                // Each of them is asked, also behind one that is a token.
+                // All of them must be told, so do not stop at the first token source.
                 let asked =
                     sources.iter_mut().filter_map(|one| one.read_claim(claim).then_some(()));
                 asked.count() > 0
@@ -289,7 +291,7 @@ impl IdentitySource {
         }
     }
 
-    /// Adds what the SANs of a certificate say, allowed or not.
+    /// Adds the identities in a certificate's SANs, allowed or not.
     pub(crate) fn identities_of(&self, certificate: &Certificate, identities: &mut Vec<Identity>) {
         match self {
             Self::AllOf(sources) | Self::AnyOf(sources) => {
@@ -303,12 +305,12 @@ impl IdentitySource {
     }
 }
 
-/// What a request shows of who sends it, to whatever source.
+/// Everything that a request shows about its sender, for any source.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    /// Every identity.
+    /// All identities.
     pub(crate) identities: Vec<Identity>,
-    /// Who has issued a token, whether the token names somebody or not.
+    /// The issuers of tokens, even of tokens that identify nobody.
     pub(crate) token_issuers: Vec<Arc<str>>,
 }
 
@@ -330,11 +332,11 @@ fn any(
             }
         }
     }
-    // No list of sources is empty.
+    // No list of sources is empty, so there is an error.
     Err(why.unwrap_or(IdentityError::Disagree))
 }
 
-/// The identities whose namespace every source has found.
+/// The identities whose namespace was found by every source.
 fn all(
     sources: &[IdentitySource],
     evidence: &mut Evidence<'_>,
@@ -356,7 +358,7 @@ fn all(
     }
     let mut identities = found.unwrap_or_default();
     let by = identities.iter().fold(IdentifiedBy::default(), |by, identity| by.and(identity.by));
-    // An identity that is found twice is one sender: what any of its tokens says of the tenant, they say together.
+    // All identities with the same namespace are one sender, so they share what their tokens say about the tenant.
     let claimed: Vec<Claimed> = identities
         .iter()
         .map(|identity| {

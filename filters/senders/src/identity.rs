@@ -1,24 +1,25 @@
-//! Who something that was presented says the sender is.
+//! The identities of a sender.
 
 use std::{fmt, sync::Arc};
 
-/// What one name (a SAN, a claim's value, an API key, a gate's word) states of a sender.
+/// The identity that one name states: a SAN, a claim's value, an API key, or a namespace that a
+/// forwarding gateway names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     pub(crate) namespace: String,
     pub(crate) service_account: Option<String>,
     pub(crate) trust_domain: Option<String>,
-    /// Who vouches for it, as [`name_key`] writes a certificate's issuer and [`token_issuer_key`] a token's.
+    /// The issuer: [`name_key`] of a certificate's issuer, or [`token_issuer_key`] of a token's.
     pub(crate) issuer: Option<Arc<str>>,
-    /// The certificate that it stands in, as [`fingerprint_key`] writes it.
+    /// The [`fingerprint_key`] of the certificate that contains the name.
     pub(crate) fingerprint: Option<Arc<str>>,
     pub(crate) by: IdentifiedBy,
-    /// What the token that it stands in says of its tenant.
+    /// The tenant claim of the token that contains the name.
     pub(crate) claimed: Claimed,
 }
 
 impl Identity {
-    /// A sender of whom nothing but a namespace is known.
+    /// An identity of which only the namespace is known.
     pub(crate) fn of(namespace: impl Into<String>, by: IdentifiedBy) -> Self {
         Self {
             namespace: namespace.into(),
@@ -37,50 +38,51 @@ impl Identity {
         &self.namespace
     }
 
-    /// The Kubernetes service account, if it is stated.
+    /// The Kubernetes service account, if the name states one.
     #[must_use]
     pub fn service_account(&self) -> Option<&str> {
         self.service_account.as_deref()
     }
 
-    /// The SPIFFE trust domain, if it is stated.
+    /// The SPIFFE trust domain, if the name states one.
     #[must_use]
     pub fn trust_domain(&self) -> Option<&str> {
         self.trust_domain.as_deref()
     }
 }
 
-/// The key of a certificate among entries; no namespace has a colon. `hex` is its SHA-256 in lower case.
+/// The lookup key of a certificate in the entries. `hex` is its SHA-256 in lower case. No namespace contains a colon,
+/// so the key cannot be mistaken for one.
 pub(crate) fn fingerprint_key(hex: &str) -> Arc<str> {
     format!("sha256:{hex}").into()
 }
 
-/// The key of a certificate's issuer among entries. `name` is as its comparison has it.
+/// The lookup key of a certificate's issuer in the entries. `name` is its comparable text.
 pub(crate) fn name_key(name: &str) -> Arc<str> {
     format!("name:{name}").into()
 }
 
-/// The key of a token's issuer among entries.
+/// The lookup key of a token's issuer in the entries.
 pub(crate) fn token_issuer_key(iss: &str) -> Arc<str> {
     format!("iss:{iss}").into()
 }
 
-/// What the tokens by which a sender was found have as the claim that names its tenant.
+/// The tenant claim of the tokens that identified a sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Claimed {
-    /// There is none, or no token.
+    /// There is no such claim, or no token.
     #[default]
     Nothing,
-    /// This text.
+    /// The claim is this string.
     Text(String),
-    /// Something that is not one text: what it is instead, as `a number`.
+    /// The claim is not a single string. Says what it is, such as `a number`.
     Other(&'static str),
-    /// One token says this, and another that.
+    /// Two tokens have different values.
     Contradiction,
 }
 
 impl Claimed {
-    /// What two tokens say that both count.
+    /// Combines the claims of two tokens that both count.
     pub(crate) fn and(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::Nothing, said) | (said, Self::Nothing) => said.clone(),
@@ -90,34 +92,34 @@ impl Claimed {
     }
 }
 
-/// By what a sender was found.
+/// What identified a sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IdentifiedBy(u8);
 
 impl IdentifiedBy {
-    /// A key of an API gateway.
+    /// An API key.
     pub const API_KEY: Self = Self(1);
     /// The SANs of the connection's certificate.
     pub const CLIENT_CERTIFICATE: Self = Self(1 << 1);
-    /// The word of another gate.
+    /// A forwarding gateway.
     pub const FORWARDED: Self = Self(1 << 2);
     /// The claims of a token.
     pub const JWT: Self = Self(1 << 3);
 
-    /// By all of either.
+    /// Everything in either of them.
     #[must_use]
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether this was part of it.
+    /// Whether this source is among them.
     #[must_use]
     pub const fn includes(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 }
 
-/// As the configuration calls it: `clientCertificate`, or `clientCertificate+jwt`.
+/// In the words of the configuration: `clientCertificate`, or `clientCertificate+jwt`.
 impl fmt::Display for IdentifiedBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";

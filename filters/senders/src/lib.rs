@@ -1,17 +1,20 @@
-//! Who sends, and whether they may: names from a certificate, a token, a key or another gate, read against an
-//! allowlist of namespaces.
+//! Who sends, and whether they may: finds the sender's names in a certificate, a token, a key or another gateway's
+//! header, and checks them against an allowlist of namespaces.
 //!
-//! A request's way through this crate:
+//! The steps in this crate:
 //!
-//! 1. [`Evidence`]: what the request shows. Of the connection's certificate that is [`PeerEvidence`], of which cheap
-//!    checks choose [`PresentedCertificate`], its text, and the key under which a caller may cache what is in it.
+//! 1. [`Evidence`]: what the request shows. For the connection's certificate this is [`PeerEvidence`]; cheap checks
+//!    select from it a [`PresentedCertificate`], which is the certificate's text and a key under which its content may
+//!    be cached.
 //! 2. [`Certificate`]: its DNS and URI SANs. The common name is never read.
-//! 3. [`Identity`]: what a SAN, a claim, a key or a gate says, in the order of `identify`.
-//! 4. [`Admitted`]: the proof that the allowlist lets the sender in. Nothing outside makes one.
-//! 5. [`Admission`]: the proof that the [`SenderStage`] was not left out, whether it is switched on or off. The
-//!    tenant's stage takes nothing else.
+//! 3. [`Identity`]: what a SAN, a claim, a key or a forwarding gateway states, in the order of
+//!    `identify`.
+//! 4. [`Admitted`]: proof that the allowlist admits the sender. Nothing outside this crate can make
+//!    one.
+//! 5. [`Admission`]: proof that the [`SenderStage`] was not left out, whether it is switched on or off. The tenant
+//!    stage accepts nothing else.
 //!
-//! No host calls and no clock: the time comes in as seconds since the epoch.
+//! No host calls and no clock: callers pass the time as seconds since the epoch.
 
 mod allowlist;
 mod certificate;

@@ -1,13 +1,13 @@
-//! Names in a message to a sender: a few of them, none of them long.
+//! Lists of names in a message to a sender, limited in number and length.
 
 use std::fmt;
 
 /// How many names are shown.
 const MAX_SHOWN: usize = 5;
-/// How many bytes of each name are shown: a whole DNS label, and enough of a URI to know it by.
+/// How many bytes of each name are shown: enough for a whole DNS label, and to recognise a URI.
 const MAX_NAME_BYTES: usize = 96;
 
-/// At most five names, each cut to 96 bytes, and the count of those left out.
+/// At most five names, each cut to 96 bytes, and the number of names left out.
 ///
 /// Shown as `a, b and 3 more`, or `none`. Everything in it is printable ASCII.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

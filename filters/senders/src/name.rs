@@ -1,4 +1,4 @@
-//! The names that a sender is made of: what each may look like, and how a configuration may write it.
+//! The names that identify a sender: which characters they may have, and how the configuration may write them.
 
 use sluice_config::{Glob, GlobError};
 
@@ -7,14 +7,14 @@ use sluice_config::{Glob, GlobError};
 pub(crate) enum NameKind {
     /// A DNS label (RFC 1123, section 2.1) in lower case: a Kubernetes namespace.
     Label,
-    /// A DNS subdomain as Kubernetes checks it: labels joined by dots, 253 bytes. A service account's name.
+    /// A DNS subdomain as Kubernetes checks it: labels joined by dots, at most 253 bytes. A service account's name.
     Subdomain,
     /// A SPIFFE trust domain (SPIFFE-ID, section 2.1).
     TrustDomain,
 }
 
 impl NameKind {
-    /// Whether `byte` may stand anywhere in such a name.
+    /// Whether such a name may contain `byte`.
     pub(crate) fn may_contain(self, byte: u8) -> bool {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' => true,
@@ -24,7 +24,7 @@ impl NameKind {
         }
     }
 
-    /// Whether `text` is such a name, and a whole one.
+    /// Whether `text` is a complete name of this kind.
     pub(crate) fn is_name(self, text: &[u8]) -> bool {
         let may_start_and_end = |part: &[u8]| {
             part.first().is_some_and(u8::is_ascii_alphanumeric)
@@ -38,9 +38,9 @@ impl NameKind {
         is_shaped && text.len() <= max && text.iter().all(|&byte| self.may_contain(byte))
     }
 
-    /// Whether such a name can begin with `text`.
+    /// Whether a name of this kind can start with `text`.
     fn can_begin_with(self, text: &[u8]) -> bool {
-        // If no name can end one letter later, none is longer either.
+        // If no name can end after one more letter, no longer name is possible either.
         self.is_name(&[text, b"a"].concat())
     }
 
@@ -56,7 +56,7 @@ impl NameKind {
         }
     }
 
-    /// The exact name that a configuration writes.
+    /// Reads an exact name in a configuration.
     pub(crate) fn parse(self, text: &str) -> Result<Box<str>, NotAName> {
         if text.contains('*') {
             return Err(NotAName::NoGlobHere(text.to_owned()));
@@ -67,7 +67,7 @@ impl NameKind {
         Ok(text.into())
     }
 
-    /// Such a name, or the beginning of some: `payments`, `team-*`.
+    /// Reads a name or a prefix: `payments`, `team-*`.
     pub(crate) fn glob(self, text: &str) -> Result<Glob, NotAName> {
         let glob = Glob::parse(text).map_err(|error| match error {
             GlobError::InnerStar => NotAName::InnerStar(text.to_owned()),
@@ -81,7 +81,7 @@ impl NameKind {
     }
 }
 
-/// Why a configuration's name is none.
+/// Why a text in a configuration is not a valid name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAName {
     #[error(

@@ -1,4 +1,4 @@
-//! How a SAN or a claim names a sender.
+//! Patterns by which SANs and claims identify a sender.
 
 use sluice_config::{Piece, Pieces, Place, PlaceholderError, SenderName};
 
@@ -8,11 +8,11 @@ use crate::{
     san::San,
 };
 
-/// A pattern such as `spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}`, ready to read SANs of one kind.
+/// A compiled pattern such as `spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}`, for SANs of one kind.
 ///
-/// Everything outside of braces is literal, `*` too. A placeholder takes all that it can: a pattern in which what
-/// follows could also belong to the placeholder is refused when it is compiled, so there is one reading and no
-/// way back, and the time is linear in the SAN's length.
+/// Everything outside of braces is literal, including `*`. A placeholder matches as much as it can. A pattern in which
+/// the text after a placeholder could also belong to the placeholder is refused when it is compiled. So there is only
+/// one way to read a name, without backtracking, in time linear in the name's length.
 #[derive(Debug)]
 pub(crate) struct NamePattern {
     kind: SanKind,
@@ -21,7 +21,7 @@ pub(crate) struct NamePattern {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SanKind {
-    /// Not a SAN but a claim's value.
+    /// A claim's value instead of a SAN.
     Claim,
     Dns,
     Uri,
@@ -33,8 +33,8 @@ enum Part {
     Placeholder(SenderName, NameKind),
 }
 
-/// What a placeholder matches. Kubernetes allows dots in a service account's name. A URI's path can hold them; in a DNS
-/// name they separate it from the next label, so there it is one label.
+/// What a placeholder matches. Kubernetes allows dots in a service account's name. In a URI's path, dots are possible;
+/// in a DNS name they separate labels, so there the account is one label.
 fn name_kind(name: SenderName, kind: SanKind) -> NameKind {
     match (name, kind) {
         (SenderName::Namespace, _) | (SenderName::ServiceAccount, SanKind::Dns) => NameKind::Label,
@@ -44,12 +44,13 @@ fn name_kind(name: SenderName, kind: SanKind) -> NameKind {
 }
 
 impl NamePattern {
-    /// Compiles the text of a pattern for one kind of SAN.
+    /// Compiles a pattern for one kind of SAN.
     pub(crate) fn compile(text: &str, kind: SanKind) -> Result<Self, PatternError> {
         if let Some(stray) = text.chars().find(|c| !c.is_ascii_graphic()) {
             return Err(PatternError::NotPrintable(stray));
         }
-        // A DNS SAN loses its trailing dot before it is compared; so does the pattern.
+        // The trailing dot of a DNS SAN is removed before it is compared, so the pattern's is
+        // removed too.
         let mut pieces = Pieces::of(match kind {
             SanKind::Dns => without_trailing_dot(text),
             SanKind::Claim | SanKind::Uri => text,
@@ -83,10 +84,10 @@ impl NamePattern {
         Ok(Self { kind, parts })
     }
 
-    /// What `san` says by this pattern; `None` if it does not match it from end to end.
+    /// The identity that `san` states by this pattern; `None` unless the whole SAN matches.
     ///
-    /// Letters of either case are the same in a DNS name and in a URI's scheme and authority (RFC 4343; RFC 3986,
-    /// section 6.2.2.1). In the rest of a URI they are not.
+    /// Case is ignored in a DNS name and in a URI's scheme and authority (RFC 4343; RFC 3986, section 6.2.2.1), but not
+    /// in the rest of a URI.
     pub(crate) fn read(&self, san: &San) -> Option<Identity> {
         let rest = match (self.kind, san) {
             (SanKind::Dns, San::Dns(name)) => Unread::dns(name),
@@ -96,7 +97,7 @@ impl NamePattern {
         self.identity(rest, IdentifiedBy::CLIENT_CERTIFICATE)
     }
 
-    /// What a claim's value says by this pattern. Letters count as they are.
+    /// The identity that a claim's value states by this pattern. Case matters.
     pub(crate) fn read_claim(&self, value: &str) -> Option<Identity> {
         self.identity(Unread { text: value.as_bytes(), caseless: 0 }, IdentifiedBy::JWT)
     }
@@ -124,15 +125,15 @@ impl NamePattern {
 }
 
 impl NamePattern {
-    /// Whether names by this pattern state what `placeholder` stands for.
+    /// Whether the pattern contains this placeholder.
     pub(crate) fn has(&self, placeholder: SenderName) -> bool {
         let is_it =
             |part: &Part| matches!(part, Part::Placeholder(found, _) if *found == placeholder);
         self.parts.iter().any(is_it)
     }
 
-    /// A name that this pattern and `other` both match, and in which they see different namespaces, if one is found
-    /// by putting the other's literals, and a name that is in neither, where the placeholders are.
+    /// A name that this pattern and `other` both match with different namespaces, if one is found. The names that are
+    /// tried have the literals of the other pattern, and a name that is in neither, in place of the placeholders.
     fn clash(&self, other: &Self) -> Option<String> {
         if self.kind != other.kind {
             return None;
@@ -146,7 +147,8 @@ impl NamePattern {
         self.examples(other).into_iter().chain(other.examples(self)).find(clashes)
     }
 
-    /// Names that this pattern may match, made with what is literal in `other`.
+    /// Names that this pattern may match, with the literals of `other` in place of the
+    /// placeholders.
     fn examples(&self, other: &Self) -> Vec<String> {
         let mut fillings = vec!["x".to_owned()];
         for part in &other.parts {
@@ -159,7 +161,7 @@ impl NamePattern {
                 );
             }
         }
-        // Three placeholders with four fillings each are 64 names.
+        // Three placeholders with four values each give 64 names.
         fillings.truncate(4);
         let mut names = vec![String::new()];
         for part in &self.parts {
@@ -178,7 +180,8 @@ impl NamePattern {
     }
 }
 
-/// Adds a problem if a name could be one namespace by `pattern` and another by one `before` it.
+/// Adds a problem if `pattern` and one of the patterns `before` it read different namespaces in the
+/// same name.
 pub(crate) fn check_clash<'p>(
     pattern: &NamePattern,
     before: impl IntoIterator<Item = &'p NamePattern>,
@@ -197,10 +200,10 @@ fn without_trailing_dot(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// What of a SAN has not been matched yet.
+/// The part of a SAN that has not been matched yet.
 struct Unread<'a> {
     text: &'a [u8],
-    /// How many bytes of it come in either case.
+    /// How many bytes of it are compared without case.
     caseless: usize,
 }
 
@@ -221,7 +224,7 @@ impl<'a> Unread<'a> {
         Self { text: uri.as_bytes(), caseless: uri.len().saturating_sub(path.len()) }
     }
 
-    /// Goes past `literal`, or says that it is not next.
+    /// Passes `literal`; `None` if it does not come next.
     fn skip(&mut self, literal: &[u8]) -> Option<()> {
         let next = self.advance(literal.len())?;
         let (caseless, exact) = next.text.split_at_checked(next.caseless)?;
@@ -229,7 +232,8 @@ impl<'a> Unread<'a> {
         (caseless.eq_ignore_ascii_case(literal_caseless) && exact == literal_exact).then_some(())
     }
 
-    /// Takes the longest run that a name of `kind` may contain, if that is a name.
+    /// Takes the longest run of characters that a name of `kind` may contain; `None` if it is not a
+    /// valid name.
     fn take(&mut self, kind: NameKind) -> Option<String> {
         let caseless = self.caseless;
         let length = (self.text.iter().enumerate())

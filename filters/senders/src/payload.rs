@@ -1,14 +1,14 @@
-//! The payload of a token, as Envoy keeps it for the filters behind the one that has verified it.
+//! The payload of a token, as Envoy's JWT filter stores it for later filters.
 //!
-//! Envoy hands out a claim's value in bytes that do not say of what type it was: a number is eight bytes, which may
-//! spell a namespace, and a list looks like a map of the same texts (`serializeValue` in
-//! `source/extensions/common/wasm/context.cc`). The whole of a request's metadata it hands out as a message in
-//! protobuf, `envoy.config.core.v3.Metadata`, and in that each value says its type.
+//! Envoy returns a single claim's value in bytes that do not show its type: a number is eight bytes, which may spell a
+//! namespace, and a list looks like a map of the same strings (`serializeValue` in
+//! `source/extensions/common/wasm/context.cc`). But it returns a request's whole metadata as a protobuf message,
+//! `envoy.config.core.v3.Metadata`, in which each value has its type.
 
-/// The attribute in which the metadata is: [`Evidence::metadata`](crate::Evidence::metadata).
+/// The attribute that holds the metadata: [`Evidence::metadata`](crate::Evidence::metadata).
 pub(crate) const ATTRIBUTE: [&str; 2] = ["metadata", "filter_metadata"];
 
-/// What is below one key of a payload.
+/// The value under a key of a payload.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Value<'a> {
     Bool,
@@ -21,12 +21,12 @@ pub(crate) enum Value<'a> {
     Text(&'a str),
 }
 
-/// The metadata is not what Envoy writes.
+/// The metadata is not in the form that Envoy writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 
 impl<'a> Value<'a> {
-    /// What is at `path` in the metadata: the filter, and key by key below it. `None` if there is nothing.
+    /// The value at `path` in the metadata: the filter, then the keys below it. `None` if there is none.
     pub(crate) fn find(metadata: &'a [u8], path: &[String]) -> Result<Option<Self>, Unreadable> {
         let Some((filter, keys)) = path.split_first() else { return Ok(None) };
         // Metadata.filter_metadata, a map from a filter's name to a Struct.
@@ -41,7 +41,7 @@ impl<'a> Value<'a> {
         Ok(Some(value))
     }
 
-    /// Reads a `google.protobuf.Value`, whose fields are one of a kind: the last counts.
+    /// Reads a `google.protobuf.Value`, whose fields are a oneof: the last one counts.
     fn read(message: &'a [u8]) -> Result<Self, Unreadable> {
         let mut value = Value::Null;
         for field in fields(message) {
@@ -60,7 +60,7 @@ impl<'a> Value<'a> {
         Ok(value)
     }
 
-    /// The texts in it: one that is a text is itself, a list has those among its values, anything else has none.
+    /// The strings in the value: a string itself, or the strings in a list. Any other value has none.
     pub(crate) fn texts(self) -> Result<Vec<&'a str>, Unreadable> {
         let mut texts = Vec::new();
         match self {
@@ -74,12 +74,12 @@ impl<'a> Value<'a> {
             }
             Value::Bool | Value::Null | Value::Number | Value::Object(_) => {}
         }
-        // What cannot be seen names nobody.
+        // Invisible text must not identify anybody.
         texts.retain(|text| !text.is_empty() && !text.contains(char::is_control));
         Ok(texts)
     }
 
-    /// The one text that it is, alone or in a list of one; or what it is instead.
+    /// The string, alone or in a list of one; or a description of what the value is instead.
     pub(crate) fn only_text(self) -> Result<Result<&'a str, &'static str>, Unreadable> {
         let value = match self {
             Value::List(list) => {
@@ -109,12 +109,12 @@ fn values(list: &[u8]) -> impl Iterator<Item = Result<Value<'_>, Unreadable>> {
     })
 }
 
-/// What a map has under `key`: a repeated field 1 of entries with the key in field 1 and a message in field 2. The last
-/// of several counts.
+/// The value of `key` in a map: a repeated field 1 of entries with the key in field 1 and a message in field 2. If
+/// there are several, the last one counts.
 fn member<'a>(message: &'a [u8], key: &str) -> Result<Option<&'a [u8]>, Unreadable> {
     let mut found = None;
     for field in fields(message) {
-        // Metadata has another map, of messages of other types, in field 2.
+        // Field 2 of Metadata is another map, with messages of another type.
         let (1, Field::Bytes(entry)) = field? else { continue };
         let (mut name, mut value) = (&b""[..], &b""[..]);
         for field in fields(entry) {
@@ -138,7 +138,7 @@ enum Field<'a> {
     Number,
 }
 
-/// The fields of a message (protobuf's "Encoding"); after an error there are none.
+/// The fields of a message (protobuf's "Encoding"). The iterator ends after an error.
 fn fields(mut message: &[u8]) -> impl Iterator<Item = Result<(u64, Field<'_>), Unreadable>> {
     std::iter::from_fn(move || {
         if message.is_empty() {

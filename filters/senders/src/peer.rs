@@ -1,4 +1,4 @@
-//! The client certificate of a connection, as far as Envoy lets a filter see it.
+//! The client certificate of a connection, as far as Envoy shows it to a filter.
 
 use std::borrow::Cow;
 
@@ -11,17 +11,17 @@ use crate::{
     pem, xfcc,
 };
 
-/// What Envoy says of the connection's client certificate: the raw values of its attributes, `None` where this Envoy
-/// has no such attribute or no value for it.
+/// What Envoy knows about the connection's client certificate: the raw values of its attributes. `None` if this Envoy
+/// does not have the attribute, or has no value for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Connection<'a> {
     /// `connection.peer_certificate` (Envoy 1.38 and later): the leaf in PEM, with real line breaks or percent-encoded.
     pub certificate: Option<&'a [u8]>,
     /// `connection.peer_certificate_valid` (Envoy 1.39 and later): one byte, 1 if the certificate was verified.
     ///
-    /// Envoy says 0 on every resumed TLS session, because it verifies in full handshakes alone (measured on 1.40; its
-    /// documentation warns of it at `peerCertificateValidated` and issue 21235). A listener that this is read on must
-    /// not resume sessions.
+    /// Envoy returns 0 on every resumed TLS session, because it verifies certificates only in full handshakes (measured
+    /// on 1.40; its documentation warns of it at `peerCertificateValidated` and issue 21235). If this attribute is
+    /// read, the listener must not resume sessions.
     pub certificate_valid: Option<&'a [u8]>,
     /// `connection.mtls`: one byte, 1 if a certificate was presented on this connection, verified or not.
     pub presented: Option<&'a [u8]>,
@@ -29,23 +29,23 @@ pub struct Connection<'a> {
     pub digest: Option<&'a [u8]>,
 }
 
-/// What a request shows of its connection's client certificate: what Envoy says, and what stands in headers.
+/// What a request shows about its connection's client certificate: Envoy's attributes and the request's headers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PeerEvidence<'a> {
-    /// What Envoy says.
+    /// What Envoy knows.
     pub connection: Connection<'a>,
     /// Every value of `x-forwarded-client-cert`, in the order of the headers.
     pub xfcc: &'a [&'a [u8]],
 }
 
 impl<'a> PeerEvidence<'a> {
-    /// Chooses the certificate by cheap checks; nothing is decoded yet.
+    /// Selects the certificate by cheap checks, without decoding it.
     ///
-    /// An Envoy without `connection.peer_certificate` leaves the last element of `x-forwarded-client-cert`. It counts
-    /// only on a connection on which a certificate was presented, and only if it turns out to be that one.
+    /// If this Envoy has no `connection.peer_certificate`, the last element of `x-forwarded-client-cert` is used. It
+    /// counts only on a connection on which a certificate was presented, and only if it is that certificate.
     ///
     /// # Errors
-    /// [`NoIdentity`], but for what only [`PresentedCertificate::parse`] can find.
+    /// [`NoIdentity`], except for errors that only [`PresentedCertificate::parse`] can find.
     pub fn presented(&self) -> Result<PresentedCertificate<'a>, NoIdentity> {
         let Connection { certificate, certificate_valid, presented, digest } = self.connection;
         let certificate = certificate.filter(|text| !text.is_empty());
@@ -68,24 +68,25 @@ impl<'a> PeerEvidence<'a> {
     }
 }
 
-/// How Envoy hands a filter a true attribute (`serializeValue` in `source/extensions/common/wasm/context.cc`).
+/// The value of a true attribute, as Envoy passes it to a filter (`serializeValue` in
+/// `source/extensions/common/wasm/context.cc`).
 const TRUE: &[u8] = &[1];
-/// A SHA-256 in hex.
+/// The length of a SHA-256 in hex.
 const DIGEST_BYTES: usize = 64;
 
-/// The text of the certificate that was presented, not decoded yet.
+/// The text of the presented certificate, not decoded yet.
 #[derive(Clone, Copy, Debug)]
 pub struct PresentedCertificate<'a> {
     text: &'a [u8],
-    /// The digest that the certificate must have, because its text came in a header.
+    /// The digest that the certificate must have. Set if its text came in a header.
     digest: Option<&'a [u8]>,
 }
 
 impl<'a> PresentedCertificate<'a> {
-    /// The key under which the result of [`parse`](Self::parse), good or bad, may be kept: equal keys, equal results.
+    /// A key for caching the result of [`parse`](Self::parse), whether good or bad. Equal keys have equal results.
     ///
-    /// It is the text itself where Envoy vouches for it. A text from a header has the connection's digest before it,
-    /// so what was read for one connection is never found for another.
+    /// If Envoy vouches for the certificate, the key is its text. For a text from a header, the connection's digest
+    /// comes before it, so a result for one connection is never used for another.
     #[must_use]
     pub fn cache_key(&self) -> Cow<'a, [u8]> {
         match self.digest {
@@ -112,24 +113,24 @@ impl<'a> PresentedCertificate<'a> {
     }
 }
 
-/// Reads the connection's certificate in one go, for a caller that keeps no cache.
+/// Reads the connection's certificate in one step, for a caller without a cache.
 ///
 /// # Errors
-/// [`NoIdentity`]: the connection has no certificate that can be trusted or read.
+/// [`NoIdentity`] if the connection has no certificate that can be trusted and read.
 pub fn read_peer_certificate(evidence: &PeerEvidence<'_>) -> Result<Certificate, NoIdentity> {
     evidence.presented()?.parse()
 }
 
-/// Why the connection has no certificate that can be used.
+/// Why the connection has no usable certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoIdentity {
-    /// Who has issued the certificate is not shown or cannot be read, and some issuers are denied.
+    /// Some issuers are denied, and the certificate's issuer is not shown or cannot be read.
     #[error(
         "who issued the client certificate cannot be read, and some issuers are denied here: present one of another \
          authority; a gateway that reads certificates in x-forwarded-client-cert needs Envoy 1.38 or later for this"
     )]
     IssuerUnknown,
-    /// The certificate's time is over; the connection is older than that.
+    /// The certificate has expired since the connection was opened.
     #[error("the client certificate ended at {at}: connect again with a renewed one")]
     Expired {
         /// The end of its validity.
@@ -140,13 +141,13 @@ pub enum NoIdentity {
         "no client certificate was presented: connect with mutual TLS and a certificate whose SAN names your namespace"
     )]
     NoCertificate,
-    /// This Envoy shows the certificate in `x-forwarded-client-cert` alone, and it is not there.
+    /// This Envoy shows the certificate only in `x-forwarded-client-cert`, and it is not there.
     #[error(
         "x-forwarded-client-cert does not carry this connection's certificate: the gateway needs Envoy 1.38 or later, \
          or forward_client_cert_details SANITIZE_SET with set_current_client_cert_details.cert true"
     )]
     NotInXfcc,
-    /// A certificate was presented, and the TLS handshake did not verify it.
+    /// A certificate was presented, but the TLS handshake did not verify it.
     #[error(
         "the client certificate was not verified on this connection: present one that was issued by a CA which the \
          gateway trusts; if it was, the gateway must not resume TLS sessions (disable_stateless_session_resumption and \

@@ -10,13 +10,14 @@ use crate::certificate::{CertificateError, MAX_CERTIFICATE_BYTES};
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const END: &[u8] = b"-----END CERTIFICATE-----";
 
-/// Four bytes of text for each byte of a certificate: base64 needs 4/3, percent-encoding the rest.
+/// Four bytes of text for each byte of a certificate: base64 needs 4/3, and percent-encoding the
+/// rest.
 const MAX_TEXT_BYTES: usize = MAX_CERTIFICATE_BYTES.saturating_mul(4);
 
-/// The DER of a PEM text (RFC 7468) that holds one certificate and nothing else but whitespace around it.
+/// The DER of a PEM text (RFC 7468) that holds exactly one certificate, with only whitespace around it.
 ///
-/// The text may be percent-encoded, as Envoy does for `Cert=` and, by its source, for `connection.peer_certificate`:
-/// a `%` is in neither PEM's alphabet nor its labels, so decoding leaves a text with real line breaks as it is.
+/// The text may be percent-encoded, as Envoy does for `Cert=` and, by its source, for `connection.peer_certificate`.
+/// PEM's alphabet and labels contain no `%`, so decoding does not change a text that is not percent-encoded.
 pub(crate) fn to_der(text: &[u8]) -> Result<Vec<u8>, CertificateError> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(CertificateError::TooLarge);

@@ -1,13 +1,15 @@
-//! The subject alternative names that can name a sender.
+//! The subject alternative names that can identify a sender.
 
 use std::fmt;
 
-/// A subject alternative name as the certificate states it (RFC 5280, section 4.2.1.6).
+/// A subject alternative name, as the certificate states it (RFC 5280, section 4.2.1.6).
 ///
-/// Both kinds are ASCII (`IA5String`). Other kinds (e-mail, IP address, ...) name no sender and have no variant.
+/// Both kinds are ASCII (`IA5String`). Other kinds (e-mail, IP address, ...) do not identify a sender and have no
+/// variant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum San {
-    /// A `dNSName`. May be a wildcard: Vault's PKI issues `*.payments` for the namespace payments.
+    /// A `dNSName`. It may be a wildcard: Vault's PKI issues `*.payments` for the namespace
+    /// payments.
     Dns(String),
     /// A `uniformResourceIdentifier`, such as a SPIFFE ID.
     Uri(String),

@@ -11,7 +11,7 @@ use crate::{
     identity::{IdentifiedBy, Identity},
 };
 
-/// Who sends, and whether they may: a configuration that has been checked.
+/// The compiled `senders` section: who sends, and whether they may.
 #[derive(Debug)]
 pub struct Senders {
     pub(crate) source: IdentitySource,
@@ -22,15 +22,15 @@ pub struct Senders {
     pub(crate) headers_taken: Vec<String>,
     /// In seconds.
     pub(crate) warn_before_end: Option<u64>,
-    /// Where each entry's end stands in the configuration.
+    /// The place of each `until` in the configuration, and its time.
     pub(crate) ends: Vec<(String, DateTime)>,
-    /// Where the name of an issuer stands that seems to be turned round.
+    /// The places of issuer names that seem to be in reverse order.
     pub(crate) turned_round: Vec<String>,
 }
 
 impl Senders {
-    /// What in the configuration may not be meant: an entry that ended before `now`, in seconds since the epoch; the
-    /// name of an issuer that begins with its country.
+    /// What is probably a mistake in the configuration: entries that expired before `now`, in seconds since the epoch;
+    /// issuer names that start with their country.
     #[must_use]
     pub fn warnings(&self, now: u64) -> Vec<ConfigProblem> {
         let passed = self.ends.iter().filter(|(_, end)| end.unix_duration().as_secs() <= now);
@@ -43,26 +43,27 @@ impl Senders {
         passed.chain(turned).collect()
     }
 
-    /// Whether [`Evidence::metadata`] is asked for.
+    /// Whether [`Evidence::metadata`] is needed.
     #[must_use]
     pub const fn reads_tokens(&self) -> bool {
         self.reads_tokens
     }
 
-    /// Has [`admit`](Self::admit) read this claim of the token by which a sender is found, for
-    /// [`Admitted::claimed`]. Whether a sender can be found by a token.
+    /// Makes [`admit`](Self::admit) read this claim of the token that identifies a sender, for
+    /// [`Admitted::claimed`]. Returns whether a token can identify a sender.
     #[must_use]
     pub fn read_claim(&mut self, claim: &str) -> bool {
         self.source.read_claim(claim)
     }
 
-    /// The headers that are for the gate alone and end there: keys, tokens, and what says for whom somebody sends.
+    /// The headers that are meant only for the gate and are removed: API keys, tokens, and headers that name a
+    /// namespace.
     #[must_use]
     pub fn headers_taken(&self) -> &[String] {
         &self.headers_taken
     }
 
-    /// Lets a sender in.
+    /// Admits a sender.
     ///
     /// # Errors
     /// [`NotAdmitted`], with a text for the sender.
@@ -86,7 +87,8 @@ impl Senders {
             let certificate = evidence.certificate()?;
             let at = certificate.not_after();
             let lifetime = at.saturating_sub(certificate.not_before());
-            // A sixth: four hours of a day, five days of a month. Who renews at two thirds is long done.
+            // A sixth: four hours of a day, five days of a month. Whoever renews after two thirds of the lifetime has
+            // done so long before.
             let warns = self.warn_before_end.unwrap_or(lifetime / 6);
             let renewal_overdue = at.saturating_sub(evidence.now) < warns;
             admitted.expiry = Some(Expiry { at, renewal_overdue });
@@ -94,13 +96,13 @@ impl Senders {
         Ok(admitted)
     }
 
-    /// The namespace that a sender has chosen, if it is asked and has.
+    /// The namespace that the sender has chosen, if `chooseBy` is configured.
     fn chosen(&self, evidence: &Evidence<'_>) -> Result<Option<String>, NotAdmitted> {
         let Some(header) = &self.choose_by else { return Ok(None) };
         match (evidence.header)(header)[..] {
             [] => Ok(None),
             [value] => Ok(Some(String::from_utf8_lossy(value).into_owned())),
-            // Which of two would count is not for the gate to guess.
+            // The gate must not guess which of several counts.
             ref values => {
                 let shown = values.iter().map(|value| value.escape_ascii());
                 Err(NotAdmitted::NotAllowed { namespaces: shown.collect() })
@@ -108,7 +110,7 @@ impl Senders {
         }
     }
 
-    /// What the SANs of a certificate say: one identity for each pattern that a SAN matches, allowed or not.
+    /// The identities in a certificate's SANs: one for each pattern that a SAN matches, allowed or not.
     #[must_use]
     pub fn identities(&self, certificate: &Certificate) -> Vec<Identity> {
         let mut identities = Vec::new();

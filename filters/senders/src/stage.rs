@@ -1,15 +1,15 @@
-//! The stage that asks who sends, switched on or off by the configuration.
+//! The stage that identifies and admits senders. The configuration switches it on or off.
 
 use sluice_config::{ConfigProblem, Place};
 
 use crate::{Admitted, Ambiguity, Evidence, NotAdmitted, Senders, SendersConfig};
 
-/// The stage that asks who sends. Only the configuration switches it off, by having no section for it.
+/// The stage that identifies and admits senders. Only the configuration can switch it off, by leaving the section out.
 #[derive(Debug)]
 pub struct SenderStage(Option<Senders>);
 
-/// Proof that a request has been through the [`SenderStage`]: its sender was admitted, or the configuration does not
-/// ask who sends. The next stage takes nothing else, so this one cannot be left out.
+/// Proof that a request has passed the [`SenderStage`]: its sender was admitted, or the configuration has no `senders`
+/// section. The next stage requires this proof, so this stage cannot be left out.
 ///
 /// ```
 /// use sluice_senders::{Admission, Ambiguity, Evidence, NoIdentity, NotAdmitted, SenderStage};
@@ -28,7 +28,7 @@ pub struct SenderStage(Option<Senders>);
 /// assert_eq!(admit(&off).unwrap().sender(), None);
 /// ```
 ///
-/// Without the stage there is none:
+/// Without the stage, there is no proof:
 ///
 /// ```compile_fail,E0423
 /// use sluice_senders::{Admission, NotAdmitted, SenderStage};
@@ -41,8 +41,8 @@ pub struct SenderStage(Option<Senders>);
 pub struct Admission(Option<Admitted>);
 
 impl SenderStage {
-    /// Checks the section, which stands at `place`; without one the stage is switched off. `None` with every problem
-    /// in it added, if there is any.
+    /// Checks and compiles the section at `place`; without a section, the stage is switched off. Returns `None` if
+    /// there is any problem, after adding all problems.
     #[must_use]
     pub fn compile(config: Option<SendersConfig>, place: &Place<'_>) -> Option<Self> {
         match config {
@@ -51,7 +51,7 @@ impl SenderStage {
         }
     }
 
-    /// Lets a sender in. Without a section, everybody, and `evidence` is not looked at.
+    /// Admits a sender. Without a section, everybody is admitted and `evidence` is not read.
     ///
     /// # Errors
     /// [`NotAdmitted`], with a text for the sender.
@@ -66,7 +66,7 @@ impl SenderStage {
         }
     }
 
-    /// Whether it is asked who sends.
+    /// Whether the stage is switched on.
     #[must_use]
     pub const fn is_on(&self) -> bool {
         self.0.is_some()
@@ -98,7 +98,7 @@ impl SenderStage {
 }
 
 impl Admission {
-    /// Who sends; `None` where the configuration does not ask.
+    /// The admitted sender; `None` if the stage is switched off.
     #[must_use]
     pub const fn sender(&self) -> Option<&Admitted> {
         self.0.as_ref()

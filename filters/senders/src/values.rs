@@ -1,4 +1,4 @@
-//! Values as a configuration writes them: spans of time, dates, digests.
+//! Values in the configuration: durations, dates, digests.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use der::DateTime;
 
 use crate::identity::fingerprint_key;
 
-/// The seconds of a span of time: `90s`, `30m`, `4h` or `2d`.
+/// A duration in seconds: `90s`, `30m`, `4h` or `2d`.
 ///
 /// # Errors
-/// What is wrong with it; that it is no time at all, too.
+/// What is wrong with it. A duration of 0 is an error too.
 pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
     seconds(text).ok_or_else(|| format!("{text:?} is not a span of time: write 90s, 30m, 4h or 2d"))
 }
 
-/// A moment: RFC 3339 in UTC, with whole seconds.
+/// A point in time: RFC 3339 in UTC, with whole seconds.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -25,7 +25,7 @@ pub(crate) fn parse_date(text: &str) -> Result<DateTime, String> {
     })
 }
 
-/// The key of a certificate among entries, by its SHA-256, with or without colons.
+/// The lookup key of a certificate in the entries, from its SHA-256 with or without colons.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -35,7 +35,7 @@ pub(crate) fn parse_fingerprint(text: &str) -> Result<Arc<str>, &'static str> {
     Ok(fingerprint_key(&digits.to_ascii_lowercase()))
 }
 
-/// A SHA-256 in hexadecimal digits of either case.
+/// A SHA-256 in hexadecimal digits, upper or lower case.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -47,7 +47,7 @@ pub(crate) fn parse_sha256(text: &str) -> Result<[u8; 32], &'static str> {
     Err("it is not a SHA-256: 64 hexadecimal digits, as `sha256sum` shows it")
 }
 
-/// Seconds in `90s`, `30m`, `4h` or `2d`; `None` for anything else, and for none at all.
+/// The seconds in `90s`, `30m`, `4h` or `2d`; `None` for anything else, including 0.
 fn seconds(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {

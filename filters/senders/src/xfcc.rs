@@ -1,14 +1,14 @@
-//! The `x-forwarded-client-cert` header: its `Cert=` pair.
+//! The `Cert=` pair of the `x-forwarded-client-cert` header.
 //!
 //! Envoy writes `URI=` and `DNS=` without quotes or escapes (`conn_manager_utility.cc`), so a SAN can forge pairs
-//! there: they are never read. `Cert=` is percent-encoded, and the caller compares it with the connection's digest.
+//! there. They are never read. `Cert=` is percent-encoded, and the caller compares it with the connection's digest.
 
-/// The value of the `Cert=` pair of the last element of a header value, without its quotes and still percent-encoded.
+/// The value of the `Cert=` pair in the last element of a header value, without its quotes and still percent-encoded.
 ///
-/// Elements are separated by `,`, pairs by `;`, keys are in any case, and a quoted value keeps both (Envoy's
-/// documentation of the header, `http_conn_man/headers`). `None` if the last element has no such pair, or has two, or
-/// if a quote is left open. Envoy's JSON form of the header has none; an Envoy that can write it has
-/// `connection.peer_certificate`, and the header is not asked.
+/// Elements are separated by `,` and pairs by `;`; keys may be in any case; a quoted value may contain both separators
+/// (Envoy's documentation of the header, `http_conn_man/headers`). `None` if the last element has no such pair or two
+/// of them, or if a quote is left open. Envoy's JSON form of the header has no such pair; but an Envoy that can write
+/// that form has `connection.peer_certificate`, so the header is not read.
 pub(crate) fn last_certificate(value: &[u8]) -> Option<&[u8]> {
     let mut certificates = pairs(last(value, b',')?, b';').filter_map(certificate);
     let certificate = certificates.next()?;
@@ -20,7 +20,7 @@ fn certificate(pair: &[u8]) -> Option<&[u8]> {
     key.eq_ignore_ascii_case(b"Cert").then_some(value)
 }
 
-/// The two sides of a pair, the value without its quotes.
+/// The two sides of a pair, with the value's quotes removed.
 fn key_and_value(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let pair = pair.trim_ascii();
     let equals = pair.iter().position(|&byte| byte == b'=')?;
@@ -32,7 +32,7 @@ fn key_and_value(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     })
 }
 
-/// What follows the last separator outside of quotes; `None` if a quote is left open.
+/// The text after the last separator outside of quotes; `None` if a quote is left open.
 fn last(text: &[u8], separator: u8) -> Option<&[u8]> {
     let mut quotes = Quotes::default();
     let mut start = 0;
@@ -50,7 +50,7 @@ fn pairs(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     text.split(move |&byte| quotes.are_closed_at(byte) && byte == separator)
 }
 
-/// Where a scan stands: in quotes or not. `\"` within quotes does not end them.
+/// Tracks whether a scan is inside quotes. `\"` inside quotes does not end them.
 #[derive(Default)]
 struct Quotes {
     open: bool,
@@ -58,7 +58,7 @@ struct Quotes {
 }
 
 impl Quotes {
-    /// Steps over `byte` and says whether it stood outside of quotes.
+    /// Passes `byte` and returns whether it was outside of quotes.
     fn are_closed_at(&mut self, byte: u8) -> bool {
         let was_escaped = std::mem::take(&mut self.escaped);
         match byte {

@@ -1,4 +1,4 @@
-//! API keys, behind a proxy that has checked who brings them.
+//! API keys, passed on by a proxy that has authenticated the client.
 
 use der::DateTime;
 use serde::Deserialize;
@@ -15,13 +15,13 @@ use crate::{
     values::{parse_date, parse_sha256},
 };
 
-/// Keys that an API gateway has passed on.
+/// The `apiKey` source: keys that an API gateway has passed on.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ApiKeysConfig {
-    /// The header that they come in.
+    /// The header that holds the key.
     header: String,
-    /// The certificates of the API gateways; at least one. Keys that come over any other connection are not read.
+    /// The certificates of the API gateways; at least one. Keys on any other connection are not read.
     from: Vec<ProxyConfig>,
     /// The keys; at least one.
     keys: Vec<ApiKeyConfig>,
@@ -31,17 +31,17 @@ pub(super) struct ApiKeysConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ApiKeyConfig {
-    /// The SHA-256 of the key, in hex. The key itself is nowhere.
+    /// The SHA-256 of the key, in hex. The key itself is not stored anywhere.
     sha256: String,
-    /// Whose it is.
+    /// The namespace of the key's owner.
     namespace: String,
-    /// Whose it is within the namespace.
+    /// The service account of the key's owner.
     service_account: Option<String>,
-    /// The first moment at which it does not hold any more.
+    /// The first moment at which the key is no longer valid.
     until: Option<String>,
 }
 
-/// Keys, and the proxies from which they are taken.
+/// The keys, and the proxies from which they are accepted.
 #[derive(Debug)]
 pub(crate) struct ApiKeys {
     header: String,
@@ -57,21 +57,21 @@ struct ApiKey {
     until: Option<DateTime>,
 }
 
-/// Why no sender was found by an API key.
+/// Why no API key identifies the sender.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeyError {
-    /// The request brings no API key.
+    /// The request has no API key.
     #[error("no API key was sent in {header}")]
     Missing {
-        /// The header in which keys are looked for.
+        /// The header in which keys are expected.
         header: String,
     },
-    /// It brings an API key, and is not from where keys are taken.
+    /// The request has an API key, but does not come from an API gateway.
     #[error(
         "an API key is taken from this platform's API gateway alone, and this connection's certificate is not that one's"
     )]
     FromElsewhere,
-    /// It brings an API key that is none of the configured ones, or is over.
+    /// The API key is not one of the configured ones, or has expired.
     #[error("the API key is not known here, or has ended: ask the owners of this gateway for one")]
     Unknown,
 }
@@ -145,7 +145,7 @@ impl ApiKeys {
         Ok(found.map(|key| key.identity.clone()).ok_or(ApiKeyError::Unknown)?)
     }
 
-    /// Whom the keys name that were brought, over or not, and however many.
+    /// Adds the owners of all keys in the request, even of expired keys.
     pub(super) fn shown(
         &self,
         evidence: &mut Evidence<'_>,
@@ -154,7 +154,8 @@ impl ApiKeys {
         let mut brought = evidence.texts(&self.header).peekable();
         if brought.peek().is_some()
             && let Some(certificate) = evidence.presented()?
-            // A key from elsewhere is worth nothing: nobody learns by it whose it is.
+            // A key from elsewhere is ignored, so that nobody can use it to find out whose key it
+            // is.
             && self.from.iter().any(|proxy| proxy.is(&certificate))
         {
             identities.extend(brought.filter_map(|key| Some(self.known(key)?.identity.clone())));
@@ -162,8 +163,8 @@ impl ApiKeys {
         Ok(())
     }
 
-    /// The key that `brought` is. Every key is looked at, and each to its end: how long it takes says nothing of which
-    /// is nearly right.
+    /// The configured key for `brought`. All keys are compared in constant time, so the time taken does not show which
+    /// key is nearly right.
     fn known(&self, brought: &str) -> Option<&ApiKey> {
         let brought = certificate::sha256(brought.as_bytes());
         let mut found = None;

@@ -16,20 +16,20 @@ use crate::{
     values::parse_duration,
 };
 
-/// How SANs name a sender.
+/// The `clientCertificate` source: how SANs identify a sender.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ClientCertificateConfig {
-    /// The patterns; at least one. Every SAN is held against each.
+    /// The patterns; at least one. Every SAN is compared with each.
     names: Vec<SanPatternConfig>,
-    /// How long before its end a certificate is warned about (`4h`, `30m`, `2d`); when a sixth of its time is left, if
-    /// left out.
+    /// How long before a certificate expires a warning is given (`4h`, `30m`, `2d`). The default is a sixth of the
+    /// certificate's lifetime.
     warn_before_end: Option<String>,
 }
 
 /// A pattern for one kind of SAN: exactly one key.
 ///
-/// A struct of options, and not an enum, because YAML readers write enums in ways of their own.
+/// A struct of options instead of an enum, because YAML readers write enums in different ways.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct SanPatternConfig {
@@ -39,13 +39,13 @@ pub(super) struct SanPatternConfig {
     uri: Option<String>,
 }
 
-/// The patterns by which SANs name a sender.
+/// The patterns for the SANs of a sender.
 #[derive(Debug)]
 pub(crate) struct ClientCertificate {
     patterns: Vec<NamePattern>,
 }
 
-/// Why no sender was found by a certificate that can be read.
+/// Why a readable certificate does not identify the sender.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientCertificateError {
     /// None of its SANs matches a pattern.
@@ -118,7 +118,7 @@ impl ClientCertificate {
         Ok(Rc::clone(identities))
     }
 
-    /// Whom the certificate names that was presented, its time over or not.
+    /// Adds the identities in the presented certificate, even if it has expired.
     pub(super) fn shown(
         &self,
         evidence: &mut Evidence<'_>,
@@ -130,12 +130,13 @@ impl ClientCertificate {
         Ok(())
     }
 
-    /// The identities of a certificate, which stay with it: a configuration reads certificates by one list of patterns.
+    /// The identities in a certificate. They are cached in the certificate, because a configuration has only one list
+    /// of patterns for certificates.
     fn kept_identities<'c>(&self, certificate: &'c Certificate) -> &'c Rc<[Identity]> {
         certificate.identities.get_or_init(|| self.identities(certificate).into())
     }
 
-    /// What the SANs of a certificate say: one identity for each pattern that a SAN matches.
+    /// The identities in a certificate's SANs: one for each pattern that a SAN matches.
     pub(super) fn identities(&self, certificate: &Certificate) -> Vec<Identity> {
         let read =
             |san| self.patterns.iter().filter_map(move |pattern: &NamePattern| pattern.read(san));

@@ -1,4 +1,4 @@
-//! Gates that forward for many senders.
+//! Other gateways that forward requests of many senders.
 
 use serde::Deserialize;
 use sluice_config::{Glob, Place};
@@ -14,17 +14,18 @@ use crate::{
     peer::NoIdentity,
 };
 
-/// Gates that forward for many.
+/// The `forwarded` source: gateways that forward requests of many senders.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ForwardedConfig {
-    /// The header in which they name the sender's namespace; `X-Scope-OrgID`, which a gate sets, if left out.
+    /// The header with the sender's namespace. The default is `X-Scope-OrgID`, which a gate sets.
     header: Option<String>,
-    /// The gates; at least one.
+    /// The forwarding gateways; at least one.
     from: Vec<ForwarderConfig>,
 }
 
-/// One gate: its certificate, by exactly one of three keys, and for whom it may speak.
+/// One forwarding gateway: its certificate, given by exactly one of three keys, and the namespaces
+/// that it may name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ForwarderConfig {
@@ -32,51 +33,51 @@ pub(super) struct ForwarderConfig {
     dns: Option<String>,
     /// A URI SAN.
     uri: Option<String>,
-    /// Its SHA-256, in hex.
+    /// The certificate's SHA-256, in hex.
     fingerprint: Option<String>,
-    /// The namespaces, or beginnings that several share, that it may name; at least one.
+    /// The namespaces, or prefixes of namespaces, that it may name; at least one.
     namespaces: Vec<String>,
 }
 
-/// The gates, and the header in which they name the sender.
+/// The forwarding gateways, and the header in which they name the sender.
 #[derive(Debug)]
 pub(crate) struct Forwarded {
     header: String,
     from: Vec<Forwarder>,
 }
 
-/// One gate.
+/// One forwarding gateway.
 #[derive(Debug)]
 struct Forwarder {
     certificate: Proxy,
     namespaces: Vec<Glob>,
 }
 
-/// Why no sender was found by the word of another gate.
+/// Why no forwarding gateway names the sender.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardedError {
-    /// No gate has forwarded it, or none that may.
+    /// The request was not forwarded, or not by a trusted gateway.
     #[error(
         "no gate that may forward for others has sent this, or it has not named one namespace in {header}"
     )]
     NotForwarded {
-        /// The header in which a gate names the sender.
+        /// The header in which a gateway names the sender.
         header: String,
     },
-    /// A gate that may speak for others has named no one namespace.
+    /// A trusted gateway has not named exactly one namespace.
     #[error(
         "this gate has to name one namespace in {header}, once and as it is called in Kubernetes; it says {said}"
     )]
     ForNobody {
-        /// The header in which a gate names the sender.
+        /// The header in which a gateway names the sender.
         header: String,
-        /// What is in it.
+        /// What the header contains.
         said: Listing,
     },
-    /// A gate has named a sender for which it may not speak.
+    /// A gateway has named a sender for which it may not forward.
     #[error("this gate may not forward for {namespaces}: ask the owners of this gateway to let it")]
     NotAllowed {
-        /// What it has named.
+        /// The namespaces that it has named.
         namespaces: Listing,
     },
 }
@@ -142,7 +143,8 @@ impl Forwarded {
         Ok(identity(namespace, &certificate))
     }
 
-    /// Whom a gate names, and be it twice, in its list or not.
+    /// Adds the namespaces that a forwarding gateway names, even if there are several, and even if
+    /// they are not in its list.
     pub(super) fn shown(
         &self,
         evidence: &mut Evidence<'_>,
@@ -162,7 +164,7 @@ impl Forwarded {
     }
 }
 
-/// A sender named by the gate that has this certificate.
+/// The identity of a sender that is named by the gateway with this certificate.
 fn identity(namespace: &str, certificate: &Certificate) -> Identity {
     Identity {
         issuer: certificate.issuer_key(),

@@ -14,14 +14,14 @@ use crate::{
     payload::{self, Unreadable, Value},
 };
 
-/// How the claims of a token name a sender.
+/// The `jwt` source: how the claims of a token identify a sender.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct JwtConfig {
-    /// The patterns; at least one. Every value of its claim is held against each.
+    /// The patterns; at least one. Every value of the claim is compared with its pattern.
     names: Vec<ClaimPatternConfig>,
-    /// Where Envoy keeps the token's payload: the attribute, part by part. That of its JWT filter with
-    /// `payload_in_metadata: payload`, as Istio sets it, if left out.
+    /// The Envoy attribute that holds the token's payload, as a list of keys. The default is that of the JWT filter
+    /// with `payload_in_metadata: payload`, as Istio configures it.
     payload: Option<Vec<String>>,
 }
 
@@ -29,34 +29,34 @@ pub(super) struct JwtConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ClaimPatternConfig {
-    /// The claim: a text, or a list of them.
+    /// The claim: a string, or a list of strings.
     claim: String,
-    /// The claims that it lies in, from the outside.
+    /// The claims around it, from the outside.
     #[serde(default)]
     within: Vec<String>,
-    /// As of a SAN: `/{namespace}/root/writers`.
+    /// As for a SAN: `/{namespace}/root/writers`.
     pattern: String,
 }
 
-/// How claims name a sender.
+/// How claims identify a sender.
 #[derive(Debug)]
 pub(crate) struct Jwt {
-    /// Where the payload is in the metadata: the filter that has kept it, and key by key below.
+    /// Where the payload is in the metadata: the filter that has stored it, then the keys below.
     payload: Vec<String>,
     names: Vec<ClaimName>,
-    /// The claim that names the tenant, where one does.
+    /// The claim that names the tenant, if there is one.
     tenant: Option<String>,
 }
 
 /// A pattern for one claim.
 #[derive(Debug)]
 struct ClaimName {
-    /// Where it is in the payload.
+    /// Where the claim is in the payload.
     path: Vec<String>,
     pattern: NamePattern,
 }
 
-/// Why no sender was found by a token.
+/// Why no token identifies the sender.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JwtError {
     /// Envoy has verified no token.
@@ -64,7 +64,7 @@ pub enum JwtError {
         "no verified token came with the request: send it as the gateway's JWT filter asks for it, `authorization: Bearer ..` if it does not say otherwise"
     )]
     Missing,
-    /// What Envoy has kept of a token cannot be read.
+    /// The token's payload, as Envoy has stored it, cannot be read.
     #[error("what the gateway's JWT filter has kept of the token cannot be read")]
     Unreadable,
     /// No value of the token's claims matches a pattern.
@@ -72,7 +72,7 @@ pub enum JwtError {
         "no claim of the token names a namespace by the rules of this gateway; the claims that it reads: {claims}"
     )]
     NamesNobody {
-        /// The values of those claims.
+        /// The values of these claims.
         claims: Listing,
     },
 }
@@ -90,7 +90,7 @@ impl JwtError {
 impl JwtConfig {
     pub(super) fn compile(&self, place: &Place<'_>, facts: &mut Facts) -> Jwt {
         facts.states_token = true;
-        // A token is a secret, and nobody's but the gate's to read.
+        // A token is a secret that only the gate should read.
         facts.take_off("authorization");
         let payload = self.payload(&place.at("payload"));
         let place = place.at("names");
@@ -137,13 +137,13 @@ impl JwtConfig {
     }
 }
 
-/// A token that was shown.
+/// A token in the request.
 pub(super) struct Token {
-    /// Whom it names.
+    /// The identities in it.
     pub(super) identities: Vec<Identity>,
-    /// The key of who has issued it, if it says so.
+    /// The lookup key of its issuer, if it has an `iss`.
     pub(super) issuer: Option<Arc<str>>,
-    /// The values that were looked at.
+    /// The claim values that were compared.
     claims: Listing,
 }
 
@@ -156,12 +156,12 @@ impl Jwt {
         Ok(token.identities)
     }
 
-    /// Has every token asked for the claim that names the tenant.
+    /// Makes the source read the claim that names the tenant from every token.
     pub(super) fn read_claim(&mut self, claim: &str) {
         self.tenant = Some(claim.to_owned());
     }
 
-    /// The token that was shown, if one was, whoever it names.
+    /// The token in the request, if there is one, even if it identifies nobody.
     pub(super) fn token(&self, evidence: &Evidence<'_>) -> Result<Option<Token>, JwtError> {
         evidence.metadata.map_or(Ok(None), |metadata| {
             self.read(metadata).map_err(|Unreadable| JwtError::Unreadable)
@@ -176,7 +176,7 @@ impl Jwt {
         let issuer = match claim(&["iss".to_owned()])? {
             Some(Value::Text(issuer)) => Some(token_issuer_key(issuer)),
             None => None,
-            // Nobody can say that it is not one that is denied; Envoy verifies no such token.
+            // It could be a denied issuer. Envoy does not verify tokens with such an `iss`.
             Some(_) => return Err(Unreadable),
         };
         let claimed = match &self.tenant {
@@ -206,5 +206,6 @@ impl Jwt {
     }
 }
 
-/// Where Envoy's JWT filter keeps what Istio has it keep: its own metadata, and the key there.
+/// Where Envoy's JWT filter stores the payload in Istio's configuration: its metadata, and the key
+/// in it.
 const PAYLOAD: [&str; 2] = ["envoy.filters.http.jwt_authn", "payload"];

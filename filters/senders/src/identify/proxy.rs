@@ -1,4 +1,4 @@
-//! The certificate of a proxy that stands before this one: an API gateway, or another gate.
+//! The certificate of a proxy in front of this one: an API gateway, or another Sluice gateway.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use sluice_config::Place;
 
 use crate::{certificate::Certificate, san::San, values::parse_fingerprint};
 
-/// The certificate of a proxy that stands before this one: exactly one key, which it must have as it is written.
+/// The certificate of a proxy in front of this one: exactly one key, whose value the certificate must have exactly.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ProxyConfig {
@@ -15,11 +15,11 @@ pub(super) struct ProxyConfig {
     pub(super) dns: Option<String>,
     /// A URI SAN.
     pub(super) uri: Option<String>,
-    /// Its SHA-256, in hex.
+    /// The certificate's SHA-256, in hex.
     pub(super) fingerprint: Option<String>,
 }
 
-/// What such a certificate has, exactly.
+/// What the certificate must have, exactly.
 #[derive(Clone, Debug)]
 pub(crate) enum Proxy {
     Dns(String),

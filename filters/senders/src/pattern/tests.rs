@@ -12,7 +12,7 @@ fn uri(pattern: &str, san: &str) -> Option<String> {
     pattern.read(&San::Uri(san.to_owned())).map(shown)
 }
 
-/// `namespace service-account trust-domain`, `-` for what is not stated.
+/// `namespace service-account trust-domain`, with `-` for a part that is not stated.
 fn shown(sender: Identity) -> String {
     let stated = |part: Option<String>| part.unwrap_or_else(|| "-".to_owned());
     let Identity { namespace, service_account, trust_domain, .. } = sender;
@@ -149,7 +149,7 @@ fn a_service_account_has_dots_in_a_uri_and_none_in_a_dns_name() {
     assert_eq!(dns("{serviceAccount}.{namespace}.svc", "a.b.n.svc"), None);
 }
 
-/// Every way to read `text` by `parts`, by trying each end of each placeholder.
+/// Every way to read `text` with `parts`, found by trying each end of each placeholder.
 fn every_reading(parts: &[Part], text: &[u8]) -> Vec<Vec<String>> {
     let Some((part, parts)) = parts.split_first() else {
         return if text.is_empty() { vec![Vec::new()] } else { Vec::new() };
@@ -173,7 +173,7 @@ fn every_reading(parts: &[Part], text: &[u8]) -> Vec<Vec<String>> {
     }
 }
 
-/// The names of a sender in the order of the pattern's placeholders.
+/// The sender's names in the order of the pattern's placeholders.
 fn in_order(pattern: &NamePattern, sender: &Identity) -> Vec<String> {
     let named = pattern.parts.iter().filter_map(|part| match part {
         Part::Literal(_) => None,

@@ -1,4 +1,4 @@
-//! Which certificates are let in. Each test is a row of the README's behaviour table.
+//! Which certificates are admitted. Each test is a row of the README's behaviour table.
 
 use std::rc::Rc;
 
@@ -133,7 +133,7 @@ fn an_entrys_conditions_must_be_met_by_one_san() {
         vec![uri("test.example", "payments", "otel-a")],
         vec![uri("prod.example", "payments", "web")],
         vec![uri("prod.example", "other", "otel-a")],
-        // All conditions are met, but by three SANs.
+        // All conditions are met, but only by three SANs together.
         vec![
             pki::dns("*.payments"),
             uri("prod.example", "payments", "web"),
@@ -231,7 +231,7 @@ fn an_ended_entry_does_not_matter_beside_one_that_holds() {
         ]),
         json!([]),
     );
-    // Not ambiguous either: `old` is not allowed any more.
+    // Not ambiguous either, because `old` is no longer allowed.
     assert_eq!(admit(&senders, &dns(["*.old", "*.payments"])).unwrap().namespace(), "payments");
 }
 
@@ -296,7 +296,7 @@ fn a_service_account_or_trust_domain_is_known_if_all_who_state_it_agree() {
         (vec![uri("a", "x"), uri("a", "y")], None, Some("a")),
         (vec![uri("a", "x"), uri("b", "x")], Some("x"), None),
         (vec![pki::dns("x.payments.svc"), uri("a", "y")], None, Some("a")),
-        // What is not admitted does not count.
+        // Names that are not admitted do not count.
         (vec![pki::dns("x.payments.svc"), pki::dns("y.other.svc")], Some("x"), None),
     ] {
         let admitted = admit(&senders, &certificate(sans)).unwrap();

@@ -1,4 +1,5 @@
-//! Reading certificates, against `x509-parser` and against what no CA should issue.
+//! Reads certificates: compares the result with `x509-parser`, and tries certificates that no CA
+//! should issue.
 
 use proptest::prelude::*;
 use rcgen::SanType;
@@ -165,7 +166,7 @@ fn san() -> impl Strategy<Value = SanType> {
     ]
 }
 
-/// What `x509-parser` makes of the same bytes.
+/// The SANs that `x509-parser` reads in the same bytes.
 fn by_the_oracle(der: &[u8]) -> Vec<San> {
     let (rest, certificate) = X509Certificate::from_der(der).unwrap();
     assert!(rest.is_empty());

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, all of it at once.
+//! All problems of a configuration are found at once.
 
 use serde_json::{Value, json};
 use sluice_config::check;
@@ -12,7 +12,7 @@ fn problems(config: Value) -> Vec<String> {
     }
 }
 
-/// Whether each problem begins as expected, in the order of the configuration.
+/// Asserts that each problem starts as expected, in the order of the configuration.
 #[track_caller]
 fn assert_problems(config: Value, expected: &[&str]) {
     let found = problems(config);

@@ -1,4 +1,4 @@
-//! What is denied is refused, whatever stands beside it: for configurations and evidence that a generator makes.
+//! Whatever is denied is refused, whatever else the request shows, for generated configurations and evidence.
 
 use std::rc::Rc;
 
@@ -11,16 +11,17 @@ use crate::{pki, tokens};
 
 const NOW: u64 = 1_800_000_000;
 const NAMESPACES: [&str; 4] = ["payments", "team-a", "team-b", "shut"];
-/// The keys of these, in their order, and their hashes.
+/// The keys of these namespaces, in the same order.
 const KEYS: [&str; 4] = ["letmein", "sesame", "swordfish", "xyzzy"];
 
 /// What a request shows.
 #[derive(Clone, Debug)]
 struct Shown {
     certificate: Presented,
-    /// By the key at which its payload is: the namespaces in it, and its issuer.
+    /// For each key that holds a payload: the namespaces in it, and its issuer.
     tokens: Vec<(&'static str, Vec<&'static str>, &'static str)>,
-    /// The namespaces that a gate or who chooses may say, and what is none.
+    /// The values of the header with which a gate or a sender names a namespace, including invalid
+    /// ones.
     said: Vec<&'static str>,
     keys: Vec<&'static str>,
 }
@@ -30,7 +31,7 @@ enum Presented {
     None,
     Unreadable,
     NotVerified,
-    /// Its SANs, and whether its time is over.
+    /// Its SANs, and whether it has expired.
     Good(Vec<&'static str>, bool),
 }
 
@@ -79,14 +80,14 @@ fn hash(key: &str) -> &'static str {
     }
 }
 
-/// One way, and the ways within it.
+/// One identity source, with the sources inside it.
 fn way() -> impl Strategy<Value = Value> {
     let jwt = |key: &str| {
         let payload = json!(["metadata", "filter_metadata", tokens::FILTER, key]);
         json!({"jwt": {"payload": payload, "names": [{"claim": "tenant", "pattern": "{namespace}"}]}})
     };
     let keys = KEYS.iter().zip(NAMESPACES).map(|(key, namespace)| {
-        // One is over.
+        // One of them has expired.
         let until = (*key == "xyzzy").then_some("2026-01-01T00:00:00Z");
         json!({"sha256": hash(key), "namespace": namespace, "until": until})
     });
@@ -110,7 +111,7 @@ fn way() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Writes the first `clientCertificate` out, and leaves the others out: there is one in a configuration.
+/// Writes out the first `clientCertificate` and leaves out the others, because a configuration may have only one.
 fn written(ways: Vec<Value>, seen: &mut bool) -> Vec<Value> {
     let mut all = Vec::new();
     for way in ways {
@@ -141,7 +142,8 @@ fn certificate(sans: &[&'static str]) -> Certificate {
     Certificate::from_der(certificate.der()).unwrap()
 }
 
-/// Whether what is shown has what an entry denies, told without the code that is tested: by what a person would see.
+/// Whether the request shows what an entry denies. This is decided without the tested code, from what a person would
+/// see.
 fn shows(shown: &Shown, ways: &str, deny: &Value, own: Option<&Certificate>) -> bool {
     let sans: &[_] = match &shown.certificate {
         Presented::Good(sans, _) => sans,
@@ -172,7 +174,7 @@ fn shows(shown: &Shown, ways: &str, deny: &Value, own: Option<&Certificate>) -> 
         return own.is_some_and(|own| own.sha256() == fingerprint);
     }
     let issuer = deny["issuer"].as_str().unwrap();
-    // Every certificate of these tests has the same.
+    // All certificates of these tests have the same issuer.
     (issuer.to_lowercase().starts_with("cn=") && own.is_some())
         || shown.tokens.iter().any(|(key, _, iss)| is_read(key) && *iss == issuer)
 }
@@ -254,7 +256,7 @@ proptest! {
             matches!(shown.certificate, Presented::Unreadable | Presented::NotVerified);
         if deny.iter().any(|entry| shows(&shown, &text, entry, own.as_ref())) {
             let refused = admitted.unwrap_err();
-            // What cannot be judged is refused for that.
+            // A certificate that cannot be checked is refused for that reason.
             prop_assert!(is_denial(&refused) || cannot_be_judged, "{refused}");
             return Ok(());
         }
@@ -264,7 +266,7 @@ proptest! {
         if judges && cannot_be_judged {
             prop_assert!(admitted.is_err());
         }
-        // Nothing is refused as denied that shows nothing of it.
+        // A request that shows nothing denied is not refused as denied.
         if let Err(refused) = admitted {
             prop_assert!(!is_denial(&refused), "{refused}");
         }

@@ -1,4 +1,4 @@
-//! Names of issuers: what openssl shows of authorities of many kinds, held against the code and against openssl.
+//! Issuer names: what openssl shows for many kinds of CAs, compared with the code and with openssl itself.
 
 use std::{
     io::Write,
@@ -21,12 +21,12 @@ use x509_cert::{
 
 use crate::pki;
 
-/// Written by `write.sh` beside it.
+/// Written by `write.sh` in the same folder.
 const ISSUERS: &str = include_str!("../issuers/issuers.txt");
 
 struct Authority {
     kind: &'static str,
-    /// What `openssl x509 -noout -issuer -nameopt RFC2253` shows behind `issuer=`.
+    /// What `openssl x509 -noout -issuer -nameopt RFC2253` shows after `issuer=`.
     shown: &'static str,
     pem: &'static str,
 }
@@ -41,7 +41,7 @@ fn authorities() -> Vec<Authority> {
     .collect()
 }
 
-/// A certificate of `*.payments` that has an authority's name for its issuer.
+/// A certificate for `*.payments` whose issuer has this name.
 fn issued_by(issuer: &Name) -> Certificate {
     let own = pki::certificate([pki::dns("*.payments")]);
     let certificate = x509_cert::Certificate::from_der(own.der()).unwrap();
@@ -50,7 +50,7 @@ fn issued_by(issuer: &Name) -> Certificate {
     Certificate::from_der(&replaced).unwrap()
 }
 
-/// A certificate with another issuer: the two lengths around it are written again.
+/// A certificate with another issuer; the two lengths around it are adjusted.
 fn replace_first(der: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     fn sequence(content: &[u8]) -> Vec<u8> {
         Any::new(der::Tag::Sequence, content).unwrap().to_der().unwrap()
@@ -128,7 +128,7 @@ fn an_issuer_is_written_as_openssl_shows_it() {
 #[test]
 fn an_issuer_is_no_other_issuer() {
     let authorities = authorities();
-    // Types of strings make no difference, nor do spaces that are more than one, nor which spaces they are.
+    // String types, repeated spaces and the kind of space make no difference.
     let alike = |kind: &str| match kind {
         "a BMPString" | "a PrintableString" | "spaces at both ends" => "plain",
         "an umlaut" | "an umlaut in TeletexString" | "a BMPString with an umlaut" => "an umlaut",
@@ -178,7 +178,7 @@ fn an_issuer_that_is_no_text_is_written_in_hex() {
     assert_eq!(admit(&denying("x500UniqueIdentifier=#0302006E"), &bits), denied);
     assert_eq!(admit(&denying("2.5.4.45=#0302006e"), &bits), denied);
     assert_eq!(admit(&denying("2.5.4.45=#0302006f"), &bits), Ok(()));
-    // A text that is none: nobody can say that this is not the one that is denied.
+    // A text that is not valid for its type could be the denied issuer, so it is refused.
     for der in [&[0x0c, 1, 0xff][..], &[0x1e, 1, 0x41], &[0x1e, 2, 0xd8, 0]] {
         let broken = issued_by(&name(attribute("2.5.4.3", der)));
         let refused = admit(&denying("CN=Payments CA"), &broken);

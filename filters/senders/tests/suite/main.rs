@@ -1,4 +1,5 @@
-//! The crate from outside: certificates, connections, configurations, and the rows of the README's behaviour table.
+//! Tests of the crate's public interface: certificates, connections, configurations, and the rows of the README's
+//! tables.
 
 #[cfg(test)]
 mod admission;

@@ -1,4 +1,4 @@
-//! Which certificate is the connection's, by what Envoy shows of it.
+//! Which certificate counts as the connection's, depending on what Envoy shows.
 
 use proptest::prelude::*;
 use sluice_senders::{
@@ -7,7 +7,7 @@ use sluice_senders::{
 
 use crate::pki;
 
-/// The certificate of the connection, in each form that Envoy has for it.
+/// The certificate of the connection, in each form that Envoy provides.
 struct Peer {
     pem: String,
     encoded: String,
@@ -24,7 +24,7 @@ fn peer(san: &str) -> Peer {
     Peer { pem, encoded, digest, certificate }
 }
 
-/// As Envoy encodes a PEM (`urlEncodedPemEncodedPeerCertificate`).
+/// The text as Envoy encodes a PEM (`urlEncodedPemEncodedPeerCertificate`).
 fn percent_encoded(pem: &str) -> String {
     pem.chars()
         .map(|c| match c {
@@ -38,7 +38,7 @@ fn percent_encoded(pem: &str) -> String {
         .collect()
 }
 
-/// The same evidence with another connection.
+/// The same evidence with changes to the connection.
 fn with<'a>(
     evidence: PeerEvidence<'a>,
     change: impl FnOnce(&mut Connection<'a>),
@@ -89,7 +89,7 @@ fn a_connection_without_a_certificate_is_nobody() {
             c.presented = Some(&[0]);
             c.certificate_valid = Some(&[0]);
         }),
-        // Plain HTTP with everything else forged: without a presented certificate the header is not looked at.
+        // Plain HTTP with everything else forged: if no certificate was presented, the header is not read.
         with(peer.older(&[xfcc.as_bytes()]), |c| c.presented = None),
         with(peer.older(&[xfcc.as_bytes()]), |c| c.presented = Some(&[0])),
         with(peer.older(&[xfcc.as_bytes()]), |c| c.presented = Some(b"1")),
@@ -229,7 +229,7 @@ fn a_cached_result_is_found_for_the_same_certificate_and_for_no_other() {
         other.evidence(),
         own.older(&own_values),
         other.older(&other_values),
-        // The other's certificate in the header of a connection that is not the other's.
+        // Another sender's certificate in the header of this sender's connection.
         own.older(&other_values),
     ];
     let keys = evidence.map(|evidence| evidence.presented().unwrap().cache_key().into_owned());

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use rcgen::{CertificateParams, CustomExtension, DnType, KeyPair, SanType, string::Ia5String};
 
-/// Making a key costs more than the rest of a test.
+/// One key for all certificates, because making a key costs more than the rest of a test.
 static KEY: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate().unwrap());
 
 /// id-ce-subjectAltName.
@@ -32,7 +32,7 @@ pub(crate) fn certificate(sans: impl IntoIterator<Item = SanType>) -> rcgen::Cer
     params.self_signed(&*KEY).unwrap()
 }
 
-/// A certificate with SAN extensions of the given content, for what rcgen would not write itself.
+/// A certificate with SAN extensions of the given content, which rcgen itself would not write.
 pub(crate) fn certificate_with_san_extensions(contents: &[Vec<u8>]) -> rcgen::Certificate {
     let mut params = params();
     params.custom_extensions = contents
@@ -42,17 +42,17 @@ pub(crate) fn certificate_with_san_extensions(contents: &[Vec<u8>]) -> rcgen::Ce
     params.self_signed(&*KEY).unwrap()
 }
 
-/// A certificate that is well over `bytes`.
+/// A certificate that is much larger than `bytes`.
 pub(crate) fn certificate_larger_than(bytes: usize) -> rcgen::Certificate {
     let mut params = params();
     params.custom_extensions = vec![CustomExtension::from_oid_content(&[1, 2, 3], vec![0; bytes])];
     params.self_signed(&*KEY).unwrap()
 }
 
-/// The end of every certificate made here, in seconds since the epoch.
+/// When every certificate made here expires, in seconds since the epoch.
 pub(crate) const NOT_AFTER: u64 = 1_924_992_000;
 
-/// The common name is one that the patterns of the tests would read, so a test fails if it is read.
+/// The common name matches the patterns of the tests, so a test fails if the common name is read.
 fn params() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.not_before = rcgen::date_time_ymd(2026, 1, 1);

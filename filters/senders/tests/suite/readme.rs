@@ -1,4 +1,4 @@
-//! The README's tables and example are held against the code.
+//! Checks the README's tables and example against the code.
 
 use serde_json::Value;
 use sluice_config::check;

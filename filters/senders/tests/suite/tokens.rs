@@ -1,4 +1,4 @@
-//! Tokens as Envoy's JWT filter leaves their payload for the filters behind.
+//! Tokens, with the payload stored as Envoy's JWT filter stores it.
 
 use std::collections::HashMap;
 
@@ -6,21 +6,21 @@ use prost::Message;
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Value as Json, json};
 
-/// The filter of Envoy's that verifies tokens.
+/// Envoy's filter that verifies tokens.
 pub(crate) const FILTER: &str = "envoy.filters.http.jwt_authn";
 
-/// `envoy.config.core.v3.Metadata`, as far as filters write it.
+/// The part of `envoy.config.core.v3.Metadata` that filters write.
 #[derive(Clone, PartialEq, Message)]
 struct Metadata {
     #[prost(map = "string, message", tag = "1")]
     filter_metadata: HashMap<String, Struct>,
 }
 
-/// The attribute `metadata` with these payloads, each at its key of the filter's.
+/// The attribute `metadata` with these payloads, each under its key in the filter's metadata.
 pub(crate) fn metadata(payloads: &[(&str, Json)]) -> Vec<u8> {
     let fields = payloads.iter().map(|(key, claims)| ((*key).to_owned(), value(claims)));
     let of_filter = Struct { fields: fields.collect() };
-    // Another filter's, so that something stands beside it.
+    // Metadata of another filter.
     let others = [("envoy.filters.http.other", json!({"payload": {"tenant": "victim"}}))];
     let others = others.map(|(name, value)| (name.to_owned(), object(&value)));
     let filter_metadata = others.into_iter().chain([(FILTER.to_owned(), of_filter)]).collect();

@@ -1,4 +1,4 @@
-//! The ways in which a sender is found. Each test is a row of the README's behaviour table.
+//! The identity sources. Each test is a row of the README's behaviour table.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -56,7 +56,7 @@ fn senders(config: Value) -> Senders {
     check("senders", |place| config.compile(place)).unwrap()
 }
 
-/// A gate with these ways that lets in payments and team-*.
+/// A gate with these identity sources that allows payments and team-*.
 fn found_by(identify: Value) -> Senders {
     senders(json!({
         "identify": identify,
@@ -182,7 +182,7 @@ fn a_sender_of_several_namespaces_names_one_of_them_and_gets_no_other() {
     }
     let twice = token().header("x-scope-orgid", "team-a").header("x-scope-orgid", "payments");
     assert!(matches!(admit(&senders, &twice), Err(NotAdmitted::NotAllowed { .. })));
-    // Who has one namespace alone gets no other either.
+    // A sender with only one namespace cannot choose another one either.
     let certificate = || Shown::certificate("*.payments");
     assert_is(&senders, &certificate(), "payments", "clientCertificate");
     assert_nobody(&senders, &certificate().header("x-scope-orgid", "team-a"), "team-a");
@@ -202,7 +202,7 @@ fn an_entry_may_ask_who_vouches() {
     assert!(matches!(admit(&senders, &by("https://other")), Err(NotAdmitted::NotAllowed { .. })));
     let unsaid = Shown::token(json!({"tenant": "payments"}));
     assert!(matches!(admit(&senders, &unsaid), Err(NotAdmitted::NotAllowed { .. })));
-    // The certificates of these tests sign themselves.
+    // The certificates of these tests are self-signed.
     assert_is(&senders, &Shown::certificate("*.team-a"), "team-a", "clientCertificate");
     let token = Shown::token(json!({"tenant": "team-a", "iss": "https://idp.example"}));
     assert!(matches!(admit(&senders, &token), Err(NotAdmitted::NotAllowed { .. })));
@@ -277,7 +277,7 @@ fn a_certificate_is_warned_about_before_its_end() {
     let names = json!([{"dns": "*.{namespace}"}]);
     let four_hours = || json!({"names": names, "warnBeforeEnd": "4h"});
     assert!(near(four_hours(), 4 * 3_600 - 1) && !near(four_hours(), 4 * 3_600));
-    // A sixth of the five years that the certificates of these tests have.
+    // A sixth of the five years for which the certificates of these tests are valid.
     let year = 365 * 86_400;
     assert!(near(json!({"names": names}), year / 2) && !near(json!({"names": names}), year));
 }
@@ -335,7 +335,7 @@ fn a_gate_speaks_for_those_that_its_entry_lists() {
     assert_is(&senders, &eu().header("x-scope-orgid", "payments"), "payments", "forwarded");
     assert_is(&senders, &eu().header("x-scope-orgid", "team-a"), "team-a", "forwarded");
     assert_nobody(&senders, &eu().header("x-scope-orgid", "shop"), "may not forward for shop");
-    // What a gate may say is still not what the list allows.
+    // What a gateway may name must still be on the allowlist.
     let us = Shown::certificate("spiffe://us/gate").header("x-scope-orgid", "shop");
     assert!(matches!(admit(&senders, &us), Err(NotAdmitted::NotAllowed { .. })));
 }
@@ -364,7 +364,8 @@ fn the_first_way_that_finds_someone_decides() {
     assert_is(&senders, &all().header("x-scope-orgid", "team-f"), "team-f", "forwarded");
     assert_is(&senders, &all(), "team-t", "jwt");
     assert_is(&senders, &Shown::certificate("*.team-c"), "team-c", "clientCertificate");
-    // What is shown and names nobody says more than what is not shown.
+    // An identity that is shown but matches nothing gives a better reason than one that is not
+    // shown.
     assert_nobody(&senders, &Shown::certificate("nobody"), "DNS:nobody");
     assert_nobody(&senders, &Shown::default(), "no client certificate");
 }
@@ -448,7 +449,7 @@ fn a_gate_that_names_no_one_namespace_is_not_asked_for_its_own_name() {
 #[test]
 fn what_is_no_text_names_nobody() {
     let senders = found_by(json!([token()]));
-    // Its eight bytes spell it.
+    // The number whose eight bytes spell the namespace.
     let spells = f64::from_le_bytes(*b"payments");
     for value in
         [json!(spells), json!({"payments": ""}), json!(true), json!(null), json!([["payments"]])]
@@ -472,7 +473,7 @@ fn a_token_that_cannot_be_read_is_not_taken_for_none() {
             metadata: good.get(..cut),
             now: NOW,
         };
-        // Cut between two fields, it is a message without the second.
+        // If it is cut between two fields, it is a valid message without the second field.
         match senders.admit(&mut evidence, Ambiguity::Refused) {
             Ok(admitted) => assert!(matches!(admitted.namespace(), "payments" | "team-a")),
             Err(refused) => {
@@ -500,10 +501,10 @@ fn the_claim_of_the_tenant_is_of_the_token_that_found_the_sender() {
     assert_eq!(claimed(json!([at("b"), at("a")]), &both), text("tb"));
     let unsaid = one().and_token("b", json!({"tenant": "payments"}));
     assert_eq!(claimed(json!([at("a"), at("b")]), &unsaid), Ok(Claimed::Nothing));
-    // A certificate has found it.
+    // A certificate has identified the sender.
     let mine = Shown::certificate("*.payments").and_token("a", json!({"t": "victim"}));
     assert_eq!(claimed(json!([at("a"), own_name()]), &mine), Ok(Claimed::Nothing));
-    // Both have to find it.
+    // All of them have to identify the sender.
     let together = json!([{"allOf": [at("a"), own_name(), at("b")]}]);
     let agree = |a: Value, b: Value| {
         let shown = Shown::certificate("*.payments").and_token("a", a).and_token("b", b);
@@ -591,7 +592,7 @@ fn a_certificate_that_cannot_be_judged_is_refused_where_certificates_are_denied(
             assert_eq!(admit(&senders, &why), Err(why.clone().into()));
             assert_eq!(admit(&senders, &NoIdentity::NoCertificate), Ok(()));
         }
-        // Nothing of it could be denied.
+        // No entry could deny anything in it.
         assert_eq!(admit(&config(json!([token()]), shut()), &why), Ok(()));
         assert_eq!(admit(&config(json!([token(), own_name()]), json!([])), &why), Ok(()));
     }
