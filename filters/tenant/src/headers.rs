@@ -1,18 +1,18 @@
-//! The headers that no sender may set.
+//! The headers that senders must not set.
 
 use sluice_stores::ALL;
 
-/// The gate's own: guarded beside what [any store](sluice_stores::ALL) has guarded.
+/// The gate's own headers, in addition to those that [any store](sluice_stores::ALL) guards.
 const OWN: (&str, &str) = ("x-sluice-*", "the gate's own: names the backend, and the copy's");
 
-/// Headers that change what a backend does with a request, and why no sender may bring them. A name
-/// that ends in `*` is every name that begins so, present and future.
+/// Headers that change what a backend does with a request, and why senders must not set them. A
+/// name that ends in `*` stands for all names with this prefix, including future ones.
 fn guarded() -> impl Iterator<Item = (&'static str, &'static str)> {
     let of_stores = ALL.into_iter().flat_map(|store| store.guarded_headers);
     of_stores.map(|header| (header.name, header.effect)).chain([OWN])
 }
 
-/// Whether a header of this name is taken from every sender.
+/// Whether a header with this name is removed from every request.
 #[must_use]
 pub fn is_guarded(name: &str) -> bool {
     guarded().any(|(guarded, _)| match guarded.strip_suffix('*') {
@@ -21,8 +21,8 @@ pub fn is_guarded(name: &str) -> bool {
     })
 }
 
-/// Whether some backend may take the two names for one: they are compared without case (RFC 9110, section
-/// 5.1), and with `_` as `-`, because what passes headers on as variables makes one of both (RFC 3875,
+/// Whether some backend may treat the two names as the same header. Case is ignored (RFC 9110, section 5.1), and `_`
+/// counts as `-`, because software that passes headers on as variables maps both to the same character (RFC 3875,
 /// section 4.1.18).
 pub(crate) fn are_one(name: &str, other: &str) -> bool {
     let folded = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
@@ -75,7 +75,7 @@ mod tests {
         }
     }
 
-    /// The README has the same table, for people.
+    /// The README has the same table, for readers.
     #[test]
     fn every_guarded_header_is_documented_with_its_reason() {
         let readme = include_str!("../README.md").to_lowercase();

@@ -1,59 +1,58 @@
-//! What a tenant may be called.
+//! Valid tenant ids.
 
 use serde::Deserialize;
 use thiserror::Error;
 
-/// How the platform's stores name their tenants.
+/// How the platform's stores name tenants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum TenantIds {
-    /// As Loki, Mimir, Tempo and Pyroscope do: the rules of grafana/dskit's `tenant` package, without
-    /// its separators.
+    /// As in Loki, Mimir, Tempo and Pyroscope: the rules of grafana/dskit's `tenant` package, without its separators.
     #[default]
     OrgId,
-    /// As VictoriaMetrics and VictoriaLogs do: the number of an account, or of an account and a
-    /// project, each of 32 bits (`12`, `12:3`).
+    /// As in VictoriaMetrics and VictoriaLogs: the number of an account, or of an account and a
+    /// project (`12`, `12:3`), each of 32 bits.
     Account,
-    /// A text that no header and no path of a URL takes for something else: for other stores.
+    /// For other stores: a text without characters that have a meaning in headers or URL paths.
     Text,
 }
 
-/// A tenant id that the platform's stores take, and take for one tenant.
+/// A tenant id that the platform's stores accept, and that they all read as the same single tenant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TenantId(String);
 
 /// Why a text is not a [`TenantId`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TenantIdError {
-    /// Not the number of an account, in its one spelling.
+    /// The text is not an account number in its canonical form.
     #[error(
         "{0:?} is no account: write its number, or account:project, each up to 4294967295 and \
          without zeros in front"
     )]
     Account(String),
-    /// A character that a backend refuses, or reads as the start of something else: `|` joins
-    /// tenants and `:` begins metadata.
+    /// The id contains a character that a backend refuses, or gives a meaning: `|` joins tenants,
+    /// and `:` starts metadata.
     #[error("{0:?} is not allowed in a tenant id: use A-Z a-z 0-9 ! - _ . * ' ( )")]
     Character(char),
-    /// Nothing.
+    /// The id is empty.
     #[error("a tenant id has at least one character")]
     Empty,
-    /// A name that backends keep for themselves.
+    /// The id is reserved by backends.
     #[error("{0:?} is reserved and cannot be a tenant id")]
     Reserved(String),
-    /// A character that a list, a quoted text or a path of a URL gives a meaning to, or none that is
-    /// seen.
+    /// The id contains an invisible character, or one that has a meaning in lists, quoted strings
+    /// or URL paths.
     #[error(
         "{0:?} is not allowed in a tenant id: use visible ASCII but / ? # % , ; \" and no space"
     )]
     TextCharacter(char),
-    /// Too many bytes.
+    /// The id is too long; holds its length in bytes.
     #[error("a tenant id has at most {max} bytes; this one has {0}", max = TenantId::MAX_BYTES)]
     TooLong(usize),
 }
 
 impl TenantId {
-    /// The longest id that a backend takes (grafana/dskit, `tenant/tenant.go`).
+    /// The longest id that a backend accepts (grafana/dskit, `tenant/tenant.go`).
     pub const MAX_BYTES: usize = 150;
 
     /// Checks an id against the rules of the platform's stores.
@@ -81,29 +80,29 @@ impl TenantId {
                 }
             }
         }
-        // Two of them are steps in a path.
+        // `.` and `..` have a meaning in paths.
         if matches!(id.as_str(), "." | ".." | "__mimir_cluster") {
             return Err(TenantIdError::Reserved(id));
         }
         Ok(Self(id))
     }
 
-    /// The id as it goes into the header.
+    /// The id as the header carries it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The account and its project, of an id of [`TenantIds::Account`]; the project is `0` where it
-    /// has none.
+    /// The account and its project, for an id of [`TenantIds::Account`]. Without a project, the
+    /// project is `0`.
     #[must_use]
     pub fn account(&self) -> (&str, &str) {
         self.0.split_once(':').unwrap_or((&self.0, "0"))
     }
 }
 
-/// An account in its one spelling, so that no tenant has two names: project 0 is left out, as
-/// `12` and `12:0` are one tenant (VictoriaMetrics' documentation, "Multitenancy").
+/// Converts an account to its canonical form, so that no tenant has two ids: project 0 is left out,
+/// because `12` and `12:0` are the same tenant (VictoriaMetrics' documentation, "Multitenancy").
 fn account(id: String) -> Result<TenantId, TenantIdError> {
     let is_number = |text: &str| {
         text.bytes().all(|byte| byte.is_ascii_digit())

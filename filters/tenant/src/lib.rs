@@ -1,6 +1,5 @@
-//! For which tenant a request counts: the [`TenantStage`] makes [`Tenanted`] of an
-//! [`Admission`](sluice_senders::Admission), and every header by which the sender could have chosen for itself comes
-//! off.
+//! Assigns the tenant of a request: the [`TenantStage`] turns an [`Admission`](sluice_senders::Admission) into
+//! [`Tenanted`], and removes every header with which the sender could have chosen a tenant itself.
 
 pub mod headers;
 mod id;

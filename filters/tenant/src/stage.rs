@@ -1,4 +1,4 @@
-//! The stage that assigns the tenant, switched on or off by the configuration.
+//! The stage that assigns the tenant. The configuration switches it on or off.
 
 use sluice_config::Place;
 use sluice_headers::HeaderEdit;
@@ -10,13 +10,12 @@ use crate::{
     tenancy::Tenancy,
 };
 
-/// The stage that assigns the tenant. Only the configuration switches it off, by having no section for it.
+/// The stage that assigns the tenant. Only the configuration can switch it off, by leaving the section out.
 #[derive(Debug)]
 pub struct TenantStage(Option<Tenancy>);
 
-/// Proof that a request has been through [`SenderStage`](sluice_senders::SenderStage) and [`TenantStage`]: it has a
-/// tenant, or the configuration assigns none. What routes a request and what checks its records take nothing else, so
-/// neither stage can be left out.
+/// Proof that a request has passed [`SenderStage`](sluice_senders::SenderStage) and [`TenantStage`]: it has a tenant,
+/// or the configuration assigns none. Routing and record checks require this proof, so neither stage can be left out.
 ///
 /// ```
 /// use sluice_senders::Admission;
@@ -27,7 +26,7 @@ pub struct TenantStage(Option<Tenancy>);
 /// }
 /// ```
 ///
-/// Without the stage before, there is no tenant:
+/// Without the stage before it, there is no tenant:
 ///
 /// ```compile_fail,E0308
 /// use sluice_tenant::{NoTenant, TenantStage, Tenanted};
@@ -37,7 +36,7 @@ pub struct TenantStage(Option<Tenancy>);
 /// }
 /// ```
 ///
-/// Nor does a tenant id make one:
+/// A tenant id is not enough to make one:
 ///
 /// ```
 /// use sluice_tenant::{TenantId, TenantIds};
@@ -62,8 +61,8 @@ pub struct Tenanted {
 }
 
 impl TenantStage {
-    /// Checks the section, which stands at `place`; without one the stage is switched off. `None` with every problem
-    /// in it added, if there is any.
+    /// Checks and compiles the section at `place`; without a section, the stage is switched off. Returns `None` if
+    /// there is any problem, after adding all problems.
     #[must_use]
     pub fn compile(config: Option<TenantConfig>, place: &Place<'_>) -> Option<Self> {
         match config {
@@ -72,10 +71,10 @@ impl TenantStage {
         }
     }
 
-    /// Assigns the tenant of a sender. Without a section there is none.
+    /// Assigns the tenant of a sender. Without a section, there is none.
     ///
     /// # Errors
-    /// [`NoTenant`] if the sender's namespace, or its claim, gives none.
+    /// [`NoTenant`] if the sender's namespace, or its claim, does not give a tenant.
     pub fn assign(&self, admission: Admission) -> Result<Tenanted, NoTenant> {
         let assigned = match &self.0 {
             Some(tenancy) => Some((tenancy.tenant_of(admission.sender())?, tenancy.header.clone())),
@@ -84,8 +83,8 @@ impl TenantStage {
         Ok(Tenanted { admission, assigned })
     }
 
-    /// Whether every sender writes to the same tenant, so that it does not matter for the tenant
-    /// which of a certificate's namespaces is meant.
+    /// Whether every sender has the same tenant. Then it does not matter for the tenant which of a
+    /// certificate's namespaces is meant.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
         self.0.as_ref().is_some_and(Tenancy::is_fixed)
@@ -97,7 +96,7 @@ impl TenantStage {
         self.0.as_ref().is_some_and(|tenancy| !tenancy.is_fixed())
     }
 
-    /// The claim of the sender's token that [`assign`](Self::assign) asks for, if it asks for one.
+    /// The claim of the sender's token that [`assign`](Self::assign) needs, if it needs one.
     #[must_use]
     pub fn claim(&self) -> Option<&str> {
         self.0.as_ref().and_then(Tenancy::claim)
@@ -105,20 +104,20 @@ impl TenantStage {
 }
 
 impl Tenanted {
-    /// Who sends; `None` where the configuration does not ask.
+    /// The admitted sender; `None` if the configuration has no `senders` section.
     #[must_use]
     pub const fn sender(&self) -> Option<&Admitted> {
         self.admission.sender()
     }
 
-    /// The tenant; `None` where the configuration assigns none.
+    /// The tenant; `None` if the configuration assigns none.
     #[must_use]
     pub fn tenant(&self) -> Option<&TenantId> {
         self.assigned.as_ref().map(|(tenant, _)| tenant)
     }
 
-    /// What has to happen to headers of these `names`: the sender's own guarded ones go, and the
-    /// tenant is set. Nothing where the configuration assigns no tenant.
+    /// The edits for headers with these `names`: guarded headers of the sender are removed, and the
+    /// tenant is set. No edits if the configuration assigns no tenant.
     pub fn header_edits<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<HeaderEdit> {
         let Some((tenant, header)) = &self.assigned else { return Vec::new() };
         let is_taken = |name: &&str| is_guarded(name) || (*name != header && are_one(name, header));
@@ -135,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// The proof that nobody was asked who sends.
+    /// Proof of a switched-off [`SenderStage`](sluice_senders::SenderStage).
     fn nobody() -> Admission {
         let mut evidence = Evidence {
             certificate: &mut || Err(NoIdentity::NoCertificate),

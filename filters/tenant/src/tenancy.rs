@@ -10,28 +10,28 @@ use thiserror::Error;
 
 use crate::{TenantId, TenantIdError, TenantIds};
 
-/// The section `tenant` as it is written: one of `fixed`, `fromNamespace`, `fromClaim` and `map`.
+/// The `tenant` section as it is written: one of `fixed`, `fromNamespace`, `fromClaim` and `map`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TenantConfig {
-    /// The header that carries the tenant; `X-Scope-OrgID` if it is left out.
+    /// The header that carries the tenant. The default is `X-Scope-OrgID`.
     header: Option<String>,
-    /// What tenants may be called.
+    /// The rules for tenant ids.
     #[serde(default)]
     ids: TenantIds,
     /// One tenant for every sender.
     fixed: Option<String>,
-    /// The sender's namespace is its tenant.
+    /// The tenant is the sender's namespace.
     from_namespace: Option<FromNamespace>,
-    /// The claim of the sender's token that is its tenant.
+    /// The tenant is this claim of the sender's token.
     from_claim: Option<String>,
-    /// From namespace to tenant.
+    /// Maps a namespace to a tenant.
     map: Option<BTreeMap<String, String>>,
-    /// The tenant of a namespace that is not in `map`, which is refused if this is left out.
+    /// The tenant for namespaces that are missing from `map`. If left out, they are refused.
     default: Option<String>,
 }
 
-/// What `fromNamespace` puts around the namespace.
+/// The prefix and suffix that `fromNamespace` adds to the namespace.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FromNamespace {
@@ -58,10 +58,10 @@ enum Assignment {
     Map { tenants: BTreeMap<String, TenantId>, default: Option<TenantId> },
 }
 
-/// Why a sender that was let in has no tenant.
+/// Why an admitted sender has no tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NoTenant {
-    /// A backend would take the tenant for another.
+    /// A backend would read the tenant as a different one.
     #[error("tenant {tenant:?} cannot be named to {backend}, which would take it for another")]
     Foreign {
         /// The tenant.
@@ -69,36 +69,36 @@ pub enum NoTenant {
         /// The backend, as messages name it.
         backend: &'static str,
     },
-    /// Two tokens by which the sender was found have the claim, and do not agree.
+    /// Several tokens that identified the sender have the claim, with different values.
     #[error(
         "the tenant follows from the claim {0:?} of the sender's tokens, and they do not agree: send one"
     )]
     ClaimedTwice(String),
-    /// The claim is not one text.
+    /// The claim is not a single string.
     #[error(
         "the tenant follows from the claim {claim:?} of the sender's token, which is {found}: it has to be a text"
     )]
     NoText {
         /// The claim's name.
         claim: String,
-        /// What it is instead, as `a number`.
+        /// What it is instead, such as `a number`.
         found: &'static str,
     },
-    /// No token that has found the sender has the claim.
+    /// No token that identified the sender has the claim.
     #[error("the tenant follows from the claim {0:?} of the sender's token, and there is none")]
     Unclaimed(String),
     /// The map has no entry for the namespace.
     #[error("namespace {0:?} has no tenant on this platform")]
     Unmapped(String),
-    /// What the claim says is no tenant id.
+    /// The claim is not a valid tenant id.
     #[error("the claim {claim:?} cannot be a tenant: {error}")]
     UnusableClaim {
         /// The claim's name.
         claim: String,
-        /// What is wrong with what it says.
+        /// What is wrong with its value.
         error: TenantIdError,
     },
-    /// The namespace, or what becomes of it, is no tenant id.
+    /// The namespace, or the id made from it, is not a valid tenant id.
     #[error("namespace {namespace:?} cannot be a tenant: {error}")]
     Unusable {
         /// The sender's namespace.
@@ -106,19 +106,19 @@ pub enum NoTenant {
         /// What is wrong with it.
         error: TenantIdError,
     },
-    /// The tenant follows from the sender, and nothing has identified one.
+    /// The tenant is derived from the sender, but no sender was identified.
     #[error("the tenant follows from the sender's namespace, and no sender was identified")]
     Unidentified,
 }
 
 impl TenantConfig {
-    /// What tenants may be called.
+    /// The rules for tenant ids.
     #[must_use]
     pub const fn ids(&self) -> TenantIds {
         self.ids
     }
 
-    /// Checks the section, which stands at `place`. `None` with every problem in it added, if there is any.
+    /// Checks and compiles the section at `place`. Returns `None` if there is any problem, after adding all problems.
     #[must_use]
     pub(crate) fn compile(self, place: &Place<'_>) -> Option<Tenancy> {
         let header = self.header.as_deref().unwrap_or(SCOPE_ORG_ID);
@@ -130,7 +130,8 @@ impl TenantConfig {
         let assignment = match (self.fixed, self.from_namespace, self.from_claim, self.map) {
             (Some(fixed), None, None, None) => id(&place.at("fixed"), fixed).map(Assignment::Fixed),
             (None, Some(around), None, None) => {
-                // Whatever the namespaces are called: letters for most stores, digits for accounts.
+                // A sample that is valid whatever the namespaces are: a letter for most stores, a
+                // digit for accounts.
                 let sample = if ids == TenantIds::Account { "1" } else { "a" };
                 id(&place.at("fromNamespace"), around.tenant(sample))
                     .map(|_| Assignment::FromNamespace(around))
@@ -181,13 +182,13 @@ impl FromNamespace {
 }
 
 impl Tenancy {
-    /// Whether every sender writes to the same tenant, so that it does not matter for the tenant
-    /// which of a certificate's namespaces is meant.
+    /// Whether every sender has the same tenant. Then it does not matter for the tenant which of a
+    /// certificate's namespaces is meant.
     pub(crate) const fn is_fixed(&self) -> bool {
         matches!(self.assignment, Assignment::Fixed(_))
     }
 
-    /// The claim of the sender's token that [`tenant_of`](Self::tenant_of) asks for, if it asks for one.
+    /// The claim of the sender's token that [`tenant_of`](Self::tenant_of) needs, if it needs one.
     pub(crate) fn claim(&self) -> Option<&str> {
         match &self.assignment {
             Assignment::FromClaim(claim) => Some(claim),
@@ -195,10 +196,10 @@ impl Tenancy {
         }
     }
 
-    /// The tenant of a sender; `None` is nobody that is known.
+    /// The tenant of a sender; `None` stands for an unknown sender.
     ///
     /// # Errors
-    /// [`NoTenant`] if the sender's namespace, or its claim, gives none.
+    /// [`NoTenant`] if the sender's namespace, or its claim, does not give a tenant.
     pub(crate) fn tenant_of(&self, sender: Option<&Admitted>) -> Result<TenantId, NoTenant> {
         let namespace = || sender.map(Admitted::namespace).ok_or(NoTenant::Unidentified);
         Ok(match &self.assignment {
@@ -224,7 +225,7 @@ impl Tenancy {
         })
     }
 
-    /// The tenant that a sender's token names by a claim.
+    /// The tenant that a claim of the sender's token names.
     fn claimed(&self, claim: &str, said: &Claimed) -> Result<TenantId, NoTenant> {
         let claim = claim.to_owned();
         match said {
