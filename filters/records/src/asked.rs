@@ -1,4 +1,4 @@
-//! What the rules ask of one list of attributes.
+//! What the rules require of one list of attributes.
 
 use sluice_otlp::{AnyValue, Attribute, AttributeRef, HasAttributes};
 use sluice_senders::Admitted;
@@ -11,40 +11,40 @@ use crate::{
     value::Expected,
 };
 
-/// The rules that look at the attributes of one level, as they stand for one sender.
+/// The rules that check the attributes of one level, prepared for one sender.
 pub(crate) struct Asked<'r> {
     questions: Vec<Question<'r>>,
-    /// What was found for each; kept so that no record costs an allocation.
+    /// What was found for each rule. Kept between records, so that no record needs an allocation.
     found: Vec<Found>,
-    /// The watched rules that the latest attributes broke.
+    /// The rules in audit mode that the latest attributes broke.
     pub(crate) watched: Vec<(usize, Reason)>,
 }
 
 struct Question<'r> {
-    /// The rule's place in the list of all rules.
+    /// The rule's index in the list of all rules.
     rule: usize,
     name: &'r Name,
     expected: Expected,
     on_violation: OnViolation,
 }
 
-/// What a list of attributes has for a rule.
+/// What was found in a list of attributes for a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     Nothing,
-    /// A spelling that is not the rule's.
+    /// Another spelling than the rule's.
     Alias,
     Empty,
     /// A value that the rule does not allow.
     Other,
-    /// A value that it does.
+    /// A value that the rule allows.
     Value,
     Several,
 }
 
 impl<'r> Asked<'r> {
-    /// What the rules ask of the attributes at `level`: those rules whose level it is, and those
-    /// whose attribute would be overridden by one there.
+    /// The questions about the attributes at `level`: for the rules of this level, and for rules
+    /// whose attribute would be overridden by one at this level.
     pub(crate) fn at(level: Level, rules: &'r SignalRules, sender: Option<&Admitted>) -> Self {
         let question = |(index, rule): (usize, &'r crate::rule::Rule)| {
             let expected = if rule.level == level {
@@ -66,19 +66,19 @@ impl<'r> Asked<'r> {
         self.questions.is_empty()
     }
 
-    /// Whether any question has this answer to a violation.
+    /// Whether any question has this action on a violation.
     pub(crate) fn asks(&self, on_violation: OnViolation) -> bool {
         self.questions.iter().any(|question| question.on_violation == on_violation)
     }
 
-    /// What a rule asks for, to complete `attribute "x" ..`.
+    /// What a rule expects, to complete `attribute "x" ..`.
     pub(crate) fn expected(&self, rule: usize) -> Option<String> {
         let question = self.questions.iter().find(|question| question.rule == rule)?;
         Some(question.expected.to_string())
     }
 
-    /// The first rule that attributes break, and how; watched rules go into [`Self::watched`]
-    /// instead.
+    /// The first rule that the attributes break, and how. Broken rules in audit mode are collected
+    /// in [`Self::watched`] instead.
     #[inline(always)]
     pub(crate) fn broken_by<'a>(
         &mut self,
@@ -135,14 +135,14 @@ impl Question<'_> {
     fn value_of(&self, attribute: &Attribute<'_>) -> Result<Found, Unreadable> {
         Ok(match attribute.decisive_value()? {
             value if value.is_empty() => Found::Empty,
-            // The backend writes what is in the map under other names.
+            // The backend writes the map's entries under other names.
             AnyValue::KeyValues { .. } if self.name.is_flattened() => Found::Nothing,
             value if self.expected.is_met_by(&value) => Found::Value,
             _ => Found::Other,
         })
     }
 
-    /// How what was found breaks the rule, if it does.
+    /// How the result breaks the rule, if it does.
     fn reason(&self, found: Found) -> Option<Reason> {
         if matches!(self.expected, Expected::Nothing) {
             return (found != Found::Nothing).then_some(Reason::Overridden);

@@ -1,4 +1,4 @@
-//! The section `records`.
+//! The `records` section of the configuration.
 
 use serde::Deserialize;
 use sluice_config::Place;
@@ -22,28 +22,28 @@ pub struct RecordsConfig {
     require: Option<Vec<RequireConfig>>,
     #[serde(default)]
     stamp: Vec<StampConfig>,
-    /// What happens to a record that breaks a rule which does not say so itself.
+    /// What happens to a record that breaks a rule without its own `onViolation`.
     #[serde(default)]
     on_violation: OnViolation,
-    /// What happens to a record for which its backend would refuse the whole batch; as any other
-    /// that breaks a rule, if left out.
+    /// What happens to a record because of which its backend would refuse the whole batch. The
+    /// default is `onViolation`.
     unstorable: Option<Unstorable>,
 }
 
-/// What becomes of a record that breaks a rule.
+/// What happens to a record that breaks a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OnViolation {
-    /// It passes, and the sender is told that it would not.
+    /// The record is kept, and the sender is told that it would be dropped.
     Audit,
-    /// It is taken out, and the sender is told.
+    /// The record is dropped, and the sender is told.
     #[default]
     Drop,
     /// The whole request is refused.
     Refuse,
 }
 
-/// [`OnViolation`], or not to be looked for.
+/// [`OnViolation`], or no check at all.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Unstorable {
@@ -64,8 +64,8 @@ impl Unstorable {
     }
 }
 
-/// One required attribute. A level that is left out is the one at which Loki, Mimir, Tempo and
-/// Pyroscope keep their senders' names apart; no signal goes unchecked.
+/// One required attribute. The default level is the one at which Loki, Mimir, Tempo and Pyroscope
+/// distinguish their senders. No signal can be left unchecked.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct RequireConfig {
@@ -91,7 +91,8 @@ struct StampConfig {
     value: String,
 }
 
-/// Profiles refer to their attributes by number; only their resources name theirs.
+/// The only level for profiles: they refer to their attributes by number, and only their resources
+/// have named ones.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum ProfileLevel {
@@ -176,8 +177,9 @@ impl RequireConfig {
 }
 
 impl RecordsConfig {
-    /// Checks the section, which stands at `place`. `has_senders` says whether anybody is asked who sends, and
-    /// `backend` what is known of the backend of a signal. `None` with every problem in it added, if there is any.
+    /// Checks and compiles the section at `place`. `has_senders` says whether there is a `senders` section, and
+    /// `backend` returns what is known about the backend of a signal. Returns `None` if there is any problem, after
+    /// adding all problems.
     #[must_use]
     pub fn compile(
         self,
@@ -220,14 +222,15 @@ impl RecordsConfig {
         if place.has_problems() {
             return None;
         }
-        // A signal without a backend is refused before its records are looked at.
+        // A signal without a backend is refused before its records are checked.
         let backend = |signal| backend(signal).unwrap_or_else(BackendTraits::strictest);
         let series = self.series_rules(&values, &stamps, backend(Signal::Metrics).name);
         let rules = |signal| self.rules(signal, &values, &stamps, &backend(signal));
         Some(RuleSet::new(rules, series))
     }
 
-    /// What a rule or a stamp names must not be what the backend refuses a whole batch for.
+    /// Checks that no rule or stamp names an attribute because of which the backend would refuse a
+    /// whole batch.
     fn check_names(&self, place: &Place<'_>, signal: Signal, backend: &BackendTraits) {
         let looks = Looks::new(&backend.refuses, OnViolation::Drop, signal, true);
         let required = self.required().iter().map(|require| &require.attribute);
@@ -248,8 +251,7 @@ impl RecordsConfig {
         self.require.as_deref().unwrap_or_default()
     }
 
-    /// The rules of one signal; `values` and `stamps` are what was compiled of each requirement and
-    /// each stamp.
+    /// The rules of one signal. `values` and `stamps` are the compiled value rules and stamps.
     fn rules(
         &self,
         signal: Signal,
@@ -263,7 +265,8 @@ impl RecordsConfig {
             value: value.clone(),
             on_violation: require.on_violation.unwrap_or(self.on_violation),
         };
-        // Where records stand over resources, a stamp is one more rule: that none stands over it.
+        // Where record attributes override resource attributes, a stamp implies a rule: no record
+        // may override it.
         let guards = matches!(backend.precedence, Precedence::Record | Precedence::Any);
         let stamped = self.stamp.iter().filter(|_| guards).map(|stamp| Rule {
             name: Name::new(&stamp.attribute, backend.spelling),
@@ -288,7 +291,8 @@ impl RecordsConfig {
         )
     }
 
-    /// The rules of series: whatever level a rule has, its attribute is a label there.
+    /// The rules for series. Whatever the level of a rule is, its attribute is a label of the
+    /// series.
     fn series_rules(
         &self,
         values: &[ValueRule],
@@ -316,7 +320,7 @@ impl RecordsConfig {
     }
 }
 
-/// Checks the name of the attribute of an entry; `twice` says what it is for the second time, if it is.
+/// Checks the attribute name of an entry. If the name occurs for the second time, `twice` is `required` or `stamped`.
 fn check_name(name: &str, twice: Option<&str>, entry: &Place<'_>) {
     let place = entry.at("attribute");
     if name.is_empty() {
@@ -333,7 +337,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A backend that refuses nothing, and spells so.
+    /// A backend with this spelling that refuses nothing.
     pub(crate) fn backend(spelling: Spelling) -> BackendTraits {
         BackendTraits {
             name: "loki",
@@ -344,7 +348,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// The rules that a section written in JSON gives.
+    /// The compiled rules of a section in JSON.
     pub(crate) fn rules(json: &str, backend: &BackendTraits) -> RuleSet {
         let config: RecordsConfig = serde_json::from_str(json).unwrap();
         check("records", |place| config.compile(place, true, |_| Some(backend.clone()))).unwrap()

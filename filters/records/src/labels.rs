@@ -1,4 +1,4 @@
-//! Keeps the resource attributes that become labels within what the backend takes.
+//! Keeps the number of resource attributes that become labels within the backend's limit.
 
 use sluice_otlp::{AnyValue, Attribute, AttributeEdits, Attributes};
 use sluice_stores::{LabelLimit, Overflow, Spelling};
@@ -6,27 +6,27 @@ use sluice_wire::{Unreadable, memory::push};
 
 use crate::{spelling::Name, stamp::Stamps};
 
-/// The limit, ready to be checked.
+/// The compiled limit.
 #[derive(Clone, Debug)]
 pub(crate) struct Labels {
-    /// How many of the attributes may stay.
+    /// How many of the attributes may be kept as labels.
     most: usize,
     names: Vec<Name>,
-    /// The one that is always there.
+    /// The name of the label that always exists.
     service: Name,
     overflow: Overflow,
 }
 
-/// The attribute that is a label whether a sender has it or not (`unknown_service`), and so never
-/// counts.
+/// The attribute that becomes a label even if the sender does not set it (`unknown_service`), and
+/// therefore is not counted.
 const ALWAYS_A_LABEL: &str = "service.name";
 
-/// What had to be done about a resource.
+/// What was done with a resource.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Overflown<'a> {
-    /// Attributes to be put on every scope of the resource, as they are written.
+    /// Attributes to be moved to every scope of the resource, as they are written.
     pub(crate) moved: Vec<&'a [u8]>,
-    /// How many were taken away for good.
+    /// How many attributes were dropped.
     pub(crate) dropped: u64,
 }
 
@@ -41,24 +41,24 @@ impl Labels {
         }
     }
 
-    /// How many labels may stay beside the one that is always there.
+    /// How many labels are allowed beside the one that always exists.
     pub(crate) const fn most(&self) -> usize {
         self.most
     }
 
-    /// Whether a resource may have attributes that have to be put on its scopes.
+    /// Whether attributes of a resource may have to be moved to its scopes.
     pub(crate) const fn moves(&self) -> bool {
         matches!(self.overflow, Overflow::Move)
     }
 
-    /// How many attributes of a sender may stay labels beside the stamps that become one.
+    /// How many of a sender's attributes may be labels beside the stamps that are labels.
     pub(crate) fn room_beside(&self, stamps: &Stamps<'_>) -> usize {
         let labels = stamps.names().filter(|name| self.rank(name.as_bytes()).is_some());
         self.most.saturating_sub(labels.count())
     }
 
-    /// Shows every attribute that becomes a label whose value no label has: one that is not UTF-8, or
-    /// in a map. What the stamps replace is not shown.
+    /// Calls `show` with every attribute that becomes a label but has a value that labels cannot have: one that is not
+    /// UTF-8, directly or in a map. Attributes that the stamps replace are left out.
     pub(crate) fn each_odd<'a>(
         &self,
         mut attributes: Attributes<'a>,
@@ -74,8 +74,8 @@ impl Labels {
         Ok(())
     }
 
-    /// Takes the attributes for which there is no `room` away from a resource, the least important
-    /// first. What the stamps replace is gone already, and what is [odd](Self::each_odd) if `no_odd`.
+    /// Removes from a resource the attributes for which there is no `room`, the least important first. Attributes that
+    /// the stamps replace have been removed before, and so have [odd](Self::each_odd) ones if `no_odd`.
     pub(crate) fn fit<'a>(
         &self,
         attributes: Attributes<'a>,
@@ -96,7 +96,7 @@ impl Labels {
         self.take(attributes, stamps, room, no_odd, attribute_edits)
     }
 
-    /// Reads the attributes twice: which labels are there, and then what becomes of them.
+    /// Reads the attributes twice: first to see which labels exist, then to remove attributes.
     fn take<'a>(
         &self,
         mut attributes: Attributes<'a>,
@@ -135,14 +135,14 @@ impl Labels {
         Ok(overflown)
     }
 
-    /// The place of a label in the list; keys that become the same label share it.
+    /// The index of a label in the list. Keys that become the same label have the same index.
     fn rank(&self, key: &[u8]) -> Option<usize> {
         self.names.iter().position(|name| name.is_label(key))
     }
 }
 
-/// Whether no label has the value of an attribute, or one that it has in a map. The depth of maps is
-/// bounded where they are read.
+/// Whether an attribute has a value that labels cannot have, directly or in a map. The depth of
+/// maps is limited where they are read.
 fn is_odd(attribute: &Attribute<'_>) -> Result<bool, Unreadable> {
     match attribute.value()? {
         AnyValue::String(text) => Ok(str::from_utf8(&text).is_err()),

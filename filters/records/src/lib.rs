@@ -1,5 +1,4 @@
-//! May these records in? The rules that each record must meet, and what becomes of those that do
-//! not.
+//! The rules that each record must meet, and what happens to records that break them.
 
 mod asked;
 mod check;

@@ -1,4 +1,4 @@
-//! What a record must have.
+//! The rules for records.
 
 use sluice_otlp::Signal;
 use sluice_stores::{BackendTraits, Precedence};
@@ -8,7 +8,7 @@ use crate::{
     value::ValueRule,
 };
 
-/// Where a rule looks for its attribute.
+/// The level at which a rule looks for its attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// On the resource.
@@ -17,12 +17,12 @@ pub enum Level {
     Scope,
     /// On the log record, span or data point itself.
     Record,
-    /// In the labels of a series of remote write, which are all that there is.
+    /// In the labels of a remote write series, which has no other attributes.
     Series,
 }
 
 impl Level {
-    /// What owns an attribute of this level, in a message about `signal`.
+    /// What has the attributes of this level, for a message about `signal`.
     #[must_use]
     pub const fn owner(self, signal: Signal) -> &'static str {
         match self {
@@ -34,7 +34,7 @@ impl Level {
     }
 }
 
-/// A rule, as it stands for one signal.
+/// A rule for one signal.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
     pub(crate) name: Name,
@@ -44,7 +44,7 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// Whether the backend writes attributes of `level` over those that this rule looks at.
+    /// Whether the backend writes attributes of `level` over those that this rule checks.
     pub(crate) const fn is_overridden_by(&self, level: Level, precedence: Precedence) -> bool {
         match (self.level, level) {
             (Level::Resource | Level::Scope, Level::Record) => {
@@ -62,13 +62,14 @@ impl Rule {
     }
 }
 
-/// What holds for the records of one signal.
+/// All rules and stamps for the records of one signal.
 #[derive(Clone, Debug)]
 pub(crate) struct SignalRules {
     pub(crate) required: Vec<Rule>,
     pub(crate) stamps: Vec<Stamp>,
     pub(crate) precedence: Precedence,
-    /// What the backend refuses, and what becomes of it; `None` leaves it to the backend.
+    /// What the backend refuses, and what happens to such records; `None` leaves them to the
+    /// backend.
     pub(crate) unstorable: Option<Unstorable>,
     pub(crate) labels: Option<Labels>,
     pub(crate) backend: &'static str,
@@ -81,7 +82,7 @@ pub struct RuleSet {
     metrics: SignalRules,
     profiles: SignalRules,
     traces: SignalRules,
-    /// Of metrics that come by remote write.
+    /// For metrics that arrive by remote write.
     pub(crate) series: SignalRules,
 }
 
@@ -96,9 +97,8 @@ impl RuleSet {
         }
     }
 
-    /// Whether something is put into every export of `signal`, so that it may come out much longer than it
-    /// went in. Of attributes that are moved to the scopes there are too few for that, unless a sender
-    /// has made them up.
+    /// Whether something is inserted into every export of `signal`, so that it may become much longer. Attributes that
+    /// are moved to scopes do not count, because in real telemetry they are too few.
     #[must_use]
     pub const fn stamps(&self, signal: Signal) -> bool {
         !self.of(signal).stamps.is_empty()
@@ -115,7 +115,7 @@ impl RuleSet {
 }
 
 impl SignalRules {
-    /// Whether a rule asks for an attribute of this key on the resource.
+    /// Whether a rule requires an attribute with this key on the resource.
     pub(crate) fn requires(&self, key: &[u8]) -> bool {
         let mut at_resource = self.required.iter().filter(|rule| rule.level == Level::Resource);
         at_resource.any(|rule| rule.name.is_label(key))
@@ -133,7 +133,8 @@ impl SignalRules {
             stamps,
             precedence: backend.precedence,
             unstorable: unstorable.map(|on_violation| {
-                // Where the resource stands over records, the scope's are thrown away.
+                // If resource attributes override record attributes, the backend discards those of
+                // the scope.
                 let scopes = backend.precedence != Precedence::Resource;
                 Unstorable::new(&backend.refuses, on_violation, signal, scopes)
             }),

@@ -1,10 +1,10 @@
-//! A series of remote write as the rules look at it: its labels are its attributes.
+//! A remote write series for the rules: its labels are its attributes.
 
 use sluice_otlp::{AttributeRef, HasAttributes};
 use sluice_remote_write::{Label, Series};
 use sluice_wire::Unreadable;
 
-/// The labels of a series, in the place of attributes.
+/// The labels of a series, used as attributes.
 pub(crate) struct LabelsAsAttributes<'s, 'a>(pub(crate) &'s Series<'a>);
 
 impl<'a> HasAttributes<'a> for LabelsAsAttributes<'_, 'a> {

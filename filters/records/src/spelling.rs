@@ -1,27 +1,27 @@
-//! Names that a backend reads as one.
+//! Names that a backend reads as the same name.
 
 use sluice_otlp::{AnyValue, Attribute};
 use sluice_stores::Spelling;
 use sluice_wire::{Unreadable, work};
 
-/// How a key stands to the name that a rule asks for.
+/// How an attribute's key compares with a rule's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Match<'n> {
-    /// It is that name.
+    /// The key is the name.
     Exact,
-    /// It is another, which the backend reads as that name.
+    /// The key is different, but the backend reads it as the name.
     Alias,
-    /// It is another, and what is left of the name may be a key in its map.
+    /// The key is different, but the rest of the name may be a key in its map.
     Map(Rest<'n>),
-    /// It is another.
+    /// The key is different.
     None,
 }
 
-/// The part of a folded name that a map's key has not covered.
+/// The part of a folded name that a map's key has not matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rest<'n>(&'n [u8]);
 
-/// An attribute's name, and what a backend reads as the same.
+/// An attribute's name, and the other names that a backend reads as the same.
 #[derive(Clone, Debug)]
 pub(crate) struct Name {
     exact: String,
@@ -39,8 +39,8 @@ impl Name {
         Self { exact: exact.to_owned(), folded, spelling }
     }
 
-    /// The label that an attribute becomes in Prometheus (`otlptranslator`, `LabelNamer`), and what is
-    /// read as the same: `source_name` for `source.name`, `key_1st` for `1st`.
+    /// The label for an attribute in Prometheus (`otlptranslator`, `LabelNamer`), and the names that are read as the
+    /// same: `source_name` for `source.name`, `key_1st` for `1st`.
     pub(crate) fn label(attribute: &str) -> Self {
         let folded = Self::new(attribute, Spelling::Folded).folded;
         let digit = folded.first().is_some_and(u8::is_ascii_digit);
@@ -49,12 +49,12 @@ impl Name {
         Self::new(&label, Spelling::Folded)
     }
 
-    /// The name as the configuration has it.
+    /// The name as in the configuration.
     pub(crate) fn as_str(&self) -> &str {
         &self.exact
     }
 
-    /// Whether the backend writes the entries of a map under names of their own.
+    /// Whether the backend gives the entries of a map names of their own.
     pub(crate) const fn is_flattened(&self) -> bool {
         matches!(self.spelling, Spelling::Flattened)
     }
@@ -62,7 +62,7 @@ impl Name {
     /// Compares a key with the name.
     #[inline]
     pub(crate) fn compare(&self, key: &[u8]) -> Match<'_> {
-        // Most keys part from the name with their first letter.
+        // For most keys, already the first letter differs from the name's.
         match (key.first(), self.folded.first()) {
             (Some(first), Some(expected)) if first.is_ascii_alphanumeric() && first != expected => {
                 Match::None
@@ -81,7 +81,7 @@ impl Name {
         }
     }
 
-    /// Whether the backend could read the key, or what is in its map, as the name.
+    /// Whether the backend could read the key, or an entry of its map, as the name.
     #[inline]
     pub(crate) fn may_be(&self, key: &[u8]) -> bool {
         self.compare(key) != Match::None
@@ -92,7 +92,7 @@ impl Name {
         matches!(self.compare(key), Match::Exact | Match::Alias)
     }
 
-    /// Whether the backend reads an attribute as the name, or anything in its map.
+    /// Whether the backend reads an attribute, or an entry of its map, as the name.
     ///
     /// # Errors
     /// [`Unreadable`] if its value is.
@@ -106,12 +106,12 @@ impl Name {
 }
 
 impl<'n> Rest<'n> {
-    /// Compares a key of the map with what is left of the name; never [`Match::Exact`].
+    /// Compares a key of the map with the rest of the name; never [`Match::Exact`].
     pub(crate) fn compare(self, key: &[u8]) -> Match<'n> {
         covered(key, self.0, Fold { after_underscore: true }, Spelling::Flattened)
     }
 
-    /// Whether the rest of the name is in an attribute's map. The depth of maps is bounded where
+    /// Whether an attribute's map contains the rest of the name. The depth of maps is limited where
     /// they are read.
     pub(crate) fn is_in(self, attribute: &Attribute<'_>) -> Result<bool, Unreadable> {
         let AnyValue::KeyValues { mut entries, .. } = attribute.value()? else { return Ok(false) };
@@ -129,11 +129,11 @@ impl<'n> Rest<'n> {
     }
 }
 
-/// How much of the folded name a key covers.
+/// How much of the folded name a key matches.
 fn covered<'n>(key: &[u8], mut rest: &'n [u8], mut fold: Fold, spelling: Spelling) -> Match<'n> {
     work::done(key.len());
     for chunk in key.utf8_chunks() {
-        // Go reads each byte that is no UTF-8 as a character of its own.
+        // Go reads each byte that is not UTF-8 as one character.
         let invalid = chunk.invalid().iter().map(|_| b'_');
         for byte in chunk.valid().chars().map(ascii).chain(invalid) {
             let Some(byte) = fold.next(byte) else { continue };
@@ -151,12 +151,12 @@ fn covered<'n>(key: &[u8], mut rest: &'n [u8], mut fold: Fold, spelling: Spellin
     }
 }
 
-/// What a label has in a character's place.
+/// The byte of a label for a character.
 const fn ascii(character: char) -> u8 {
     if character.is_ascii_alphanumeric() { character as u8 } else { b'_' }
 }
 
-/// Makes one underscore of several.
+/// Replaces repeated underscores by one.
 #[derive(Clone, Copy, Default)]
 struct Fold {
     after_underscore: bool,
@@ -218,7 +218,7 @@ mod tests {
             assert_eq!(name.as_str(), label, "{attribute}");
             assert_eq!(name.compare(label.as_bytes()), Match::Exact);
         }
-        // What the sender may write in its place.
+        // Other names that a sender may write for it.
         assert_eq!(Name::label("source.name").compare(b"source.name"), Match::Alias);
         assert_eq!(Name::label("source.name").compare(b"source_names"), Match::None);
     }

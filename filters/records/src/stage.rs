@@ -1,4 +1,4 @@
-//! The stage that checks records, switched on or off by the configuration.
+//! The stage that checks records. The configuration switches it on or off.
 
 use sluice_config::Place;
 use sluice_otlp::{Request, Signal};
@@ -9,13 +9,12 @@ use sluice_wire::{Edits, Unreadable};
 
 use crate::{Findings, RecordsConfig, RuleSet, Unfit, Verdict, Violations};
 
-/// The stage that checks records. Only the configuration switches it off, by having no section for it.
+/// The stage that checks records. Only the configuration can switch it off, by leaving the section out.
 #[derive(Debug)]
 pub struct RecordStage(Option<RuleSet>);
 
-/// Proof that a message has been through the [`RecordStage`] as its sender's: at least one record stays, or there
-/// was none to begin with, or the configuration has no rules. What is forwarded is made from this and from nothing
-/// else, so the stage cannot be left out.
+/// Proof that a message has passed the [`RecordStage`] for its sender: at least one record is kept, or there was none,
+/// or the configuration has no rules. Only this proof can be forwarded, so the stage cannot be left out.
 ///
 /// ```
 /// use sluice_otlp::Request;
@@ -31,7 +30,7 @@ pub struct RecordStage(Option<RuleSet>);
 /// }
 /// ```
 ///
-/// Without the stages before, nothing is checked:
+/// Without the stages before it, nothing can be checked:
 ///
 /// ```compile_fail,E0308
 /// use sluice_otlp::Request;
@@ -42,7 +41,7 @@ pub struct RecordStage(Option<RuleSet>);
 /// }
 /// ```
 ///
-/// Without this stage, nothing has been:
+/// Without this stage, there is no proof:
 ///
 /// ```
 /// use sluice_wire::Edits;
@@ -64,14 +63,14 @@ pub struct Checked {
     edits: Edits,
 }
 
-/// Why a request goes no further.
+/// Why a request is not forwarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejected {
-    /// No record stays.
+    /// No record is kept.
     AllDropped(Box<Violations>),
-    /// It breaks a rule for which whole requests are refused.
+    /// The request breaks a rule for which whole requests are refused.
     Refused(Box<Violations>),
-    /// It cannot be read, or is over a limit.
+    /// The request cannot be read, or exceeds a limit.
     Unreadable(Unreadable),
 }
 
@@ -85,8 +84,8 @@ impl From<Unfit> for Rejected {
 }
 
 impl RecordStage {
-    /// Checks the section, which stands at `place`; without one the stage is switched off. For the rest see
-    /// [`RecordsConfig::compile`]. `None` with every problem in it added, if there is any.
+    /// Checks and compiles the section at `place`; without a section, the stage is switched off. Otherwise as
+    /// [`RecordsConfig::compile`]. Returns `None` if there is any problem, after adding all problems.
     #[must_use]
     pub fn compile(
         config: Option<RecordsConfig>,
@@ -106,11 +105,11 @@ impl RecordStage {
         self.0.as_ref().is_some_and(|rules| rules.stamps(signal))
     }
 
-    /// Checks an export request. Without a section every record stays, and `request` is not read.
+    /// Checks an export request. Without a section, every record is kept and `request` is not read.
     ///
     /// # Errors
-    /// [`Rejected`] if what the rules have to read cannot be read, breaks a rule for which requests are
-    /// refused, or loses every record.
+    /// [`Rejected`] if something that the rules have to read cannot be read or breaks a rule for which requests are
+    /// refused, or if every record is dropped.
     pub fn check(&self, tenanted: &Tenanted, request: &Request<'_>) -> Result<Checked, Rejected> {
         match &self.0 {
             Some(rules) => Checked::of(rules.check(request, tenanted.sender())?),
@@ -118,7 +117,7 @@ impl RecordStage {
         }
     }
 
-    /// Checks a write request. Without a section every series stays, and `request` is not read.
+    /// Checks a write request. Without a section, every series is kept and `request` is not read.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -157,13 +156,13 @@ impl Checked {
         self.violations.as_ref()
     }
 
-    /// Whether there was no record to begin with.
+    /// Whether the message had no records.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.is_empty
     }
 
-    /// What in the message broke the rules, and how it must be edited for what stays.
+    /// What in the message broke the rules, and the edits for what is kept.
     #[must_use]
     pub fn into_parts(self) -> (Option<Violations>, Edits) {
         (self.violations, self.edits)

@@ -1,5 +1,5 @@
-//! Attributes that the gate sets, so that what a backend shows as the sender is what the
-//! certificate said.
+//! Attributes that the gate sets, so that the sender that a backend shows is the one in the
+//! certificate.
 
 use std::rc::Rc;
 
@@ -17,27 +17,27 @@ pub(crate) struct Stamp {
     pub(crate) value: Template,
 }
 
-/// The stamps as they stand for one request.
+/// The stamps for one request.
 pub(crate) struct Stamps<'r> {
     stamps: &'r [Stamp],
-    /// Their names, and the attributes as the request's format writes them. A stamp whose value the
-    /// certificate does not say is not among them: then nobody has it.
+    /// Their names, and the attributes in the request's format. A stamp whose value the certificate
+    /// does not provide is not among them; then the attribute is removed and not set.
     written: Vec<(&'r str, Rc<[u8]>)>,
 }
 
 impl<'r> Stamps<'r> {
-    /// The stamps of an OTLP request in `format`.
+    /// The stamps for an OTLP request in `format`.
     pub(crate) fn new(stamps: &'r [Stamp], sender: Option<&Admitted>, format: Format) -> Self {
         Self::write(stamps, sender, |name, value| format.attribute(name, value))
     }
 
-    /// The stamps of series, in the order of their labels' names. Of two that become one label, the
-    /// first is set.
+    /// The stamps for series, in the order of their labels' names. If two become the same label,
+    /// the first is set.
     pub(crate) fn labels(stamps: &'r [Stamp], sender: Option<&Admitted>) -> Self {
         let all = Self::write(stamps, sender, label_field).written;
         let mut written = Vec::with_capacity(all.len());
         for (name, label) in all {
-            // Few, and a sort is several kilobytes of the module.
+            // Sorted by hand, because they are few and a sort adds several kilobytes to the module.
             let place = written.iter().position(|(other, _)| *other >= name);
             match place {
                 Some(place) if written.get(place).is_some_and(|(other, _)| *other == name) => {}
@@ -60,14 +60,14 @@ impl<'r> Stamps<'r> {
         Self { stamps, written: stamps.iter().filter_map(write).collect() }
     }
 
-    /// What is set, each by its name and as it is written.
+    /// The stamps that are set, each with its name and as it is written.
     pub(crate) fn written(&self) -> &[(&'r str, Rc<[u8]>)] {
         &self.written
     }
 
-    /// How many bytes they add to a resource at most.
+    /// The most bytes that they add to a resource.
     pub(crate) fn bytes(&self) -> u64 {
-        /// The tag and the length of an attribute, whose name and value are the operator's.
+        /// The tag and the length of an attribute, whose name and value come from the operator.
         const FRAME: u64 = 6;
         let bytes =
             self.written.iter().map(|(_, written)| FRAME.saturating_add(written.len() as u64));
@@ -83,12 +83,12 @@ impl<'r> Stamps<'r> {
         self.stamps.is_empty()
     }
 
-    /// The names of the attributes that are set.
+    /// The names of the stamps that are set.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'r str> {
         self.written.iter().map(|(name, _)| *name)
     }
 
-    /// Takes every spelling of the stamps away, and puts the stamps there.
+    /// Removes every spelling of the stamps, and adds the stamps.
     pub(crate) fn set(
         &self,
         attributes: Attributes<'_>,
@@ -101,8 +101,8 @@ impl<'r> Stamps<'r> {
         Ok(())
     }
 
-    /// Takes every spelling of the stamps away. A map that holds one, and is flattened into it, goes
-    /// whole.
+    /// Removes every spelling of the stamps. If a map would be flattened into one, the whole map is
+    /// removed.
     pub(crate) fn clear(
         &self,
         mut attributes: Attributes<'_>,
@@ -117,7 +117,7 @@ impl<'r> Stamps<'r> {
         Ok(())
     }
 
-    /// Whether an attribute is a spelling of a stamp, or a map that holds one.
+    /// Whether an attribute is a spelling of a stamp, or a map that contains one.
     pub(crate) fn replaces(&self, attribute: &Attribute<'_>) -> Result<bool, Unreadable> {
         for stamp in self.stamps {
             if stamp.name.is_in(attribute)? {

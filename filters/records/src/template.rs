@@ -1,10 +1,10 @@
-//! Texts with the sender's own names in them: `{namespace}/`.
+//! Texts that contain the sender's own names: `{namespace}/`.
 
 use sluice_config::{Piece, Pieces, Place, PlaceholderError, SenderName};
 use sluice_senders::Admitted;
 use thiserror::Error;
 
-/// A text, and where the sender's names go in it.
+/// A text with placeholders for the sender's names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template(Vec<Part>);
 
@@ -42,8 +42,8 @@ impl Template {
         Ok(Self(parts))
     }
 
-    /// Reads the template that stands at `place`. `None` with a problem for what is wrong: beside what
-    /// [`Self::compile`] finds, a sender's name where nobody is asked who sends.
+    /// Reads the template at `place`. Returns `None` after adding a problem: one that [`Self::compile`] finds, or a
+    /// sender's name although there is no `senders` section.
     pub(crate) fn of_sender(text: &str, place: &Place<'_>, has_senders: bool) -> Option<Self> {
         let template = place.take(Self::compile(text))?;
         if template.names_sender() && !has_senders {
@@ -53,13 +53,13 @@ impl Template {
         Some(template)
     }
 
-    /// Whether it needs to know who sends.
+    /// Whether the template needs the sender.
     pub(crate) fn names_sender(&self) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Name(_)))
     }
 
-    /// The text for a sender. `None` if it lacks one of the names, or has several of them: then no
-    /// value is its own.
+    /// The text for a sender. `None` if the sender does not have one of the names, or has several
+    /// of them, because then no value is certainly its own.
     pub(crate) fn fill(&self, sender: Option<&Admitted>) -> Option<String> {
         let mut text = String::new();
         for part in &self.0 {
@@ -72,7 +72,7 @@ impl Template {
     }
 }
 
-/// A sender's name; `None` if it lacks it, or has several.
+/// A name of the sender; `None` if it has none or several.
 fn name_of(name: SenderName, sender: &Admitted) -> Option<&str> {
     match name {
         SenderName::Namespace => {

@@ -1,8 +1,8 @@
-//! How large the traces of one request are, as Tempo counts them.
+//! The sizes of the traces in one request, counted as Tempo counts them.
 //!
-//! Tempo takes a request apart by trace, and writes for each trace, with every scope that has spans of
-//! it, the resource and the scope again (`modules/distributor`, `requestsByTraceID`). What it holds
-//! against its limit is that message: spans, scopes and resources, with the tag and the length of each.
+//! Tempo splits a request by trace. For each trace, it writes the resource and the scope again with every scope that
+//! has spans of the trace (`modules/distributor`, `requestsByTraceID`). It compares the size of the resulting message
+//! with its limit: spans, scopes and resources, with the tag and the length of each.
 
 use std::collections::BinaryHeap;
 
@@ -12,49 +12,50 @@ use sluice_wire::{ReadLimits, Room, Unreadable};
 /// The traces of one request.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Traces {
-    /// Of any size: the backend has no limit, or no trace in the request can be over it.
+    /// Traces of any size are accepted: the backend has no limit, or no trace in the request can
+    /// exceed it.
     #[default]
     Any,
-    /// On a first walk, which looks at no span: whether any trace can be over the limit.
+    /// During a first walk, which reads no spans: whether any trace can exceed the limit.
     Bounding {
-        /// What the resource at hand weighs.
+        /// The size of the current resource.
         resource: u64,
-        /// What all of the spans would weigh if they were of one trace.
+        /// The size if all spans belonged to one trace.
         most: u64,
     },
-    /// On a second, if one can.
+    /// During a second walk, if a trace can exceed the limit.
     Weighing(Weighing),
-    /// On the last.
+    /// During the last walk.
     Weighed {
-        /// The bytes of each trace, by its id, in their order.
+        /// The bytes of each trace, sorted by trace id.
         traces: Vec<(u128, u64)>,
-        /// How many the backend takes of one.
+        /// The largest trace that the backend accepts, in bytes.
         max: u64,
     },
 }
 
-/// The traces of a request that is being walked.
+/// The traces of a request during a walk.
 #[derive(Clone, Debug)]
 pub(crate) struct Weighing {
-    /// Spans; those of one trace are one, if they come together.
+    /// The spans. Consecutive spans of the same trace and scope are added up.
     spans: Vec<Spans>,
-    /// How many there may be.
+    /// The largest number of entries.
     most: usize,
     room: Room,
-    /// What the resource at hand weighs.
+    /// The size of the current resource.
     resource: u64,
-    /// What a trace weighs more for its first span in the scope at hand.
+    /// What the first span of a trace in the current scope adds to its own size.
     around: u64,
-    /// The number of the scope at hand.
+    /// The number of the current scope.
     scope: u64,
 }
 
-/// Spans of one trace and one scope.
+/// The spans of one trace in one scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Spans {
     trace: u128,
     scope: u64,
-    /// What they weigh with what is around them.
+    /// The size of what is around them.
     around: u64,
     bytes: u64,
 }
@@ -76,7 +77,7 @@ impl Weighing {
 
     /// The bytes of each trace, and the memory that is left.
     fn finish(mut self) -> Result<(Vec<(u128, u64)>, Room), Unreadable> {
-        // A heap, as a sort is several kilobytes of the module, and in place.
+        // A heap sorts in place, and the standard sort would add several kilobytes to the module.
         let mut spans = BinaryHeap::from(std::mem::take(&mut self.spans)).into_sorted_vec();
         spans.dedup_by(|next, before| {
             let is_same = next.trace == before.trace && next.scope == before.scope;
@@ -101,24 +102,24 @@ impl Weighing {
 }
 
 impl Traces {
-    /// Ready for the first walk; `request` is how many bytes it has.
+    /// The state before the first walk of a request of `request` bytes.
     pub(crate) const fn bounding(request: usize) -> Self {
         Self::Bounding { resource: 0, most: request as u64 }
     }
 
-    /// Behind the first walk: whether a trace may be over `max`.
+    /// After the first walk: whether a trace may exceed `max`.
     pub(crate) const fn may_exceed(&self, max: u64) -> bool {
         matches!(self, Self::Bounding { most, .. } if *most > max)
     }
 
-    /// Ready for the second.
+    /// The state before the second walk.
     pub(crate) fn weighing(limits: &ReadLimits) -> Self {
         let most = usize::try_from(limits.records).unwrap_or(usize::MAX);
         let room = Room::of(limits.room);
         Self::Weighing(Weighing { spans: Vec::new(), most, room, resource: 0, around: 0, scope: 0 })
     }
 
-    /// Whether this is a walk that decides nothing.
+    /// Whether this walk only collects sizes and decides nothing.
     pub(crate) const fn is_looking(&self) -> bool {
         matches!(self, Self::Bounding { .. } | Self::Weighing(_))
     }
@@ -127,7 +128,7 @@ impl Traces {
         matches!(self, Self::Weighing(_))
     }
 
-    /// The next resource; `stamps` is what the gate adds to it.
+    /// Called with the next resource; `stamps` is the number of bytes that the gate adds to it.
     pub(crate) fn enter_resource(&mut self, attributes: &Attributes<'_>, stamps: u64) {
         let weight = framed(attributes.owner_bytes().saturating_add(stamps));
         match self {
@@ -137,7 +138,7 @@ impl Traces {
         }
     }
 
-    /// The next scope.
+    /// Called with the next scope.
     pub(crate) fn enter_scope(&mut self, attributes: &Attributes<'_>) {
         match self {
             Self::Bounding { resource, most } => {
@@ -152,7 +153,7 @@ impl Traces {
         }
     }
 
-    /// Adds a span to its trace; one without a trace is in none.
+    /// Adds a span to its trace. A span without a trace id is not counted.
     pub(crate) fn weigh(&mut self, span: &Record<'_, '_>) -> Result<(), Unreadable> {
         if let (Self::Weighing(weighing), Some(trace)) = (self, span.trace_id()?) {
             weighing.add(trace, framed(span.written_bytes()))?;
@@ -160,7 +161,7 @@ impl Traces {
         Ok(())
     }
 
-    /// What was weighed, to be held against a limit, and the memory that is left for the last walk.
+    /// The sizes to compare with the limit, and the memory that is left for the last walk.
     pub(crate) fn weighed(self, max: u64, room: usize) -> Result<(Self, usize), Unreadable> {
         match self {
             Self::Weighing(weighing) => {
@@ -171,7 +172,7 @@ impl Traces {
         }
     }
 
-    /// Whether a span is of a trace that is over the limit.
+    /// Whether a span belongs to a trace that exceeds the limit.
     pub(crate) fn is_too_large(&self, span: &Record<'_, '_>) -> Result<bool, Unreadable> {
         let Self::Weighed { traces, max } = self else { return Ok(false) };
         let Some(id) = span.trace_id()? else { return Ok(false) };
@@ -181,10 +182,10 @@ impl Traces {
     }
 }
 
-/// The tags and lengths of what holds a resource and a scope: each at most so long that it holds 256 MiB.
+/// The most bytes for the tags and lengths around a resource and a scope, which suffices for up to 256 MiB.
 const FRAMES: u64 = 2 * 5;
 
-/// A message with the tag and the length of its field.
+/// The size of a message with the tag and the length of its field.
 const fn framed(bytes: u64) -> u64 {
     let bits = u64::BITS.saturating_sub(bytes.leading_zeros());
     let length = if bits == 0 { 1 } else { bits.div_ceil(7) };

@@ -1,11 +1,12 @@
-//! What a backend refuses a whole batch for, or loses, though the rest of the batch is in order.
+//! What makes a backend refuse a whole batch, or lose records, although the rest of the batch is
+//! valid.
 
 use sluice_otlp::Signal;
 use sluice_stores::{Defect, Element, Outcome, Refusal, Refuses, Remedy};
 
 use crate::OnViolation;
 
-/// What is looked for in the records of one signal, for the backend's sake.
+/// What has to be looked for in the records of one signal, because of the backend.
 #[derive(Clone, Debug)]
 pub(crate) struct Unstorable {
     refusals: Vec<Refusal>,
@@ -13,15 +14,15 @@ pub(crate) struct Unstorable {
     pub(crate) accepts_unset_ids: bool,
     pub(crate) trace_over: Option<u64>,
     keeps_names: bool,
-    /// Attributes of the resource, the scope and the record of whose names no labels can be made.
+    /// Attributes of the resource, the scope and the record with names that cannot become labels.
     pub(crate) resource_names: bool,
     pub(crate) scope_names: bool,
     pub(crate) record_names: bool,
-    /// Whether those of a record are cut out of it.
+    /// Whether such attributes are cut out of records.
     pub(crate) cuts_names: bool,
-    /// Anything that may be cut out of records.
+    /// Any parts that may be cut out of records.
     pub(crate) parts: bool,
-    /// Index labels whose value no label has.
+    /// Index labels with values that labels cannot have.
     pub(crate) label_values: bool,
     pub(crate) metrics: bool,
     pub(crate) scale: bool,
@@ -62,36 +63,36 @@ impl Unstorable {
         }
     }
 
-    /// What is to be done about something, if the backend refuses it.
+    /// What to do about a defect in an element, if the backend refuses it.
     pub(crate) fn find(&self, element: Element, defect: Defect) -> Option<Refusal> {
         find(&self.refusals, element, defect)
     }
 
-    /// What the backend would do about something, wherever it is.
+    /// What the backend would do about a defect, in whatever element.
     pub(crate) fn outcome(&self, defect: Defect) -> Option<Outcome> {
         let mut refusals = self.refusals.iter();
         refusals.find(|refusal| refusal.site.defect == defect).map(|refusal| refusal.outcome)
     }
 
-    /// Whether records have to be looked at one by one.
+    /// Whether each record has to be checked.
     pub(crate) const fn looks_at_records(&self) -> bool {
         self.parts || self.metrics || self.scale || self.span_ids || self.trace_over.is_some()
     }
 
-    /// Whether no label can be made of an attribute's name.
+    /// Whether an attribute's name cannot become a label.
     #[inline(always)]
     pub(crate) fn is_odd_name(&self, name: &[u8]) -> bool {
-        // Next to every name begins with a letter.
+        // Nearly every name starts with a letter.
         !name.first().is_some_and(u8::is_ascii_alphanumeric) && self.is_odd_whole(name)
     }
 
-    /// The same of a metric's name, which may have colons.
+    /// Whether a metric's name cannot be stored. It may have colons.
     pub(crate) fn is_odd_metric_name(&self, name: &[u8]) -> bool {
         self.is_odd_whole(name) && (self.keeps_names || !name.contains(&b':'))
     }
 
-    /// `otlptranslator`, `LabelNamer` and `MetricNamer`: where names become labels, an ASCII letter or
-    /// digit must be left of one; where they are kept, it must not be empty, nor underscores alone.
+    /// `otlptranslator`, `LabelNamer` and `MetricNamer`: if names become labels, a name must contain an ASCII letter or
+    /// digit; if names are kept, it must not be empty or consist only of underscores.
     #[inline(never)]
     fn is_odd_whole(&self, name: &[u8]) -> bool {
         if self.keeps_names {

@@ -1,4 +1,4 @@
-//! What an attribute's value must be.
+//! The rules for an attribute's value.
 
 use std::fmt;
 
@@ -13,21 +13,23 @@ use crate::template::Template;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ValueConfig {
-    /// Anything but nothing: text, bytes and lists of some length, any number, either boolean.
+    /// Any value that is not empty: a string, bytes or a list that is not empty, any number, either
+    /// boolean.
     #[default]
     NonEmpty,
-    /// This text.
+    /// Exactly this string.
     Equals(String),
-    /// A text that begins so.
+    /// A string that starts with this one.
     Prefix(String),
-    /// One of these texts.
+    /// One of these strings.
     OneOf(Vec<String>),
 }
 
 /// A value rule.
 #[derive(Clone, Debug)]
 pub(crate) enum ValueRule {
-    /// The gate sets the value: nothing is asked of the sender's, but that none overrides it.
+    /// The gate sets the value. The sender's value does not matter, but no attribute may override
+    /// the gate's.
     Stamped,
     NonEmpty,
     Equals(Template),
@@ -35,11 +37,11 @@ pub(crate) enum ValueRule {
     OneOf(Vec<Template>),
 }
 
-/// A value rule as it stands for one sender. `None`: the sender lacks a name that the rule asks
-/// for, so no value meets it.
+/// A value rule for one sender. `None` means that the sender does not have a name that the rule
+/// needs, so no value is allowed.
 #[derive(Clone, Debug)]
 pub(crate) enum Expected {
-    /// The attribute must not be there at all.
+    /// The attribute must not exist.
     Nothing,
     NonEmpty,
     Equals(Option<String>),
@@ -48,7 +50,7 @@ pub(crate) enum Expected {
 }
 
 impl ValueConfig {
-    /// Checks the rule, which stands at `place`. `None` with a problem for each thing wrong.
+    /// Checks and compiles the rule at `place`. Returns `None` after adding every problem.
     pub(crate) fn compile(&self, place: &Place<'_>, has_senders: bool) -> Option<ValueRule> {
         let template =
             |place: &Place<'_>, text: &str| Template::of_sender(text, place, has_senders);
@@ -72,7 +74,7 @@ impl ValueConfig {
 }
 
 impl ValueRule {
-    /// What the rule asks of one sender, if anything. `sender` is `None` only where nobody is asked who sends.
+    /// What the rule requires of one sender, if anything. `sender` is `None` only if there is no `senders` section.
     pub(crate) fn expected(&self, sender: Option<&Admitted>) -> Option<Expected> {
         Some(match self {
             Self::Stamped => return None,
@@ -87,8 +89,8 @@ impl ValueRule {
 }
 
 impl Expected {
-    /// Whether a value that is not empty meets the rule. Only text equals a text: a backend may
-    /// well write a number as the same label, but a sender's name is none.
+    /// Whether a value that is not empty meets the rule. Only a string can equal a string. A
+    /// backend may write a number as the same label, but a number is not a sender's name.
     pub(crate) fn is_met_by(&self, value: &AnyValue<'_>) -> bool {
         match (self, value) {
             (Self::NonEmpty, _) => true,
@@ -97,7 +99,7 @@ impl Expected {
         }
     }
 
-    /// Whether a text that is not empty meets the rule.
+    /// Whether a string that is not empty meets the rule.
     #[inline]
     pub(crate) fn is_met_by_text(&self, text: &[u8]) -> bool {
         match self {
@@ -112,7 +114,7 @@ impl Expected {
     }
 }
 
-/// What a value that does not meet the rule is not, to complete `attribute "x" ..`.
+/// What is wrong with a value that does not meet the rule, to complete `attribute "x" ..`.
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! What broke a rule and what became of it, as the sender is told.
+//! What broke a rule and what happened to it, in the words that the sender is told.
 
 use std::fmt;
 
@@ -10,23 +10,23 @@ use crate::Level;
 /// How a record breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The attribute is there more than once, in one spelling or in several that the backend reads
-    /// as one: which value would count is not for the gate to guess.
+    /// The attribute occurs more than once, in one spelling or in several that the backend reads as
+    /// the same. The gate must not guess which value counts.
     Ambiguous,
-    /// The attribute is there, with nothing in it.
+    /// The attribute is empty.
     Empty,
-    /// The attribute is not there.
+    /// The attribute is missing.
     Missing,
-    /// An attribute at another level, that the backend writes over the one that the rule looks at.
+    /// The backend writes an attribute of another level over the one that the rule checks.
     Overridden,
     /// The backend cannot store it.
     Unstorable(Defect),
-    /// The attribute's value is not what its rule asks for.
+    /// The rule does not allow the attribute's value.
     Value,
 }
 
 impl Reason {
-    /// The reason as the metrics name it.
+    /// The reason's name in the metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl Reason {
         }
     }
 
-    /// What is wrong, as messages have it.
+    /// What is wrong, in the words of messages.
     #[must_use]
     pub const fn clause(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ impl Reason {
         }
     }
 
-    /// What is counted: records, but for the reasons that concern what has none.
+    /// What is counted: records, except for reasons that concern something without records.
     const fn counts(self, signal: Signal) -> &'static str {
         match self {
             Self::Unstorable(Defect::Labels) => "resource attribute",
@@ -61,7 +61,7 @@ impl Reason {
         }
     }
 
-    /// What is cut out of a record or a resource that stays.
+    /// What is cut out of a record or a resource that is kept.
     const fn part(self) -> &'static str {
         match self {
             Self::Unstorable(Defect::Exemplar) => "exemplar",
@@ -75,18 +75,18 @@ impl Reason {
     }
 }
 
-/// What became of the records that broke a rule.
+/// What happened to the records that broke a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// They stay without what broke it, which was taken out: parts are counted, not records.
+    /// They were kept, but the parts that broke the rule were cut out. Counts parts, not records.
     Cut,
-    /// They were taken out.
+    /// They were dropped.
     Dropped,
-    /// They passed: the rule is only watched.
+    /// They were kept, because the rule is in audit mode.
     Passed,
-    /// The request was refused for the first of them.
+    /// The request was refused because of the first of them.
     Refused,
-    /// They passed whole: what would be cut is only watched. Parts are counted, not records.
+    /// They were kept unchanged, because cuts are in audit mode. Counts parts, not records.
     Uncut,
 }
 
@@ -102,26 +102,27 @@ impl Fate {
     }
 }
 
-/// The records that broke one rule in one way.
+/// The records that broke one rule in the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The attribute that the rule asks for; `None` where the backend is what asks.
+    /// The attribute that the rule requires; `None` if the backend is the reason.
     pub attribute: Option<String>,
     /// Where the rule looks for it.
     pub level: Level,
     /// How they broke it.
     pub reason: Reason,
-    /// What became of them.
+    /// What happened to them.
     pub fate: Fate,
-    /// What the reason does not say: which value was expected (`is not "payments"`), who refuses it.
+    /// What the reason does not say: which value was expected (`is not "payments"`), or which
+    /// backend refuses it.
     pub detail: Option<String>,
-    /// How many they are.
+    /// The number of records.
     pub records: u64,
 }
 
 impl Violation {
-    /// Where it is, for a machine: `resource.attributes["source.name"]`, or `record` where no
-    /// attribute is asked for.
+    /// The place, for programs: `resource.attributes["source.name"]`, or `record` if the rule does
+    /// not concern an attribute.
     #[must_use]
     pub fn field(&self) -> String {
         let level = match self.level {
@@ -137,8 +138,8 @@ impl Violation {
         }
     }
 
-    /// What it is, for a person: `3 log records dropped: resource attribute "source.name" is
-    /// missing`.
+    /// The violation, for people:
+    /// `3 log records dropped: resource attribute "source.name" is missing`.
     #[must_use]
     pub const fn clause(&self, signal: Signal) -> Clause<'_> {
         Clause { violation: self, signal }
@@ -162,7 +163,7 @@ impl fmt::Display for Clause<'_> {
             _ => reason.counts(self.signal),
         };
         if *records == 0 {
-            // A series may have none.
+            // A series may have no samples.
             write!(f, "series without {counted}s {}: ", fate.clause())?;
         } else {
             write!(f, "{records} {counted}{plural} {}: ", fate.clause())?;
@@ -181,11 +182,11 @@ impl fmt::Display for Clause<'_> {
 pub struct Violations {
     pub(crate) signal: Signal,
     pub(crate) by_rule: Vec<Violation>,
-    /// The first that broke one.
+    /// The first record or series that broke a rule.
     pub(crate) example: Option<Example>,
 }
 
-/// What broke a rule, by the name that its sender knows it by.
+/// Identifies what broke a rule by the name that its sender knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Example {
     /// The `__name__` of a series.
@@ -201,13 +202,13 @@ impl Violations {
         self.signal
     }
 
-    /// Rule by rule, in the order in which they first occurred.
+    /// The violations, in the order in which they first occurred.
     #[must_use]
     pub fn by_rule(&self) -> &[Violation] {
         &self.by_rule
     }
 
-    /// Whether series were dropped, which may have no samples to be counted.
+    /// Whether series were dropped. They may have no samples that could be counted.
     pub(crate) fn drops_series(&self) -> bool {
         let mut violations = self.by_rule.iter();
         violations
@@ -224,8 +225,8 @@ impl Violations {
     }
 }
 
-/// One clause a rule and the first example, such as `3 log records dropped: resource attribute
-/// "source.name" is missing (first at resource service.name="cart")`.
+/// One clause for each rule, and the first example:
+/// `3 log records dropped: resource attribute "source.name" is missing (first at resource service.name="cart")`.
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, violation) in self.by_rule.iter().enumerate() {
@@ -242,7 +243,7 @@ impl fmt::Display for Violations {
     }
 }
 
-/// A sender's text, short enough to be repeated to it.
+/// A sender's text, cut short for messages to it.
 pub(crate) fn excerpt(text: &[u8]) -> String {
     const MAX_CHARS: usize = 64;
     String::from_utf8_lossy(text.get(..MAX_CHARS.saturating_mul(4)).unwrap_or(text))

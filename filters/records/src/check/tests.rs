@@ -218,7 +218,7 @@ fn no_record_at_all_is_nothing() {
     }
 }
 
-/// A backend as Loki is.
+/// A backend like Loki.
 fn loki() -> BackendTraits {
     BackendTraits {
         precedence: Precedence::Scope,
@@ -284,7 +284,7 @@ fn a_map_that_flattens_into_the_name_is_another_spelling_of_it() {
     assert!(
         message(&verdict(vec![text("source.name", "a"), flattens()])).contains("more than once")
     );
-    // What is in a map of the name itself has names of its own in Loki.
+    // Loki gives the entries of a map other names, even if the map has the attribute's name.
     assert!(
         message(&verdict(vec![map("source.name", vec![text("x", "a")])])).contains("is missing")
     );
@@ -460,7 +460,7 @@ fn limits_are_kept() {
     );
 }
 
-/// What a backend refuses, all in one way.
+/// Refusals that all have the same outcome.
 fn refuses(outcome: Outcome, sites: &[Site]) -> Refuses {
     let refusals = sites.iter().map(|site| Refusal { site: *site, outcome });
     Refuses { refusals: refusals.collect(), ..Refuses::NOTHING }
