@@ -1,4 +1,4 @@
-//! A backend, and where a request of one tenant goes there.
+//! A backend, and where the requests of one tenant go there.
 
 use sluice_encodings::{Encoding, Encodings};
 use sluice_headers::{
@@ -11,20 +11,20 @@ use sluice_tenant::{NoTenant, TenantId, Tenanted};
 
 use crate::{path::Path, share::Share, tenants::Tenants};
 
-/// The header by which Envoy finds the backend: a route's `cluster_header`, or a match in a
-/// VirtualService or an HTTPRoute. No sender's copy of it survives.
+/// The header by which Envoy selects the backend: a route's `cluster_header`, or a match in a
+/// VirtualService or an HTTPRoute. The gate removes a sender's own copies.
 pub const BACKEND_HEADER: &str = "x-sluice-backend";
 
-/// The header by which Envoy finds the cluster that gets a copy: the `cluster_header` of a route's
-/// `request_mirror_policies`. No sender's copy of it survives.
+/// The header by which Envoy selects the cluster for the mirrored request: the `cluster_header` of
+/// a route's `request_mirror_policies`. The gate removes a sender's own copies.
 pub const MIRROR_HEADER: &str = "x-sluice-mirror";
 
-/// How the gate's own headers begin.
+/// The prefix of the gate's own headers.
 const OWN: &str = "x-sluice-";
 
-/// How headers begin that end at the gate: its own; gRPC's, of a call that goes on as HTTP; and those by
-/// which a sender could have Envoy's router wait longer, try again, or count under another name. Envoy
-/// takes the latter off only where it holds the sender for external.
+/// Prefixes of headers that the gate removes: its own; those of gRPC, if a call is forwarded as HTTP; and those with
+/// which a sender could make Envoy's router wait longer, retry, or count under another name. Envoy removes the latter
+/// only if it considers the sender external.
 const ENDING: [&str; 7] = [
     OWN,
     "grpc-",
@@ -35,7 +35,7 @@ const ENDING: [&str; 7] = [
     "x-envoy-upstream-",
 ];
 
-/// How a backend is spoken to.
+/// The protocol to a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// OTLP/gRPC.
@@ -50,28 +50,29 @@ pub struct Backend {
     pub(crate) store: &'static Store,
     pub(crate) traits: BackendTraits,
     pub(crate) path: Path,
-    /// Where it takes remote write, if it does.
+    /// The path for remote write, if the backend supports it.
     pub(crate) write_path: Option<Path>,
     pub(crate) encodings: Encodings,
     pub(crate) formats: Formats,
-    /// The most bytes of one tenant's that it takes at once, if that is configured.
+    /// The largest batch that it accepts from one tenant at once, in bytes, if configured.
     pub(crate) burst: Option<u32>,
-    /// The path of gRPC calls, and the encodings of their messages; both are of no use where the
-    /// clusters do not take gRPC.
+    /// The path of gRPC calls, and the encodings of their messages. Not used if the clusters do not
+    /// support gRPC.
     pub(crate) grpc: (&'static str, Encodings),
     pub(crate) clusters: Clusters,
-    /// The tenants that have clusters of their own; the first that matches counts.
+    /// Tenants with clusters of their own. The first matching entry counts.
     pub(crate) cells: Vec<(Tenants, Clusters)>,
     pub(crate) canary: Option<Canary>,
-    /// The tenants whose requests are copied, and where to; the first that matches counts.
+    /// Tenants whose requests are mirrored, and the clusters for that. The first matching entry
+    /// counts.
     pub(crate) mirrors: Vec<(Tenants, String)>,
 }
 
-/// The clusters of one place, or whatever a route matches on.
+/// The clusters of one place; or any values that a route matches on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Clusters {
     pub(crate) http: String,
-    /// Where it takes gRPC, if it does.
+    /// The cluster for gRPC, if there is one.
     pub(crate) grpc: Option<String>,
 }
 
@@ -82,7 +83,7 @@ pub(crate) struct Canary {
     pub(crate) share: Share,
 }
 
-/// Where a backend takes the requests of one tenant, and how it is spoken to there.
+/// Where a backend receives the requests of one tenant, and with which protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint<'b> {
     transport: Transport,
@@ -95,7 +96,8 @@ pub struct Endpoint<'b> {
     mirror: Option<&'b str>,
 }
 
-/// The account and project that a backend is told of in headers of their own, each with its header.
+/// The account and project that are sent to a backend in headers of their own, each with its
+/// header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Account<'b> {
     account: (&'static str, &'b str),
@@ -103,7 +105,7 @@ struct Account<'b> {
 }
 
 impl Clusters {
-    /// The cluster for a request that came so, and how it is spoken to.
+    /// The protocol and the cluster for a request that arrived over `from`.
     fn of(&self, from: Transport) -> (Transport, &str) {
         match (from, &self.grpc) {
             (Transport::Grpc, Some(grpc)) => (Transport::Grpc, grpc),
@@ -113,19 +115,19 @@ impl Clusters {
 }
 
 impl Backend {
-    /// The store that it is.
+    /// The kind of store.
     #[must_use]
     pub const fn store(&self) -> &'static Store {
         self.store
     }
 
-    /// What is known of how it reads records.
+    /// What is known about how it reads records.
     #[must_use]
     pub const fn traits(&self) -> &BackendTraits {
         &self.traits
     }
 
-    /// Where a request goes that came over gRPC, or over HTTP.
+    /// Where a request goes that arrived over gRPC or over HTTP.
     ///
     /// ```
     /// use sluice_route::{Backend, Endpoint, Transport};
@@ -139,7 +141,7 @@ impl Backend {
     /// }
     /// ```
     ///
-    /// A request whose tenant has not been assigned goes nowhere:
+    /// A request without an assigned tenant cannot be routed:
     ///
     /// ```compile_fail,E0308
     /// use sluice_route::{Backend, Endpoint, Transport};
@@ -151,7 +153,8 @@ impl Backend {
     /// ```
     ///
     /// # Errors
-    /// [`NoTenant`] if the backend would take the tenant for another, or cannot be told of one.
+    /// [`NoTenant`] if the backend would read the tenant as a different one, or cannot be told the
+    /// tenant.
     pub fn endpoint<'b>(
         &'b self,
         tenanted: &'b Tenanted,
@@ -160,7 +163,7 @@ impl Backend {
         self.endpoint_at(from, &self.path, self.encodings, tenanted.tenant())
     }
 
-    /// Where a write request of Prometheus goes; `None` if the backend takes none.
+    /// Where a Prometheus write request goes; `None` if the backend does not support it.
     ///
     /// # Errors
     /// As [`endpoint`](Self::endpoint).
@@ -168,7 +171,7 @@ impl Backend {
         &'b self,
         tenanted: &'b Tenanted,
     ) -> Option<Result<Endpoint<'b>, NoTenant>> {
-        // What is not snappy no backend takes there, whatever it takes of OTLP.
+        // Backends accept only snappy there, whatever they accept for OTLP.
         let encodings = Encodings::NONE.with(Encoding::SnappyRaw);
         let path = self.write_path.as_ref()?;
         Some(self.endpoint_at(Transport::Http, path, encodings, tenanted.tenant()))
@@ -212,7 +215,7 @@ impl Backend {
         })
     }
 
-    /// The account and project that the backend is told of in headers of their own.
+    /// The account and project that are sent to the backend in headers of their own.
     fn account<'b>(&self, tenant: Option<&'b TenantId>) -> Result<Option<Account<'b>>, NoTenant> {
         match (self.store.tenant, tenant) {
             (TenantAddress::AccountInHeaders { account, project }, Some(tenant)) => {
@@ -230,46 +233,47 @@ impl Backend {
 }
 
 impl Endpoint<'_> {
-    /// How the backend is spoken to.
+    /// The protocol to the backend.
     #[must_use]
     pub const fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// What Envoy's route is chosen by.
+    /// The value by which Envoy selects the route.
     #[must_use]
     pub const fn cluster(&self) -> &str {
         self.cluster
     }
 
-    /// The most bytes of one tenant's that it takes at once, if that is configured.
+    /// The largest batch that it accepts from one tenant at once, in bytes, if configured.
     #[must_use]
     pub const fn burst(&self) -> Option<u32> {
         self.burst
     }
 
-    /// The content encodings, or the encodings of messages, that it takes.
+    /// The content encodings, or the encodings of gRPC messages, that it accepts.
     #[must_use]
     pub const fn encodings(&self) -> Encodings {
         self.encodings
     }
 
-    /// The formats that it takes over HTTP.
+    /// The formats that it accepts over HTTP.
     #[must_use]
     pub const fn formats(&self) -> Formats {
         self.formats
     }
 
-    /// Whether it takes a message in this format; over gRPC there is only one.
+    /// Whether it accepts a message in this format. Over gRPC there is only one format.
     #[must_use]
     pub fn takes(&self, format: Format) -> bool {
         self.transport == Transport::Grpc || self.formats.contains(format)
     }
 
-    /// The edits that send a request in `format`, with headers of these `names`, there. The
-    /// reply is read by the gate, so it must not come compressed: `accept-encoding` goes, with
-    /// everything that belongs to the sender's gRPC or to Envoy's router, and with the certificate,
-    /// which concerns the gate alone and is most of the head's bytes.
+    /// The edits to send a request in `format`, with headers of these `names`, to this endpoint.
+    /// `accept-encoding` is removed, because the gate reads the reply, which must not be
+    /// compressed. Headers that belong to the sender's gRPC call or to Envoy's router are removed
+    /// too, and so is the certificate, which only the gate needs and which is most of the head's
+    /// bytes.
     #[must_use]
     pub fn header_edits<'n>(
         &self,
@@ -279,7 +283,7 @@ impl Endpoint<'_> {
         let ends = |name: &&str| ENDING.iter().any(|start| name.starts_with(start));
         let mut edits: Vec<_> = names.filter(ends).map(HeaderEdit::remove).collect();
         let (content_type, te) = match self.transport {
-            // gRPC over HTTP/2, "Requests": it tells of proxies that lose trailers.
+            // gRPC over HTTP/2, "Requests": this header detects proxies that lose trailers.
             Transport::Grpc => ("application/grpc", HeaderEdit::set(TE, "trailers")),
             Transport::Http => (format.content_type(), HeaderEdit::remove(TE)),
         };
@@ -299,8 +303,8 @@ impl Endpoint<'_> {
     }
 }
 
-/// The edits to a request that is none of the gate's, with headers of these `names`: the gate's own
-/// headers go, as by them it could choose a backend.
+/// The edits to a request that does not belong to the gate, with headers of these `names`: the
+/// gate's own headers are removed, because with them the request could choose a backend.
 pub fn foreign_header_edits<'n>(
     names: impl Iterator<Item = &'n str>,
 ) -> impl Iterator<Item = HeaderEdit> {

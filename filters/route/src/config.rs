@@ -1,4 +1,4 @@
-//! The section `backends` as it is written, and its way into [`Routes`].
+//! The `backends` section as it is written, and how it is compiled into [`Routes`].
 
 use serde::Deserialize;
 use sluice_config::Place;
@@ -16,7 +16,7 @@ use crate::{
     tenants::Tenants,
 };
 
-/// The section `backends` as it is written.
+/// The `backends` section as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackendsConfig {
@@ -26,10 +26,10 @@ pub struct BackendsConfig {
     pub(crate) traces: Option<BackendConfig>,
 }
 
-/// What the rest of the configuration says that backends depend on.
+/// What backends depend on in the rest of the configuration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context {
-    /// What tenants may be called; `None` where requests have none.
+    /// The rules for tenant ids; `None` if requests have no tenant.
     pub tenant_ids: Option<TenantIds>,
 }
 
@@ -37,53 +37,51 @@ pub struct Context {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct BackendConfig {
-    /// Whose contract it keeps.
+    /// The kind of store.
     #[serde(rename = "kind")]
     pub(crate) store: &'static Store,
-    /// What goes into the header that Envoy routes by: a cluster's name, or whatever a route
-    /// matches on.
+    /// The value of the header by which Envoy routes: a cluster's name, or whatever a route matches
+    /// on.
     cluster: String,
-    /// The same for requests that come over gRPC, of a kind that takes them so. If left out, they go to
-    /// `cluster` over HTTP.
+    /// The same for requests that arrive over gRPC, if the kind supports gRPC. If left out, they go to `cluster` over
+    /// HTTP.
     grpc_cluster: Option<String>,
-    /// Where it takes OTLP over HTTP, with `{tenant}` for the tenant; what its kind has if left out.
+    /// The path for OTLP over HTTP, in which `{tenant}` stands for the tenant. The default is the
+    /// kind's.
     path: Option<String>,
-    /// Where it takes Prometheus remote write, as `path`, of a kind that takes it; what its kind has if
-    /// left out.
+    /// The path for Prometheus remote write, as `path`, if the kind supports it. The default is the kind's.
     remote_write_path: Option<String>,
-    /// The content encodings that it takes, by their names in `content-encoding`; what its kind
-    /// takes if left out.
+    /// The content encodings that it accepts, by their names in `content-encoding`. The default is
+    /// the kind's.
     encodings: Option<Vec<String>>,
-    /// The formats that it takes over HTTP; what its kind takes if left out.
+    /// The formats that it accepts over HTTP. The default is the kind's.
     formats: Option<Vec<Format>>,
-    /// Tenants with clusters of their own; the first entry that matches counts.
+    /// Tenants with clusters of their own. The first matching entry counts.
     #[serde(default)]
     cells: Vec<CellConfig>,
-    /// A share of what has no cell.
+    /// A share of the tenants that have no cell.
     canary: Option<CanaryConfig>,
-    /// Tenants whose requests are copied to a second cluster; the first entry that matches counts.
+    /// Tenants whose requests are mirrored to a second cluster. The first matching entry counts.
     #[serde(default)]
     mirror: Vec<CellConfig>,
-    /// How it tells attribute names apart; as its kind does if left out.
+    /// Which spellings of attribute names it reads as the same. The default is the kind's.
     pub(crate) spelling: Option<Spelling>,
-    /// Which attributes it writes over others of the same name; as its kind does if left out.
+    /// Which attributes it writes over others of the same name. The default is the kind's.
     pub(crate) precedence: Option<Precedence>,
     /// Loki: the resource attributes that become labels.
     pub(crate) labels: Option<LabelsConfig>,
-    /// Loki: whether it keeps the attributes of scopes; it does, if left out.
+    /// Loki: whether it keeps the attributes of scopes. The default is that it does.
     pub(crate) scope_attributes: Option<ScopeAttributes>,
-    /// Loki: what it takes of one tenant at once, in bytes (its `ingestion_burst_size_mb`); what it comes
-    /// with, if left out.
+    /// Loki: the largest batch of one tenant, in bytes (its `ingestion_burst_size_mb`). The default is Loki's own.
     pub(crate) burst_bytes: Option<u32>,
-    /// Tempo: what it takes of one trace, in bytes (its `max_bytes_per_trace`); not looked at, if left
-    /// out.
+    /// Tempo: the largest trace, in bytes (its `max_bytes_per_trace`). If left out, sizes are not checked.
     pub(crate) max_trace_bytes: Option<u64>,
-    /// Mimir, Prometheus, VictoriaMetrics: whether it takes delta temporality; it does not, if left
-    /// out.
+    /// Mimir, Prometheus, VictoriaMetrics: whether it accepts delta temporality. The default is
+    /// that it does not.
     pub(crate) takes_delta: Option<bool>,
 }
 
-/// Some tenants, and where their requests, or copies of them, go.
+/// Some tenants, and where their requests go, or are mirrored to.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct CellConfig {
@@ -92,7 +90,7 @@ struct CellConfig {
     grpc_cluster: Option<String>,
 }
 
-/// A share that goes elsewhere.
+/// A share of the tenants that goes elsewhere.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct CanaryConfig {
@@ -104,7 +102,7 @@ struct CanaryConfig {
     by: CanaryBy,
 }
 
-/// What a canary's share is a share of.
+/// The unit of a canary's share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum CanaryBy {
@@ -113,7 +111,7 @@ enum CanaryBy {
 }
 
 impl BackendsConfig {
-    /// Checks the section, which stands at `place`. `None` with every problem in it added, if there is any.
+    /// Checks and compiles the section at `place`. Returns `None` if there is any problem, after adding all problems.
     #[must_use]
     pub fn compile(self, place: &Place<'_>, context: Context) -> Option<Routes> {
         let backend = |signal: Signal, config: Option<BackendConfig>| {
@@ -139,7 +137,7 @@ impl BackendsConfig {
 struct Check<'p> {
     signal: Signal,
     context: Context,
-    /// Where it stands.
+    /// The entry's place.
     place: Place<'p>,
 }
 
@@ -196,7 +194,7 @@ impl Check<'_> {
         }
     }
 
-    /// Where the backend takes remote write; `None` if it does not.
+    /// The path for remote write; `None` if the backend does not support it.
     fn write_path(&self, store: &Store, named: Option<String>, http: &Path) -> Option<Path> {
         let own = store.remote_write.map(|write| write.path(http.names_tenant()));
         if own.is_none() && named.is_some() {
@@ -219,7 +217,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whether the backend can be told of the tenant, and of no other; `at` is where `path` stands.
+    /// Checks that the backend can be told exactly this tenant. `at` is the place of `path`.
     fn tenants(&self, store: &Store, at: &str, path: &Path) {
         let name = store.name;
         let by_number = match store.tenant {
@@ -268,7 +266,7 @@ impl Check<'_> {
         Clusters { http, grpc }
     }
 
-    /// The set of the encodings with these names.
+    /// The set of encodings with these names.
     fn encodings(&self, names: &[String]) -> Encodings {
         let mut listed = Encodings::NONE;
         for (index, name) in names.iter().enumerate() {
@@ -284,7 +282,8 @@ impl Check<'_> {
         listed
     }
 
-    /// Entries under `key`: `cells`, or `mirror`, whose copies go the way that the request does.
+    /// Compiles the entries under `key`: `cells`, or `mirror`, whose requests use the same protocol
+    /// as the original.
     fn cells(&self, key: &str, store: &Store, cells: Vec<CellConfig>) -> Vec<(Tenants, Clusters)> {
         let place = self.place.at(key);
         if !cells.is_empty() && self.context.tenant_ids.is_none() {
@@ -329,7 +328,7 @@ impl Check<'_> {
     }
 }
 
-/// A cluster's name, as far as a header can carry it.
+/// A cluster's name, checked for characters that a header cannot carry.
 fn cluster(at: &Place<'_>, name: String) -> String {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
         at.add(format!("{name:?} cannot be a header's value: name a cluster"));

@@ -1,5 +1,5 @@
-//! Where a request goes: the backend of its signal, its tenant's place there, and what the backend
-//! wants of a request.
+//! Where a request goes: the backend of its signal, the tenant's place there, and what the backend
+//! needs in a request.
 
 mod backend;
 mod config;

@@ -1,12 +1,13 @@
-//! The path at which a backend takes a signal.
+//! The path at which a backend accepts a signal.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use sluice_tenant::TenantId;
 
-/// What stands for the tenant.
+/// The placeholder for the tenant.
 const TENANT: &str = "{tenant}";
 
-/// What is no `pchar` (RFC 3986, section 3.3), of what a tenant id may have in it.
+/// The characters that a tenant id may contain but a path segment must encode, because they are not
+/// `pchar` (RFC 3986, section 3.3).
 const NOT_IN_A_SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -25,7 +26,7 @@ const NOT_IN_A_SEGMENT: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// A path, with places for the tenant: what stands between them.
+/// A path with placeholders for the tenant: the texts between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Path(Vec<String>);
 
@@ -33,7 +34,7 @@ impl Path {
     /// Reads a path as it is written.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the path.
     pub(crate) fn parse(path: &str) -> Result<Self, &'static str> {
         let between: Vec<_> = path.split(TENANT).map(str::to_owned).collect();
         let all = || between.iter().flat_map(|part| part.bytes());
@@ -49,12 +50,12 @@ impl Path {
         Ok(Self(between))
     }
 
-    /// Whether it has the tenant in it.
+    /// Whether the path contains the tenant.
     pub(crate) const fn names_tenant(&self) -> bool {
         self.0.len() > 1
     }
 
-    /// The path for a tenant; `None` if it has one in it and there is none.
+    /// The path for a tenant; `None` if the path contains the tenant and there is none.
     pub(crate) fn of(&self, tenant: Option<&TenantId>) -> Option<String> {
         let (first, others) = self.0.split_first()?;
         let mut path = first.clone();

@@ -1,10 +1,10 @@
-//! Which backend each signal has.
+//! The backend of each signal.
 
 use sluice_otlp::Signal;
 
 use crate::Backend;
 
-/// The backend of each signal; a signal that has none is refused.
+/// The backend of each signal. A signal without a backend is refused.
 #[derive(Clone, Debug)]
 pub struct Routes {
     pub(crate) logs: Option<Backend>,

@@ -1,4 +1,5 @@
-//! What an entry says of how its store is set up, and what is known of the backend then.
+//! The settings of an entry that say how its store is configured, and what is known about the
+//! backend with them.
 
 use serde::Deserialize;
 use sluice_config::Place;
@@ -6,7 +7,7 @@ use sluice_stores::{BackendTraits, Defect, LabelLimit, Overflow, Precedence, Set
 
 use crate::config::BackendConfig;
 
-/// The resource attributes that Loki makes labels of, as it is told by its `otlp_config`.
+/// The resource attributes that Loki turns into labels, as configured in its `otlp_config`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LabelsConfig {
@@ -14,7 +15,8 @@ pub(crate) struct LabelsConfig {
     max: Option<usize>,
     /// The attributes, the most important first.
     names: Option<Vec<String>>,
-    /// They move if it is left out, or go where Loki throws away what a scope has.
+    /// What happens to the least important ones if there are too many. By default they move to the
+    /// scopes; if Loki drops the attributes of scopes, they are dropped.
     overflow: Option<Overflow>,
 }
 
@@ -22,14 +24,14 @@ pub(crate) struct LabelsConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ScopeAttributes {
-    /// It throws them away, as `otlp_config` has told it.
+    /// Loki drops them, as configured in its `otlp_config`.
     Dropped,
-    /// It writes them over those of the resource.
+    /// Loki writes them over those of the resource.
     Kept,
 }
 
 impl BackendConfig {
-    /// What is known of the backend, which stands at `place`.
+    /// What is known about the backend at `place`.
     pub(crate) fn traits(&self, place: &Place<'_>) -> BackendTraits {
         self.check_settings(place);
         let mut traits = BackendTraits::of(self.store);
@@ -48,7 +50,8 @@ impl BackendConfig {
         traits
     }
 
-    /// A setting that means nothing to the store is a mistake, not a wish.
+    /// Adds a problem for each setting that has no meaning for the store, because it is probably a
+    /// mistake.
     fn check_settings(&self, place: &Place<'_>) {
         let settings = [
             (Setting::Labels, self.labels.is_some()),
@@ -100,7 +103,7 @@ impl BackendConfig {
         self.scope_attributes == Some(ScopeAttributes::Dropped)
     }
 
-    /// The limit of the store, as this entry has it.
+    /// The store's limit with the settings of this entry.
     fn label_limit(&self, own: LabelLimit) -> LabelLimit {
         let labels = self.labels.as_ref();
         LabelLimit {

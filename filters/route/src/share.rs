@@ -1,26 +1,26 @@
-//! A share of the requests, the same ones every time.
+//! A share of the requests that stays the same.
 
 use twox_hash::XxHash32;
 
-/// So many percent of whatever the requests are told apart by.
+/// A percentage of requests, chosen by the hash of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Share {
     percent: u32,
 }
 
 impl Share {
-    /// A share of 1 to 99 percent; `None` for none and for all.
+    /// A share of 1 to 99 percent; `None` for any other number.
     pub(crate) fn new(percent: u32) -> Option<Self> {
         (1..=99).contains(&percent).then_some(Self { percent })
     }
 
-    /// Whether what is known by this key is in the share: by its XXH32, which is the same in every
-    /// worker, gateway and release, so that what has gone one way keeps going that way. A larger
-    /// share has all that a smaller one has.
+    /// Whether this key is in the share. It is chosen by the key's XXH32, which is the same in
+    /// every worker, gateway and release, so a key that was in the share stays in it. A larger
+    /// share contains every smaller one.
     pub(crate) fn has(self, key: &[u8]) -> bool {
         const SEED: u32 = 0;
         let hash = u64::from(XxHash32::oneshot(SEED, key));
-        // A number under 100, as evenly as 32 bits can be.
+        // A number under 100, as evenly distributed as 32 bits allow.
         (hash.wrapping_mul(100) >> 32) < u64::from(self.percent)
     }
 }
@@ -31,7 +31,7 @@ mod tests {
 
     use super::*;
 
-    /// How many percent of many keys are in the share.
+    /// The measured percentage of many keys that are in the share.
     fn measured(percent: u32, key: impl Fn(u32) -> Vec<u8>) -> f64 {
         const KEYS: u32 = 50_000;
         let share = Share::new(percent).unwrap();
@@ -44,7 +44,7 @@ mod tests {
         assert_eq!([0, 100, 101, u32::MAX].map(Share::new), [None; 4]);
     }
 
-    /// A share that moved would send a tenant to another store with the next release.
+    /// If a share changed, the next release would send a tenant to another store.
     #[test]
     fn who_is_in_it_stays_in_it() {
         let share = Share::new(5).unwrap();

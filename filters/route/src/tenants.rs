@@ -1,4 +1,4 @@
-//! A list of tenants, as a cell or a mirror has one.
+//! A list of tenants in a cell or a mirror.
 
 use sluice_config::{Glob, GlobError, Place};
 use sluice_tenant::{TenantId, TenantIds};
@@ -8,7 +8,7 @@ use sluice_tenant::{TenantId, TenantIds};
 pub(crate) struct Tenants(Vec<Glob>);
 
 impl Tenants {
-    /// Reads a list of ids, and of what ids begin with (`team-*`), which stands at `place`.
+    /// Reads the list of ids and prefixes of ids (`team-*`) at `place`.
     pub(crate) fn compile(list: Vec<String>, ids: TenantIds, place: &Place<'_>) -> Self {
         if list.is_empty() {
             place.add("an empty list is nobody: name a tenant, or leave the entry out");
@@ -24,7 +24,7 @@ impl Tenants {
 
 fn glob(text: &str, ids: TenantIds) -> Result<Glob, String> {
     match Glob::parse(text) {
-        // An id in its one spelling, as the tenant's is.
+        // The id in its canonical form, as the tenant's.
         Ok(Glob::Exact(id)) => match TenantId::new(id, ids) {
             Ok(id) => Ok(Glob::Exact(id.as_str().into())),
             Err(error) => Err(error.to_string()),

@@ -39,12 +39,12 @@ fn of_tenant(tenant: &str, ids: TenantIds) -> Tenanted {
     tenanted(&format!(r#"{{"fixed": "{tenant}", "ids": "{ids}"}}"#))
 }
 
-/// A request where no tenants are assigned.
+/// A request without a tenant.
 fn of_none() -> Tenanted {
     tenanted("null")
 }
 
-/// A request that has been through a section `tenant`.
+/// A request that has passed a `tenant` section.
 fn tenanted(section: &str) -> Tenanted {
     let mut evidence = Evidence {
         certificate: &mut || Err(NoIdentity::NoCertificate),
@@ -59,7 +59,7 @@ fn tenanted(section: &str) -> Tenanted {
     tenants.assign(admission).unwrap()
 }
 
-/// The values of some headers that a request to an endpoint gets.
+/// The values of some headers that are set for a request to an endpoint.
 fn set<const N: usize>(endpoint: &Endpoint<'_>, names: [&str; N]) -> [Option<String>; N] {
     let edits = endpoint.header_edits(Format::Protobuf, std::iter::empty());
     names.map(|name| {
@@ -70,7 +70,7 @@ fn set<const N: usize>(endpoint: &Endpoint<'_>, names: [&str; N]) -> [Option<Str
     })
 }
 
-/// The cluster and the copy's cluster of a tenant's metrics.
+/// The cluster of a tenant's metrics, and the cluster of the mirrored request.
 fn places_of(routes: &Routes, tenant: &str) -> [Option<String>; 2] {
     let tenant = of_tenant(tenant, TenantIds::OrgId);
     let backend = routes.pick(Signal::Metrics).unwrap();
@@ -78,7 +78,7 @@ fn places_of(routes: &Routes, tenant: &str) -> [Option<String>; 2] {
     set(&endpoint, [BACKEND_HEADER, MIRROR_HEADER])
 }
 
-/// The path of write requests to the backend of metrics, if it takes them.
+/// The path of write requests to the backend for metrics, if it supports them.
 fn write_path(json: &str, context: Context, tenant: &str) -> Option<String> {
     let routes = routes(&format!(r#"{{"metrics": {json}}}"#), context);
     let tenant = context.tenant_ids.map_or_else(of_none, |ids| of_tenant(tenant, ids));
@@ -255,7 +255,7 @@ fn a_kind_stores_what_it_stores() {
     }
 }
 
-/// What every kind asks of a tenant's name, so that none of them takes one for another.
+/// What every kind requires of tenant ids, so that none of them reads a tenant as a different one.
 #[test]
 fn a_kind_is_told_of_tenants_in_its_own_way_or_not_at_all() {
     let with = |kind: &str, more: &str, context| {
@@ -396,7 +396,7 @@ fn a_cell_and_a_canary_have_clusters_for_grpc_or_take_it_over_http() {
         ("c", Transport::Grpc, (Transport::Http, "d")),
         ("x", Transport::Grpc, (Transport::Grpc, "tempo-grpc")),
         ("x", Transport::Http, (Transport::Http, "tempo")),
-        // In a share of five percent (`share::tests::who_is_in_it_stays_in_it`).
+        // In the share of five percent (`share::tests::who_is_in_it_stays_in_it`).
         ("team-60", Transport::Grpc, (Transport::Grpc, "next-grpc")),
         ("team-60", Transport::Http, (Transport::Http, "next")),
     ] {
