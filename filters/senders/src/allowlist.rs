@@ -202,7 +202,7 @@ impl fmt::Display for Expiry {
         match DateTime::from_unix_duration(Duration::from_secs(self.at)) {
             Ok(at) => at.fmt(f),
             // After the year 9999.
-            Err(_) => f.write_str("no time that is near"),
+            Err(_) => f.write_str("a time after the year 9999"),
         }
     }
 }
@@ -261,9 +261,9 @@ impl Admitted {
 pub enum NotAdmitted {
     /// The sender has several allowed namespaces.
     #[error(
-        "the sender names several namespaces that may send ({namespaces}), so its tenant is not certain: use one \
-         certificate or token for each namespace{}",
-        choice.as_deref().map(|header| format!(", or say in {header} which one it is")).unwrap_or_default()
+        "ambiguous sender: it is allowed for several namespaces ({namespaces}). Use one \
+         certificate or token per namespace{}",
+        choice.as_deref().map(|header| format!(", or name one of them in {header}")).unwrap_or_default()
     )]
     Ambiguous {
         /// The allowed ones, sorted.
@@ -272,20 +272,20 @@ pub enum NotAdmitted {
         choice: Option<String>,
     },
     /// A deny entry matches the certificate, whatever names are in it.
-    #[error("this certificate has been denied: ask the owners of this gateway why")]
+    #[error("the client certificate is denied by this gateway. Ask its operators why")]
     CertificateDenied,
     /// A deny entry matches one of the sender's names.
-    #[error("namespace {namespace} has been denied: ask the owners of this gateway why")]
+    #[error("namespace {namespace} is denied by this gateway. Ask its operators why")]
     Denied {
         /// The denied namespace.
         namespace: String,
     },
     /// A deny entry matches the issuer of a token, whatever names are in it.
-    #[error("tokens of this issuer have been denied: ask the owners of this gateway why")]
+    #[error("tokens of this issuer are denied by this gateway. Ask its operators why")]
     TokenDenied,
     /// The entry that allowed the sender has expired.
     #[error(
-        "the permission of namespace {namespace} ended at {until}: ask the owners of this gateway to extend it"
+        "access for namespace {namespace} expired at {until}. Ask the operators of this gateway to extend it"
     )]
     Expired {
         /// The namespace whose entry expired last.
@@ -294,7 +294,7 @@ pub enum NotAdmitted {
         until: DateTime,
     },
     /// The entry that allows the sender has not started.
-    #[error("the permission of namespace {namespace} begins at {from}: send again from then on")]
+    #[error("access for namespace {namespace} starts at {from}. Send again from then on")]
     NotYet {
         /// The namespace whose entry starts first.
         namespace: String,
@@ -306,8 +306,8 @@ pub enum NotAdmitted {
     NotIdentified(#[from] IdentityError),
     /// No entry allows any of the sender's names.
     #[error(
-        "what this sender shows that it is may not send here ({namespaces}): ask the owners of this gateway to allow it, \
-         or check that it names the namespace and service account that they allowed"
+        "not on this gateway's allowlist: {namespaces}. Ask its operators to add it, or check that \
+         the certificate or token carries the namespace and service account they allowed"
     )]
     NotAllowed {
         /// The sender's namespaces, sorted.

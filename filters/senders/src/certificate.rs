@@ -155,19 +155,19 @@ fn san(name: AnyRef<'_>) -> Result<Option<San>, CertificateError> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// The bytes are not strict DER, or not a certificate.
-    #[error("it is not an X.509 certificate in strict DER ({0})")]
+    #[error("not an X.509 certificate in strict DER ({0})")]
     NotDer(der::Error),
     /// The text is not exactly one certificate in PEM.
-    #[error("it is not exactly one PEM block of type CERTIFICATE")]
+    #[error("not exactly one PEM block of type CERTIFICATE")]
     NotPem,
     /// The certificate is over [`MAX_CERTIFICATE_BYTES`].
-    #[error("it is larger than {MAX_CERTIFICATE_BYTES} bytes")]
+    #[error("larger than {MAX_CERTIFICATE_BYTES} bytes")]
     TooLarge,
     /// The certificate has more than [`MAX_SANS`].
-    #[error("it carries more than {MAX_SANS} SANs")]
+    #[error("more than {MAX_SANS} SANs")]
     TooManySans,
     /// The certificate has two SAN extensions.
-    #[error("it carries the SAN extension twice")]
+    #[error("duplicate SAN extension")]
     TwoSanExtensions,
 }
 

@@ -74,7 +74,8 @@ pub enum IdentityError {
     ClientCertificate(#[from] ClientCertificateError),
     /// Several sources have to agree on the sender, but they have no namespace in common.
     #[error(
-        "what this sender shows names no namespace in common: a certificate, token or key of one namespace is wanted"
+        "the client certificate and the token (or API key) name different namespaces; both must \
+         name the same one"
     )]
     Disagree,
     /// No forwarding gateway names the sender.

@@ -86,13 +86,13 @@ impl<'a> Value<'a> {
                 let mut values = values(list);
                 match (values.next().transpose()?, values.next().transpose()?) {
                     (Some(Value::Text(text)), None) => return Ok(Ok(text)),
-                    (Some(_), None) => "a list without a text",
+                    (Some(_), None) => "a list without a string",
                     (None, _) => "an empty list",
-                    (Some(_), Some(_)) => "a list of several",
+                    (Some(_), Some(_)) => "a list of several values",
                 }
             }
             Value::Text(text) => return Ok(Ok(text)),
-            Value::Bool => "true or false",
+            Value::Bool => "a boolean",
             Value::Null => "null",
             Value::Number => "a number",
             Value::Object(_) => "an object",

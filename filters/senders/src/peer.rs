@@ -126,32 +126,36 @@ pub fn read_peer_certificate(evidence: &PeerEvidence<'_>) -> Result<Certificate,
 pub enum NoIdentity {
     /// Some issuers are denied, and the certificate's issuer is not shown or cannot be read.
     #[error(
-        "who issued the client certificate cannot be read, and some issuers are denied here: present one of another \
-         authority; a gateway that reads certificates in x-forwarded-client-cert needs Envoy 1.38 or later for this"
+        "the issuer of the client certificate cannot be read, and this gateway denies some \
+         issuers. Present a certificate of another CA. A gateway that reads certificates from \
+         x-forwarded-client-cert needs Envoy 1.38 or later to deny issuers"
     )]
     IssuerUnknown,
     /// The certificate has expired since the connection was opened.
-    #[error("the client certificate ended at {at}: connect again with a renewed one")]
+    #[error("the client certificate expired at {at}. Reconnect with a renewed one")]
     Expired {
         /// The end of its validity.
         at: DateTime,
     },
     /// No certificate was presented.
     #[error(
-        "no client certificate was presented: connect with mutual TLS and a certificate whose SAN names your namespace"
+        "no client certificate was presented. Connect with mutual TLS and a certificate whose SAN \
+         names your namespace"
     )]
     NoCertificate,
     /// This Envoy shows the certificate only in `x-forwarded-client-cert`, and it is not there.
     #[error(
-        "x-forwarded-client-cert does not carry this connection's certificate: the gateway needs Envoy 1.38 or later, \
-         or forward_client_cert_details SANITIZE_SET with set_current_client_cert_details.cert true"
+        "x-forwarded-client-cert does not carry this connection's client certificate. The gateway \
+         needs Envoy 1.38 or later, or forward_client_cert_details: SANITIZE_SET with \
+         set_current_client_cert_details.cert: true"
     )]
     NotInXfcc,
     /// A certificate was presented, but the TLS handshake did not verify it.
     #[error(
-        "the client certificate was not verified on this connection: present one that was issued by a CA which the \
-         gateway trusts; if it was, the gateway must not resume TLS sessions (disable_stateless_session_resumption and \
-         disable_stateful_session_resumption in its DownstreamTlsContext)"
+        "the client certificate was not verified on this connection. Present one issued by a CA \
+         that the gateway trusts. If it was, the gateway must not resume TLS sessions: set \
+         disable_stateless_session_resumption and disable_stateful_session_resumption in its \
+         DownstreamTlsContext"
     )]
     NotVerified,
     /// The certificate cannot be read.

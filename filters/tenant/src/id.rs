@@ -26,8 +26,8 @@ pub struct TenantId(String);
 pub enum TenantIdError {
     /// The text is not an account number in its canonical form.
     #[error(
-        "{0:?} is no account: write its number, or account:project, each up to 4294967295 and \
-         without zeros in front"
+        "{0:?} is not an account id: use accountID or accountID:projectID, each a number up to \
+         4294967295 without leading zeros"
     )]
     Account(String),
     /// The id contains a character that a backend refuses, or gives a meaning: `|` joins tenants,
@@ -35,19 +35,17 @@ pub enum TenantIdError {
     #[error("{0:?} is not allowed in a tenant id: use A-Z a-z 0-9 ! - _ . * ' ( )")]
     Character(char),
     /// The id is empty.
-    #[error("a tenant id has at least one character")]
+    #[error("a tenant id must not be empty")]
     Empty,
     /// The id is reserved by backends.
-    #[error("{0:?} is reserved and cannot be a tenant id")]
+    #[error("{0:?} is reserved and not allowed as a tenant id")]
     Reserved(String),
     /// The id contains an invisible character, or one that has a meaning in lists, quoted strings
     /// or URL paths.
-    #[error(
-        "{0:?} is not allowed in a tenant id: use visible ASCII but / ? # % , ; \" and no space"
-    )]
+    #[error("{0:?} is not allowed in a tenant id: use visible ASCII except / ? # % , ; \"")]
     TextCharacter(char),
     /// The id is too long; holds its length in bytes.
-    #[error("a tenant id has at most {max} bytes; this one has {0}", max = TenantId::MAX_BYTES)]
+    #[error("a tenant id has at most {max} bytes, but this one has {0}", max = TenantId::MAX_BYTES)]
     TooLong(usize),
 }
 

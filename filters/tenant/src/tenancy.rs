@@ -62,7 +62,9 @@ enum Assignment {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NoTenant {
     /// A backend would read the tenant as a different one.
-    #[error("tenant {tenant:?} cannot be named to {backend}, which would take it for another")]
+    #[error(
+        "tenant {tenant:?} cannot be sent to {backend}, which would read it as a different tenant"
+    )]
     Foreign {
         /// The tenant.
         tenant: String,
@@ -71,12 +73,13 @@ pub enum NoTenant {
     },
     /// Several tokens that identified the sender have the claim, with different values.
     #[error(
-        "the tenant follows from the claim {0:?} of the sender's tokens, and they do not agree: send one"
+        "the tokens disagree on the claim {0:?}, from which this gateway takes the tenant. Send one token"
     )]
     ClaimedTwice(String),
     /// The claim is not a single string.
     #[error(
-        "the tenant follows from the claim {claim:?} of the sender's token, which is {found}: it has to be a text"
+        "the claim {claim:?} of the token, from which this gateway takes the tenant, is {found}; \
+         it must be a string"
     )]
     NoText {
         /// The claim's name.
@@ -85,13 +88,13 @@ pub enum NoTenant {
         found: &'static str,
     },
     /// No token that identified the sender has the claim.
-    #[error("the tenant follows from the claim {0:?} of the sender's token, and there is none")]
+    #[error("the token has no claim {0:?}, from which this gateway takes the tenant")]
     Unclaimed(String),
     /// The map has no entry for the namespace.
-    #[error("namespace {0:?} has no tenant on this platform")]
+    #[error("namespace {0:?} has no tenant on this gateway. Ask its operators to map it to one")]
     Unmapped(String),
     /// The claim is not a valid tenant id.
-    #[error("the claim {claim:?} cannot be a tenant: {error}")]
+    #[error("the claim {claim:?} of the token is not a valid tenant id: {error}")]
     UnusableClaim {
         /// The claim's name.
         claim: String,
@@ -99,7 +102,7 @@ pub enum NoTenant {
         error: TenantIdError,
     },
     /// The namespace, or the id made from it, is not a valid tenant id.
-    #[error("namespace {namespace:?} cannot be a tenant: {error}")]
+    #[error("namespace {namespace:?} does not yield a valid tenant id: {error}")]
     Unusable {
         /// The sender's namespace.
         namespace: String,
@@ -107,7 +110,9 @@ pub enum NoTenant {
         error: TenantIdError,
     },
     /// The tenant is derived from the sender, but no sender was identified.
-    #[error("the tenant follows from the sender's namespace, and no sender was identified")]
+    #[error(
+        "this gateway derives the tenant from the sender's namespace, but no sender was identified"
+    )]
     Unidentified,
 }
 
@@ -323,10 +328,10 @@ mod tests {
         let text = |text: &str| Claimed::Text(text.to_owned());
         assert_eq!(claimed(text("12:3")).unwrap().account(), ("12", "3"));
         for (said, says) in [
-            (text("12|13"), "the claim \"tenant_id\" cannot be a tenant: "),
-            (Claimed::Nothing, "of the sender's token, and there is none"),
-            (Claimed::Other("a number"), "which is a number: it has to be a text"),
-            (Claimed::Contradiction, "of the sender's tokens, and they do not agree"),
+            (text("12|13"), "the claim \"tenant_id\" of the token is not a valid tenant id: "),
+            (Claimed::Nothing, "the token has no claim \"tenant_id\""),
+            (Claimed::Other("a number"), "is a number; it must be a string"),
+            (Claimed::Contradiction, "the tokens disagree on the claim"),
         ] {
             let refused = claimed(said).unwrap_err().to_string();
             assert!(refused.contains(says), "{refused}");

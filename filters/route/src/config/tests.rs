@@ -333,7 +333,7 @@ fn a_project_is_no_tenant_where_a_colon_begins_something_else() {
     assert!(mimir.endpoint(&account, Transport::Http).is_ok());
     let project = of_tenant("12:3", TenantIds::Account);
     let refused = mimir.endpoint(&project, Transport::Http).unwrap_err();
-    assert!(refused.to_string().contains("\"12:3\" cannot be named to mimir"), "{refused}");
+    assert!(refused.to_string().contains("\"12:3\" cannot be sent to mimir"), "{refused}");
 }
 
 const PLACES: &str = r#"{"metrics": {

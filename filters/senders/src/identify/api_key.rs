@@ -61,18 +61,19 @@ struct ApiKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeyError {
     /// The request has no API key.
-    #[error("no API key was sent in {header}")]
+    #[error("the request has no API key in the header {header}")]
     Missing {
         /// The header in which keys are expected.
         header: String,
     },
     /// The request has an API key, but does not come from an API gateway.
     #[error(
-        "an API key is taken from this platform's API gateway alone, and this connection's certificate is not that one's"
+        "API keys are accepted only from the platform's API gateway; this connection's certificate \
+         is not the API gateway's"
     )]
     FromElsewhere,
     /// The API key is not one of the configured ones, or has expired.
-    #[error("the API key is not known here, or has ended: ask the owners of this gateway for one")]
+    #[error("unknown or expired API key. Ask the operators of this gateway for a new one")]
     Unknown,
 }
 

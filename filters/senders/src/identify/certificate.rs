@@ -50,7 +50,8 @@ pub(crate) struct ClientCertificate {
 pub enum ClientCertificateError {
     /// None of its SANs matches a pattern.
     #[error(
-        "no SAN of the client certificate names a namespace by the rules of this gateway; its DNS and URI SANs: {sans}"
+        "none of the client certificate's SANs matches a naming pattern of this gateway; its DNS \
+         and URI SANs: {sans}"
     )]
     NamesNobody {
         /// Its DNS and URI SANs.

@@ -58,7 +58,7 @@ struct Forwarder {
 pub enum ForwardedError {
     /// The request was not forwarded, or not by a trusted gateway.
     #[error(
-        "no gate that may forward for others has sent this, or it has not named one namespace in {header}"
+        "this connection's certificate is not that of a trusted forwarding gateway, or {header} is not set"
     )]
     NotForwarded {
         /// The header in which a gateway names the sender.
@@ -66,7 +66,8 @@ pub enum ForwardedError {
     },
     /// A trusted gateway has not named exactly one namespace.
     #[error(
-        "this gate has to name one namespace in {header}, once and as it is called in Kubernetes; it says {said}"
+        "a forwarding gateway must set {header} once, to one namespace, spelled as in Kubernetes; \
+         received: {said}"
     )]
     ForNobody {
         /// The header in which a gateway names the sender.
@@ -75,7 +76,10 @@ pub enum ForwardedError {
         said: Listing,
     },
     /// A gateway has named a sender for which it may not forward.
-    #[error("this gate may not forward for {namespaces}: ask the owners of this gateway to let it")]
+    #[error(
+        "this forwarding gateway is not allowed to send on behalf of namespace {namespaces}. Ask \
+         the operators of the gateway that it forwards to"
+    )]
     NotAllowed {
         /// The namespaces that it has named.
         namespaces: Listing,

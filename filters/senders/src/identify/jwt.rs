@@ -61,15 +61,19 @@ struct ClaimName {
 pub enum JwtError {
     /// Envoy has verified no token.
     #[error(
-        "no verified token came with the request: send it as the gateway's JWT filter asks for it, `authorization: Bearer ..` if it does not say otherwise"
+        "the request has no verified token. Send one where the gateway's JWT filter expects it, \
+         which is `authorization: Bearer ..` unless configured otherwise"
     )]
     Missing,
     /// The token's payload, as Envoy has stored it, cannot be read.
-    #[error("what the gateway's JWT filter has kept of the token cannot be read")]
+    #[error(
+        "the token's payload cannot be read as the gateway's JWT filter stored it. Ask the \
+         operators of this gateway"
+    )]
     Unreadable,
     /// No value of the token's claims matches a pattern.
     #[error(
-        "no claim of the token names a namespace by the rules of this gateway; the claims that it reads: {claims}"
+        "no claim of the token matches a naming pattern of this gateway; claim values: {claims}"
     )]
     NamesNobody {
         /// The values of these claims.

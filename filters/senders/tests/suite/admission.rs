@@ -115,7 +115,7 @@ fn a_namespace_that_no_entry_allows_is_refused() {
         assert!(matches!(refused, NotAdmitted::NotAllowed { .. }), "{san}: {refused}");
     }
     let many = dns(["*.g", "*.f", "*.e", "*.d", "*.c", "*.b", "*.b", "b.a.svc"]);
-    assert!(refusal(&senders, &many).contains("(a, b, c, d, e and 2 more)"));
+    assert!(refusal(&senders, &many).contains("allowlist: a, b, c, d, e and 2 more."));
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn an_entry_holds_until_the_moment_that_it_names() {
     assert!(
         refused
             .to_string()
-            .starts_with(&format!("the permission of namespace payments ended at {until}:")),
+            .starts_with(&format!("access for namespace payments expired at {until}.")),
         "{refused}"
     );
     assert_eq!(at(pki::NOT_AFTER - 1), Err(refused));
@@ -218,7 +218,7 @@ fn of_several_that_ended_the_last_to_end_is_told() {
         json!([]),
     );
     let text = refusal(&senders, &dns(["*.a", "*.b", "*.c", "*.d"]));
-    assert!(text.contains("namespace b ended at 2026-01-02T00:00:00Z"), "{text}");
+    assert!(text.contains("namespace b expired at 2026-01-02T00:00:00Z"), "{text}");
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn a_sender_of_several_namespaces_names_one_of_them_and_gets_no_other() {
         "chooseBy": "X-Scope-OrgID",
     }));
     let token = || Shown::token(json!({"tenant": ["payments", "team-a", "elsewhere"]}));
-    assert_nobody(&senders, &token(), "or say in x-scope-orgid which one it is");
+    assert_nobody(&senders, &token(), "or name one of them in x-scope-orgid");
     let chosen = token().header("x-scope-orgid", "team-a");
     assert_is(&senders, &chosen, "team-a", "jwt");
     for other in ["team-b", "elsewhere", "payments|team-a", "", "PAYMENTS"] {
@@ -255,7 +255,7 @@ fn an_entry_holds_from_the_moment_that_it_names() {
     assert!(at(NOW).is_ok());
     let early = at(NOW - 1).unwrap_err();
     assert!(matches!(early, NotAdmitted::NotYet { .. }));
-    assert!(early.to_string().contains("begins at 2027-01-15T08:00:00Z"), "{early}");
+    assert!(early.to_string().contains("starts at 2027-01-15T08:00:00Z"), "{early}");
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_certificate_that_has_ended_on_a_live_connection_is_nobody() {
     let at = |now| admit(&senders, &Shown::certificate("*.payments").at(now));
     assert!(at(pki::NOT_AFTER - 1).is_ok());
     let ended = at(pki::NOT_AFTER).unwrap_err();
-    assert!(ended.to_string().contains("ended at 2031-01-01T00:00:00Z"), "{ended}");
+    assert!(ended.to_string().contains("expired at 2031-01-01T00:00:00Z"), "{ended}");
 }
 
 #[test]
@@ -288,13 +288,13 @@ fn an_api_key_from_elsewhere_is_nobody() {
     assert_nobody(
         &senders,
         &Shown::certificate("gateway.edge.example"),
-        "no API key was sent in x-api-key",
+        "the request has no API key in the header x-api-key",
     );
     let direct = Shown::default().header("x-api-key", "letmein");
     assert_nobody(&senders, &direct, "no client certificate was presented");
     for san in ["gateway.edge.example.evil", "*.payments", "dns://gateway.edge.example"] {
         let other = Shown::certificate(san).header("x-api-key", "letmein");
-        assert_nobody(&senders, &other, "from this platform's API gateway alone");
+        assert_nobody(&senders, &other, "only from the platform's API gateway");
     }
 }
 
@@ -309,7 +309,7 @@ fn a_key_that_is_not_known_twice_there_or_over_is_nobody() {
         gateway().header("x-api-key", "letmein").header("x-api-key", "letmein").at(NOW - 1),
         gateway().header("x-api-key", "letmein"),
     ] {
-        assert_nobody(&senders, &shown, "the API key is not known here");
+        assert_nobody(&senders, &shown, "unknown or expired API key");
     }
     assert_is(
         &senders,
@@ -334,7 +334,11 @@ fn a_gate_speaks_for_those_that_its_entry_lists() {
     let eu = || Shown::certificate("gate.eu.example");
     assert_is(&senders, &eu().header("x-scope-orgid", "payments"), "payments", "forwarded");
     assert_is(&senders, &eu().header("x-scope-orgid", "team-a"), "team-a", "forwarded");
-    assert_nobody(&senders, &eu().header("x-scope-orgid", "shop"), "may not forward for shop");
+    assert_nobody(
+        &senders,
+        &eu().header("x-scope-orgid", "shop"),
+        "not allowed to send on behalf of namespace shop",
+    );
     // What a gateway may name must still be on the allowlist.
     let us = Shown::certificate("spiffe://us/gate").header("x-scope-orgid", "shop");
     assert!(matches!(admit(&senders, &us), Err(NotAdmitted::NotAllowed { .. })));
@@ -347,7 +351,7 @@ fn nobody_but_a_gate_speaks_for_others() {
         Shown::certificate("gate.eu.example"),
         Shown::certificate("*.payments").header("x-scope-orgid", "payments"),
     ] {
-        assert_nobody(&senders, &shown, "no gate that may forward");
+        assert_nobody(&senders, &shown, "not that of a trusted forwarding gateway");
     }
     assert_nobody(
         &senders,
@@ -379,7 +383,7 @@ fn a_gate_that_names_whom_it_may_not_is_not_asked_for_its_own_name() {
     let shown = Shown::certificate("*.payments");
     assert_is(&senders, &shown, "payments", "clientCertificate");
     let oversteps = Shown::certificate("*.payments").header("x-scope-orgid", "shop");
-    assert_nobody(&senders, &oversteps, "may not forward for shop");
+    assert_nobody(&senders, &oversteps, "not allowed to send on behalf of namespace shop");
 }
 
 #[test]
@@ -390,7 +394,7 @@ fn all_of_several_ways_must_agree_on_a_namespace() {
     };
     assert_is(&senders, &both(json!("payments")), "payments", "clientCertificate+jwt");
     assert_is(&senders, &both(json!(["team-a", "payments"])), "payments", "clientCertificate+jwt");
-    assert_nobody(&senders, &both(json!("team-a")), "no namespace in common");
+    assert_nobody(&senders, &both(json!("team-a")), "name different namespaces");
     assert_nobody(&senders, &Shown::certificate("*.payments"), "no verified token");
     assert_nobody(&senders, &Shown::token(json!({"tenant": "payments"})), "no client certificate");
 }
@@ -404,7 +408,7 @@ fn any_of_several_ways_may_stand_for_one_of_all() {
     assert_is(&senders, &with_token, "payments", "clientCertificate+jwt");
     assert_nobody(&senders, &Shown::certificate("*.payments"), "no verified token");
     let with_key = Shown::certificate("*.payments").header("x-api-key", "letmein");
-    assert_nobody(&senders, &with_key, "from this platform's API gateway alone");
+    assert_nobody(&senders, &with_key, "only from the platform's API gateway");
 }
 
 #[test]
@@ -442,7 +446,7 @@ fn a_gate_that_names_no_one_namespace_is_not_asked_for_its_own_name() {
         assert!(for_nobody, "{said}: {refused}");
     }
     let twice = gate().header("x-scope-orgid", "team-a").header("x-scope-orgid", "team-a");
-    assert_nobody(&senders, &twice, r#"it says "team-a", "team-a""#);
+    assert_nobody(&senders, &twice, r#"received: "team-a", "team-a""#);
     assert_is(&senders, &gate(), "payments", "clientCertificate");
 }
 
@@ -516,13 +520,13 @@ fn the_claim_of_the_tenant_is_of_the_token_that_found_the_sender() {
     assert_eq!(agree(says(json!("x")), says(json!("y"))), Ok(Claimed::Contradiction));
     for (value, is) in [
         (json!(12), "a number"),
-        (json!(true), "true or false"),
+        (json!(true), "a boolean"),
         (json!(null), "null"),
         (json!({"a": "b"}), "an object"),
         (json!([]), "an empty list"),
-        (json!([12]), "a list without a text"),
-        (json!(["a", "b"]), "a list of several"),
-        (json!(["a", null]), "a list of several"),
+        (json!([12]), "a list without a string"),
+        (json!(["a", "b"]), "a list of several values"),
+        (json!(["a", null]), "a list of several values"),
     ] {
         let shown = Shown::token(json!({"tenant": "payments", "t": value}));
         assert_eq!(claimed(json!([token()]), &shown), Ok(Claimed::Other(is)));
