@@ -23,11 +23,12 @@ pub struct Frame<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FrameError {
     /// The flag is neither 0 nor 1.
-    #[error("gRPC frame: the compression flag is {0}, neither 0 nor 1")]
+    #[error("invalid gRPC frame: the compressed flag is {0}, expected 0 or 1")]
     Flag(u8),
     /// More bytes follow the first message, but a unary call has only one.
     #[error(
-        "gRPC frame: {extra} bytes follow the message of {announced} bytes; a unary call carries one message"
+        "invalid gRPC frame: {extra} bytes follow the message of {announced} bytes, but a unary \
+         call carries one message"
     )]
     Trailing {
         /// The length in the header, in bytes.
@@ -36,7 +37,7 @@ pub enum FrameError {
         extra: usize,
     },
     /// The body ends before the message does.
-    #[error("gRPC frame: {announced} bytes are announced and {present} are there")]
+    #[error("truncated gRPC frame: {announced} bytes announced, {present} received")]
     Truncated {
         /// The length in the header, in bytes.
         announced: usize,
@@ -44,7 +45,7 @@ pub enum FrameError {
         present: usize,
     },
     /// The body is shorter than a frame's header.
-    #[error("gRPC frame: the body has {0} bytes, less than a frame's header")]
+    #[error("truncated gRPC frame: {0} bytes received, less than a frame header")]
     TooShort(usize),
 }
 

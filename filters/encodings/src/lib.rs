@@ -112,7 +112,7 @@ impl fmt::Display for Encoding {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// The bytes are not valid in this encoding.
-    #[error("not valid {encoding}: {reason}")]
+    #[error("not valid {encoding} ({reason})")]
     Invalid {
         /// The encoding they were read as.
         encoding: Encoding,
@@ -169,7 +169,7 @@ pub fn decode_within(
     let limit = limit.min(body.len().saturating_mul(MAX_RATIO).max(ALWAYS_ALLOWED));
     match encoding {
         Encoding::Identity | Encoding::SnappyFramed if body.is_empty() => Ok(Vec::new()),
-        _ if body.is_empty() => Err(DecodeError::Invalid { encoding, reason: "it is empty" }),
+        _ if body.is_empty() => Err(DecodeError::Invalid { encoding, reason: "empty body" }),
         Encoding::Identity => output::copy(body, limit, room),
         Encoding::Gzip => deflate::gunzip(body, limit, room),
         Encoding::Deflate => deflate::inflate(body, limit, room),

@@ -59,10 +59,10 @@ fn frame(
         }
         let bytes = input.bytes(size & !UNCOMPRESSED)?;
         if bytes.len() > header.block_size {
-            return Err(input.invalid("a block is longer than its frame header says"));
+            return Err(input.invalid("a block exceeds the block size of the frame header"));
         }
         if header.block_checksums && input.u32()? != checksum(bytes) {
-            return Err(input.invalid("a block's checksum does not match"));
+            return Err(input.invalid("block checksum mismatch"));
         }
         if size & UNCOMPRESSED != 0 {
             output.push(bytes)?;
@@ -77,10 +77,10 @@ fn frame(
     }
     let content = output.since(start);
     if header.content_size.is_some_and(|size| u64::try_from(content.len()) != Ok(size)) {
-        return Err(input.invalid("it is not as long as its frame header says"));
+        return Err(input.invalid("content size differs from the frame header"));
     }
     if header.content_checksum && input.u32()? != checksum(content) {
-        return Err(input.invalid("its checksum does not match"));
+        return Err(input.invalid("content checksum mismatch"));
     }
     Ok(())
 }
@@ -112,23 +112,23 @@ struct Header {
 impl Header {
     fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
         if input.u32()? != MAGIC {
-            return Err(input.invalid("it does not begin with a frame"));
+            return Err(input.invalid("no frame at the start"));
         }
         let after_magic = input.rest;
         let [flags, block] = input.array()?;
         let is_set = |bit: u8| flags & (1 << bit) != 0;
         if flags >> 6 != 1 || is_set(1) || block & 0b1000_1111 != 0 {
-            return Err(input.invalid("its frame header is of an unknown version"));
+            return Err(input.invalid("unknown frame version"));
         }
         if is_set(0) {
-            return Err(input.invalid("it needs a dictionary"));
+            return Err(input.invalid("needs a dictionary, which is not supported"));
         }
         let block_size = match block >> 4 {
             4 => 64 << 10,
             5 => 256 << 10,
             6 => 1 << 20,
             7 => 4 << 20,
-            _ => return Err(input.invalid("its frame header has an unknown block size")),
+            _ => return Err(input.invalid("unknown block size in the frame header")),
         };
         let content_size = match is_set(3) {
             true => Some(u64::from_le_bytes(input.array()?)),
@@ -138,7 +138,7 @@ impl Header {
         let described = after_magic.get(..read).unwrap_or_default();
         let [expected] = input.array()?;
         if expected != header_checksum(described) {
-            return Err(input.invalid("its frame header's checksum does not match"));
+            return Err(input.invalid("frame header checksum mismatch"));
         }
         Ok(Self {
             linked: !is_set(5),

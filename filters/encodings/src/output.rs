@@ -119,9 +119,9 @@ impl<'r> Output<'r> {
     }
 }
 
-pub(super) const CORRUPT: &str = "it is corrupt";
-pub(super) const CUT_OFF: &str = "it is cut off";
-pub(super) const TRAILING: &str = "bytes follow its end";
+pub(super) const CORRUPT: &str = "corrupt data";
+pub(super) const CUT_OFF: &str = "truncated data";
+pub(super) const TRAILING: &str = "unexpected bytes after the end";
 
 pub(super) fn copy(body: &[u8], limit: usize, room: &mut Room) -> Result<Vec<u8>, DecodeError> {
     let mut output = Output::new(limit, room);

@@ -43,7 +43,7 @@ pub(super) fn decode_block(
     let invalid = |reason| DecodeError::Invalid { encoding: Encoding::SnappyRaw, reason };
     let size = raw::decompress_len(body).map_err(|_| invalid(CORRUPT))?;
     if size > body.len().saturating_mul(MAX_RATIO) {
-        return Err(invalid("it cannot be as long as it says"));
+        return Err(invalid("impossible length in the header"));
     }
     let mut output = Output::new(limit, room);
     if size > output.room() {

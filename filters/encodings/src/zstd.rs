@@ -61,7 +61,7 @@ fn frame(
 ) -> Result<(), DecodeError> {
     let descriptor = Descriptor(input.rest.get(4).copied().unwrap_or_default());
     if descriptor.has_reserved_bit() {
-        return Err(input.invalid("its frame header has a reserved bit set"));
+        return Err(input.invalid("reserved bit set in the frame header"));
     }
     let window = begin(decoder, input, most_window)?;
     let is_usual = window == usize::try_from(USUAL_WINDOW).unwrap_or(usize::MAX);
@@ -106,11 +106,11 @@ fn frame(
     // The decoder reads both sizes but does not compare them.
     let written = u64::try_from(output.len().saturating_sub(start)).unwrap_or(u64::MAX);
     if size.is_some_and(|size| size != written) {
-        return Err(input.invalid("it is not as long as its frame header says"));
+        return Err(input.invalid("content size differs from the frame header"));
     }
     let expected = decoder.get_checksum_from_data();
     if expected.is_some() && expected != decoder.get_calculated_checksum() {
-        return Err(input.invalid("its checksum does not match"));
+        return Err(input.invalid("content checksum mismatch"));
     }
     Ok(())
 }
@@ -180,10 +180,10 @@ impl Descriptor {
 
 const fn reason(error: &FrameDecoderError) -> &'static str {
     match error {
-        FrameDecoderError::DictNotProvided { .. } => "it needs a dictionary",
+        FrameDecoderError::DictNotProvided { .. } => "needs a dictionary, which is not supported",
         FrameDecoderError::WindowSizeTooBig { .. } => {
-            "its window is over 8 MiB and over limits.decodedBytes"
+            "window over 8 MiB and over limits.decodedBytes"
         }
-        _ => "it is cut off or corrupt",
+        _ => "truncated or corrupt data",
     }
 }

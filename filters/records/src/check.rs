@@ -328,28 +328,28 @@ impl<'r, 'a> Check<'r, 'a> {
             }
             Broken::Rule { .. } => None,
             Broken::Unstorable(Defect::Labels) => self.rules.labels.as_ref().map(|labels| {
-                format!("{backend} takes {} labels", labels.most().saturating_add(1))
+                format!("{backend} accepts only {} labels", labels.most().saturating_add(1))
             }),
             Broken::Unstorable(defect) => {
                 let outcome = self.unstorable().and_then(|looks| looks.outcome(defect));
                 let clause = defect.clause();
                 Some(match outcome {
                     Some(Outcome::FailsAnswer) => format!(
-                        "{clause}, for which {backend} answers the whole batch with an error, though it stores the rest"
+                        "{clause}; {backend} would store the rest but answer the whole batch with an error"
                     ),
                     Some(Outcome::Loses) => {
-                        format!("{clause}, and {backend} would say nothing and not store it")
+                        format!("{clause}; {backend} would discard it silently")
                     }
-                    Some(Outcome::LosesRecords) => format!(
-                        "{clause}, and {backend} would say nothing and store none of its records"
-                    ),
+                    Some(Outcome::LosesRecords) => {
+                        format!("{clause}; {backend} would discard all its records silently")
+                    }
                     Some(Outcome::RefusesBatch) => {
-                        format!("{clause}, for which {backend} refuses the whole batch")
+                        format!("{clause}; {backend} would reject the whole batch")
                     }
-                    Some(Outcome::RefusesBatchBefore(release)) => format!(
-                        "{clause}, for which {backend} before {release} refuses the whole batch"
-                    ),
-                    None => format!("{clause}, and its data points cannot be checked"),
+                    Some(Outcome::RefusesBatchBefore(release)) => {
+                        format!("{clause}; {backend} before {release} would reject the whole batch")
+                    }
+                    None => format!("{clause}, so its data points cannot be checked"),
                 })
             }
         }

@@ -123,10 +123,10 @@ impl fmt::Display for Expected {
             Self::Equals(Some(text)) => write!(f, "is not {text:?}"),
             Self::Prefix(Some(text)) => write!(f, "does not begin with {text:?}"),
             Self::Equals(None) | Self::Prefix(None) => f.write_str(
-                "must have the sender's name in it, and its certificate does not say it",
+                "must contain a name of the sender that its certificate or token does not provide",
             ),
             Self::OneOf(texts) => {
-                write!(f, "is none of the {} values that are allowed", texts.len())
+                write!(f, "is not one of the {} allowed values", texts.len())
             }
         }
     }

@@ -43,7 +43,7 @@ impl Reason {
     #[must_use]
     pub const fn clause(self) -> &'static str {
         match self {
-            Self::Ambiguous => "is there more than once",
+            Self::Ambiguous => "occurs more than once",
             Self::Empty => "is empty",
             Self::Missing => "is missing",
             Self::Overridden => "is overridden",
@@ -95,9 +95,9 @@ impl Fate {
         match self {
             Self::Cut => "cut",
             Self::Dropped => "dropped",
-            Self::Passed => "stored that would be dropped",
-            Self::Refused => "not allowed",
-            Self::Uncut => "stored that would be cut",
+            Self::Passed => "accepted in audit mode that would be dropped",
+            Self::Refused => "rejected",
+            Self::Uncut => "accepted in audit mode that would be cut",
         }
     }
 }

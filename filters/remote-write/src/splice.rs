@@ -24,7 +24,7 @@ const fn is_reserved(field: u32) -> bool {
 }
 
 /// A field that a backend reserves for its own components, and obeys.
-const RESERVED: Fault = Fault::new("field that is not for a sender to set");
+const RESERVED: Fault = Fault::new("field that senders must not set");
 
 /// A write request, decompressed.
 #[derive(Clone, Copy, Debug)]

@@ -214,7 +214,8 @@ impl Protocol {
             Self::HttpJson => response.to_json(signal),
             Self::RemoteWrite => match &response.partial_success {
                 Some(partial) if partial.rejected > 0 => {
-                    format!("only a part was stored: {}", partial.error_message).into_bytes()
+                    format!("only part of the request was stored: {}", partial.error_message)
+                        .into_bytes()
                 }
                 // A success has no body; a warning has no place.
                 _ => Vec::new(),

@@ -17,23 +17,25 @@ pub enum Refusal {
     #[error("nothing was stored: {0}")]
     AllDropped(Violations),
     /// The body is over its limit as it was sent.
-    #[error("the body is over {limit} bytes: send smaller batches")]
+    #[error("the body exceeds {limit} bytes (limits.bodyBytes). Send smaller batches")]
     BodyTooLarge {
         /// `limits.bodyBytes`.
         limit: usize,
     },
     /// A gRPC message is flagged as compressed and no `grpc-encoding` says how.
-    #[error("the gRPC message is flagged as compressed, and grpc-encoding does not say how")]
+    #[error(
+        "the gRPC message is flagged as compressed, but grpc-encoding does not name a compression"
+    )]
     CompressedWithoutEncoding,
     /// A content type that is not OTLP's.
     #[error(
-        "content-type {0:?} is not taken here: send OTLP as application/x-protobuf or application/json to \
-         /v1/logs, /v1/metrics, /v1/traces or /v1development/profiles, or as application/grpc to the \
-         Export method of OTLP's gRPC services"
+        "content-type {0:?} is not supported. Send OTLP as application/x-protobuf or \
+         application/json to /v1/logs, /v1/metrics, /v1/traces or /v1development/profiles, or as \
+         application/grpc to the Export method of OTLP's gRPC services"
     )]
     ContentType(String),
     /// A format of OTLP's that the backend does not take.
-    #[error("{backend} does not take {sent} here: send OTLP as {taken}")]
+    #[error("{backend} does not accept {sent} on this gateway. Send OTLP as {taken}")]
     Format {
         /// The backend.
         backend: &'static str,
@@ -43,30 +45,30 @@ pub enum Refusal {
         taken: String,
     },
     /// The body is over its limit once decoded.
-    #[error("the body decodes to more than {limit} bytes: send smaller batches")]
+    #[error("the decoded body exceeds {limit} bytes (limits.decodedBytes). Send smaller batches")]
     DecodedTooLarge {
         /// `limits.decodedBytes`.
         limit: usize,
     },
     /// A write request that is not compressed as remote write has it.
     #[error(
-        "content-encoding {0:?} is not taken here: remote write is sent as snappy, in its block format"
+        "content-encoding {0:?} is not supported for remote write. Send snappy in its block format"
     )]
     WriteEncoding(String),
     /// A content type that is not remote write 1.0's.
     #[error(
-        "content-type {0:?} is not taken here: send remote write 1.0, as application/x-protobuf \
-         with the message prometheus.WriteRequest"
+        "content-type {0:?} is not supported. Send remote write 1.0: application/x-protobuf with \
+         the message prometheus.WriteRequest"
     )]
     WriteContentType(String),
     /// Remote write, where no backend takes it.
     #[error(
-        "{0:?} is remote write, and this gateway has no backend for metrics that takes it: send OTLP"
+        "{0:?} is a remote write path, but no backend of this gateway accepts remote write. Send OTLP"
     )]
     WritePath(String),
     /// A compression that is not known.
     #[error(
-        "{} {value:?} is not taken here: send one of {}",
+        "{} {value:?} is not supported. Use one of {}",
         header.name(),
         header.accepted().1
     )]
@@ -91,17 +93,17 @@ pub enum Refusal {
         malformed: Malformed,
     },
     /// Telemetry over HTTP is posted.
-    #[error("telemetry is sent with POST, not {0}")]
+    #[error("method {0} is not supported. Send telemetry with POST")]
     Method(String),
     /// No backend takes this signal.
-    #[error("{} are not taken here: this gateway has no backend for them", .0.as_str())]
+    #[error("this gateway has no backend for {}", .0.as_str())]
     NoBackend(Signal),
     /// The worker has no memory for the request, or its sender has no share left of it; another
     /// moment may.
-    #[error("this gateway has no memory for the request at the moment: send it again later")]
+    #[error("this gateway has no memory left for this request at the moment. Send it again later")]
     NoMemory,
     /// The request is over a limit that is none of its bytes.
-    #[error("the request is too large to be checked: {0}")]
+    #[error("the request exceeds a limit of this gateway: {0}")]
     OverLimit(OverLimit),
     /// A record broke a rule for which the whole request is refused.
     #[error("nothing was stored: {0}")]
@@ -114,13 +116,14 @@ pub enum Refusal {
     NoTenant(#[from] NoTenant),
     /// The path is not OTLP's.
     #[error(
-        "{0:?} is not an OTLP path: use /v1/logs, /v1/metrics, /v1/traces or \
-         /v1development/profiles, or the Export method \
-         of OTLP's gRPC services"
+        "{0:?} is not an OTLP path. Use /v1/logs, /v1/metrics, /v1/traces or \
+         /v1development/profiles, or the Export method of OTLP's gRPC services"
     )]
     Path(String),
     /// Trailers follow a body that has already left for the backend.
-    #[error("trailers after a body of this size are not taken: send the request without trailers")]
+    #[error(
+        "HTTP trailers are not supported after a body this large. Send the request without trailers"
+    )]
     Trailers,
 }
 

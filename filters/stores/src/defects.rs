@@ -118,17 +118,17 @@ impl Defect {
     #[must_use]
     pub const fn clause(self) -> &'static str {
         match self {
-            Self::AttributeName => "name has no ASCII letter or digit",
-            Self::Exemplar => "value is missing, or trace id or span id is not valid",
-            Self::InvalidId => "trace id or span id is not valid",
-            Self::LabelValue => "value of an index label is not UTF-8",
-            Self::Labels => "there are more than become labels",
-            Self::MetricName => "name of the metric has no ASCII letter or digit",
-            Self::NoDataPoints => "there is no data point in it",
-            Self::Scale => "scale of the exponential histogram is under -4",
+            Self::AttributeName => "attribute name has no ASCII letter or digit",
+            Self::Exemplar => "exemplar without a value, or with an invalid trace id or span id",
+            Self::InvalidId => "invalid trace id or span id",
+            Self::LabelValue => "index label value is not UTF-8",
+            Self::Labels => "more resource attributes than labels",
+            Self::MetricName => "metric name has no ASCII letter or digit",
+            Self::NoDataPoints => "metric has no data points",
+            Self::Scale => "exponential histogram scale is below -4",
             Self::Temporality => "aggregation temporality is not cumulative",
-            Self::TraceTooLarge => "trace is larger than maxTraceBytes",
-            Self::UnknownKind => "kind of data is not known",
+            Self::TraceTooLarge => "trace exceeds maxTraceBytes",
+            Self::UnknownKind => "unknown metric type",
         }
     }
 }

@@ -37,37 +37,43 @@ impl ReadLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum OverLimit {
     /// Too many attributes in one place.
-    #[error("more than {limit} attributes on one resource, scope or record")]
+    #[error("more than {limit} attributes on one resource, scope or record (limits.attributes)")]
     Attributes {
         /// The largest number that is read.
         limit: usize,
     },
     /// The message is too long, including what is added to it.
-    #[error("the request is over {limit} bytes with what this gateway adds to it")]
+    #[error("more than {limit} bytes with what this gateway adds. Send smaller batches")]
     Bytes {
         /// The largest length that is forwarded.
         limit: usize,
     },
     /// The message would need too many changes.
-    #[error("more than {limit} changes to one request would be needed")]
+    #[error("more than {limit} changes needed to one request. Send smaller batches")]
     Changes {
         /// The largest number of changes.
         limit: usize,
     },
     /// Values are nested too deeply.
-    #[error("values are nested more than {limit} levels deep")]
+    #[error("values nested more than {limit} levels deep (limits.depth)")]
     Depth {
         /// The deepest level that is read.
         limit: usize,
     },
     /// Too many references to long texts.
-    #[error("the texts that the request refers to come to more than {limit} bytes, written out")]
+    #[error(
+        "more than {limit} bytes of strings once references to the dictionary are resolved. Send \
+         smaller batches"
+    )]
     References {
         /// The most that is read, in bytes.
         limit: usize,
     },
     /// Too many records.
-    #[error("more than {limit} records, resources, scopes and metrics in one request")]
+    #[error(
+        "more than {limit} records, resources, scopes and metrics in one request (limits.records). \
+         Send smaller batches"
+    )]
     Records {
         /// The largest number that is read.
         limit: u64,

@@ -26,7 +26,7 @@ impl Fault {
     /// A field number that is 0 or over 2^29-1.
     pub const FIELD_NUMBER: Self = Self("invalid field number");
     /// A group (wire types 3 and 4), which proto3 does not have.
-    pub const GROUP: Self = Self("group");
+    pub const GROUP: Self = Self("protobuf group, which is not supported");
     /// A singular field, or a member of a oneof, that is set twice: decoders merge or overwrite.
     pub const REPEATED: Self = Self("singular field set twice");
     /// The message ends inside a field.

@@ -109,7 +109,7 @@ fn a_key_twice_in_any_spelling_is_ambiguous() {
             let body = request(vec![logs(attributes, vec![], &[vec![]])]);
             assert_eq!(
                 message(&verdict(&rules, &body)),
-                "1 log record dropped: resource attribute \"source.name\" is there more than once"
+                "1 log record dropped: resource attribute \"source.name\" occurs more than once"
             );
         }
     }
@@ -324,10 +324,11 @@ fn a_watched_rule_lets_pass_and_counts_what_passes() {
     let verdict = verdict(&rules, &body);
     assert_eq!(
         message(&verdict),
-        "1 log record stored that would be dropped: log record attribute \"id\" is missing; \
-         2 log records stored that would be dropped: scope attribute \"key\" is missing; \
-         2 log records stored that would be dropped: resource attribute \"owner\" is missing; \
-         2 log records dropped: resource attribute \"source.name\" is missing"
+        "1 log record accepted in audit mode that would be dropped: log record attribute \"id\" is \
+         missing; 2 log records accepted in audit mode that would be dropped: scope attribute \
+         \"key\" is missing; 2 log records accepted in audit mode that would be dropped: resource \
+         attribute \"owner\" is missing; 2 log records dropped: resource attribute \"source.name\" \
+         is missing"
     );
     let Verdict::Kept(Some(violations)) = verdict else { panic!("{verdict:?}") };
     assert_eq!(violations.dropped(), 2);
@@ -340,7 +341,7 @@ fn a_watched_resource_counts_its_records_where_nothing_else_is_looked_at() {
     let body = request(vec![logs(vec![], vec![], &[vec![], vec![], vec![]])]);
     assert_eq!(
         message(&verdict(&rules, &body)),
-        "3 log records stored that would be dropped: resource attribute \"owner\" is missing"
+        "3 log records accepted in audit mode that would be dropped: resource attribute \"owner\" is missing"
     );
     assert!(checked(&rules, &body, Signal::Logs).unwrap().into_parts().1.is_empty());
 }
@@ -360,8 +361,7 @@ fn one_violation_refuses_the_whole_request_where_that_is_asked() {
     };
     assert_eq!(
         violations.to_string(),
-        "1 log record not allowed: resource attribute \"b\" is missing \
-         (first at resource service.name=\"cart\")"
+        "1 log record rejected: resource attribute \"b\" is missing (first at resource service.name=\"cart\")"
     );
     assert_eq!(violations.dropped(), 0);
 }
@@ -439,7 +439,7 @@ fn labels_that_go_are_told() {
     let names = ["source.name", "a", "b", "c", "d"];
     let body = request(vec![logs(names.map(|key| text(key, "x")).to_vec(), vec![], &[vec![]])]);
     let verdict = verdict(&rules, &body);
-    assert_eq!(message(&verdict), "2 resource attributes dropped: loki takes 3 labels");
+    assert_eq!(message(&verdict), "2 resource attributes dropped: loki accepts only 3 labels");
     let Verdict::Kept(Some(violations)) = verdict else { panic!("{verdict:?}") };
     assert_eq!(violations.dropped(), 0);
 }
@@ -514,11 +514,11 @@ fn metrics_that_the_backend_refuses_are_dropped_for_their_own_reason() {
     let checked = checked(&rules, &body, Signal::Metrics).unwrap();
     assert_eq!(
         message(checked.verdict()),
-        "4 data points dropped: aggregation temporality is not cumulative, for which mimir answers \
-         the whole batch with an error, though it stores the rest; 2 metrics dropped: there is no \
-         data point in it, for which mimir answers the whole batch with an error, though it stores \
-         the rest; 1 data point dropped: scale of the exponential histogram is under -4, for which \
-         mimir answers the whole batch with an error, though it stores the rest"
+        "4 data points dropped: aggregation temporality is not cumulative; mimir would store the \
+         rest but answer the whole batch with an error; 2 metrics dropped: metric has no data \
+         points; mimir would store the rest but answer the whole batch with an error; 1 data point \
+         dropped: exponential histogram scale is below -4; mimir would store the rest but answer \
+         the whole batch with an error"
     );
     let mut left = body.clone();
     checked.into_parts().1.apply(&mut left, 0).unwrap();
@@ -555,7 +555,7 @@ fn spans_with_an_id_that_is_none_are_dropped() {
     let checked = checked(&rules, &body, Signal::Traces).unwrap();
     assert_eq!(
         message(checked.verdict()),
-        "7 spans dropped: trace id or span id is not valid, for which tempo refuses the whole batch"
+        "7 spans dropped: invalid trace id or span id; tempo would reject the whole batch"
     );
     checked.into_parts().1.apply(&mut body, 0).unwrap();
     assert_eq!(body, request(spans[7..].to_vec()).encode_to_vec());
@@ -616,7 +616,7 @@ fn what_a_backend_loses_without_a_word_is_told_so() {
     let checked = checked(&rules, &metrics(vec![Some(Data::Sum(sum))]), Signal::Metrics).unwrap();
     assert_eq!(
         message(checked.verdict()),
-        "1 data point dropped: aggregation temporality is not cumulative, and victoriametrics would \
-         say nothing and not store it"
+        "1 data point dropped: aggregation temporality is not cumulative; victoriametrics would \
+         discard it silently"
     );
 }

@@ -47,7 +47,10 @@ fn a_refusal_speaks_the_senders_protocol() {
         panic!("HTTP is answered over HTTP")
     };
     assert!(headers.contains(&("content-type", "application/json".to_owned())));
-    assert_eq!(body, br#"{"code":12,"message":"telemetry is sent with POST, not GET"}"#);
+    assert_eq!(
+        body,
+        br#"{"code":12,"message":"method GET is not supported. Send telemetry with POST"}"#
+    );
 
     assert_eq!(
         Protocol::Grpc.refuse(&refusal),

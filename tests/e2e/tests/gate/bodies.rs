@@ -213,7 +213,7 @@ pub(crate) async fn a_large_body_waits_for_a_backend_that_hangs_and_the_next_is_
     tokio::select! {
         first = hanging => panic!("a backend that hangs has answered: {first:?}"),
         next = next => {
-            next.assert_refused(503, tonic::Code::Unavailable, "send it again later");
+            next.assert_refused(503, tonic::Code::Unavailable, "Send it again later");
             assert_eq!(next.header("retry-after"), "5");
         }
     }

@@ -324,7 +324,9 @@ fn an_enum_by_its_name_is_refused_with_what_to_write() {
     for name in [r#""AGGREGATION_TEMPORALITY_DELTA""#, r#""1""#, r#""""#] {
         let text = metric(&format!(r#""sum":{{"aggregationTemporality":{name}}}"#));
         assert_eq!(fault(&text, Signal::Metrics), fault::ENUM_NAME, "{text}");
-        assert!(refusal(&text, Signal::Metrics).to_string().contains("write its number, 1 for"));
+        assert!(
+            refusal(&text, Signal::Metrics).to_string().contains("must be a number: write 1 for")
+        );
     }
 }
 
@@ -433,6 +435,6 @@ fn a_fault_says_where_it_is() {
     assert_eq!(refusal(text, Signal::Logs), expected);
     assert_eq!(
         expected.to_string(),
-        format!("known field in another spelling than lowerCamelCase at byte {at}")
+        format!("known field not spelled in lowerCamelCase at byte {at}")
     );
 }
