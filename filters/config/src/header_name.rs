@@ -3,7 +3,7 @@
 /// Why a text is not a valid header name: it is empty, or has a character that header names cannot contain. Holds the
 /// text in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not the name of a header")]
+#[error("{0:?} is not a valid header name")]
 pub struct NotAHeaderName(pub String);
 
 /// Returns a header name in lower case, as Envoy stores it.

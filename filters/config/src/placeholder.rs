@@ -53,11 +53,11 @@ pub struct Pieces<'t> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceholderError {
     /// An opening or closing brace has no partner.
-    #[error("a brace has no partner: a placeholder is written as {{namespace}}")]
+    #[error("unbalanced brace: write placeholders as {{namespace}}")]
     UnbalancedBrace,
     /// No placeholder has this name.
     #[error(
-        "{{{0}}} is not known: there are {{namespace}}, {{serviceAccount}} and {{trustDomain}}"
+        "unknown placeholder {{{0}}}: use {{namespace}}, {{serviceAccount}} or {{trustDomain}}"
     )]
     Unknown(String),
 }

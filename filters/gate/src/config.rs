@@ -203,16 +203,20 @@ impl GateConfig {
             && self.backends.is_none()
         {
             let message =
-                "it asks for nothing: add at least one of senders, tenant, records and backends";
+                "empty configuration: add at least one of senders, tenant, records and backends";
             problems.at("configuration").add(message);
         }
         if self.records.is_some() && self.backends.is_none() {
-            let message = "records are checked on their way to a backend: add backends";
+            let message = "records are checked on their way to a backend, but there is no backends \
+                           section: add one";
             problems.at("records").add(message);
         }
         let other_paths = problems.at("otherPaths");
         if !self.other_paths.is_empty() && self.backends.is_none() {
-            other_paths.add("without backends every path passes: leave it out, or add backends");
+            other_paths.add(
+                "every path passes where there is no backends section: add one, or remove \
+                 otherPaths",
+            );
         }
         let other_paths = OtherPaths::compile(&self.other_paths, &other_paths);
         let limits = self.limits.compile(&problems.at("limits"));
@@ -231,13 +235,14 @@ impl GateConfig {
         let records = RecordStage::compile(self.records, &problems.at("records"), asks, backend);
         let (mut senders, tenants, records) = (senders?, tenants?, records?);
         if problems.is_empty() && tenants.depends_on_sender() && !senders.is_on() {
-            let message = "the tenant follows from the sender: add senders, or use tenant.fixed";
+            let message = "the tenant is derived from the sender, but there is no senders section: \
+                           add one, or use tenant.fixed";
             problems.at("tenant").add(message);
         }
         if let Some(claim) = tenants.claim() {
             let is_read = senders.read_claim(claim);
             if !is_read && problems.is_empty() {
-                let message = "it is a claim of the sender's token: add jwt to senders.identify";
+                let message = "fromClaim needs a token, but senders.identify has no jwt: add it";
                 problems.at("tenant").at("fromClaim").add(message);
             }
         }
@@ -255,7 +260,7 @@ impl LimitsConfig {
         let limit = |name: &str, value: Option<usize>, default: usize, max: usize| {
             let value = value.unwrap_or(default);
             if value == 0 || value > max {
-                place.at(name).add(format!("a limit is between 1 and {max}"));
+                place.at(name).add(format!("must be between 1 and {max}"));
             }
             value
         };
@@ -278,12 +283,12 @@ impl LimitsConfig {
             if value < least || value > max {
                 let message = if least > max {
                     format!(
-                        "with these limits of a request it must be at least {least}, and {max} is the most: lower \
-                         decodedBytes, bodyBytes or records"
+                        "must be at least {least} for the other limits, which is over its maximum \
+                         of {max}: lower decodedBytes, bodyBytes or records"
                     )
                 } else {
                     format!(
-                        "with these limits of a request it is between {least} and {max}: it is {value}"
+                        "must be between {least} and {max} for the other limits, but is {value}"
                     )
                 };
                 place.at(name).add(message);
@@ -330,29 +335,32 @@ mod tests {
     fn a_configuration_that_guards_nothing_by_mistake_is_refused() {
         for (json, expected) in [
             ("", "configuration: EOF"),
-            ("{}", "configuration: it asks for nothing"),
+            ("{}", "configuration: empty configuration"),
             (r#"{"sender": {}}"#, "sender: unknown field `sender`"),
             (r#"{"tenant": {"fixed": "a"}} x"#, "configuration: trailing characters"),
             (r#"{"tenant": {"fixed": "a"}, "tenant": {"fixed": "b"}}"#, "tenant: duplicate field"),
-            (r#"{"tenant": {"fromNamespace": {}}}"#, "tenant: the tenant follows from the sender"),
+            (
+                r#"{"tenant": {"fromNamespace": {}}}"#,
+                "tenant: the tenant is derived from the sender",
+            ),
             (r#"{"records": {"require": [{"attribute": "a"}]}}"#, "records: records are checked"),
             (
                 r#"{"tenant": {"fromClaim": "t"}, "senders": {"allow": [{"namespace": "a"}], "identify":
                     [{"clientCertificate": {"names": [{"dns": "*.{namespace}"}]}}]}}"#,
-                "tenant.fromClaim: it is a claim of the sender's token",
+                "tenant.fromClaim: fromClaim needs a token",
             ),
             (
                 r#"{"tenant": {"fixed": "a"}, "otherPaths": [{"exact": "/a"}]}"#,
-                "otherPaths: without backends",
+                "otherPaths: every path passes",
             ),
             (r#"{"tenant": {"fixed": "a"}, "otherPaths": "pass"}"#, "otherPaths: invalid type"),
             (
                 r#"{"backends": {"logs": {"kind": "loki", "cluster": "a"}}, "otherPaths": [{"prefix": "/api"}]}"#,
-                "otherPaths[0].prefix: telemetry is taken at",
+                "otherPaths[0].prefix: covers",
             ),
             (
                 r#"{"backends": {"logs": {"kind": "victorialogs", "cluster": "a"}}}"#,
-                "backends.logs.kind: victorialogs has its tenant in headers",
+                "backends.logs.kind: victorialogs reads the tenant from headers",
             ),
             (
                 r#"{"tenant": {"fixed": "1", "ids": "account"}, "backends": {"traces": {
@@ -362,7 +370,7 @@ mod tests {
             ),
             (
                 r#"{"tenant": {"fixed": "a"}, "limits": {"bodyBytes": 0}}"#,
-                "limits.bodyBytes: a limit is between",
+                "limits.bodyBytes: must be between",
             ),
         ] {
             let found = problems(json);

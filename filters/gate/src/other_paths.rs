@@ -37,7 +37,7 @@ impl OtherPaths {
                     (text, "prefix", &mut compiled.prefixes)
                 }
                 _ => {
-                    place.add("it must have exactly one of exact and prefix");
+                    place.add("set exactly one of exact and prefix");
                     continue;
                 }
             };
@@ -46,13 +46,14 @@ impl OtherPaths {
                 Some(path) if path == text.as_bytes() && !(is_prefix && text.ends_with('/')) => {
                     covered(text, is_prefix).map(|telemetry| {
                         format!(
-                            "telemetry is taken at {telemetry}, and none passes unchecked: name a path beside it"
+                            "covers {telemetry}, and telemetry must not pass unchecked: choose a \
+                             path that does not cover it"
                         )
                     })
                 }
                 _ => Some(
-                    "it is not a path as it is compared: write /a/b, with nothing escaped, no //, . or .. in it, \
-                     no query, and no / at the end of a prefix"
+                    "not a normalized path: write /a/b, without percent-encoding, //, . or .. \
+                     segments, a query, or a / at the end of a prefix"
                         .to_owned(),
                 ),
             };
@@ -266,27 +267,24 @@ mod tests {
     #[test]
     fn an_entry_that_would_let_telemetry_pass_is_a_problem() {
         for (entry, says) in [
-            (r#"{"prefix": "/v1"}"#, "telemetry is taken at /v1/logs*"),
-            (r#"{"exact": "/v1/logs"}"#, "telemetry is taken at /v1/logs*"),
-            (r#"{"prefix": "/loki/api/v1/push"}"#, "telemetry is taken at /api/v1/push*"),
-            (r#"{"prefix": "/api"}"#, "telemetry is taken at /api/v1/push*"),
-            (r#"{"prefix": "/ingest"}"#, "telemetry is taken at /ingest"),
-            (r#"{"exact": "/write/"}"#, "telemetry is taken at /write"),
-            (r#"{"prefix": "/datadog"}"#, "telemetry is taken at /datadog/*"),
-            (
-                r#"{"prefix": "/push.v1.PusherService"}"#,
-                "telemetry is taken at /push.v1.PusherService/*",
-            ),
-            (r#"{"prefix": "/"}"#, "it is not a path"),
-            (r#"{"prefix": "/a/"}"#, "it is not a path"),
-            (r#"{"exact": "/a%20b"}"#, "it is not a path"),
-            (r#"{"exact": "/a?b"}"#, "it is not a path"),
-            (r#"{"exact": "a"}"#, "it is not a path"),
-            (r#"{"exact": ""}"#, "it is not a path"),
-            (r#"{"prefix": ""}"#, "it is not a path"),
-            (r#"{"prefix": "/a/../b"}"#, "it is not a path"),
-            (r#"{"prefix": "/a*"}, {}"#, "otherPaths[1]: it must have exactly one"),
-            (r#"{"prefix": "/a", "exact": "/b"}"#, "otherPaths[0]: it must have exactly one"),
+            (r#"{"prefix": "/v1"}"#, "covers /v1/logs*"),
+            (r#"{"exact": "/v1/logs"}"#, "covers /v1/logs*"),
+            (r#"{"prefix": "/loki/api/v1/push"}"#, "covers /api/v1/push*"),
+            (r#"{"prefix": "/api"}"#, "covers /api/v1/push*"),
+            (r#"{"prefix": "/ingest"}"#, "covers /ingest"),
+            (r#"{"exact": "/write/"}"#, "covers /write"),
+            (r#"{"prefix": "/datadog"}"#, "covers /datadog/*"),
+            (r#"{"prefix": "/push.v1.PusherService"}"#, "covers /push.v1.PusherService/*"),
+            (r#"{"prefix": "/"}"#, "not a normalized path"),
+            (r#"{"prefix": "/a/"}"#, "not a normalized path"),
+            (r#"{"exact": "/a%20b"}"#, "not a normalized path"),
+            (r#"{"exact": "/a?b"}"#, "not a normalized path"),
+            (r#"{"exact": "a"}"#, "not a normalized path"),
+            (r#"{"exact": ""}"#, "not a normalized path"),
+            (r#"{"prefix": ""}"#, "not a normalized path"),
+            (r#"{"prefix": "/a/../b"}"#, "not a normalized path"),
+            (r#"{"prefix": "/a*"}, {}"#, "otherPaths[1]: set exactly one"),
+            (r#"{"prefix": "/a", "exact": "/b"}"#, "otherPaths[0]: set exactly one"),
         ] {
             let problems = compile(&format!("[{entry}]")).unwrap_err();
             assert!(problems[0].contains(says), "{entry}: {problems:?}");

@@ -189,12 +189,11 @@ impl RecordsConfig {
     ) -> Option<RuleSet> {
         match &self.require {
             Some(require) if require.is_empty() => {
-                let message = "an empty list lets every record in: name an attribute, or leave \
-                               records out";
+                let message = "empty list: add at least one attribute, or remove require";
                 place.at("require").add(message);
             }
             None if self.stamp.is_empty() && self.unstorable.is_none() => {
-                place.add("it asks for nothing: add require, stamp or unstorable");
+                place.add("empty section: add at least one of require, stamp and unstorable");
             }
             _ => {}
         }
@@ -240,7 +239,7 @@ impl RecordsConfig {
         for (list, index, name) in required.chain(stamped) {
             if looks.record_names && !name.is_empty() && looks.is_odd_name(name.as_bytes()) {
                 place.at(list).index(index).at("attribute").add(format!(
-                    "{} refuses attributes whose name has no ASCII letter or digit",
+                    "{} rejects attributes whose name has no ASCII letter or digit",
                     backend.name
                 ));
             }
@@ -324,7 +323,7 @@ impl RecordsConfig {
 fn check_name(name: &str, twice: Option<&str>, entry: &Place<'_>) {
     let place = entry.at("attribute");
     if name.is_empty() {
-        place.add("an attribute's name is not empty");
+        place.add("an attribute's name must not be empty");
     } else if let Some(what) = twice {
         place.add(format!("{name:?} is {what} twice"));
     }
@@ -358,10 +357,10 @@ pub(crate) mod tests {
     fn rules_that_check_nothing_are_refused() {
         for (json, expected) in [
             (r#"{"require": []}"#, "records.require: "),
-            (r#"{"onViolation": "drop"}"#, "records: it asks for nothing"),
+            (r#"{"onViolation": "drop"}"#, "records: empty section"),
             (
                 r#"{"stamp": [{"attribute": "a", "value": "{namespace}"}]}"#,
-                "records.stamp[0].value: it names the sender",
+                "records.stamp[0].value: the value contains a name of the sender",
             ),
             (
                 r#"{"stamp": [{"attribute": "a", "value": "b"}, {"attribute": "a", "value": "c"}]}"#,
@@ -374,19 +373,19 @@ pub(crate) mod tests {
             ),
             (
                 r#"{"require": [{"attribute": "a", "value": {"equals": ""}}]}"#,
-                "records.require[0].value.equals: it is empty",
+                "records.require[0].value.equals: must not be empty",
             ),
             (
                 r#"{"require": [{"attribute": "a", "value": {"oneOf": []}}]}"#,
-                "records.require[0].value.oneOf: an empty list",
+                "records.require[0].value.oneOf: empty list",
             ),
             (
                 r#"{"require": [{"attribute": "a", "value": {"oneOf": ["b", "{tenant}"]}}]}"#,
-                "records.require[0].value.oneOf[1]: {tenant} is not known",
+                "records.require[0].value.oneOf[1]: unknown placeholder {tenant}",
             ),
             (
                 r#"{"require": [{"attribute": "a", "value": {"prefix": "{namespace}/"}}]}"#,
-                "records.require[0].value.prefix: it names the sender",
+                "records.require[0].value.prefix: the value contains a name of the sender",
             ),
         ] {
             let config: RecordsConfig = serde_json::from_str(json).unwrap();
@@ -413,8 +412,9 @@ pub(crate) mod tests {
         assert_eq!(
             problems,
             [
-                "records.require[1].attribute: loki refuses attributes whose name has no ASCII letter or digit",
-                "records.stamp[0].attribute: loki refuses attributes whose name has no ASCII letter or digit",
+                "records.require[1].attribute: loki rejects attributes whose name has no ASCII \
+                 letter or digit",
+                "records.stamp[0].attribute: loki rejects attributes whose name has no ASCII letter or digit",
             ]
         );
         let of_any = |_| Some(backend(Spelling::Exact));

@@ -17,7 +17,7 @@ enum Part {
 /// Why a text is not a template.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum TemplateError {
-    #[error("it is empty, and would say nothing")]
+    #[error("must not be empty")]
     Empty,
     #[error(transparent)]
     Placeholder(#[from] PlaceholderError),
@@ -47,7 +47,9 @@ impl Template {
     pub(crate) fn of_sender(text: &str, place: &Place<'_>, has_senders: bool) -> Option<Self> {
         let template = place.take(Self::compile(text))?;
         if template.names_sender() && !has_senders {
-            place.add("it names the sender, and nobody is asked who sends: add senders");
+            place.add(
+                "the value contains a name of the sender, but there is no senders section: add one",
+            );
             return None;
         }
         Some(template)

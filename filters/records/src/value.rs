@@ -59,7 +59,7 @@ impl ValueConfig {
             Self::Equals(text) => template(&place.at("equals"), text).map(ValueRule::Equals),
             Self::Prefix(text) => template(&place.at("prefix"), text).map(ValueRule::Prefix),
             Self::OneOf(texts) if texts.is_empty() => {
-                place.at("oneOf").add("an empty list allows no value");
+                place.at("oneOf").add("empty list: add at least one allowed value");
                 None
             }
             Self::OneOf(texts) => {

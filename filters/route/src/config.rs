@@ -125,8 +125,7 @@ impl BackendsConfig {
             traces: backend(Signal::Traces, self.traces),
         };
         if Signal::ALL.into_iter().all(|signal| routes.pick(signal).is_none()) {
-            let message =
-                "no signal has a backend: name at least one of logs, metrics, traces and profiles";
+            let message = "empty section: add at least one of logs, metrics, traces and profiles";
             place.add(message);
         }
         if place.has_problems() { None } else { Some(routes) }
@@ -166,7 +165,7 @@ impl Check<'_> {
         };
         let formats = match config.formats.as_deref().map(Formats::listed) {
             Some(None) => {
-                self.place.at("formats").add("an empty list takes nothing: name protobuf or json");
+                self.place.at("formats").add("empty list: add protobuf, json or both");
                 Formats::ALL
             }
             Some(Some(formats)) => formats,
@@ -198,7 +197,8 @@ impl Check<'_> {
     fn write_path(&self, store: &Store, named: Option<String>, http: &Path) -> Option<Path> {
         let own = store.remote_write.map(|write| write.path(http.names_tenant()));
         if own.is_none() && named.is_some() {
-            let message = format!("{} takes no remote write: leave it out", store.name);
+            let message =
+                format!("{} does not support remote write: remove remoteWritePath", store.name);
             self.place.at("remoteWritePath").add(message);
         }
         let own = own?;
@@ -227,23 +227,24 @@ impl Check<'_> {
         };
         match (self.context.tenant_ids, store.tenant) {
             (None, TenantAddress::AccountInHeaders { .. }) => {
-                let message =
-                    format!("{name} has its tenant in headers that any sender can set: add tenant");
+                let message = format!(
+                    "{name} reads the tenant from headers that any sender can set: add a tenant section"
+                );
                 self.place.at("kind").add(message);
             }
             (None, _) if path.names_tenant() => {
-                let message =
-                    "there is a tenant in it: add tenant, or write a path without {tenant}";
+                let message = "the path contains {tenant}, but there is no tenant section: add \
+                               one, or remove {tenant}";
                 self.place.at(at).add(message);
             }
             (Some(TenantIds::OrgId | TenantIds::Text), _) if by_number => {
-                let message =
-                    format!("{name} knows its tenants by number: write tenant.ids: account");
+                let message = format!("{name} uses numeric tenants: set tenant.ids: account");
                 self.place.at("kind").add(message);
             }
             (Some(TenantIds::Text), TenantAddress::OrgId) => {
-                let message =
-                    format!("{name} takes some texts for others: write tenant.ids: orgId");
+                let message = format!(
+                    "{name} gives some characters in tenant ids a meaning: set tenant.ids: orgId"
+                );
                 self.place.at("kind").add(message);
             }
             _ => {}
@@ -258,7 +259,8 @@ impl Check<'_> {
         grpc: Option<String>,
     ) -> Clusters {
         if grpc.is_some() && store.grpc.is_none() {
-            let message = format!("{} takes no OTLP over gRPC: leave it out", store.name);
+            let message =
+                format!("{} does not support OTLP over gRPC: remove grpcCluster", store.name);
             at.at("grpcCluster").add(message);
         }
         let http = cluster(&at.at("cluster"), http);
@@ -274,7 +276,7 @@ impl Check<'_> {
                 Some(encoding) => listed = listed.with(encoding),
                 None => {
                     let known = Encoding::ALL.map(Encoding::as_str).join(", ");
-                    let message = format!("{name:?} is no encoding that is known: use {known}");
+                    let message = format!("unknown encoding {name:?}: use {known}");
                     self.place.at("encodings").index(index).add(message);
                 }
             }
@@ -287,7 +289,7 @@ impl Check<'_> {
     fn cells(&self, key: &str, store: &Store, cells: Vec<CellConfig>) -> Vec<(Tenants, Clusters)> {
         let place = self.place.at(key);
         if !cells.is_empty() && self.context.tenant_ids.is_none() {
-            place.add("tenants are told apart, and there are none: add tenant");
+            place.add("requests are selected by tenant, but there is no tenant section: add one");
         }
         let ids = self.context.tenant_ids.unwrap_or_default();
         let mut compiled = Vec::new();
@@ -295,7 +297,7 @@ impl Check<'_> {
             let at = place.index(index);
             let mut grpc = cell.grpc_cluster;
             if key == "mirror" && grpc.take().is_some() {
-                let message = "a copy is sent as the request is: name a cluster alone";
+                let message = "grpcCluster is not supported for mirrors: remove it";
                 at.at("grpcCluster").add(message);
             }
             let tenants = Tenants::compile(cell.tenants, ids, &at.at("tenants"));
@@ -308,20 +310,22 @@ impl Check<'_> {
         let at = &self.place.at("canary");
         let clusters = self.clusters(at, store, canary.cluster, canary.grpc_cluster);
         if clusters.grpc.is_none() && stable.grpc.is_some() && store.grpc.is_some() {
-            let message = "what comes over gRPC goes on so: name the canary's cluster for it too";
+            let message = "the backend has a grpcCluster, so the canary needs one as well";
             at.at("grpcCluster").add(message);
         }
         if clusters.grpc.is_some() && stable.grpc.is_none() {
-            let message = "the backend has none beside its cluster: leave it out, or give it one";
+            let message =
+                "the backend has no grpcCluster: remove the canary's, or add one to the backend";
             at.at("grpcCluster").add(message);
         }
         let share = Share::new(canary.percent);
         if share.is_none() {
-            let message = format!("{} is not between 1 and 99", canary.percent);
+            let message = format!("must be between 1 and 99, but is {}", canary.percent);
             at.at("percent").add(message);
         }
         if self.context.tenant_ids.is_none() {
-            let message = "tenants are told apart, and there are none: add tenant";
+            let message =
+                "requests are selected by tenant, but there is no tenant section: add one";
             at.at("by").add(message);
         }
         Canary { clusters, share: share.unwrap_or_default() }
@@ -331,7 +335,7 @@ impl Check<'_> {
 /// A cluster's name, checked for characters that a header cannot carry.
 fn cluster(at: &Place<'_>, name: String) -> String {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        at.add(format!("{name:?} cannot be a header's value: name a cluster"));
+        at.add(format!("{name:?} is not a valid cluster name: use visible ASCII without spaces"));
     }
     name
 }

@@ -39,13 +39,13 @@ impl Path {
         let between: Vec<_> = path.split(TENANT).map(str::to_owned).collect();
         let all = || between.iter().flat_map(|part| part.bytes());
         if !path.starts_with('/') {
-            return Err("a path begins with /");
+            return Err("must begin with /");
         }
         if !all().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#')) {
-            return Err("a path is visible ASCII, without ? and #");
+            return Err("must be visible ASCII without ? and #");
         }
         if all().any(|byte| matches!(byte, b'{' | b'}')) {
-            return Err("of what stands in braces only {tenant} is known");
+            return Err("unknown placeholder: only {tenant} is supported");
         }
         Ok(Self(between))
     }

@@ -63,30 +63,31 @@ impl BackendConfig {
         for (setting, is_set) in settings {
             if is_set && !self.store.settings.contains(&setting) {
                 let stores: Vec<_> = setting.stores().map(|store| store.name).collect();
-                let message = format!("it is a setting of {} alone", stores.join(", "));
+                let message = format!("supported only for {}", stores.join(", "));
                 place.at(setting.key()).add(message);
             }
         }
         if self.scope_attributes.is_some() && self.precedence.is_some() {
-            let message = "precedence says what comes of scopes already: write one of the two";
+            let message = "precedence already decides about scope attributes: set only one of \
+                           scopeAttributes and precedence";
             place.at("scopeAttributes").add(message);
         }
         if self.drops_scope_attributes()
             && self.labels.as_ref().is_some_and(|labels| labels.overflow == Some(Overflow::Move))
         {
-            let message = "they would move to the scopes, whose attributes are dropped: use drop";
+            let message = "labels would be moved to scopes, whose attributes are dropped: use drop";
             place.at("labels").at("overflow").add(message);
         }
         if self.max_trace_bytes == Some(0) {
-            let message = "no trace is so small: write Tempo's max_bytes_per_trace";
+            let message = "must be greater than 0: use Tempo's max_bytes_per_trace";
             place.at("maxTraceBytes").add(message);
         }
         if self.burst_bytes == Some(0) {
-            let message = "no batch is so small: write Loki's ingestion_burst_size_mb, in bytes";
+            let message = "must be greater than 0: use Loki's ingestion_burst_size_mb, in bytes";
             place.at("burstBytes").add(message);
         }
         if self.labels.as_ref().is_some_and(|labels| labels.max == Some(0)) {
-            let message = "service_name is always a label: at least 1";
+            let message = "must be at least 1, because service_name is always a label";
             place.at("labels").at("max").add(message);
         }
         if self
@@ -94,7 +95,7 @@ impl BackendConfig {
             .as_ref()
             .is_some_and(|labels| labels.names.as_ref().is_some_and(Vec::is_empty))
         {
-            let message = "an empty list limits nothing: name Loki's index labels, or leave it out";
+            let message = "empty list: add at least one of Loki's index labels, or remove names";
             place.at("labels").at("names").add(message);
         }
     }

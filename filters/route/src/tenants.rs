@@ -11,7 +11,7 @@ impl Tenants {
     /// Reads the list of ids and prefixes of ids (`team-*`) at `place`.
     pub(crate) fn compile(list: Vec<String>, ids: TenantIds, place: &Place<'_>) -> Self {
         if list.is_empty() {
-            place.add("an empty list is nobody: name a tenant, or leave the entry out");
+            place.add("empty list: add at least one tenant, or remove the entry");
         }
         let each = list.into_iter().enumerate();
         Self(each.filter_map(|(index, text)| place.index(index).take(glob(&text, ids))).collect())
@@ -31,10 +31,10 @@ fn glob(text: &str, ids: TenantIds) -> Result<Glob, String> {
         },
         Ok(prefix @ Glob::Prefix(_)) => Ok(prefix),
         Err(GlobError::MatchesAll) => {
-            Err("\"*\" is everybody: use the backend's own cluster".to_owned())
+            Err("\"*\" matches every tenant: use the backend's own cluster".to_owned())
         }
-        Err(GlobError::InnerStar) => {
-            Err(format!("{text:?} has a '*' that is not its last character"))
-        }
+        Err(GlobError::InnerStar) => Err(format!(
+            "{text:?} has a '*' that is not at its end: only prefixes such as team-* are supported"
+        )),
     }
 }

@@ -77,7 +77,7 @@ struct Lists<'f> {
 impl Lists<'_> {
     fn allow(&mut self, entries: &[AllowEntry], place: &Place<'_>) -> Entries {
         if entries.is_empty() {
-            place.add("it is empty, so nobody could send: name at least one namespace");
+            place.add("empty list: add at least one namespace, or nobody could send");
         }
         let mut compiled = Entries::default();
         for (index, entry) in entries.iter().enumerate() {
@@ -97,7 +97,7 @@ impl Lists<'_> {
             if let (Some(begin), Some(end)) = (from, until)
                 && end <= begin
             {
-                place.at("until").add("it is not after from, so nobody is let in");
+                place.at("until").add("until must be later than from, or the entry allows nobody");
             }
             self.ends.extend(until.map(|until| (place.at("until").path().to_owned(), until)));
             let names = DenyEntry {
@@ -160,11 +160,12 @@ impl Lists<'_> {
         let keys = match glob {
             Some(glob) => glob.map(Key::Namespace).into_iter().collect(),
             None if names_none => {
-                place.add("it names nobody: it needs a namespace, an issuer or a fingerprint");
+                place.add("the entry denies nobody: add a namespace, an issuer or a fingerprint");
                 Vec::new()
             }
             None if trust_domain.is_some() || service_account.is_some() => {
-                let message = "a trustDomain or a serviceAccount needs a namespace beside it";
+                let message =
+                    "trustDomain and serviceAccount only apply together with a namespace: add one";
                 place.add(message);
                 Vec::new()
             }
@@ -190,7 +191,7 @@ impl Lists<'_> {
         } = self.facts;
         let of_patterns = "is in no pattern of senders.identify";
         let of_certificates =
-            "is known of senders that clientCertificate or forwarded find, and of no others";
+            "is known only for senders that clientCertificate or forwarded identify";
         for (key, asked, stated, why) in [
             ("trustDomain", &names.trust_domain, trust_domain, of_patterns),
             ("serviceAccount", &names.service_account, service_account, of_patterns),
@@ -198,7 +199,7 @@ impl Lists<'_> {
             ("issuer", &names.issuer, certificate || token, of_certificates),
         ] {
             if asked.is_some() && !stated && !self.sources_are_wrong {
-                let message = format!("no sender could meet it: {key} {why}");
+                let message = format!("no sender can match this entry: {key} {why}");
                 place.at(key).add(message);
             }
         }
@@ -221,9 +222,10 @@ impl Lists<'_> {
                     && !distinguished_name::is_meant(text) => {}
             Err(error) => {
                 let message = format!(
-                    "it is not the name of an issuer: {error}. Write it as `openssl x509 -noout -issuer -nameopt RFC2253` \
-                     shows it behind `issuer=`, CN=Payments CA,O=Example{}",
-                    if self.facts.states_token { ", or as a token's iss" } else { "" }
+                    "not an RFC 4514 name: {error}. Write it as `openssl x509 -noout -issuer \
+                     -nameopt RFC2253` prints it after `issuer=`, such as CN=Payments \
+                     CA,O=Example{}",
+                    if self.facts.states_token { ", or as the iss claim of a token" } else { "" }
                 );
                 place.add(message);
             }

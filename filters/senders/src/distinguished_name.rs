@@ -247,19 +247,19 @@ fn small(letter: char) -> char {
 /// Why a text is not a valid name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAName {
-    #[error("\\{0} is no escape: write a character that has a meaning as \\, and a byte as \\C3")]
+    #[error("invalid escape \\{0}: escape a special character as \\, and a byte as \\C3")]
     Escape(String),
-    #[error("{0:?} has no type of attribute and `=` before it")]
+    #[error("{0:?} has no attribute type before it, as in CN=..")]
     NoType(String),
-    #[error("#{0} is no value in DER, as hexadecimal digits")]
+    #[error("#{0} is not a DER value in hexadecimal digits")]
     NotDer(String),
     #[error("the value of {0} is not UTF-8")]
     NotUtf8(String),
-    #[error("the value of {0} begins with a space: leave it out, or write \\ before it")]
+    #[error("the value of {0} begins with a space: remove it, or escape it with \\")]
     Space(String),
-    #[error("{0:?} has a meaning in a name: write \\ before it")]
+    #[error("{0:?} is a special character: escape it with \\")]
     Unescaped(char),
-    #[error("{0:?} is not a type of attribute that is known here by its name: write its OID")]
+    #[error("unknown attribute type {0:?}: write its OID")]
     UnknownType(String),
 }
 

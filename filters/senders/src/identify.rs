@@ -159,7 +159,9 @@ impl Facts {
     pub(crate) fn take_header(&mut self, name: &str, place: &Place<'_>) -> String {
         let name = place.take(header_name(name)).unwrap_or_default();
         if matches!(name.as_str(), "host" | CONTENT_TYPE | CONTENT_LENGTH | TE) {
-            place.add(format!("{name:?} has a meaning of its own: name another header"));
+            place.add(format!(
+                "{name:?} is a header that HTTP or gRPC itself needs: choose another"
+            ));
         }
         self.take_off(&name);
         name
@@ -181,7 +183,9 @@ impl IdentifyConfig {
         facts: &mut Facts,
     ) -> Vec<IdentitySource> {
         if entries.is_empty() {
-            place.add("it is empty: say how a sender is recognised, with clientCertificate");
+            place.add(
+                "empty list: add at least one way to identify senders, such as clientCertificate",
+            );
         }
         let entries = entries.iter().enumerate();
         entries.filter_map(|(index, entry)| entry.compile(&place.index(index), facts)).collect()
@@ -193,7 +197,7 @@ impl IdentifyConfig {
         if let Some(config) = client_certificate {
             // A denied name must be found wherever it is, so all patterns for the certificate are in one list.
             if facts.has_client_certificate {
-                place.add("clientCertificate is there already: put all names under the first");
+                place.add("duplicate clientCertificate: put all its names under the first one");
             }
             facts.has_client_certificate = true;
             let certificate = config.compile(&place.at("clientCertificate"), facts);
@@ -217,7 +221,8 @@ impl IdentifyConfig {
             sources.push(IdentitySource::AnyOf(any));
         }
         if sources.len() != 1 {
-            let message = "exactly one of clientCertificate, jwt, apiKey, forwarded, allOf and anyOf belongs here";
+            let message =
+                "set exactly one of clientCertificate, jwt, apiKey, forwarded, allOf and anyOf";
             place.add(message);
         }
         sources.pop()

@@ -84,17 +84,15 @@ impl NameKind {
 /// Why a text in a configuration is not a valid name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAName {
-    #[error(
-        "{0:?} has a '*' that is not its last character: only names that begin alike can be told apart, as team-*"
-    )]
+    #[error("{0:?} has a '*' that is not at its end: only prefixes such as team-* are supported")]
     InnerStar(String),
     #[error("{0:?} is not {1}")]
     Malformed(String, &'static str),
     #[error(
-        "\"*\" would match everyone: name them, or write the beginning that they share, as team-*"
+        "\"*\" would match everyone: list the names, or a prefix that they share, such as team-*"
     )]
     MatchesAll,
-    #[error("{0:?} has a '*', which has no meaning here: write the exact name")]
+    #[error("{0:?} has a '*', which is not supported here: write the exact name")]
     NoGlobHere(String),
 }
 

@@ -189,8 +189,8 @@ pub(crate) fn check_clash<'p>(
 ) {
     if let Some(name) = before.into_iter().find_map(|other| pattern.clash(other)) {
         let message = format!(
-            "{name:?} would be one namespace by this pattern and another by one before it: make them differ \
-             in what is literal"
+            "ambiguous patterns: an earlier pattern takes another namespace from {name:?} than \
+             this one; make their literal parts differ"
         );
         place.add(message);
     }
@@ -260,14 +260,15 @@ impl<'a> Unread<'a> {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PatternError {
     #[error(
-        "where {{{0}}} ends is not certain, because what follows could belong to it: put a character between that it cannot contain"
+        "ambiguous pattern: the text after {{{0}}} could be part of the value; separate them with \
+         a character that the value cannot contain"
     )]
     Ambiguous(SenderName),
-    #[error("it has no {{namespace}}: every name of a sender must say its namespace")]
+    #[error("the pattern has no {{namespace}}: add it")]
     NoNamespace,
-    #[error("{0:?} cannot be in a pattern: write it in printable ASCII without spaces")]
+    #[error("{0:?} is not allowed in a pattern: use printable ASCII without spaces")]
     NotPrintable(char),
-    #[error("{{{0}}} occurs twice: a name can say it once")]
+    #[error("{{{0}}} occurs twice: use it once")]
     Repeated(SenderName),
     #[error(transparent)]
     Placeholder(#[from] PlaceholderError),

@@ -34,10 +34,11 @@ impl Senders {
     #[must_use]
     pub fn warnings(&self, now: u64) -> Vec<ConfigProblem> {
         let passed = self.ends.iter().filter(|(_, end)| end.unix_duration().as_secs() <= now);
-        let message = "it has passed: what it stands in lets nobody in";
+        let message = "this date has passed; the entry no longer allows anyone";
         let passed = passed.map(|(path, _)| ConfigProblem::new(path.as_str(), message));
-        let message = "it begins with a country, and a name is written with its last part first, CN=Payments CA,O=Example,C=DE: \
-                       write it as `openssl x509 -noout -issuer -nameopt RFC2253` shows it";
+        let message = "the name begins with a country, but RFC 4514 writes the country last, as in \
+                       CN=Payments CA,O=Example,C=DE: write it as `openssl x509 -noout -issuer \
+                       -nameopt RFC2253` prints it";
         let turned =
             self.turned_round.iter().map(|path| ConfigProblem::new(path.as_str(), message));
         passed.chain(turned).collect()

@@ -12,7 +12,8 @@ use crate::identity::fingerprint_key;
 /// # Errors
 /// What is wrong with it. A duration of 0 is an error too.
 pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
-    seconds(text).ok_or_else(|| format!("{text:?} is not a span of time: write 90s, 30m, 4h or 2d"))
+    seconds(text)
+        .ok_or_else(|| format!("{text:?} is not a duration: use for example 90s, 30m, 4h or 2d"))
 }
 
 /// A point in time: RFC 3339 in UTC, with whole seconds.
@@ -21,7 +22,10 @@ pub(crate) fn parse_duration(text: &str) -> Result<u64, String> {
 /// What is wrong with it.
 pub(crate) fn parse_date(text: &str) -> Result<DateTime, String> {
     text.parse().map_err(|_| {
-        format!("{text:?} is not a date: write RFC 3339 in UTC with whole seconds, as 2027-06-30T00:00:00Z")
+        format!(
+            "{text:?} is not a date: use RFC 3339 in UTC with whole seconds, such as \
+             2027-06-30T00:00:00Z"
+        )
     })
 }
 
@@ -44,7 +48,7 @@ pub(crate) fn parse_sha256(text: &str) -> Result<[u8; 32], &'static str> {
     if mixed::decode(text, &mut bytes).is_ok_and(|read| read.len() == 32) {
         return Ok(bytes);
     }
-    Err("it is not a SHA-256: 64 hexadecimal digits, as `sha256sum` shows it")
+    Err("not a SHA-256: use 64 hexadecimal digits, as `sha256sum` prints them")
 }
 
 /// The seconds in `90s`, `30m`, `4h` or `2d`; `None` for anything else, including 0.

@@ -145,7 +145,9 @@ impl TenantConfig {
                 Some(Assignment::FromClaim(claim))
             }
             (None, None, Some(_), None) => {
-                place.at("fromClaim").add("name the claim");
+                place
+                    .at("fromClaim")
+                    .add("must not be empty: name the claim that holds the tenant");
                 None
             }
             (None, None, None, Some(map)) if !map.is_empty() => {
@@ -158,19 +160,18 @@ impl TenantConfig {
                 Some(Assignment::Map { tenants, default: default.clone().flatten() })
             }
             (None, None, None, Some(_)) => {
-                let message = "an empty map gives no sender a tenant: add a namespace, or use \
-                               fromNamespace or fixed";
+                let message =
+                    "empty map: add at least one namespace, or use fromNamespace or fixed";
                 place.at("map").add(message);
                 None
             }
             _ => {
-                place.add("name exactly one of fixed, fromNamespace, fromClaim and map");
+                place.add("set exactly one of fixed, fromNamespace, fromClaim and map");
                 None
             }
         };
         if default.is_some() && !has_map {
-            let message =
-                "it is for those whom map does not have, and there is no map: leave it out";
+            let message = "default only applies together with map: add map, or remove default";
             place.at("default").add(message);
         }
         if place.has_problems() {
@@ -277,18 +278,21 @@ mod tests {
 
     #[test]
     fn none_or_two_ways_to_a_tenant_are_refused() {
-        let one = "tenant: name exactly one of fixed, fromNamespace, fromClaim and map";
+        let one = "tenant: set exactly one of fixed, fromNamespace, fromClaim and map";
         assert_eq!(problems("{}"), [one]);
         assert_eq!(problems(r#"{"fixed": "a", "fromNamespace": {}}"#), [one]);
         assert_eq!(problems(r#"{"fromClaim": "a", "map": {"a": "b"}}"#), [one]);
         assert_eq!(problems(r#"{"map": {}}"#).len(), 1);
-        assert_eq!(problems(r#"{"fromClaim": ""}"#), ["tenant.fromClaim: name the claim"]);
+        assert_eq!(
+            problems(r#"{"fromClaim": ""}"#),
+            ["tenant.fromClaim: must not be empty: name the claim that holds the tenant"]
+        );
     }
 
     #[test]
     fn a_default_is_for_a_map_alone() {
         let found = problems(r#"{"fromNamespace": {}, "default": "shared"}"#);
-        assert!(found[0].starts_with("tenant.default: it is for those"), "{found:?}");
+        assert!(found[0].starts_with("tenant.default: default only applies"), "{found:?}");
     }
 
     #[test]

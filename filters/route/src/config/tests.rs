@@ -295,7 +295,7 @@ fn a_kind_is_told_of_tenants_in_its_own_way_or_not_at_all() {
     }
     assert_eq!(
         problems(r#"{"logs": {"kind": "victorialogs", "cluster": "c"}}"#, ORG_IDS),
-        ["backends.logs.kind: victorialogs knows its tenants by number: write tenant.ids: account"]
+        ["backends.logs.kind: victorialogs uses numeric tenants: set tenant.ids: account"]
     );
 }
 

@@ -92,8 +92,7 @@ impl ApiKeysConfig {
         let header = facts.take_header(&self.header, &place.at("header"));
         let from_place = place.at("from");
         if self.from.is_empty() {
-            let message =
-                "it is empty, so anybody could try keys: name the API gateway's certificate";
+            let message = "empty list: add the API gateway's certificate, or anyone could try keys";
             from_place.add(message);
         }
         let from = self.from.iter().enumerate();
@@ -101,14 +100,14 @@ impl ApiKeysConfig {
             from.filter_map(|(index, proxy)| proxy.compile(&from_place.index(index))).collect();
         let keys_place = place.at("keys");
         if self.keys.is_empty() {
-            keys_place.add("it is empty: name at least one key, or leave apiKey out");
+            keys_place.add("empty list: add at least one key, or remove apiKey");
         }
         let mut keys: Vec<ApiKey> = Vec::new();
         for (index, key) in self.keys.iter().enumerate() {
             let place = keys_place.index(index);
             let sha256 = place.at("sha256").take(parse_sha256(&key.sha256));
             if sha256.is_some_and(|sha256| keys.iter().any(|known| known.sha256 == sha256)) {
-                place.at("sha256").add("this key is there already");
+                place.at("sha256").add("duplicate key: an earlier entry has the same sha256");
             }
             let namespace = place.at("namespace").take(NAMESPACE.parse(&key.namespace));
             let account = key.service_account.as_deref().and_then(|account| {

@@ -75,7 +75,8 @@ impl ClientCertificateConfig {
         }
         let place = place.at("names");
         if self.names.is_empty() {
-            let message = "it is empty: say how a SAN names a sender, as {dns: \"*.{namespace}\"}";
+            let message =
+                "empty list: add at least one SAN pattern, such as {dns: \"*.{namespace}\"}";
             place.add(message);
         }
         let mut patterns: Vec<NamePattern> = Vec::new();
@@ -97,7 +98,7 @@ impl SanPatternConfig {
             Self { dns: Some(text), uri: None } => (text, SanKind::Dns, "dns"),
             Self { dns: None, uri: Some(text) } => (text, SanKind::Uri, "uri"),
             Self { dns: Some(_), uri: Some(_) } | Self { dns: None, uri: None } => {
-                place.add("it must have exactly one of dns and uri");
+                place.add("set exactly one of dns and uri");
                 return None;
             }
         };

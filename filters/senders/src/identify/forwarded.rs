@@ -102,7 +102,10 @@ impl ForwardedConfig {
         facts.states_certificate = true;
         let place = place.at("from");
         if self.from.is_empty() {
-            place.add("it is empty: name the certificate of a gate, or leave forwarded out");
+            place.add(
+                "empty list: add the certificate of at least one forwarding gateway, or remove \
+                 forwarded",
+            );
         }
         let from = self.from.iter().enumerate();
         let from = from.filter_map(|(index, forwarder)| forwarder.compile(&place.index(index)));
@@ -117,7 +120,9 @@ impl ForwarderConfig {
         let certificate = ProxyConfig { dns, uri, fingerprint }.compile(place);
         let place = place.at("namespaces");
         if namespaces.is_empty() {
-            place.add("it is empty: name the namespaces for which this gate may speak");
+            place.add(
+                "empty list: add at least one namespace on whose behalf this gateway may send",
+            );
         }
         let globs = namespaces.iter().enumerate();
         let globs = globs.filter_map(|(index, name)| place.index(index).take(NAMESPACE.glob(name)));

@@ -99,14 +99,15 @@ impl JwtConfig {
         let payload = self.payload(&place.at("payload"));
         let place = place.at("names");
         if self.names.is_empty() {
-            let message = "it is empty: say how a claim names a sender, as {claim: tenant, pattern: \"{namespace}\"}";
+            let message = "empty list: add at least one claim, such as {claim: tenant, pattern: \
+                           \"{namespace}\"}";
             place.add(message);
         }
         let mut names: Vec<ClaimName> = Vec::new();
         for (index, name) in self.names.iter().enumerate() {
             let place = place.index(index);
             if name.claim.is_empty() || name.within.iter().any(String::is_empty) {
-                place.at("claim").add("the name of a claim is not empty");
+                place.at("claim").add("a claim's name must not be empty");
             }
             let path: Vec<_> = name.within.iter().chain([&name.claim]).cloned().collect();
             let place = place.at("pattern");
@@ -126,16 +127,17 @@ impl JwtConfig {
                 keys.to_vec()
             }
             Some(_) => {
-                let message = "it is where Envoy's JWT filter keeps a token's payload, part by part: \
-                               [metadata, filter_metadata, envoy.filters.http.jwt_authn, payload], the last as \
-                               payload_in_metadata has it";
+                let message = "must be the attribute under which Envoy's JWT filter stores a \
+                               token's payload, one list item per part: [metadata, \
+                               filter_metadata, envoy.filters.http.jwt_authn, payload], where the \
+                               last is the filter's payload_in_metadata";
                 place.add(message);
                 Vec::new()
             }
             None => PAYLOAD.map(str::to_owned).to_vec(),
         };
         if payload.iter().any(String::is_empty) {
-            place.add("it has an empty part: write the attribute part by part, or leave it out");
+            place.add("empty list item: write the attribute one part per item, or remove payload");
         }
         payload
     }

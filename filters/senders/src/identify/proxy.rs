@@ -38,7 +38,7 @@ impl ProxyConfig {
             }
             _ => {
                 let message =
-                    "it must have exactly one of dns, uri and fingerprint, and not an empty one";
+                    "set exactly one of dns, uri and fingerprint, to a value that is not empty";
                 place.add(message);
                 None
             }

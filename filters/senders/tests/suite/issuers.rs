@@ -228,11 +228,14 @@ fn an_issuer_that_nobody_could_have_is_a_problem() {
                 _ => (json!([{"namespace": "payments"}]), entry),
             };
             let problem = compile(allow, deny).unwrap_err();
-            let at = format!("senders.{list}[0].issuer: it is not the name of an issuer: ");
+            let at = format!("senders.{list}[0].issuer: not an RFC 4514 name: ");
             assert!(problem.starts_with(&at), "{issuer}: {problem}");
         }
     }
     let turned = denying("C=DE,O=Example,CN=Payments CA");
     let warning = turned.warnings(0).remove(0).to_string();
-    assert!(warning.starts_with("senders.deny[0].issuer: it begins with a country"), "{warning}");
+    assert!(
+        warning.starts_with("senders.deny[0].issuer: the name begins with a country"),
+        "{warning}"
+    );
 }
