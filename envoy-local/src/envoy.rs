@@ -100,7 +100,11 @@ impl Envoy {
         let pid = match pid.await {
             Ok(Ok(pid)) => pid,
             Ok(Err(source)) => return Err(failed(source)),
-            Err(_) => return Err(failed(std::io::Error::other("the thread that starts it ended"))),
+            Err(_) => {
+                return Err(failed(std::io::Error::other(
+                    "the thread that starts Envoy has ended",
+                )));
+            }
         };
         Ok(Self { pid, ended, orders: Some(orders), keeper: Some(keeper) })
     }

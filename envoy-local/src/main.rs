@@ -116,11 +116,13 @@ async fn main() -> ExitCode {
         stack.stop().await;
         return done();
     };
-    let status = status.map_or_else(|| "how is not known".to_owned(), |status| status.to_string());
+    let status = status.map_or_else(|| "unknown status".to_owned(), |status| status.to_string());
     let log = stack.envoy_log_path().display().to_string();
     let last_lines = stack.envoy_last_lines().await;
     stack.stop().await;
-    failure(&format!("Envoy ended by itself ({status}). The last of {log}:\n{last_lines}"))
+    failure(&format!(
+        "Envoy exited unexpectedly ({status}). The last lines of {log}:\n{last_lines}"
+    ))
 }
 
 /// Resolves on Ctrl-C, on SIGTERM, or when the terminal closes.
@@ -138,7 +140,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 fn done() -> ExitCode {
-    println!("Stopped. Nothing of it is left running.");
+    println!("Stopped. No process is left running.");
     ExitCode::SUCCESS
 }
 

@@ -49,11 +49,12 @@ impl fmt::Display for PortsTaken {
                 ),
                 Why::WantedTwice { also } => write!(
                     f,
-                    "port {port} is asked for twice ({also}, {purpose}): choose another with {variable}=...{end}"
+                    "port {port} is configured twice ({also}, {purpose}): choose another with \
+                     {variable}=...{end}"
                 ),
                 Why::Refused(kind) => write!(
                     f,
-                    "port {port} cannot be had ({purpose}): {kind}; choose another with {variable}=...{end}"
+                    "cannot bind port {port} ({purpose}): {kind}; choose another with {variable}=...{end}"
                 ),
             }?;
         }
@@ -140,7 +141,7 @@ mod tests {
         ])
         .unwrap_err();
         let expected = format!(
-            "port {free} is asked for twice (OTLP/gRPC, OTLP/HTTP): choose another with HTTP_PORT=..."
+            "port {free} is configured twice (OTLP/gRPC, OTLP/HTTP): choose another with HTTP_PORT=..."
         );
         assert_eq!(error.to_string(), expected);
     }

@@ -118,7 +118,7 @@ pub enum StartError {
     #[error(transparent)]
     Ports(#[from] PortsTaken),
     /// The module has not been built.
-    #[error("{} is not there: build it with `make wasm`", .0.display())]
+    #[error("{} not found: build it with `make wasm`", .0.display())]
     NoModule(PathBuf),
     /// Envoy could not be found or started.
     #[error(transparent)]
@@ -141,7 +141,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// Envoy exited before it was ready: in most cases it rejected the configuration, or the gate rejected its part.
-    #[error("Envoy ended before it was ready ({status}). The last of {}:\n{last_lines}", log.display())]
+    #[error("Envoy exited before it was ready ({status}). The last lines of {}:\n{last_lines}", log.display())]
     Ended {
         /// The exit status.
         status: String,
@@ -151,7 +151,7 @@ pub enum StartError {
         last_lines: String,
     },
     /// Envoy runs, but does not become ready.
-    #[error("Envoy is not ready after {} s. The last of {}:\n{last_lines}", PATIENCE.as_secs(), log.display())]
+    #[error("Envoy is not ready after {} s. The last lines of {}:\n{last_lines}", PATIENCE.as_secs(), log.display())]
     NotReady {
         /// Its log.
         log: PathBuf,
@@ -347,7 +347,7 @@ async fn ready(envoy: &Envoy, files: &Files) -> Result<SocketAddr, StartError> {
     let log = || files.log.clone();
     tokio::select! {
         status = envoy.ended() => Err(StartError::Ended {
-            status: status.map_or_else(|| "how is not known".to_owned(), |status| status.to_string()),
+            status: status.map_or_else(|| "unknown status".to_owned(), |status| status.to_string()),
             log: log(),
             last_lines: last_lines(&files.log).await,
         }),

@@ -36,8 +36,7 @@ pub(crate) fn text(stack: &Stack, run_dir: &Path) -> Result<String, WelcomeError
     let log = stack.envoy_log_path().display();
     let at = quoted(&request).replacen('\'', "'@", 1);
     Ok(format!(
-        "\
-Sluice is up.
+        "Sluice is up.
 
   OTLP/gRPC        https://{grpc}
   OTLP/HTTP        https://{http}
@@ -49,7 +48,7 @@ Sluice is up.
   Envoy's log      {log}
   certificates     {certificates}
                    payments, team-blue: on the allowlist
-                   stranger: not on it; outsider: from another authority
+                   stranger: not on it; outsider: from a CA that the gateway does not trust
 
 Send a log record, and see it in Loki's stand-in under the tenant payments:
 

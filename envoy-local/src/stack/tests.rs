@@ -29,7 +29,7 @@ async fn a_module_that_has_not_been_built_is_an_error_that_says_how() {
     let folder = tempfile::tempdir().unwrap();
     let module = folder.path().join("sluice.wasm");
     let error = Stack::start(Options { module, ..options(&folder) }).await.unwrap_err();
-    assert!(error.to_string().ends_with("sluice.wasm is not there: build it with `make wasm`"));
+    assert!(error.to_string().ends_with("sluice.wasm not found: build it with `make wasm`"));
 }
 
 #[tokio::test]

@@ -133,7 +133,7 @@ pub const HEADER_ONLY: &str = "x-sluice-header-only";
 pub const SAID: &str = "x-sluice-said";
 
 /// What is said of a reply over gRPC that ends without a status.
-const NO_STATUS: &str = "its reply ended without a grpc-status";
+const NO_STATUS: &str = "the reply ended without a grpc-status";
 
 impl AwaitingReply {
     /// A request that has gone this way, or will not get so far; of its body nothing is known.
@@ -329,7 +329,10 @@ impl ReplyInProgress {
         let details = (head.details)().unwrap_or_default();
         let details = String::from_utf8_lossy(&details);
         let (cluster, outcome) = (&self.sent.cluster, envoy.outcome());
-        let line = format!("{} of cluster {cluster:?}: {outcome}: {details}", self.sent.store.name);
+        let line = format!(
+            "Envoy answered in place of {} (cluster {cluster:?}): {outcome}: {details}",
+            self.sent.store.name
+        );
         // As of refusals, one line for each is for who looks for it. What is not configured as it
         // should be concerns whoever has done it.
         Some((if envoy.is_misrouted() { Level::Error } else { Level::Debug }, line))
@@ -387,7 +390,9 @@ impl ReplyInProgress {
             code: Code::Internal,
             message: match self.sent.transport {
                 Transport::Grpc => {
-                    format!("{name} answered OK without a message: do not send it again")
+                    format!(
+                        "{name} answered OK over gRPC without a message: do not send the records again"
+                    )
                 }
                 Transport::Http => format!(
                     "{name} stored the records and answered without a body, and this gateway lacks \
@@ -402,7 +407,7 @@ impl ReplyInProgress {
     fn hasty(&self) -> Failure {
         let (name, status) = (self.sent.store.name, self.status);
         let message =
-            format!("{name} answered {status} before the body had come, and nothing was stored");
+            format!("{name} answered {status} before the body had arrived, and nothing was stored");
         Failure {
             outcome: FAILED,
             http_status: 503,

@@ -99,7 +99,7 @@ impl Identified {
         if certificates.first_warning(sender, expiry.at) {
             self.counts.push(Count::CertificateEnding);
             let line = format!(
-                "the certificate of {sender} ends at {expiry}: it should have been renewed by now"
+                "the client certificate of {sender} expires at {expiry} and should have been renewed by now"
             );
             self.log = Some((Level::Warn, line));
         }

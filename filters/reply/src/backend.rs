@@ -258,8 +258,8 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
     {
         meaning = Some(Meaning::TooLarge);
         never = format!(
-            " (the batch is over the {burst} bytes that may come at once, and never succeeds: send \
-             smaller ones)"
+            " (the batch exceeds the burst limit of {burst} bytes and can never succeed; send \
+             smaller batches)"
         );
     }
     let (http_status, code) = failure(status, meaning, reply.protocol);
@@ -270,7 +270,7 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
     let stored = if is_partial { " and may have stored some of the records" } else { "" };
     // Another gate's refusal, say: its sender is this one.
     let whose = match (grpc.map(|grpc| grpc.code), status) {
-        (Some(7 | 16), _) | (None, 401 | 403) => " to this gateway, not to its sender",
+        (Some(7 | 16), _) | (None, 401 | 403) => " to this gateway, not to the sender",
         _ => "",
     };
     let colon = if said.is_empty() { "" } else { ": " };
@@ -461,7 +461,7 @@ mod tests {
             let failure = failure_of(&BackendReply { store: &TEMPO, grpc: Some(&grpc), ..LOKI });
             assert_eq!(failure.code, expected, "{code}");
             let whom =
-                if matches!(code, 7 | 16) { " to this gateway, not to its sender" } else { "" };
+                if matches!(code, 7 | 16) { " to this gateway, not to the sender" } else { "" };
             assert_eq!(failure.message, format!("tempo answered gRPC {code}{whom}: why"));
             let again = expected == Code::Unavailable || failure.retry_after.is_some();
             assert_eq!(again, retries, "{code}");

@@ -39,12 +39,12 @@ const THROTTLED: Answer = Answer::Is(429, Code::ResourceExhausted);
 const TOO_LARGE: Answer = Answer::Is(413, Code::ResourceExhausted);
 
 const NO_ANSWER: &str = "did not answer in time, and may have stored the records";
-const OVERLOADED: &str = "was not asked: this gateway is overloaded";
-const RATE: &str = "was not asked: this gateway's limit to the rate of requests is reached";
-const SLOW: &str = "was not asked: the request did not come in time";
-const TOO_MUCH: &str = "was not asked: the request is over what this gateway's Envoy holds of one: \
-                        send smaller batches";
-const UNREACHED: &str = "could not be reached: send it again later";
+const OVERLOADED: &str = "was not called: this gateway is overloaded";
+const RATE: &str = "was not called: this gateway's request rate limit is reached";
+const SLOW: &str = "was not called: the request did not arrive in time";
+const TOO_MUCH: &str =
+    "was not called: the request exceeds what this gateway's Envoy buffers. Send smaller batches";
+const UNREACHED: &str = "could not be reached. Send the request again later";
 
 const fn row(
     begins: &'static str,
@@ -61,21 +61,21 @@ static ROWS: [Row; 32] = [
         "cluster_not_found",
         "no_route",
         LATER,
-        "was not asked: this gateway's Envoy has no such cluster, which is its operator's to mend: \
-         send it again later",
+        "was not called: this gateway's Envoy has no such cluster, which its operators must fix. \
+         Send the request again later",
     ),
     row(
         "route_not_found",
         "no_route",
         LATER,
-        "was not asked: this gateway's Envoy has no route to it, which is its operator's to mend: \
-         send it again later",
+        "was not called: this gateway's Envoy has no route to it, which its operators must fix. \
+         Send the request again later",
     ),
     row(
         "route_configuration_not_found",
         "no_route",
         LATER,
-        "was not asked: this gateway's Envoy has no routes yet: send it again later",
+        "was not called: this gateway's Envoy has no routes yet. Send the request again later",
     ),
     row("no_healthy_upstream", "unreachable", LATER, UNREACHED),
     row("dns_resolution_fail", "unreachable", LATER, UNREACHED),
@@ -83,13 +83,13 @@ static ROWS: [Row; 32] = [
         "upstream_reset_before_response_started{overflow",
         "overloaded",
         LATER,
-        "was not asked: too many requests to it are under way in this gateway",
+        "was not called: this gateway has too many requests to it in flight",
     ),
     row(
         "upstream_reset_before_response_started{overload",
         "overloaded",
         LATER,
-        "has no answer: this gateway is overloaded",
+        "did not answer: this gateway is overloaded",
     ),
     row(
         "upstream_reset_before_response_started{connection_timeout",
@@ -119,7 +119,7 @@ static ROWS: [Row; 32] = [
         "upstream_reset_before_response_started",
         "unreachable",
         LATER,
-        "hung up before it answered, and may have stored the records",
+        "closed the connection before it answered, and may have stored the records",
     ),
     row("response_timeout", "timeout", TIMEOUT, NO_ANSWER),
     row("upstream_response_timeout", "timeout", TIMEOUT, NO_ANSWER),
@@ -145,7 +145,8 @@ static ROWS: [Row; 32] = [
 ];
 
 /// Any other: another filter's, a direct response, or one that is not known here.
-static OTHER: Row = row("", "gateway", Answer::Own, "has not answered, but this gateway's Envoy");
+static OTHER: Row =
+    row("", "gateway", Answer::Own, "did not answer; this gateway's Envoy answered in its place");
 
 impl EnvoyAnswer {
     /// Reads `response.code_details` of a reply with this status, over HTTP or over gRPC. `None` if it is a

@@ -59,7 +59,8 @@ pub enum Fault {
     },
     /// A function that the ABI requires is missing.
     #[error(
-        "does not export {0}, which proxy-wasm ABI 0.2.1 asks for: does filters/module still call proxy_wasm::main! and is it a cdylib?"
+        "does not export {0}, which proxy-wasm ABI 0.2.1 requires: does filters/module still call \
+         proxy_wasm::main! and is it a cdylib?"
     )]
     Export(String),
     /// Larger than the budget, both in bytes.
