@@ -15,7 +15,7 @@ use crate::{
     Fate, Level, OnViolation, Reason, RuleSet, Violation, Violations,
     asked::Asked,
     labels::Labels,
-    rule::SignalRules,
+    rule::{Rule, SignalRules},
     series::LabelsAsAttributes,
     stamp::Stamps,
     traces::Traces,
@@ -139,6 +139,8 @@ struct Check<'r, 'a> {
     room: usize,
     /// The resource at hand.
     resource: Option<Attributes<'a>>,
+    /// The scope at hand.
+    scope: Option<Attributes<'a>>,
     /// The series at hand.
     series: Option<Series<'a>>,
     /// What of its attributes is to be put on its scopes.
@@ -189,6 +191,7 @@ impl<'r, 'a> Check<'r, 'a> {
             stamps,
             room,
             resource: None,
+            scope: None,
             series: None,
             moved: Vec::new(),
             dropped_for: None,
@@ -326,6 +329,12 @@ impl<'r, 'a> Check<'r, 'a> {
             Broken::Rule { reason: Reason::Overridden, at, .. } => {
                 Some(format!("is overridden by one on the {}", at.owner(self.signal)))
             }
+            Broken::Rule { rule, reason: Reason::Missing, .. } => {
+                let rule = self.rules.required.get(rule)?;
+                let (found, looks) = (self.found_above(rule)?, rule.level);
+                let (found, looks) = (found.owner(self.signal), looks.owner(self.signal));
+                Some(format!("is missing (it is on the {found}, but required on each {looks})"))
+            }
             Broken::Rule { .. } => None,
             Broken::Unstorable(Defect::Labels) => self.rules.labels.as_ref().map(|labels| {
                 format!("{backend} accepts only {} labels", labels.most().saturating_add(1))
@@ -353,6 +362,21 @@ impl<'r, 'a> Check<'r, 'a> {
                 })
             }
         }
+    }
+
+    /// Where the sender has put an attribute that is missing at its rule's level: on the scope or the
+    /// resource at hand, as every SDK does with the attributes of its resource.
+    fn found_above(&self, rule: &Rule) -> Option<Level> {
+        let above: &[_] = match rule.level {
+            Level::Record => &[(Level::Scope, &self.scope), (Level::Resource, &self.resource)],
+            Level::Scope => &[(Level::Resource, &self.resource)],
+            Level::Resource | Level::Series => &[],
+        };
+        let found = above.iter().find(|(_, attributes)| {
+            let Some(mut attributes) = (*attributes).clone() else { return false };
+            matches!(attributes.next_where(|key| rule.name.is_label(key)), Ok(Some(_)))
+        });
+        found.map(|(level, _)| *level)
     }
 
     /// The `service.name` of the resource or the name of the series, if it has one that can be read.
@@ -549,6 +573,7 @@ impl<'a> RecordPolicy<'a> for Check<'_, 'a> {
             return Ok(Descend::Inspect);
         }
         self.resource = Some(attributes.clone());
+        self.scope = None;
         self.moved.clear();
         if !self.passes(&attributes, Level::Resource)? {
             return Ok(Descend::Drop);
@@ -610,6 +635,7 @@ impl<'a> RecordPolicy<'a> for Check<'_, 'a> {
             return Ok(Descend::Drop);
         }
         self.watched_at_scope = self.take_watched(Level::Scope);
+        self.scope = Some(attributes.clone());
         if let Some(looks) = self.unstorable().filter(|looks| looks.scope_names) {
             self.cut_names(attributes.clone(), looks, attribute_edits)?;
         }
