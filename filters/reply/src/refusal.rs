@@ -293,6 +293,9 @@ impl From<DecodeError> for Refusal {
 }
 
 #[cfg(test)]
+mod messages;
+
+#[cfg(test)]
 mod tests {
     use sluice_senders::NoIdentity;
     use sluice_wire::Fault;
