@@ -53,7 +53,7 @@ impl<'r> Stamps<'r> {
         write: impl Fn(&str, &str) -> Vec<u8>,
     ) -> Self {
         let write = |stamp: &'r Stamp| {
-            let value = stamp.value.fill(sender)?;
+            let value = stamp.value.fill(sender).ok()?;
             let name = stamp.name.as_str();
             Some((name, write(name, &value).into()))
         };

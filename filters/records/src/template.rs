@@ -60,17 +60,21 @@ impl Template {
         self.0.iter().any(|part| matches!(part, Part::Name(_)))
     }
 
-    /// The text for a sender. `None` if the sender does not have one of the names, or has several
-    /// of them, because then no value is certainly its own.
-    pub(crate) fn fill(&self, sender: Option<&Admitted>) -> Option<String> {
+    /// The text for a sender.
+    ///
+    /// # Errors
+    /// The first name that the sender does not have, or has several of, because then no value is certainly its own.
+    pub(crate) fn fill(&self, sender: Option<&Admitted>) -> Result<String, SenderName> {
         let mut text = String::new();
         for part in &self.0 {
             text.push_str(match part {
                 Part::Literal(literal) => literal,
-                Part::Name(name) => name_of(*name, sender?)?,
+                Part::Name(name) => {
+                    sender.and_then(|sender| name_of(*name, sender)).ok_or(*name)?
+                }
             });
         }
-        Some(text)
+        Ok(text)
     }
 }
 
@@ -106,13 +110,13 @@ mod tests {
     fn a_text_without_names_is_for_everybody() {
         let template = Template::compile("platform/*").unwrap();
         assert!(!template.names_sender());
-        assert_eq!(template.fill(None).as_deref(), Some("platform/*"));
+        assert_eq!(template.fill(None).as_deref(), Ok("platform/*"));
     }
 
     #[test]
     fn nobody_has_no_names() {
         let template = Template::compile("{namespace}/").unwrap();
         assert!(template.names_sender());
-        assert_eq!(template.fill(None), None);
+        assert_eq!(template.fill(None), Err(SenderName::Namespace));
     }
 }

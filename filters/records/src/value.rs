@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use sluice_config::Place;
+use sluice_config::{Place, SenderName};
 use sluice_otlp::AnyValue;
 use sluice_senders::Admitted;
 
@@ -37,15 +37,15 @@ pub(crate) enum ValueRule {
     OneOf(Vec<Template>),
 }
 
-/// A value rule for one sender. `None` means that the sender does not have a name that the rule
-/// needs, so no value is allowed.
+/// A value rule for one sender. An error is a name that the rule needs and that the sender does not have, or has
+/// several of, so no value is allowed.
 #[derive(Clone, Debug)]
 pub(crate) enum Expected {
     /// The attribute must not exist.
     Nothing,
     NonEmpty,
-    Equals(Option<String>),
-    Prefix(Option<String>),
+    Equals(Result<String, SenderName>),
+    Prefix(Result<String, SenderName>),
     OneOf(Vec<String>),
 }
 
@@ -82,7 +82,7 @@ impl ValueRule {
             Self::Equals(template) => Expected::Equals(template.fill(sender)),
             Self::Prefix(template) => Expected::Prefix(template.fill(sender)),
             Self::OneOf(templates) => Expected::OneOf(
-                templates.iter().filter_map(|template| template.fill(sender)).collect(),
+                templates.iter().filter_map(|template| template.fill(sender).ok()).collect(),
             ),
         })
     }
@@ -105,9 +105,9 @@ impl Expected {
         match self {
             Self::Nothing => false,
             Self::NonEmpty => true,
-            Self::Equals(expected) => expected.as_ref().is_some_and(|e| text == e.as_bytes()),
+            Self::Equals(expected) => expected.as_ref().is_ok_and(|e| text == e.as_bytes()),
             Self::Prefix(expected) => {
-                expected.as_ref().is_some_and(|e| text.starts_with(e.as_bytes()))
+                expected.as_ref().is_ok_and(|e| text.starts_with(e.as_bytes()))
             }
             Self::OneOf(expected) => expected.iter().any(|e| text == e.as_bytes()),
         }
@@ -120,10 +120,11 @@ impl fmt::Display for Expected {
         match self {
             Self::Nothing => f.write_str("is overridden"),
             Self::NonEmpty => f.write_str("is empty"),
-            Self::Equals(Some(text)) => write!(f, "is not {text:?}"),
-            Self::Prefix(Some(text)) => write!(f, "does not begin with {text:?}"),
-            Self::Equals(None) | Self::Prefix(None) => f.write_str(
-                "must contain a name of the sender that its certificate or token does not provide",
+            Self::Equals(Ok(text)) => write!(f, "is not {text:?}"),
+            Self::Prefix(Ok(text)) => write!(f, "does not begin with {text:?}"),
+            Self::Equals(Err(name)) | Self::Prefix(Err(name)) => write!(
+                f,
+                "must contain {{{name}}}, but the sender's certificate or token does not name exactly one"
             ),
             Self::OneOf(texts) => {
                 write!(f, "is not one of the {} allowed values", texts.len())
