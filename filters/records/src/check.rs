@@ -23,31 +23,31 @@ use crate::{
     violation::{Example, excerpt},
 };
 
-/// What the rules find in a message. It is no proof that they were asked for the sender who sent it:
-/// that is [`Checked`](crate::Checked).
+/// What the rules find in a message. This does not prove that the rules were applied for the
+/// message's sender; [`Checked`](crate::Checked) does.
 #[derive(Clone, Debug)]
 pub struct Findings {
     verdict: Verdict,
     edits: Edits,
 }
 
-/// What the rules leave of a request, and what in it broke them.
+/// The result for a request: what is kept, and what broke the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// No record stays.
+    /// No record is kept.
     AllDropped(Violations),
-    /// There is at least one record, and some or all of them stay.
+    /// The request has records, and some or all of them are kept.
     Kept(Option<Violations>),
-    /// There was no record to begin with.
+    /// The request had no records.
     Nothing(Option<Violations>),
 }
 
-/// Why a request goes no further.
+/// Why a request is not forwarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// It cannot be read, or is over a limit.
+    /// The request cannot be read, or exceeds a limit.
     Unreadable(Unreadable),
-    /// It breaks a rule for which whole requests are refused.
+    /// The request breaks a rule for which whole requests are refused.
     Refused(Box<Violations>),
 }
 
@@ -70,13 +70,13 @@ impl From<OverLimit> for Unfit {
 }
 
 impl Findings {
-    /// What the rules leave.
+    /// The result for the request.
     #[must_use]
     pub const fn verdict(&self) -> &Verdict {
         &self.verdict
     }
 
-    /// The verdict, and how the message must be edited for it.
+    /// The result, and the edits that the message needs for it.
     #[must_use]
     pub fn into_parts(self) -> (Verdict, Edits) {
         (self.verdict, self.edits)
@@ -84,11 +84,12 @@ impl Findings {
 }
 
 impl RuleSet {
-    /// Checks an export request from `sender`; `None` only where nobody is asked who sends.
+    /// Checks an export request from `sender`, which is `None` only if there is no `senders`
+    /// section.
     ///
     /// # Errors
-    /// [`Unfit`] if what the rules have to read cannot be read, or breaks a rule for which requests
-    /// are refused.
+    /// [`Unfit`] if something that the rules have to read cannot be read, or breaks a rule for
+    /// which requests are refused.
     pub fn check(
         &self,
         request: &Request<'_>,
@@ -111,7 +112,7 @@ impl RuleSet {
         Ok(policy.findings(spliced))
     }
 
-    /// Checks a write request from `sender`; `None` only where nobody is asked who sends.
+    /// Checks a write request from `sender`, which is `None` only if there is no `senders` section.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -127,7 +128,7 @@ impl RuleSet {
     }
 }
 
-/// The rules at work on one request.
+/// The check of one request.
 struct Check<'r, 'a> {
     signal: Signal,
     rules: &'r SignalRules,
@@ -135,34 +136,34 @@ struct Check<'r, 'a> {
     at_scope: Asked<'r>,
     at_record: Asked<'r>,
     stamps: Stamps<'r>,
-    /// How many labels the sender's own attributes may become.
+    /// How many of the sender's own attributes may become labels.
     room: usize,
-    /// The resource at hand.
+    /// The current resource.
     resource: Option<Attributes<'a>>,
     /// The scope at hand.
     scope: Option<Attributes<'a>>,
-    /// The series at hand.
+    /// The current series.
     series: Option<Series<'a>>,
-    /// What of its attributes is to be put on its scopes.
+    /// The resource's attributes that are to be moved to its scopes.
     moved: Vec<&'a [u8]>,
-    /// What the latest drop was for.
+    /// The reason for the latest drop.
     dropped_for: Option<Broken>,
-    /// The watched rules that the resource and the scope at hand break.
+    /// The rules in audit mode that the current resource and scope break.
     watched_at_resource: Vec<Broken>,
     watched_at_scope: Vec<Broken>,
     violations: Vec<(Broken, Violation)>,
     example: Option<Example>,
     traces: Traces,
-    /// Whether parts of the latest record go.
+    /// Whether to cut odd parts out of the latest record.
     cuts: bool,
 }
 
 /// What was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Broken {
-    /// A rule, by its place in the list of all rules.
+    /// A rule, by its index in the list of all rules.
     Rule { rule: usize, reason: Reason, at: Level },
-    /// What the backend can store.
+    /// A limit of what the backend can store.
     Unstorable(Defect),
 }
 
@@ -172,7 +173,7 @@ impl<'r, 'a> Check<'r, 'a> {
         Self::new(rules, request.signal, Level::Record, stamps, sender)
     }
 
-    /// `records` is the level of the rules that look at each record.
+    /// `records` is the level of the rules that check each record.
     fn new(
         rules: &'r SignalRules,
         signal: Signal,
@@ -214,7 +215,7 @@ impl<'r, 'a> Check<'r, 'a> {
     fn findings(mut self, spliced: Spliced) -> Findings {
         let verdict = match (spliced.kept, spliced.dropped, self.violations()) {
             (false, 1.., Some(violations)) => Verdict::AllDropped(violations),
-            // Series without samples, and nothing else.
+            // Only series without samples.
             (false, _, Some(violations)) if violations.drops_series() => {
                 Verdict::AllDropped(violations)
             }
@@ -237,18 +238,18 @@ impl<'r, 'a> Check<'r, 'a> {
         self.rules.unstorable.as_ref()
     }
 
-    /// Whether records have to be looked at one by one for the backend's sake.
+    /// Whether the backend requires a check of each record.
     fn looks_at_records(&self) -> bool {
         self.unstorable().is_some_and(Unstorable::looks_at_records)
     }
 
-    /// Whether a rule looks at data points, which those of a kind that is not known would pass by.
+    /// Whether a rule checks data points. Data points of an unknown kind could not be checked.
     fn guards_points(&self) -> bool {
         self.signal == Signal::Metrics && !self.at_record.is_empty()
     }
 
-    /// Holds attributes against the rules of a level. Whether they pass; the watched rules that they
-    /// break are left in [`Asked::watched`].
+    /// Checks attributes against the rules of a level. Returns whether they pass; broken rules in
+    /// audit mode are in [`Asked::watched`] afterwards.
     #[inline(always)]
     fn passes(&mut self, attributes: &impl HasAttributes<'a>, level: Level) -> Result<bool, Unfit> {
         if self.asked(level).is_empty() {
@@ -262,7 +263,7 @@ impl<'r, 'a> Check<'r, 'a> {
         self.settle(broken, on_violation.unwrap_or_default(), 1)
     }
 
-    /// Settles what becomes of records that broke something: whether they pass.
+    /// Decides what happens to records that broke something. Returns whether they pass.
     #[inline(never)]
     fn settle(
         &mut self,
@@ -289,7 +290,7 @@ impl<'r, 'a> Check<'r, 'a> {
         }
     }
 
-    /// The watched rules of a level that the attributes just held against them broke.
+    /// Takes the rules in audit mode that the attributes of the latest check broke, at this level.
     fn take_watched(&mut self, level: Level) -> Vec<Broken> {
         let watched = std::mem::take(&mut self.asked(level).watched);
         let broken = |(rule, reason)| Broken::Rule { rule, reason, at: level };
@@ -379,7 +380,8 @@ impl<'r, 'a> Check<'r, 'a> {
         found.map(|(level, _)| *level)
     }
 
-    /// The `service.name` of the resource or the name of the series, if it has one that can be read.
+    /// The `service.name` of the resource or the name of the series, if it has one that can be
+    /// read.
     fn example(&self) -> Option<Example> {
         if let Some(series) = &self.series {
             return Some(Example::Metric(excerpt(series.metric_name()?)));
@@ -392,7 +394,7 @@ impl<'r, 'a> Check<'r, 'a> {
         }
     }
 
-    /// What a metric has that the backend refuses.
+    /// The defect of a metric that the backend refuses.
     fn unstorable_metric(metric: &Metric<'_>, unstorable: &Unstorable) -> Option<Defect> {
         const CUMULATIVE: u64 = 2;
         let looks = |defect| unstorable.find(Element::Metric, defect).is_some();
@@ -417,7 +419,7 @@ impl<'r, 'a> Check<'r, 'a> {
         looks(found).then_some(found)
     }
 
-    /// What a record has that the backend refuses.
+    /// The defect of a record that the backend refuses.
     #[inline]
     fn unstorable_record(
         &self,
@@ -436,7 +438,7 @@ impl<'r, 'a> Check<'r, 'a> {
         Ok(None)
     }
 
-    /// Settles what becomes of a record with odd parts: whether it stays.
+    /// Decides what happens to a record with odd parts. Returns whether it is kept.
     #[inline(never)]
     fn settle_parts(&mut self, record: &Record<'_, 'a>, looks: &Unstorable) -> Result<bool, Unfit> {
         let is_odd = |key: &[u8]| looks.record_names && looks.is_odd_name(key);
@@ -457,14 +459,15 @@ impl<'r, 'a> Check<'r, 'a> {
                 {
                     return Ok(false);
                 }
-                // What is only watched stays, and so does what the backend has no trouble with.
+                // In audit mode the record is kept, and so is a record with which the backend has
+                // no problem.
                 Some(Remedy::Drop) | None => {}
             }
         }
         Ok(true)
     }
 
-    /// Settles what becomes of parts that can be cut: whether they are.
+    /// Decides what happens to parts that can be cut. Returns whether they are cut.
     fn settle_cut(
         &mut self,
         defect: Defect,
@@ -485,7 +488,7 @@ impl<'r, 'a> Check<'r, 'a> {
         Ok(looks.on_violation == OnViolation::Drop)
     }
 
-    /// Cuts attributes of a resource or a scope of whose names the backend can make no labels.
+    /// Cuts attributes of a resource or a scope whose names the backend cannot turn into labels.
     fn cut_names(
         &mut self,
         attributes: Attributes<'a>,
@@ -506,8 +509,8 @@ impl<'r, 'a> Check<'r, 'a> {
         Ok(())
     }
 
-    /// Cuts index labels whose values the backend cannot have, or drops the records where a rule
-    /// asks for one of them: whether any was cut, and whether the records stay.
+    /// Cuts index labels with values that the backend cannot store; or drops the records if a rule
+    /// requires one of these labels. Returns whether any was cut, and whether the records are kept.
     fn cut_values(
         &mut self,
         attributes: &Attributes<'a>,
@@ -533,8 +536,8 @@ impl<'r, 'a> Check<'r, 'a> {
         Ok((cut, true))
     }
 
-    /// What becomes of a metric of a kind that is not known where only rules forbid it: what the
-    /// strictest of them asks for.
+    /// What happens to a metric of an unknown kind that only rules forbid: the strictest action of
+    /// these rules.
     fn on_unchecked(&self) -> OnViolation {
         let asked = |on_violation| self.at_record.asks(on_violation);
         if asked(OnViolation::Refuse) {
@@ -716,7 +719,7 @@ impl<'a> RecordPolicy<'a> for Check<'_, 'a> {
     fn dropped(&mut self, records: u64) {
         let Some(broken) = self.dropped_for else { return };
         let records = match broken {
-            // A metric without data points has no records to lose.
+            // A metric without data points has no records that could be lost.
             Broken::Unstorable(Defect::NoDataPoints) => 1,
             _ => records,
         };
