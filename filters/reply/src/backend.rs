@@ -1,4 +1,4 @@
-//! A backend's reply, made into what OTLP has a sender told.
+//! Turns a backend's reply into what the sender is told by OTLP.
 
 use percent_encoding::percent_decode;
 use prost::Message;
@@ -22,45 +22,47 @@ use crate::{
 pub struct BackendReply<'a> {
     /// The store that answered.
     pub store: &'static Store,
-    /// The HTTP status, of a reply that is not gRPC's.
+    /// The HTTP status, if the reply is not a gRPC reply.
     pub status: u16,
-    /// What it said over gRPC, if it did.
+    /// The gRPC status, if the reply is a gRPC reply.
     pub grpc: Option<&'a GrpcReply>,
-    /// What Envoy answered in its place, if it did.
+    /// Envoy's own answer, if Envoy answered in the backend's place.
     pub envoy: Option<EnvoyAnswer>,
-    /// Whether an Envoy on the way says that it is over a rate (`x-envoy-ratelimited`).
+    /// Whether an Envoy on the way reports that a rate limit was exceeded (`x-envoy-ratelimited`).
     pub rate_limited: bool,
-    /// The most bytes of one tenant's that the backend takes at once, if that is known.
+    /// The largest batch that the backend accepts from one tenant at once, in bytes, if that is
+    /// known.
     pub burst: Option<u32>,
-    /// The content type, as it came.
+    /// The content type, as received.
     pub content_type: &'a [u8],
-    /// The seconds that it asks the sender to wait, by [`seconds`](crate::seconds).
+    /// The seconds for which the backend asks the sender to wait, read by
+    /// [`seconds`](crate::seconds).
     pub retry_after: Option<u32>,
-    /// The body, without a frame; empty where it was left out, or was too large to be read.
+    /// The body, without a frame. Empty if there is none, or if it was too large to be read.
     pub body: &'a [u8],
-    /// How the sender speaks, and the backend to it.
+    /// The protocol of the sender, and of the backend's reply.
     pub protocol: Protocol,
-    /// Whether the sender has the status already, so that the body cannot change it any more.
+    /// Whether the sender has already got the status, so that the body cannot change it any more.
     pub status_has_gone: bool,
 }
 
-/// The status of a reply over gRPC.
+/// The status of a gRPC reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrpcReply {
-    /// Its number (`google/rpc/code.proto`).
+    /// The code (`google/rpc/code.proto`).
     pub code: u16,
-    /// Its message, decoded.
+    /// The message, decoded.
     pub message: String,
-    /// The delay of its `RetryInfo`, in seconds.
+    /// The delay of the `RetryInfo`, in seconds.
     pub retry_delay: Option<u32>,
 }
 
 impl GrpcReply {
-    /// The headers or trailers in which it stands.
+    /// The headers or trailers that hold it.
     pub const HEADERS: [&str; 4] = [GRPC_STATUS, GRPC_MESSAGE, DETAILS, RETRY_INFO_HEADER];
 
-    /// Reads the headers or trailers in which gRPC has a status, found by their names. `None` if there is
-    /// no `grpc-status` among them; one that is no number is UNKNOWN (gRPC over HTTP/2, "Responses").
+    /// Reads the headers or trailers that hold a gRPC status, looked up by name. `None` if there is no `grpc-status`. A
+    /// `grpc-status` that is not a number is UNKNOWN (gRPC over HTTP/2, "Responses").
     pub fn read<'a>(header: impl Fn(&str) -> Option<&'a [u8]>) -> Option<Self> {
         let code = header(GRPC_STATUS)?;
         let code = str::from_utf8(code).ok().and_then(|code| code.parse().ok());
@@ -73,9 +75,8 @@ impl GrpcReply {
         })
     }
 
-    /// The status over HTTP that means the same to a sender. OTLP has it try again on CANCELLED,
-    /// DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE and DATA_LOSS, and on RESOURCE_EXHAUSTED if
-    /// there is a delay.
+    /// The HTTP status with the same meaning for a sender. In OTLP a sender retries on CANCELLED, DEADLINE_EXCEEDED,
+    /// ABORTED, OUT_OF_RANGE, UNAVAILABLE and DATA_LOSS, and on RESOURCE_EXHAUSTED if there is a delay.
     const fn http_status(&self) -> u16 {
         match (self.code, self.retry_delay) {
             (0, _) => 200,
@@ -88,31 +89,32 @@ impl GrpcReply {
     }
 }
 
-/// gRPC's code for what cannot be read.
+/// The gRPC code for a status that cannot be read.
 const UNKNOWN: u16 = 2;
 
-/// What a sender is told of its export.
+/// What a sender is told about its export.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
-    /// Nothing more than what this says was stored; the sender counts the request as failed.
+    /// An error: nothing was stored except what the message says. The sender counts the request as
+    /// failed.
     Failure(Failure),
-    /// Stored, but for what the response counts.
+    /// Everything was stored except what the response counts.
     Success(ExportResponse),
 }
 
 /// An export that failed at the backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What of it is counted: `failed`, or what Envoy did not do for the backend to answer.
+    /// How it is counted: `failed`, or the reason why Envoy answered instead of the backend.
     pub outcome: &'static str,
-    /// The status over HTTP.
+    /// The HTTP status.
     pub http_status: u16,
-    /// The status over gRPC.
+    /// The gRPC status.
     pub code: Code,
-    /// What happened, for a person.
+    /// What happened, for people.
     pub message: String,
-    /// When to try again, in seconds. Set where the backend has said so, and wherever the sender
-    /// would take its absence for "never".
+    /// When to retry, in seconds. Set if the backend has said so, and wherever a sender would read
+    /// its absence as "never".
     pub retry_after: Option<u32>,
 }
 
@@ -128,20 +130,20 @@ impl Failure {
     }
 }
 
-/// Seconds that a throttled sender waits if its backend does not say: what Tempo asks for.
+/// How many seconds a throttled sender waits if its backend does not say: as many as Tempo asks
+/// for.
 pub(crate) const DEFAULT_RETRY_AFTER: u32 = 5;
 
-/// What is counted of a backend that answers an error.
+/// How a backend's error is counted.
 pub const FAILED: &str = "failed";
 
-/// THE table: the status of a failure as OTLP has it, `(HTTP, gRPC)`, by the backend's status and by
-/// what it means with its words. What a sender may try again stays so, and what it may not stays final;
-/// OTLP has it try again on 429, 502, 503, 504, UNAVAILABLE, and RESOURCE_EXHAUSTED with a delay. A
-/// backend that refuses the platform's own credentials, tenant or path says nothing about the sender:
-/// that is 500, and final.
+/// THE table: maps a backend's status, and the meaning of its words, to the status of the failure in OTLP,
+/// `(HTTP, gRPC)`. What a sender may retry stays retryable, and what it may not retry stays final. OTLP retries on 429,
+/// 502, 503, 504, UNAVAILABLE, and RESOURCE_EXHAUSTED with a delay. If a backend refuses the platform's own
+/// credentials, tenant or path, this is not the sender's fault: the status is 500, and final.
 ///
-/// A sender of remote write tries again on every 5xx, and its backends know that: theirs stay what they
-/// are, and what is final is 400.
+/// A remote write sender retries on every 5xx, and its backends know that, so theirs are passed on; final errors become
+/// 400.
 fn failure(status: u16, meaning: Option<Meaning>, protocol: Protocol) -> (u16, Code) {
     let is_write = protocol == Protocol::RemoteWrite;
     let last = if is_write { (400, Code::InvalidArgument) } else { (500, Code::Internal) };
@@ -159,18 +161,17 @@ fn failure(status: u16, meaning: Option<Meaning>, protocol: Protocol) -> (u16, C
     }
 }
 
-/// What the sender is told of a backend's reply.
+/// Returns what the sender is told about a backend's reply.
 ///
-/// `violations` is what broke a rule in the request before; `nothing` says that there was no
-/// record in it to begin with, which OTLP calls a success, Loki a 422, and Mimir, for a metric without
-/// data points, a 400.
+/// `violations` is what broke a rule in the request. `nothing` says that the request had no records, which is a success
+/// in OTLP, a 422 from Loki and, for a metric without data points, a 400 from Mimir.
 #[must_use]
 pub fn told(reply: &BackendReply<'_>, violations: Option<&Violations>, nothing: bool) -> Told {
     if let Some(envoy) = reply.envoy {
         return Told::Failure(unanswered(reply, envoy));
     }
     match reply.http_status() {
-        // Any other 2xx stores nothing: with 260 Loki blocks a tenant's ingestion.
+        // Any other 2xx stores nothing: with 260, Loki blocks a tenant's ingestion.
         200 | 202 | 204 => Told::Success(stored(reply).with_violations(violations)),
         400 | 422 if nothing => {
             Told::Success(ExportResponse::default().with_violations(violations))
@@ -180,17 +181,17 @@ pub fn told(reply: &BackendReply<'_>, violations: Option<&Violations>, nothing: 
 }
 
 impl BackendReply<'_> {
-    /// The status over HTTP that this reply has, or has the meaning of.
+    /// The HTTP status of this reply, or the one with the same meaning.
     fn http_status(&self) -> u16 {
         self.grpc.map_or(self.status, GrpcReply::http_status)
     }
 }
 
-/// The response in a reply that is a success. One that cannot be read rejects nothing: the status
-/// has already said that the records are stored.
+/// The response in a successful reply. A response that cannot be read counts as empty, because the
+/// status has already said that the records are stored.
 fn stored(reply: &BackendReply<'_>) -> ExportResponse {
     if reply.protocol == Protocol::RemoteWrite {
-        // It has no response to read.
+        // There is no response to read.
         ExportResponse::default()
     } else if reply.grpc.is_some() || is_media_type(reply.content_type, "application/x-protobuf") {
         ExportResponse::decode(reply.body).unwrap_or_default()
@@ -201,7 +202,7 @@ fn stored(reply: &BackendReply<'_>) -> ExportResponse {
     }
 }
 
-/// What is told where Envoy has answered in the backend's place.
+/// The failure if Envoy has answered in the backend's place.
 fn unanswered(reply: &BackendReply<'_>, envoy: EnvoyAnswer) -> Failure {
     let (status, answered) = match reply.grpc {
         Some(grpc) => (envoy::http_status(grpc.code), format!("gRPC {}", grpc.code)),
@@ -212,7 +213,7 @@ fn unanswered(reply: &BackendReply<'_>, envoy: EnvoyAnswer) -> Failure {
         Answer::Is(status, code) => (status, code, format!("{name} {words}")),
         Answer::Own => {
             let (status, code) = match status {
-                // A filter of Envoy's has refused the sender, not the gate.
+                // The sender was refused by a filter of Envoy, not by the gate.
                 401 => (401, Code::Unauthenticated),
                 403 => (403, Code::PermissionDenied),
                 _ => failure(status, None, reply.protocol),
@@ -231,7 +232,7 @@ fn unanswered(reply: &BackendReply<'_>, envoy: EnvoyAnswer) -> Failure {
     }
 }
 
-/// When to try again, where the sender may, and `asked` is how long it was asked to wait.
+/// When to retry, if the sender may. `asked` is how long it was asked to wait.
 const fn retry_after(http_status: u16, code: Code, asked: Option<u32>) -> Option<u32> {
     match (code, asked) {
         (Code::ResourceExhausted, None) if http_status == 429 => Some(DEFAULT_RETRY_AFTER),
@@ -245,7 +246,7 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
     let BackendReply { store, grpc, .. } = reply;
     let name = store.name;
     let status = match reply.http_status() {
-        // Over gRPC without a delay, it would be final.
+        // Over gRPC, RESOURCE_EXHAUSTED without a delay would be final.
         413 if reply.rate_limited => 429,
         status => status,
     };
@@ -263,12 +264,12 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
         );
     }
     let (http_status, code) = failure(status, meaning, reply.protocol);
-    // A batch that is over its tenant's rate is refused as a whole.
+    // A batch that exceeds its tenant's rate limit is refused as a whole.
     let is_partial = store.stores_part_on.contains(&status)
         && !matches!(meaning, Some(Meaning::Burst(_)))
         && matches!(http_status, 400 | 429 | 500);
     let stored = if is_partial { " and may have stored some of the records" } else { "" };
-    // Another gate's refusal, say: its sender is this one.
+    // For example another gate's refusal, whose sender is this gateway.
     let whose = match (grpc.map(|grpc| grpc.code), status) {
         (Some(7 | 16), _) | (None, 401 | 403) => " to this gateway, not to the sender",
         _ => "",
@@ -289,8 +290,8 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
     }
 }
 
-/// What the backend said, wherever it put it: a `Status` in protobuf (Loki sends it as
-/// `application/octet-stream`), one in JSON, or text.
+/// The backend's message, wherever it put it: in a protobuf `Status` (Loki sends it as
+/// `application/octet-stream`), in a JSON one, or as text.
 fn message(reply: &BackendReply<'_>) -> String {
     if let Some(grpc) = reply.grpc {
         return one_line(&grpc.message);
@@ -333,7 +334,7 @@ mod tests {
         status_has_gone: false,
     };
 
-    /// A backend's reply in text.
+    /// A backend's reply as text.
     fn text(store: &'static Store, status: u16, body: &'static str) -> BackendReply<'static> {
         BackendReply { store, status, content_type: b"text/plain", body: body.as_bytes(), ..LOKI }
     }
@@ -431,7 +432,7 @@ mod tests {
             assert!(!failure.message.contains("loki answered"), "{failure:?}");
             let is_told = failure.message.ends_with(&format!("with {status}: words"));
             assert_eq!(is_told, outcome == "gateway", "{failure:?}");
-            // Without a record in it either, nothing was answered.
+            // Envoy's answer is a failure even if the request had no records.
             assert_eq!(told(&reply, None, true), Told::Failure(failure));
         }
     }
@@ -562,7 +563,7 @@ mod tests {
 
     #[test]
     fn an_empty_partial_success_is_full_success() {
-        // What Tempo answers: partial_success set, with nothing in it.
+        // As Tempo answers: partial_success is set but empty.
         let reply = BackendReply {
             store: &TEMPO,
             status: 200,

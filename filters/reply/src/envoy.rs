@@ -1,8 +1,7 @@
-//! What Envoy answers in a backend's place, told apart from what the backend says.
+//! Tells Envoy's own answers apart from those of backends.
 //!
-//! Envoy says of every reply where it is from, in the attribute `response.code_details`
-//! (`envoy/stream_info/stream_info.h`, `ResponseCodeDetailValues`): a backend's is `via_upstream`, and
-//! anything else is Envoy's own.
+//! For every reply, the attribute `response.code_details` says where it comes from (`envoy/stream_info/stream_info.h`,
+//! `ResponseCodeDetailValues`): a backend's reply has `via_upstream`, and any other value is an answer of Envoy's own.
 
 use crate::{Code, GrpcReply};
 
@@ -10,29 +9,29 @@ use crate::{Code, GrpcReply};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnvoyAnswer(&'static Row);
 
-/// What is told of one kind of answer.
+/// What the sender is told for one kind of answer.
 #[derive(Debug, PartialEq, Eq)]
 struct Row {
-    /// How the details begin; they go on with the filter's, the codec's or the connection's own.
+    /// The start of the details. What follows comes from the filter, the codec or the connection.
     begins: &'static str,
-    /// The status that it must have, where the details leave something open.
+    /// The status that the answer must have, if the details alone are not enough.
     status: Option<u16>,
     outcome: &'static str,
     answer: Answer,
-    /// What the sender is told, behind the backend's name.
+    /// What the sender is told, after the backend's name.
     words: &'static str,
 }
 
-/// The status that is told.
+/// The status that the sender is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// This one.
+    /// This status.
     Is(u16, Code),
-    /// What Envoy's own means to a sender.
+    /// The status with the meaning of Envoy's own.
     Own,
 }
 
-/// Another moment, or an operator, may help.
+/// A retry, or a fix by an operator, may help.
 const LATER: Answer = Answer::Is(503, Code::Unavailable);
 const TIMEOUT: Answer = Answer::Is(504, Code::Unavailable);
 const THROTTLED: Answer = Answer::Is(429, Code::ResourceExhausted);
@@ -55,7 +54,7 @@ const fn row(
     Row { begins, status: None, outcome, answer, words }
 }
 
-/// THE table; the first row that fits counts.
+/// THE table. The first matching row counts.
 static ROWS: [Row; 32] = [
     row(
         "cluster_not_found",
@@ -126,7 +125,7 @@ static ROWS: [Row; 32] = [
     row("upstream_per_try_timeout", "timeout", TIMEOUT, NO_ANSWER),
     row("upstream_per_try_idle_timeout", "timeout", TIMEOUT, NO_ANSWER),
     row("upstream_max_stream_duration_reached", "timeout", TIMEOUT, NO_ANSWER),
-    // With 408 it is the sender that was waited for.
+    // With 408, Envoy was waiting for the sender.
     Row { status: Some(504), ..row("stream_idle_timeout", "timeout", TIMEOUT, NO_ANSWER) },
     Row { status: Some(504), ..row("max_duration_timeout", "timeout", TIMEOUT, NO_ANSWER) },
     row("stream_idle_timeout", "slow", LATER, SLOW),
@@ -144,19 +143,19 @@ static ROWS: [Row; 32] = [
     row("request_rate_limited", "rate_limited", THROTTLED, RATE),
 ];
 
-/// Any other: another filter's, a direct response, or one that is not known here.
+/// Any other answer: from another filter, a direct response, or an unknown one.
 static OTHER: Row =
     row("", "gateway", Answer::Own, "did not answer; this gateway's Envoy answered in its place");
 
 impl EnvoyAnswer {
-    /// Reads `response.code_details` of a reply with this status, over HTTP or over gRPC. `None` if it is a
-    /// backend's.
+    /// Reads `response.code_details` of a reply with this status, over HTTP or over gRPC. `None` if it is a backend's
+    /// reply.
     #[must_use]
     pub fn read(details: &[u8], status: u16, grpc: Option<&GrpcReply>) -> Option<Self> {
         if details == b"via_upstream" {
             return None;
         }
-        // What is 504 over HTTP is UNAVAILABLE, and 408 UNKNOWN.
+        // What is 504 over HTTP is UNAVAILABLE over gRPC, and 408 is UNKNOWN.
         let status = match grpc {
             Some(GrpcReply { code: 14, .. }) => 504,
             Some(_) => 408,
@@ -169,13 +168,13 @@ impl EnvoyAnswer {
         Some(Self(ROWS.iter().find(fits).unwrap_or(&OTHER)))
     }
 
-    /// What of it is counted.
+    /// How the answer is counted.
     #[must_use]
     pub const fn outcome(self) -> &'static str {
         self.0.outcome
     }
 
-    /// Whether Envoy lacks what the configuration names.
+    /// Whether Envoy lacks a cluster or a route that the configuration names.
     #[must_use]
     pub fn is_misrouted(self) -> bool {
         self.0.outcome == "no_route"
@@ -190,8 +189,8 @@ impl EnvoyAnswer {
     }
 }
 
-/// The status over HTTP of an answer that Envoy has given as gRPC's (`source/common/grpc/status.cc`,
-/// `httpToGrpcStatus`, the other way round).
+/// The HTTP status of an answer that Envoy gave as a gRPC status (the reverse of `httpToGrpcStatus`
+/// in `source/common/grpc/status.cc`).
 #[must_use]
 pub(crate) const fn http_status(grpc: u16) -> u16 {
     match grpc {

@@ -1,4 +1,5 @@
-//! The reply to an export: `Export{Logs,Metrics,Trace}ServiceResponse`, which are alike on the wire.
+//! The reply to an export: `Export{Logs,Metrics,Trace}ServiceResponse`, which have the same form on
+//! the wire.
 
 use prost::Message;
 use sluice_otlp::{
@@ -9,10 +10,11 @@ use sluice_records::Violations;
 
 use crate::text::{join, one_line};
 
-/// An export's reply.
+/// The reply to an export.
 #[derive(Clone, PartialEq, Message)]
 pub struct ExportResponse {
-    /// Unset when everything was taken, which is how a sender tells full from partial success.
+    /// Unset if everything was accepted. This is how a sender distinguishes full from partial
+    /// success.
     #[prost(message, optional, tag = "1")]
     pub partial_success: Option<PartialSuccess>,
 }
@@ -23,12 +25,12 @@ pub struct PartialSuccess {
     /// `rejected_log_records`, `rejected_data_points`, `rejected_spans` or `rejected_profiles`.
     #[prost(int64, tag = "1")]
     pub rejected: i64,
-    /// Why, for a person; alone, with nothing rejected, it is a warning.
+    /// Why, for people. If nothing was rejected, it is a warning.
     #[prost(string, tag = "2")]
     pub error_message: String,
 }
 
-/// The names of the count in OTLP/JSON, by signal.
+/// The name of the count in OTLP/JSON, by signal.
 const fn rejected_name(signal: Signal) -> &'static str {
     match signal {
         Signal::Logs => "rejectedLogRecords",
@@ -39,8 +41,8 @@ const fn rejected_name(signal: Signal) -> &'static str {
 }
 
 impl ExportResponse {
-    /// The reply with what the gate has to say of the request added to what the backend says:
-    /// counts summed, messages joined. A partial success that says nothing is unset.
+    /// Adds the gate's own violations to the backend's response: counts are summed and messages
+    /// joined. An empty partial success becomes unset.
     #[must_use]
     pub fn with_violations(self, violations: Option<&Violations>) -> Self {
         let backend = self.partial_success.unwrap_or_default();
@@ -55,7 +57,7 @@ impl ExportResponse {
         Self { partial_success: (!says_nothing).then_some(merged) }
     }
 
-    /// The reply as OTLP/JSON has it; a 64-bit integer is a string there.
+    /// The reply as OTLP/JSON, in which a 64-bit integer is a string.
     #[must_use]
     pub fn to_json(&self, signal: Signal) -> Vec<u8> {
         let Some(PartialSuccess { rejected, error_message }) = &self.partial_success else {
@@ -69,8 +71,8 @@ impl ExportResponse {
         json
     }
 
-    /// Reads a reply in JSON, its names as the specification has them or, as Go's own encoder may
-    /// write them, as the protobuf files do. `None` if it is no JSON object.
+    /// Reads a JSON reply. Names may be those of the specification or, as Go's own encoder may
+    /// write them, those of the protobuf files. `None` if it is not a JSON object.
     #[must_use]
     pub fn from_json(json: &[u8]) -> Option<Self> {
         const REJECTED: [&str; 8] = [

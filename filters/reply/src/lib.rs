@@ -1,4 +1,4 @@
-//! What the sender is told: refusals, what was dropped, and what the backend said, each in the
+//! What the sender is told: refusals, what was dropped, and the backend's answer, each in the
 //! sender's own protocol (OTLP specification 1.11, "OTLP/gRPC Response" and "OTLP/HTTP Response").
 
 mod backend;

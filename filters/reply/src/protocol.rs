@@ -14,31 +14,31 @@ use sluice_otlp::{Format, Signal};
 
 use crate::{Code, ExportResponse, Failure, Refusal, Status, Told};
 
-/// How the sender speaks.
+/// The protocol of the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// OTLP/gRPC.
     Grpc,
     /// OTLP/HTTP with JSON.
     HttpJson,
-    /// OTLP/HTTP with protobuf, and whoever has not said that it speaks something else.
+    /// OTLP/HTTP with protobuf; also the default for senders whose protocol is not known.
     HttpProtobuf,
-    /// Prometheus remote write, where a sender tries again on 429 and on every 5xx, and on nothing
-    /// else (specification 1.0, "Retries & Backoff").
+    /// Prometheus remote write. Its senders retry on 429 and on every 5xx, and on nothing else
+    /// (specification 1.0, "Retries & Backoff").
     RemoteWrite,
 }
 
-/// A reply that the gate makes itself, in place of any backend's.
+/// A reply that the gate makes itself instead of a backend.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LocalResponse {
-    /// Trailers-only: an error, as gRPC has no success without a message.
+    /// Trailers-only: always an error, because gRPC has no success without a message.
     Grpc {
         /// The error.
         status: Status,
-        /// What goes beside it: details, or what would have been taken.
+        /// Other metadata: details, or the supported encodings.
         metadata: Vec<(&'static str, String)>,
     },
-    /// A whole reply.
+    /// A complete HTTP reply.
     Http {
         /// Its status.
         status: u16,
@@ -49,18 +49,18 @@ pub enum LocalResponse {
     },
 }
 
-/// A reply that takes the place of a backend's body, whose headers are already on their way.
+/// What replaces a backend's body when the headers have already been sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// The body.
     pub body: Vec<u8>,
-    /// Trailers behind it; none over HTTP.
+    /// The trailers after it; none over HTTP.
     pub trailers: Vec<(&'static str, String)>,
 }
 
 impl LocalResponse {
-    /// The same response to a request that Envoy does not take for gRPC's, though it is: of such an answer
-    /// Envoy makes no reply of gRPC's, so it is one already.
+    /// The same response for a gRPC request that Envoy does not recognise as one. Envoy does not turn such a local
+    /// reply into a gRPC reply, so the response is written as one.
     #[must_use]
     pub fn spelled_out(self) -> Self {
         let Self::Grpc { status, metadata } = self else { return self };
@@ -88,15 +88,15 @@ impl Protocol {
             }
             _ => Vec::new(),
         };
-        // Over gRPC it is RetryInfo, in the status.
+        // Over gRPC the delay is the RetryInfo in the status.
         if let (Some(seconds), false) = (refusal.retry_after(), self == Self::Grpc) {
             headers.push((RETRY_AFTER, seconds.to_string()));
         }
         self.local_error(refusal.http_status(), refusal.status(), headers)
     }
 
-    /// The reply to a request whose backend sent headers alone, or was not asked. `None` if this
-    /// protocol cannot say it without a body in the reply: success over gRPC.
+    /// The reply to a request whose backend sent only headers, or was not contacted. `None` if this
+    /// protocol cannot express it without a body in the backend's reply: success over gRPC.
     #[must_use]
     pub fn local_response(self, told: &Told, signal: Signal) -> Option<LocalResponse> {
         match (self, told) {
@@ -126,11 +126,11 @@ impl Protocol {
         }
     }
 
-    /// The headers that go before [`write`](Self::write).
+    /// The edits to the headers that are sent before [`write`](Self::write).
     #[must_use]
     pub fn reply_edits(self, told: &Told) -> Vec<HeaderEdit> {
         let content_type = match (self, told) {
-            // It goes without a body.
+            // It is sent without a body.
             (Self::RemoteWrite, Told::Success(response)) if self.success(response) == 200 => {
                 HeaderEdit::remove(CONTENT_TYPE)
             }
@@ -154,7 +154,7 @@ impl Protocol {
         edits
     }
 
-    /// The body, and over gRPC the trailers, that tell the sender.
+    /// The body, and over gRPC the trailers, with what the sender is told.
     #[must_use]
     pub fn write(self, told: &Told, signal: Signal) -> Written {
         match (self, told) {
@@ -194,8 +194,8 @@ impl Protocol {
         LocalResponse::Http { status: http_status, headers, body: self.encode(&status) }
     }
 
-    /// The status over HTTP of a response. Remote write has a request of which anything was dropped
-    /// be a 400, though the rest is stored (specification 1.0, "Labels").
+    /// The HTTP status of a response. In remote write, a request of which anything was dropped is a
+    /// 400, although the rest is stored (specification 1.0, "Labels").
     fn success(self, response: &ExportResponse) -> u16 {
         let rejects = response.partial_success.as_ref().is_some_and(|partial| partial.rejected > 0);
         if self == Self::RemoteWrite && rejects { 400 } else { 200 }
@@ -217,7 +217,7 @@ impl Protocol {
                     format!("only part of the request was stored: {}", partial.error_message)
                         .into_bytes()
                 }
-                // A success has no body; a warning has no place.
+                // A success has no body, so a warning cannot be sent.
                 _ => Vec::new(),
             },
             Self::Grpc | Self::HttpProtobuf => response.encode_to_vec(),
@@ -239,11 +239,11 @@ fn retry_after(failure: &Failure) -> Option<(&'static str, String)> {
 }
 
 fn framed(response: &ExportResponse) -> Vec<u8> {
-    // A response is at most a few kilobytes, so it always fits a frame.
+    // A response has at most a few kilobytes, so it always fits in a frame.
     grpc::write(&response.encode_to_vec()).unwrap_or_default()
 }
 
-/// A message as `grpc-message` carries it (gRPC over HTTP/2, "Percent-Encoded").
+/// A message encoded for `grpc-message` (gRPC over HTTP/2, "Percent-Encoded").
 fn percent_encoded(message: &str) -> String {
     const RESERVED: &AsciiSet = &CONTROLS.add(b'%');
     utf8_percent_encode(message, RESERVED).to_string()

@@ -1,4 +1,4 @@
-//! Every reason for which the gate itself refuses a request, and the one table of what it answers.
+//! Every reason for which the gate itself refuses a request, and the one table of its answers.
 
 use sluice_encodings::{DecodeError, EncodingHeader, grpc::FrameError};
 use sluice_otlp::Signal;
@@ -16,118 +16,118 @@ pub enum Refusal {
     /// Every record broke a rule.
     #[error("nothing was stored: {0}")]
     AllDropped(Violations),
-    /// The body is over its limit as it was sent.
+    /// The body as sent is over its limit.
     #[error("the body exceeds {limit} bytes (limits.bodyBytes). Send smaller batches")]
     BodyTooLarge {
         /// `limits.bodyBytes`.
         limit: usize,
     },
-    /// A gRPC message is flagged as compressed and no `grpc-encoding` says how.
+    /// A gRPC message is flagged as compressed, but `grpc-encoding` does not say how.
     #[error(
         "the gRPC message is flagged as compressed, but grpc-encoding does not name a compression"
     )]
     CompressedWithoutEncoding,
-    /// A content type that is not OTLP's.
+    /// The content type is not one of OTLP's.
     #[error(
         "content-type {0:?} is not supported. Send OTLP as application/x-protobuf or \
          application/json to /v1/logs, /v1/metrics, /v1/traces or /v1development/profiles, or as \
          application/grpc to the Export method of OTLP's gRPC services"
     )]
     ContentType(String),
-    /// A format of OTLP's that the backend does not take.
+    /// An OTLP format that the backend does not support.
     #[error("{backend} does not accept {sent} on this gateway. Send OTLP as {taken}")]
     Format {
         /// The backend.
         backend: &'static str,
         /// The content type that was sent.
         sent: &'static str,
-        /// The content types that it takes.
+        /// The content types that it supports.
         taken: String,
     },
-    /// The body is over its limit once decoded.
+    /// The decoded body is over its limit.
     #[error("the decoded body exceeds {limit} bytes (limits.decodedBytes). Send smaller batches")]
     DecodedTooLarge {
         /// `limits.decodedBytes`.
         limit: usize,
     },
-    /// A write request that is not compressed as remote write has it.
+    /// A write request without the compression that remote write requires.
     #[error(
         "content-encoding {0:?} is not supported for remote write. Send snappy in its block format"
     )]
     WriteEncoding(String),
-    /// A content type that is not remote write 1.0's.
+    /// The content type is not that of remote write 1.0.
     #[error(
         "content-type {0:?} is not supported. Send remote write 1.0: application/x-protobuf with \
          the message prometheus.WriteRequest"
     )]
     WriteContentType(String),
-    /// Remote write, where no backend takes it.
+    /// Remote write, but no backend supports it.
     #[error(
         "{0:?} is a remote write path, but no backend of this gateway accepts remote write. Send OTLP"
     )]
     WritePath(String),
-    /// A compression that is not known.
+    /// A compression that is not supported.
     #[error(
         "{} {value:?} is not supported. Use one of {}",
         header.name(),
         header.accepted().1
     )]
     Encoding {
-        /// The header that names it.
+        /// The header with its name.
         header: EncodingHeader,
-        /// Its value.
+        /// The header's value.
         value: String,
     },
-    /// The body is not one gRPC message.
+    /// The body is not exactly one gRPC message.
     #[error(transparent)]
     Frame(FrameError),
-    /// The body is not what its encoding says.
+    /// The body cannot be decoded with its encoding.
     #[error("the body cannot be decoded: {0}")]
     Undecodable(String),
-    /// The message is not what every backend would read alike.
+    /// Not every backend would read the message alike.
     #[error("the {} request cannot be parsed: {malformed}", signal.as_str())]
     Malformed {
-        /// What the path says the request carries.
+        /// The signal in the path.
         signal: Signal,
         /// What is wrong with it.
         malformed: Malformed,
     },
-    /// Telemetry over HTTP is posted.
+    /// The method is not POST.
     #[error("method {0} is not supported. Send telemetry with POST")]
     Method(String),
-    /// No backend takes this signal.
+    /// There is no backend for this signal.
     #[error("this gateway has no backend for {}", .0.as_str())]
     NoBackend(Signal),
-    /// The worker has no memory for the request, or its sender has no share left of it; another
-    /// moment may.
+    /// The worker has no memory for the request, or its sender has used up its share. A retry may
+    /// succeed.
     #[error("this gateway has no memory left for this request at the moment. Send it again later")]
     NoMemory,
-    /// The request is over a limit that is none of its bytes.
+    /// The request is over a limit other than those on bytes.
     #[error("the request exceeds a limit of this gateway: {0}")]
     OverLimit(OverLimit),
     /// A record broke a rule for which the whole request is refused.
     #[error("nothing was stored: {0}")]
     Violation(Violations),
-    /// The sender may not send.
+    /// The sender is not admitted.
     #[error(transparent)]
     NotAdmitted(#[from] NotAdmitted),
     /// The sender has no tenant.
     #[error(transparent)]
     NoTenant(#[from] NoTenant),
-    /// The path is not OTLP's.
+    /// The path is not one of OTLP's.
     #[error(
         "{0:?} is not an OTLP path. Use /v1/logs, /v1/metrics, /v1/traces or \
          /v1development/profiles, or the Export method of OTLP's gRPC services"
     )]
     Path(String),
-    /// Trailers follow a body that has already left for the backend.
+    /// There are trailers after a body that has already been forwarded.
     #[error(
         "HTTP trailers are not supported after a body this large. Send the request without trailers"
     )]
     Trailers,
 }
 
-/// What one kind of refusal is answered with.
+/// The answer to one kind of refusal.
 struct Row {
     http: u16,
     grpc: Code,
@@ -139,7 +139,7 @@ const fn row(http: u16, grpc: Code, label: &'static str) -> Row {
 }
 
 impl Refusal {
-    /// THE table. Retryable for an OTLP sender is 503 / UNAVAILABLE alone.
+    /// THE table. An OTLP sender retries only 503 / UNAVAILABLE.
     const fn row(&self) -> Row {
         match self {
             Self::NotAdmitted(NotAdmitted::NotIdentified(error)) => match error.failure() {
@@ -203,14 +203,14 @@ impl Refusal {
         }
     }
 
-    /// The status of an HTTP reply.
+    /// The status of the HTTP reply.
     #[must_use]
     pub const fn http_status(&self) -> u16 {
         self.row().http
     }
 
-    /// The seconds after which it may be tried again: what waits is let in or timed out by then, of
-    /// most senders.
+    /// After how many seconds the sender may retry. By then, most waiting requests have been
+    /// decided or have timed out.
     #[must_use]
     pub const fn retry_after(&self) -> Option<u32> {
         if matches!(self, Self::NoMemory) { Some(DEFAULT_RETRY_AFTER) } else { None }
@@ -222,8 +222,8 @@ impl Refusal {
         self.row().label
     }
 
-    /// What the sender is told, in any protocol. Bad data is told with its place too (OTLP
-    /// specification 1.11, "Bad Data").
+    /// The status that the sender is told, in any protocol. For bad data it includes the place
+    /// (OTLP specification 1.11, "Bad Data").
     #[must_use]
     pub fn status(&self) -> Status {
         let message = one_line(&self.to_string());
@@ -242,7 +242,7 @@ impl Refusal {
         status.with_field_violations(violation.into_iter())
     }
 
-    /// Where the one thing is that is wrong with the data of a request, if anything is.
+    /// The place of the problem, if the request has one problem with a place.
     fn field(&self) -> Option<String> {
         let field = match self {
             Self::Malformed { malformed, .. } => return Some(format!("byte {}", malformed.at)),
@@ -343,9 +343,9 @@ mod tests {
         ] {
             assert_eq!(refusal.http_status(), http, "{refusal}");
             assert_eq!(refusal.status().code, code.number(), "{refusal}");
-            // RESOURCE_EXHAUSTED without RetryInfo is what "do not send this again" looks like.
+            // RESOURCE_EXHAUSTED without RetryInfo means "do not send this again".
             assert_eq!(refusal.status().retry_delay().is_some(), http == 503, "{refusal}");
-            // Bad data is told with its place, and nothing else is.
+            // Only bad data is reported with its place.
             assert_eq!(refusal.status().field_violations().len(), usize::from(http == 400));
         }
     }

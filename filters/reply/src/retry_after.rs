@@ -1,10 +1,10 @@
-//! `Retry-After`, as a backend writes it.
+//! `Retry-After` in a backend's reply.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// The seconds that a `Retry-After` asks to wait from `now`, itself in seconds since the epoch: a
-/// number of them, or a date in any of the three forms that are to be read (RFC 9110, sections 10.2.3
-/// and 5.6.7), which is 0 if it has passed. `None` if it is neither.
+/// The seconds that a `Retry-After` asks to wait from `now`, which is in seconds since the epoch. The value is a number
+/// of seconds, or a date in any of the three required forms (RFC 9110, sections 10.2.3 and 5.6.7). A date that has
+/// passed gives 0. `None` for any other value.
 #[must_use]
 pub fn seconds(value: &[u8], now: u64) -> Option<u32> {
     let value = std::str::from_utf8(value).ok()?.trim();

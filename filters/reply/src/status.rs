@@ -10,7 +10,7 @@ use sluice_otlp::json::{Object, push_string};
 
 use crate::text::{MAX_DETAILS, cut};
 
-/// The codes of gRPC that the gate uses (`google/rpc/code.proto`).
+/// The gRPC codes that the gate uses (`google/rpc/code.proto`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Code {
@@ -18,17 +18,17 @@ pub enum Code {
     Ok = 0,
     /// The sender must not send this again.
     InvalidArgument = 3,
-    /// The sender is known and may not send.
+    /// The sender is known but may not send.
     PermissionDenied = 7,
-    /// Too large, or with a delay in the details, too much.
+    /// The request is too large or, if the details have a delay, over a rate limit.
     ResourceExhausted = 8,
-    /// There is no such method or encoding here.
+    /// This method or encoding is not supported.
     Unimplemented = 12,
-    /// Something is wrong with the platform, and sending again does not help.
+    /// The platform has a problem, and a retry does not help.
     Internal = 13,
-    /// Sending again may help.
+    /// A retry may help.
     Unavailable = 14,
-    /// Nobody knows the sender.
+    /// The sender is unknown.
     Unauthenticated = 16,
 }
 
@@ -43,10 +43,10 @@ impl Code {
 /// `google.rpc.Status`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Status {
-    /// A [`Code`]'s number.
+    /// The number of a [`Code`].
     #[prost(int32, tag = "1")]
     pub code: i32,
-    /// What happened, for a person.
+    /// What happened, for people.
     #[prost(string, tag = "2")]
     pub message: String,
     #[prost(message, repeated, tag = "3")]
@@ -83,25 +83,24 @@ struct BadRequest {
     field_violations: Vec<FieldViolation>,
 }
 
-/// `google.rpc.BadRequest.FieldViolation`: one thing that is wrong with a request.
+/// `google.rpc.BadRequest.FieldViolation`: one problem of a request.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct FieldViolation {
-    /// Where it is: `resource.attributes["source.name"]`, `byte 17`.
+    /// The place: `resource.attributes["source.name"]`, `byte 17`.
     #[prost(string, tag = "1")]
     pub field: String,
-    /// What is wrong there, for a person.
+    /// What is wrong there, for people.
     #[prost(string, tag = "2")]
     pub description: String,
 }
 
-/// The header of gRPC's rich error model.
+/// The header for details in gRPC's richer error model.
 pub(crate) const DETAILS: &str = "grpc-status-details-bin";
 
-/// The header of a `RetryInfo` alone.
+/// The header for a single `RetryInfo`.
 pub(crate) const RETRY_INFO_HEADER: &str = "google.rpc.retryinfo-bin";
 
-/// How gRPC writes binary headers: without padding, and reads them with or without (gRPC over HTTP/2,
-/// "Binary-Header").
+/// How gRPC encodes binary headers: written without padding, read with or without (gRPC over HTTP/2, "Binary-Header").
 const BINARY: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -112,7 +111,7 @@ const BINARY: GeneralPurpose = GeneralPurpose::new(
 const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
-/// The bytes that a header has in base64, padded or not. `None` if it is none.
+/// Decodes a header in base64, with or without padding. `None` if it is not base64.
 #[must_use]
 pub fn from_base64(value: &[u8]) -> Option<Vec<u8>> {
     BINARY.decode(value).ok()
@@ -125,7 +124,7 @@ impl Status {
         Self { code: code.number(), message: message.into(), details: Vec::new() }
     }
 
-    /// The status with a `RetryInfo`, without which RESOURCE_EXHAUSTED is final for an OTLP sender.
+    /// Adds a `RetryInfo`. Without one, RESOURCE_EXHAUSTED is final for an OTLP sender.
     #[must_use]
     pub fn with_retry_delay(mut self, seconds: u32) -> Self {
         let retry_delay = Some(Duration { seconds: seconds.into() });
@@ -133,7 +132,7 @@ impl Status {
         self
     }
 
-    /// The status with a `BadRequest` of these, if there are any, as far as they fit
+    /// Adds a `BadRequest` with these violations, if there are any, as far as they fit in
     /// [`MAX_DETAILS`].
     #[must_use]
     pub(crate) fn with_field_violations(
@@ -143,7 +142,7 @@ impl Status {
         let mut left = MAX_DETAILS;
         let mut field_violations = Vec::new();
         for FieldViolation { field, description } in violations {
-            // Room for a word of the description, or the next one is not begun.
+            // Stops if there is no room for at least a word of the description.
             let Some(rest) = left.checked_sub(field.len()).filter(|rest| *rest > 16) else { break };
             let description = cut(&description, rest);
             left = rest.saturating_sub(description.len());
@@ -159,7 +158,7 @@ impl Status {
         self.details.push(Any { type_url: type_url.to_owned(), value });
     }
 
-    /// The violations of its `BadRequest`; none if it has none.
+    /// The violations in the `BadRequest`; empty if there is none.
     #[must_use]
     pub fn field_violations(&self) -> Vec<FieldViolation> {
         let bad_request = self.detail(BAD_REQUEST).and_then(|value| BadRequest::decode(value).ok());
@@ -170,21 +169,21 @@ impl Status {
         Some(self.details.iter().find(|any| any.type_url == type_url)?.value.as_slice())
     }
 
-    /// The delay of its `RetryInfo`, in seconds, if it has one.
+    /// The delay in the `RetryInfo`, in seconds, if there is one.
     #[must_use]
     pub fn retry_delay(&self) -> Option<u32> {
         let delay = RetryInfo::decode(self.detail(RETRY_INFO)?).ok()?.retry_delay?;
         u32::try_from(delay.seconds).ok()
     }
 
-    /// The value of gRPC's `grpc-status-details-bin`, if there is more to say than code and message.
+    /// The value of gRPC's `grpc-status-details-bin`, if there are details.
     #[must_use]
     pub fn details_header(&self) -> Option<String> {
         (!self.details.is_empty()).then(|| BINARY.encode(self.encode_to_vec()))
     }
 
-    /// What stands beside code and message over gRPC: the details, and the delay once more, where the SDK
-    /// for Python looks for it and nowhere else.
+    /// The metadata beside code and message over gRPC: the details, and the delay once more in the only header in which
+    /// the Python SDK looks for it.
     pub(crate) fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
         let retry_info =
             self.detail(RETRY_INFO).map(|info| (RETRY_INFO_HEADER, BINARY.encode(info)));
@@ -192,13 +191,13 @@ impl Status {
         [details, retry_info].into_iter().flatten()
     }
 
-    /// The status in a value of `grpc-status-details-bin`, if it is one.
+    /// Reads the status in a value of `grpc-status-details-bin`; `None` if it is not valid.
     pub(crate) fn from_details_header(value: &[u8]) -> Option<Self> {
         Self::decode(from_base64(value)?.as_slice()).ok()
     }
 
-    /// The status as OTLP/JSON has it, with its `RetryInfo` or its `BadRequest`; the gate never sets
-    /// both. In JSON an `Any` has the members of its message (protobuf's JSON mapping, "Any").
+    /// The status as OTLP/JSON, with its `RetryInfo` or its `BadRequest`; the gate never sets both.
+    /// In JSON, an `Any` has the members of its message (protobuf's JSON mapping, "Any").
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = format!(r#"{{"code":{},"message":"#, self.code).into_bytes();
@@ -225,7 +224,7 @@ impl Status {
         json
     }
 
-    /// The message of a status in JSON, if it has one.
+    /// The message of a JSON status, if it has one.
     pub(crate) fn message_from_json(json: &[u8]) -> Option<String> {
         Object::read(json)?.string(&["message"])
     }

@@ -1,12 +1,11 @@
-//! Keeping what is told short and printable.
+//! Keeps messages short and printable.
 
-/// Bytes of the longest message to a sender, as `grpc-message` carries it. The whole reply stays far
-/// under the 4 MiB that the specification recommends as a limit for replies. With what
-/// [`MAX_DETAILS`] adds and both once more in base64, it stays under the 8 KiB that gRPC clients allow
-/// for headers and trailers.
+/// The longest message to a sender, in bytes as in `grpc-message`. The whole reply stays far below 4 MiB, the limit for
+/// replies that the specification recommends. Together with what [`MAX_DETAILS`] allows, and both once more in base64,
+/// it stays below 8 KiB, which gRPC clients allow for headers and trailers.
 pub(crate) const MAX_MESSAGE: usize = 2048;
 
-/// Bytes of all texts in a status' details.
+/// The most bytes of all texts in a status' details.
 pub(crate) const MAX_DETAILS: usize = 1024;
 
 /// The text on one line, without control characters, cut at [`MAX_MESSAGE`].
@@ -14,8 +13,8 @@ pub(crate) fn one_line(text: &str) -> String {
     cut(text, MAX_MESSAGE)
 }
 
-/// The text on one line, without control characters, of at most `max` bytes as `grpc-message`
-/// carries them: three for each that is not ASCII.
+/// The text on one line, without control characters, cut to at most `max` bytes as in
+/// `grpc-message`, where each byte that is not ASCII counts as three.
 pub(crate) fn cut(text: &str, max: usize) -> String {
     const ELLIPSIS: &str = "...";
     let mut line = String::with_capacity(text.len().min(max));
@@ -37,7 +36,7 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
     line
 }
 
-/// Joins two messages, of which either may be empty.
+/// Joins two messages. Either may be empty.
 pub(crate) fn join(first: &str, second: &str) -> String {
     match (first.is_empty(), second.is_empty()) {
         (true, _) => one_line(second),

@@ -1,8 +1,8 @@
-//! What a backend's words mean, where its status alone says too little, or something else.
+//! The meaning of a backend's words, if its status alone is not enough or is misleading.
 
 use sluice_stores::{ANY_STORES_WORDS, Burst, Meaning, Store, Words};
 
-/// What a store means by what it said with a status. The first wording that fits counts.
+/// What a store means by this message with this status. The first matching wording counts.
 pub(crate) fn meaning(store: &Store, status: u16, said: &str) -> Option<Meaning> {
     let fits = |words: &&Words| {
         (words.statuses.is_empty() || words.statuses.contains(&status))
@@ -11,9 +11,10 @@ pub(crate) fn meaning(store: &Store, status: u16, said: &str) -> Option<Meaning>
     ANY_STORES_WORDS.iter().chain(store.words).find(fits).map(|words| words.means)
 }
 
-/// The burst that a batch is over by the store's own words, `.. (limit: 4194304 bytes/sec) .. totaling
-/// '7372862' bytes ..`: such a batch never succeeds. `configured` is what the store is set up with. If
-/// that is not known, it is what the store comes with, as far as its rate says that nobody has raised it.
+/// The burst limit that a batch exceeds by the store's own words,
+/// `.. (limit: 4194304 bytes/sec) .. totaling '7372862' bytes ..`. Such a batch can never succeed. `configured` is the
+/// store's configured limit. If it is not known, the store's default is used, but only if the rate in the message shows
+/// that it was not raised.
 pub(crate) fn over_burst(words: &Burst, said: &str, configured: Option<u32>) -> Option<u32> {
     let number = |before: &str| -> Option<u32> {
         let (_, rest) = said.split_once(before)?;

@@ -109,7 +109,7 @@ fn success_over_grpc_needs_a_body_to_say_it_in() {
         panic!("a failure over gRPC is trailers-only")
     };
     let names: Vec<_> = metadata.iter().map(|(name, _)| *name).collect();
-    // Its delay, in gRPC's way and in that of the SDK for Python.
+    // The delay, in gRPC's form and in the one that the Python SDK reads.
     assert_eq!(names, ["grpc-status-details-bin", "google.rpc.retryinfo-bin"]);
 }
 
@@ -143,8 +143,8 @@ fn what_an_error_adds_to_headers_stays_under_what_clients_take() {
     }
 }
 
-/// Holds an error of such a message and such violations against 8 KiB, less what else is in a
-/// reply's head.
+/// Asserts that an error with this message and these violations takes less than 8 KiB, minus what
+/// else is in a reply's head.
 fn assert_fits(message: &str, violations: &[(&str, &str)]) {
     let violations = violations.iter().map(|(field, description)| FieldViolation {
         field: (*field).to_owned(),
