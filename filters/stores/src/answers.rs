@@ -1,24 +1,25 @@
-//! What a store means by what it answers.
+//! What a store means by its answers.
 
-/// What a store means, where its status alone says too little, or something else.
+/// What a store means, if the status alone is not enough or is misleading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     /// The request is over a limit, and stays so however often it is sent.
     TooLarge,
-    /// The tenant is none, or none that the store accepts: the platform's to set.
+    /// The tenant is missing, or not one that the store accepts. The platform sets it, not the
+    /// sender.
     Tenant,
-    /// Over a rate that another moment may be under.
+    /// A rate limit is exceeded. A later retry may succeed.
     Throttled,
-    /// The same, unless the batch alone is over what may come at once.
+    /// As [`Self::Throttled`], unless the batch alone exceeds the burst limit.
     Burst(&'static Burst),
 }
 
 /// One wording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Words {
-    /// The statuses that it is heeded with, or what means the same over gRPC; any if there are none.
+    /// The statuses with which it counts, or gRPC codes with the same meaning; any status if empty.
     pub statuses: &'static [u16],
-    /// Whether the message begins with it.
+    /// Whether the message must start with the words.
     pub begins: bool,
     /// The words.
     pub text: &'static str,
@@ -26,30 +27,29 @@ pub struct Words {
     pub means: Meaning,
 }
 
-/// How a store's words tell that a batch is over what it accepts of one tenant at once, so that it never
-/// succeeds.
+/// How to read in a store's words that a batch exceeds the burst limit of one tenant, so that it can never succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst {
-    /// What stands in front of the tenant's rate, in bytes a second.
+    /// The words before the tenant's rate, in bytes per second.
     pub rate: &'static str,
-    /// What stands in front of the bytes of the batch.
+    /// The words before the batch's size, in bytes.
     pub total: &'static str,
-    /// The rate unless the store is told otherwise, in bytes a second.
+    /// The store's default rate, in bytes per second.
     pub default_rate: u32,
-    /// The most that may come at once unless the store is told otherwise, in bytes.
+    /// The store's default burst limit, in bytes.
     pub default_burst: u32,
 }
 
-/// What any store may say, by the libraries that stores share. The first row that fits counts, and a
-/// store's own rows come after these.
+/// Words that any store may use, because they come from libraries that stores share. The first
+/// matching row counts; a store's own rows come after these.
 pub const ANY_STORES_WORDS: [Words; 7] = [
-    // grpc-go, of a message that was not compressed, and of one that was. Loki says it with 503, and
-    // Tempo with 429, of what is over the limit between their own parts.
+    // grpc-go, for a message that was not compressed, and for one that was. Loki sends it with 503,
+    // and Tempo with 429, if a request exceeds the limit between their own components.
     Words::anywhere(&[], "received message larger than max", Meaning::TooLarge),
     Words::anywhere(&[], "received message after decompression larger than max", Meaning::TooLarge),
-    // Go's `net/http`; Tempo says it with 400.
+    // Go's `net/http`; Tempo sends it with 400.
     Words::anywhere(&[400], "http: request body too large", Meaning::TooLarge),
-    // grafana/dskit, `tenant`; Tempo says the first with 503.
+    // grafana/dskit, `tenant`; Tempo sends the first with 503.
     of_tenant("no org id"),
     of_tenant("multiple org IDs"),
     of_tenant("tenant ID "),
@@ -57,7 +57,7 @@ pub const ANY_STORES_WORDS: [Words; 7] = [
 ];
 
 impl Words {
-    /// Words anywhere in the message.
+    /// Words that may be anywhere in the message.
     pub(crate) const fn anywhere(
         statuses: &'static [u16],
         text: &'static str,

@@ -2,40 +2,39 @@
 
 use serde::Deserialize;
 
-/// How a store tells one attribute name from another; in the configuration as `exact`, `flattened` or
-/// `folded`.
+/// How a store compares attribute names; in the configuration `exact`, `flattened` or `folded`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Spelling {
     /// Byte by byte.
     Exact,
-    /// As [`Self::Folded`], and a map's entries are names of their own, its key in front of theirs:
-    /// `source: {name: ..}` is `source_name` (Loki, `pkg/loghttp/push/otlp.go`).
+    /// As [`Self::Folded`], and the entries of a map become names of their own, with the map's key
+    /// before theirs: `source: {name: ..}` is `source_name` (Loki, `pkg/loghttp/push/otlp.go`).
     Flattened,
-    /// As a label: every character but ASCII letters, digits and `_` becomes `_`, so `source.name`,
-    /// `source_name` and `source-name` are one (Prometheus' label syntax, kept by Loki and Mimir).
-    /// Several `_` in a row are one, as newer releases of Mimir have it.
+    /// As a label: every character except ASCII letters, digits and `_` becomes `_`, so
+    /// `source.name`, `source_name` and `source-name` are the same name (Prometheus' label syntax,
+    /// which Loki and Mimir follow). Repeated `_` count as one, as in newer releases of Mimir.
     Folded,
 }
 
-/// Which attributes a store writes over others of the same name; in the configuration as `any`, `none`,
-/// `record`, `resource` or `scope`.
+/// Which attributes override others of the same name; in the configuration `any`, `none`, `record`, `resource` or
+/// `scope`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Precedence {
-    /// Not known: any level's may be written over any other's.
+    /// Not known: attributes of any level may override those of any other.
     Any,
-    /// None: the attributes of each level keep to themselves.
+    /// None: the levels are separate.
     None,
-    /// The record's over the resource's.
+    /// The record's override the resource's.
     Record,
-    /// The resource's over the record's; the scope's are thrown away.
+    /// The resource's override the record's; the scope's are discarded.
     Resource,
-    /// The scope's over the resource's over the record's.
+    /// The scope's override the resource's, which override the record's.
     Scope,
 }
 
-/// The resource attributes that become labels, unless the store is told otherwise.
+/// A store's defaults for the resource attributes that become labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LabelDefaults {
     /// The most labels of one resource.
@@ -51,16 +50,16 @@ pub struct LabelLimit {
     pub max: usize,
     /// The attributes that become labels, the most important first.
     pub names: Vec<String>,
-    /// What becomes of those over the limit.
+    /// What happens to attributes over the limit.
     pub overflow: Overflow,
 }
 
-/// What becomes of attributes over a [`LabelLimit`]; in the configuration as `drop` or `move`.
+/// What happens to attributes over a [`LabelLimit`]; in the configuration `drop` or `move`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Overflow {
-    /// They go, and the sender is told.
+    /// They are dropped, and the sender is told.
     Drop,
-    /// They move to the scopes of the resource, whose attributes are no labels.
+    /// They move to the scopes of the resource, whose attributes are not labels.
     Move,
 }

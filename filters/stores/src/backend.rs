@@ -1,38 +1,38 @@
-//! What is known of one backend: its store, and how that is set up.
+//! What is known about one backend: its store, and how that is configured.
 
 use crate::{Defect, LabelLimit, Overflow, Precedence, Refusal, Spelling, Store};
 
 /// How a backend reads records, and which ones it refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendTraits {
-    /// Its name in messages.
+    /// The store's name in messages.
     pub name: &'static str,
-    /// How it tells attribute names apart.
+    /// How it compares attribute names.
     pub spelling: Spelling,
-    /// Whether it writes the attributes of record, resource and scope into one set of names, and
-    /// which of them over which.
+    /// Whether the attributes of record, resource and scope share one set of names, and which
+    /// override which.
     pub precedence: Precedence,
-    /// What it refuses a whole batch for, or loses.
+    /// What makes it refuse a whole batch, or lose records.
     pub refuses: Refuses,
-    /// How many resource attributes it takes as labels, if there is such a limit.
+    /// How many resource attributes it accepts as labels, if there is a limit.
     pub labels: Option<LabelLimit>,
 }
 
-/// What a backend cannot store of what OTLP allows to be sent, or of what senders send all the same.
+/// Things that OTLP allows, or that senders send anyway, but that a backend cannot store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refuses {
-    /// Each thing.
+    /// Everything that is known.
     pub refusals: Vec<Refusal>,
-    /// Whether it accepts spans without ids, and refuses those alone whose ids have another length.
+    /// Whether it accepts spans without ids, and refuses only those with ids of the wrong length.
     pub accepts_unset_ids: bool,
-    /// Whether it keeps names as they are, and makes no labels of them.
+    /// Whether it keeps names as they are instead of turning them into labels.
     pub keeps_names: bool,
-    /// The most bytes of one trace in one request.
+    /// The largest trace in one request, in bytes.
     pub trace_over: Option<u64>,
 }
 
 impl BackendTraits {
-    /// A backend of which nothing is known: whatever any of them reads as one, it may.
+    /// A backend of which nothing is known, so the strictest rule of any store applies.
     #[must_use]
     pub const fn strictest() -> Self {
         Self {
@@ -44,7 +44,7 @@ impl BackendTraits {
         }
     }
 
-    /// A backend of this store, set up as the store comes.
+    /// A backend of this store with its default configuration.
     #[must_use]
     pub fn of(store: &Store) -> Self {
         let refusals =
@@ -69,7 +69,7 @@ impl BackendTraits {
 }
 
 impl Refuses {
-    /// Nothing is known of it.
+    /// Nothing is known.
     pub const NOTHING: Self = Self {
         refusals: Vec::new(),
         accepts_unset_ids: false,
@@ -77,14 +77,14 @@ impl Refuses {
         trace_over: None,
     };
 
-    /// The same, without what is wrong by this defect.
+    /// The same, without refusals because of this defect.
     #[must_use]
     pub fn without(mut self, defect: Defect) -> Self {
         self.refusals.retain(|refusal| refusal.site.defect != defect);
         self
     }
 
-    /// The same, and one thing more.
+    /// The same, with one more refusal.
     #[must_use]
     pub fn with(mut self, refusal: Refusal) -> Self {
         self.refusals.push(refusal);

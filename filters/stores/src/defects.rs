@@ -1,22 +1,22 @@
-//! What a store cannot keep of what OTLP allows to be sent, or of what senders send all the same: each
-//! thing that is known, once for all stores.
+//! Defects: things that OTLP allows, or that senders send anyway, but that a store cannot keep. Each known defect is
+//! listed once for all stores.
 
 use sluice_otlp::Signal;
 
-/// What is wrong with it.
+/// What is wrong with an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {
-    /// An attribute has a name of which no label can be made.
+    /// An attribute has a name that cannot become a label.
     AttributeName,
-    /// An exemplar has no value, or an id that is none.
+    /// An exemplar has no value, or has an invalid id.
     Exemplar,
-    /// A log record, a span, one of its links or its parent has an id that is none.
+    /// A log record, a span, one of its links or its parent has an invalid id.
     InvalidId,
-    /// An attribute that becomes an index label has a value that no label has.
+    /// An attribute that becomes an index label has a value that labels cannot have.
     LabelValue,
-    /// A resource has more attributes than the store takes as labels.
+    /// A resource has more attributes than the store accepts as labels.
     Labels,
-    /// A metric has a name of which none of Prometheus' can be made.
+    /// A metric has a name that cannot become a Prometheus name.
     MetricName,
     /// A metric has no data points.
     NoDataPoints,
@@ -24,13 +24,13 @@ pub enum Defect {
     Scale,
     /// The points of a sum or histogram are not cumulative.
     Temporality,
-    /// A trace is over what the store takes of one.
+    /// A trace is larger than the store accepts.
     TraceTooLarge,
-    /// A metric has data of a kind that OTLP does not have, or has given up.
+    /// A metric has data of a kind that OTLP does not define, or has deprecated.
     UnknownKind,
 }
 
-/// What has it.
+/// The element with the defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
     /// An exemplar of a data point.
@@ -45,38 +45,38 @@ pub enum Element {
     Scope,
 }
 
-/// What the gate does about it.
+/// What the gate does about a defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// It cuts that part out of what stays.
+    /// It cuts the part out of what is kept.
     Cut,
     /// It drops the record, or the metric with its records.
     Drop,
 }
 
-/// What a store does with it.
+/// What a store does with a defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It stores the rest, and answers the whole batch with an error.
     FailsAnswer,
-    /// It says nothing, and does not store it.
+    /// It does not store the element, without an error.
     Loses,
-    /// It says nothing, and stores none of the records beneath it.
+    /// It stores none of the records below the element, without an error.
     LosesRecords,
     /// It refuses the whole batch.
     RefusesBatch,
-    /// It refuses the whole batch, in releases before this one.
+    /// It refuses the whole batch in releases before this one.
     RefusesBatchBefore(&'static str),
 }
 
-/// A defect where some store cannot keep it.
+/// A defect at a place where some store cannot keep it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// What is sent.
+    /// The signal.
     pub signal: Signal,
-    /// What has it.
+    /// The element with the defect.
     pub element: Element,
-    /// What it is.
+    /// The defect.
     pub defect: Defect,
     /// What the gate does.
     pub remedy: Remedy,
@@ -87,16 +87,16 @@ pub struct Site {
 pub struct Refusal {
     /// What the store cannot keep.
     pub site: Site,
-    /// What it would do.
+    /// What the store would do.
     pub outcome: Outcome,
 }
 
 impl Defect {
-    /// The least scale of an exponential histogram that becomes a native histogram of Prometheus
-    /// (`otlptranslator` and Mimir's `pkg/distributor/otlp`).
+    /// The smallest scale of an exponential histogram that can become a native histogram in
+    /// Prometheus (`otlptranslator` and Mimir's `pkg/distributor/otlp`).
     pub const MIN_SCALE: i64 = -4;
 
-    /// The defect as the metrics name it.
+    /// The defect's name in the metrics.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -114,7 +114,7 @@ impl Defect {
         }
     }
 
-    /// What is wrong, as messages have it.
+    /// What is wrong, in the words of messages.
     #[must_use]
     pub const fn clause(self) -> &'static str {
         match self {
@@ -133,14 +133,14 @@ impl Defect {
     }
 }
 
-/// Every site, by the names that the stores' files use.
+/// Every site, with the names that the stores' files use.
 ///
-/// Loki, Mimir, Prometheus, SigNoz and Tempo read requests with the OpenTelemetry Collector's `pdata`,
-/// which does not read a request at all in which one id has another length. Loki (since 3.7), Mimir and
-/// Prometheus make labels of names with `otlptranslator`, whose `LabelNamer` and `MetricNamer` fail
-/// where no ASCII letter or digit is left of one.
+/// Loki, Mimir, Prometheus, SigNoz and Tempo read requests with the OpenTelemetry Collector's `pdata`, which refuses a
+/// whole request if one id in it has the wrong length. Loki (since 3.7), Mimir and Prometheus turn names into labels
+/// with `otlptranslator`, whose `LabelNamer` and `MetricNamer` fail if a name has no ASCII letter or digit.
 impl Site {
-    /// The id of a log record. The record stays: by `logs.proto` it is one without a trace.
+    /// The id of a log record. The record is kept, because by `logs.proto` one without an id simply
+    /// has no trace.
     pub const LOG_ID: Self = cut(Signal::Logs, Element::Record, Defect::InvalidId);
     /// The name of an attribute of a resource of logs.
     pub const LOG_RESOURCE_NAME: Self = cut(Signal::Logs, Element::Resource, Defect::AttributeName);
@@ -148,13 +148,13 @@ impl Site {
     pub const LOG_SCOPE_NAME: Self = cut(Signal::Logs, Element::Scope, Defect::AttributeName);
     /// The name of an attribute of a log record.
     pub const LOG_NAME: Self = cut(Signal::Logs, Element::Record, Defect::AttributeName);
-    /// The value of a resource's attribute that becomes an index label.
+    /// The value of a resource attribute that becomes an index label.
     pub const LOG_LABEL_VALUE: Self = cut(Signal::Logs, Element::Resource, Defect::LabelValue);
-    /// The name of an attribute of a resource of metrics: they become labels of `target_info`.
+    /// The name of an attribute of a metrics resource, which becomes a label of `target_info`.
     pub const METRIC_RESOURCE_NAME: Self =
         cut(Signal::Metrics, Element::Resource, Defect::AttributeName);
-    /// The name of an attribute of a data point. Without one of its attributes a point would be one of
-    /// another series.
+    /// The name of a data point's attribute. Without one of its attributes, the data point would belong to another
+    /// series.
     pub const POINT_NAME: Self = drop(Signal::Metrics, Element::Record, Defect::AttributeName);
     /// An exemplar.
     pub const EXEMPLAR: Self = cut(Signal::Metrics, Element::Exemplar, Defect::Exemplar);
@@ -170,10 +170,10 @@ impl Site {
     pub const SCALE: Self = drop(Signal::Metrics, Element::Record, Defect::Scale);
     /// The ids of a span, of its links and of its parent.
     pub const SPAN_ID: Self = drop(Signal::Traces, Element::Record, Defect::InvalidId);
-    /// A trace that is too large, where `maxTraceBytes` says so.
+    /// A trace that exceeds `maxTraceBytes`, if that is set.
     pub const TRACE_SIZE: Self = drop(Signal::Traces, Element::Record, Defect::TraceTooLarge);
 
-    /// Every one, in the order of the documentation.
+    /// Every site, in the order of the documentation.
     pub const ALL: [Self; 15] = [
         Self::LOG_ID,
         Self::LOG_RESOURCE_NAME,

@@ -12,13 +12,13 @@ pub struct Formats {
 }
 
 impl Formats {
-    /// Both.
+    /// Both formats.
     pub const ALL: Self = Self { json: true, protobuf: true };
 
-    /// Protobuf alone.
+    /// Only protobuf.
     pub const PROTOBUF: Self = Self { json: false, protobuf: true };
 
-    /// The set of these; `None` if there are none.
+    /// The set of these formats; `None` if there are none.
     #[must_use]
     pub fn listed(formats: &[Format]) -> Option<Self> {
         let json = formats.contains(&Format::Json);
@@ -26,7 +26,7 @@ impl Formats {
         (json || protobuf).then_some(Self { json, protobuf })
     }
 
-    /// Whether the set has this format.
+    /// Whether the set contains this format.
     #[must_use]
     pub const fn contains(self, format: Format) -> bool {
         match format {

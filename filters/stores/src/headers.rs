@@ -1,11 +1,12 @@
-//! Headers by which a sender could steer a store.
+//! Headers with which a sender could steer a store.
 
-/// A header that changes what a store does with a request, and so is taken from every sender.
+/// A header that changes what a store does with a request. The gate removes it from every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuardedHeader {
-    /// Its name in lower case. One that ends in `*` is every name that begins so, present and future.
+    /// The name in lower case. A name that ends in `*` stands for all names with this prefix, including future ones.
     pub name: &'static str,
-    /// What it does, and so why no sender may bring it: `names the user within the tenant`.
+    /// What the header does, which is why senders must not set it:
+    /// `names the user within the tenant`.
     pub effect: &'static str,
 }
 

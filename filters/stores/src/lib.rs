@@ -1,7 +1,7 @@
-//! What the gate knows of each store that telemetry goes to: one file per store, one value in each.
+//! What the gate knows about each store: one file per store, with one value in each.
 //!
-//! The other crates read the fields of [`Store`]. None of them compares a store's name or asks which
-//! store it is. A new store is a file beside the others and a line in [`ALL`].
+//! The other crates read the fields of [`Store`]. None of them compares a store's name or asks
+//! which store it is. A new store is one more file and a line in [`ALL`].
 
 mod answers;
 mod attributes;
@@ -40,7 +40,7 @@ pub use tempo::TEMPO;
 pub use victorialogs::VICTORIALOGS;
 pub use victoriametrics::VICTORIAMETRICS;
 
-/// Every store, in the order of their names.
+/// Every store, sorted by name.
 pub const ALL: [&Store; 9] = [
     &LOKI,
     &MIMIR,

@@ -33,13 +33,12 @@ pub static LOKI: Store = Store {
         (Site::LOG_RESOURCE_NAME, RefusesBatch),
         (Site::LOG_SCOPE_NAME, RefusesBatch),
         (Site::LOG_NAME, RefusesBatch),
-        // `pkg/loghttp/push/otlp.go`: the streams of a resource whose labels are not valid are passed over.
+        // `pkg/loghttp/push/otlp.go`: the streams of a resource with invalid labels are skipped.
         (Site::LOG_LABEL_VALUE, LosesRecords),
     ],
     settings: &[Setting::BurstBytes, Setting::Labels, Setting::ScopeAttributes],
     words: &[Words::anywhere(&[429], "ngestion rate limit exceeded", Meaning::Burst(&BURST))],
-    // It stores what is good beside what it answers 400 for, and what is under its limits for streams
-    // beside what it answers 429 for.
+    // With a 400, Loki stores the valid entries; with a 429, it stores the streams that are within their limits.
     stores_part_on: &[400, 429],
     guarded_headers: &[
         ORG_ID,
@@ -59,14 +58,14 @@ pub static LOKI: Store = Store {
     ],
 };
 
-/// `.. (limit: 4194304 bytes/sec) .. totaling '7372862' bytes ..`, and what Loki comes with
+/// `.. (limit: 4194304 bytes/sec) .. totaling '7372862' bytes ..`, and Loki's defaults
 /// (`ingestion_rate_mb`, `ingestion_burst_size_mb`).
 static BURST: Burst =
     Burst { rate: "(limit: ", total: "totaling '", default_rate: 4 << 20, default_burst: 6 << 20 };
 
-/// The resource attributes that become labels unless Loki is told otherwise
-/// (`pkg/loghttp/push/otlp_config.go`, `DefaultOTLPConfig`), the most important first: what names
-/// the workload, then where it runs, then what else names it.
+/// The resource attributes that become labels in Loki's default configuration
+/// (`pkg/loghttp/push/otlp_config.go`, `DefaultOTLPConfig`), the most important first: those that
+/// name the workload, then where it runs, then other names for it.
 const LABELS: [&str; 18] = [
     "service.name",
     "service.namespace",

@@ -15,13 +15,14 @@ pub static MIMIR: Store = Store {
     name: "mimir",
     paths: &[(Signal::Metrics, "/otlp/v1/metrics")],
     remote_write: Some(RemoteWrite { path: "/api/v1/push", path_of_tenant: None }),
-    // It takes zstd and lz4 too, but has not for long, and answers 415 to what it does not take.
+    // Mimir also accepts zstd and lz4, but only in recent releases, and answers 415 to encodings
+    // that it does not support.
     encodings: Encodings::NONE.with(Encoding::Gzip),
     formats: Formats::ALL,
     grpc: None,
     tenant: TenantAddress::OrgId,
     spelling: Spelling::Folded,
-    // A data point's attribute is a label before a promoted one of its resource is
+    // An attribute of a data point becomes a label before a promoted one of its resource does
     // (prometheus, `storage/remote/otlptranslator`, `createAttributes`).
     precedence: Precedence::Record,
     labels: None,
@@ -30,7 +31,7 @@ pub static MIMIR: Store = Store {
     refuses: &[
         (Site::METRIC_RESOURCE_NAME, FailsAnswer),
         (Site::POINT_NAME, FailsAnswer),
-        // `getPromExemplars` fails where there is no value.
+        // `getPromExemplars` fails if there is no value.
         (Site::EXEMPLAR, RefusesBatch),
         (Site::METRIC_KIND, FailsAnswer),
         (Site::METRIC_NAME, FailsAnswer),
@@ -40,7 +41,7 @@ pub static MIMIR: Store = Store {
     ],
     settings: &[Setting::TakesDelta],
     words: &[],
-    // It stores what is good beside what it answers 400 for.
+    // With a 400, Mimir stores the valid samples.
     stores_part_on: &[400],
     guarded_headers: &[
         ORG_ID,

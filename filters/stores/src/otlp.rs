@@ -1,11 +1,11 @@
-//! Any server of OTLP, of which nothing else is known.
+//! Any OTLP server of which nothing else is known.
 
 use sluice_encodings::{Encoding, Encodings};
 use sluice_otlp::Signal;
 
 use crate::{Formats, Precedence, Spelling, Store, TenantAddress};
 
-/// Any server of OTLP, of which nothing else is known.
+/// Any OTLP server of which nothing else is known.
 pub static OTLP: Store = Store {
     name: "otlp",
     paths: &[
@@ -15,13 +15,13 @@ pub static OTLP: Store = Store {
         (Signal::Profiles, Signal::Profiles.http_path()),
     ],
     remote_write: None,
-    // OTLP asks for gzip alone of a server.
+    // OTLP requires only gzip of a server.
     encodings: Encodings::NONE.with(Encoding::Gzip),
     formats: Formats::ALL,
-    // What a server of grpc-go has not been given it answers UNIMPLEMENTED to, and gzip is what each has.
+    // A grpc-go server answers UNIMPLEMENTED to encodings that it was not built with, and every server has gzip.
     grpc: Some(Encodings::NONE.with(Encoding::Gzip)),
     tenant: TenantAddress::Free,
-    // Whatever any store reads as one, it may.
+    // It may read the same names as equal that any other store does.
     spelling: Spelling::Flattened,
     precedence: Precedence::Any,
     labels: None,

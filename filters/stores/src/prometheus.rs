@@ -1,4 +1,4 @@
-//! Prometheus, for metrics, by its OTLP receiver.
+//! Prometheus, for metrics, through its OTLP receiver.
 
 use sluice_encodings::{Encoding, Encodings};
 use sluice_otlp::Signal;
@@ -9,7 +9,7 @@ use crate::{
     Precedence, RemoteWrite, Setting, Site, Spelling, Store, TenantAddress,
 };
 
-/// Prometheus, for metrics, by its OTLP receiver.
+/// Prometheus, for metrics, through its OTLP receiver.
 pub static PROMETHEUS: Store = Store {
     name: "prometheus",
     paths: &[(Signal::Metrics, "/api/v1/otlp/v1/metrics")],
@@ -19,13 +19,13 @@ pub static PROMETHEUS: Store = Store {
     grpc: None,
     tenant: TenantAddress::Free,
     spelling: Spelling::Folded,
-    // A data point's attribute is a label before a promoted one of its resource is
+    // An attribute of a data point becomes a label before a promoted one of its resource does
     // (`storage/remote/otlptranslator`, `createAttributes`).
     precedence: Precedence::Record,
     labels: None,
     may_keep_names: true,
     accepts_unset_ids: false,
-    // It rolls the whole batch back and answers 500; up to 3.5 it answered 200 and left that metric out.
+    // Prometheus rolls the whole batch back and answers 500. Up to 3.5, it answered 200 and left the metric out.
     refuses: &[
         (Site::METRIC_RESOURCE_NAME, RefusesBatch),
         (Site::POINT_NAME, RefusesBatch),
@@ -40,6 +40,6 @@ pub static PROMETHEUS: Store = Store {
     words: &[],
     stores_part_on: &[],
     guarded_headers: &[],
-    // The second is where Thanos receives remote write.
+    // The second is the path at which Thanos accepts remote write.
     push_paths: &["/api/v1/write", "/api/v1/receive"],
 };

@@ -13,14 +13,15 @@ pub static PYROSCOPE: Store = Store {
     name: "pyroscope",
     paths: &[(Signal::Profiles, Signal::Profiles.http_path())],
     remote_write: None,
-    // It inflates gzip, and reads whatever else is announced as it is.
+    // Pyroscope decompresses gzip, and reads a body in any other announced encoding as if it were
+    // not compressed.
     encodings: Encodings::NONE.with(Encoding::Gzip),
     formats: Formats::ALL,
     grpc: None,
     tenant: TenantAddress::OrgId,
     spelling: Spelling::Folded,
-    // Only texts are labels: beside a number on the resource, the scope's text is
-    // (`pkg/ingester/otlp/ingest_handler.go`, `appendAttributesUnique`).
+    // Only strings become labels. If the resource's value is a number, the scope's string becomes
+    // the label (`pkg/ingester/otlp/ingest_handler.go`, `appendAttributesUnique`).
     precedence: Precedence::Scope,
     labels: None,
     may_keep_names: false,
@@ -28,7 +29,7 @@ pub static PYROSCOPE: Store = Store {
     refuses: &[],
     settings: &[],
     words: &[],
-    // It stores what came before what it answers 500 for.
+    // With a 500, Pyroscope has stored what came before the error.
     stores_part_on: &[500],
     guarded_headers: &[ORG_ID, USER_ID],
     push_paths: &[

@@ -1,4 +1,4 @@
-//! The tables of the READMEs, as the values in the stores' files have them.
+//! The tables of the READMEs, generated from the values in the stores' files.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ const README: &str = include_str!("../README.md");
 const RECORDS: &str = include_str!("../../records/README.md");
 const ROUTE: &str = include_str!("../../route/README.md");
 
-/// A table with this head, and what `cells` has of each store; no row where that has none.
+/// A table with this head and the `cells` of each store; no row for a store without cells.
 fn table<const N: usize>(head: [&str; N], cells: impl Fn(&Store) -> Option<[String; N]>) -> String {
     let mut text = format!("| kind | {} |\n|---|{}\n", head.join(" | "), "---|".repeat(N));
     for store in ALL {
@@ -80,7 +80,7 @@ fn labels(LabelDefaults { max, names }: LabelDefaults) -> String {
     format!("at most {max}, of {} attributes", names.len())
 }
 
-/// A sentence for each wording of a store's own.
+/// A sentence for each of a store's own wordings.
 fn words(Words { statuses, begins, text, means }: &Words) -> String {
     let statuses: Vec<_> = statuses.iter().map(u16::to_string).collect();
     let stands = if *begins { "that begins with" } else { "with" };
@@ -155,7 +155,7 @@ fn the_readme_shows_every_store() {
     assert!(lacking.is_empty(), "filters/stores/README.md lacks\n{}", lacking.join("\n"));
 }
 
-/// What stores refuse or lose, as the documentation of the rules has it.
+/// What stores refuse or lose, as in the documentation of the rules.
 fn refused() -> String {
     let mut text = String::from(
         "| signal | where | what | without the gate | the gate | `reason` |\n|---|---|---|---|---|---|\n",
@@ -273,7 +273,7 @@ fn stores_are_listed_by_their_names_and_found_by_them() {
     );
 }
 
-/// One name of a header means one thing, whichever store it is guarded for.
+/// A header has one meaning, whichever store it is guarded for.
 #[test]
 fn a_guarded_header_has_one_effect() {
     let headers: Vec<_> = ALL.iter().flat_map(|store| store.guarded_headers).collect();

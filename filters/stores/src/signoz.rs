@@ -1,4 +1,4 @@
-//! SigNoz, by its OpenTelemetry Collector.
+//! SigNoz, through its OpenTelemetry Collector.
 
 use sluice_encodings::{Encoding, Encodings};
 use sluice_otlp::Signal;
@@ -7,7 +7,7 @@ use crate::{
     Formats, GuardedHeader, Outcome::RefusesBatch, Precedence, Site, Spelling, Store, TenantAddress,
 };
 
-/// SigNoz, by its OpenTelemetry Collector.
+/// SigNoz, through its OpenTelemetry Collector.
 pub static SIGNOZ: Store = Store {
     name: "signoz",
     paths: &[
@@ -16,19 +16,19 @@ pub static SIGNOZ: Store = Store {
         (Signal::Traces, Signal::Traces.http_path()),
     ],
     remote_write: None,
-    // What its Collector takes beside these three it has not taken for long.
+    // Its Collector supports other encodings only in recent releases.
     encodings: Encodings::NONE.with(Encoding::Gzip).with(Encoding::Zstd).with(Encoding::Deflate),
     formats: Formats::ALL,
-    // What a server of grpc-go has not been given it answers UNIMPLEMENTED to, and gzip is what each has.
+    // A grpc-go server answers UNIMPLEMENTED to encodings that it was not built with, and every server has gzip.
     grpc: Some(Encodings::NONE.with(Encoding::Gzip)),
     tenant: TenantAddress::Free,
-    // Its tables keep the levels apart, its queries need not; names that differ in a dot are one
-    // where labels are made of them.
+    // Its tables keep the levels separate, but its queries need not. Names that differ only in a
+    // dot are the same where they become labels.
     spelling: Spelling::Folded,
     precedence: Precedence::Any,
     labels: None,
     may_keep_names: false,
-    // A Collector takes spans without ids.
+    // A Collector accepts spans without ids.
     accepts_unset_ids: true,
     refuses: &[
         (Site::LOG_ID, RefusesBatch),

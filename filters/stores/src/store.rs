@@ -1,4 +1,4 @@
-//! What is known of a store.
+//! What is known about a store.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::{
     ALL, Formats, GuardedHeader, LabelDefaults, Outcome, Precedence, Site, Spelling, Words,
 };
 
-/// Everything that the gate knows of one store. In a configuration a store is its [name](Self::name).
+/// Everything that the gate knows about one store. The configuration refers to a store by its [name](Self::name).
 #[derive(Debug)]
 pub struct Store {
     /// Its name in the configuration (`kind`), in messages and in log lines.
@@ -23,38 +23,38 @@ pub struct Store {
     pub paths: &'static [(Signal, &'static str)],
     /// Where it accepts Prometheus remote write; `None` if it does not.
     pub remote_write: Option<RemoteWrite>,
-    /// The content encodings that it accepts over HTTP in every release that is supported, beside
-    /// `identity`.
+    /// The content encodings, beside `identity`, that every supported release accepts over HTTP.
     pub encodings: Encodings,
     /// The formats that it accepts over HTTP.
     pub formats: Formats,
     /// The encodings of messages that it accepts over gRPC; `None` if it does not speak OTLP/gRPC.
     pub grpc: Option<Encodings>,
-    /// How it is told the tenant, beside the tenant header.
+    /// How it is told the tenant, in addition to the tenant header.
     pub tenant: TenantAddress,
-    /// How it tells one attribute name from another.
+    /// How it compares attribute names.
     pub spelling: Spelling,
-    /// Which attributes it writes over others of the same name.
+    /// Which attributes override others of the same name.
     pub precedence: Precedence,
-    /// How many resource attributes become labels, and which, if there is such a limit.
+    /// How many resource attributes become labels, and which, if there is a limit.
     pub labels: Option<LabelDefaults>,
-    /// Whether it makes no labels of names where `spelling: exact` says that it keeps them.
+    /// Whether it can be configured to keep names instead of turning them into labels, which
+    /// `spelling: exact` says.
     pub may_keep_names: bool,
-    /// Whether it accepts spans without ids, and refuses those alone whose ids have another length.
+    /// Whether it accepts spans without ids, and refuses only those with ids of the wrong length.
     pub accepts_unset_ids: bool,
-    /// What it refuses a whole batch for, or loses.
+    /// What makes it refuse a whole batch, or lose records.
     pub refuses: &'static [(Site, Outcome)],
-    /// The settings that mean something to it, beside those that every store has.
+    /// The settings that have a meaning for this store, in addition to those of every store.
     pub settings: &'static [Setting],
-    /// What its own words mean, where a status alone says too little; what
-    /// [any store's](crate::ANY_STORES_WORDS) mean goes before these.
+    /// The meaning of its own words, if a status alone is not enough. [Any store's
+    /// words](crate::ANY_STORES_WORDS) are compared first.
     pub words: &'static [Words],
-    /// The statuses with which it may have stored a part of the request all the same.
+    /// The error statuses with which it may have stored a part of the request.
     pub stores_part_on: &'static [u16],
-    /// Headers by which a sender could steer it.
+    /// Headers with which a sender could steer it.
     pub guarded_headers: &'static [GuardedHeader],
-    /// The paths at which it accepts telemetry, in whatever protocol. One that ends in `*` is every path
-    /// that begins so. All of them may stand behind a prefix.
+    /// The paths at which it accepts telemetry, in whatever protocol. A path that ends in `*` stands for all paths with
+    /// this prefix. All of them may come after another prefix.
     pub push_paths: &'static [&'static str],
 }
 
@@ -63,36 +63,36 @@ pub struct Store {
 pub struct RemoteWrite {
     /// The path.
     pub path: &'static str,
-    /// The path where its OTLP path has the tenant in it, if that is another.
+    /// The path if its OTLP path contains the tenant and this path differs.
     pub path_of_tenant: Option<&'static str>,
 }
 
-/// How a store is told the tenant, beside the tenant header.
+/// How a store is told the tenant, in addition to the tenant header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TenantAddress {
-    /// By the account's number in the path, if that has it.
+    /// By the account's number in the path, if the path has a place for it.
     AccountInPath,
-    /// By the account's number in headers of its own.
+    /// By the account's number in its own headers.
     AccountInHeaders {
         /// The header of the account, in lower case.
         account: &'static str,
         /// The header of the project.
         project: &'static str,
     },
-    /// By the tenant header, as Grafana's stores are.
+    /// By the tenant header, as in Grafana's stores.
     OrgId,
     /// Not at all, or as its path says.
     Free,
 }
 
-/// A setting of some stores alone.
+/// A setting that only some stores have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
-    /// What it accepts of one tenant at once, in bytes.
+    /// The burst limit of one tenant, in bytes.
     BurstBytes,
     /// The resource attributes that become labels.
     Labels,
-    /// What it accepts of one trace, in bytes.
+    /// The largest trace that it accepts, in bytes.
     MaxTraceBytes,
     /// Whether it keeps the attributes of scopes.
     ScopeAttributes,
@@ -133,7 +133,7 @@ impl Store {
 }
 
 impl RemoteWrite {
-    /// The path, where its OTLP path has the tenant in it (`by_tenant`) or has not.
+    /// The path, depending on whether its OTLP path contains the tenant (`by_tenant`).
     #[must_use]
     pub const fn path(self, by_tenant: bool) -> &'static str {
         match self.path_of_tenant {
@@ -143,7 +143,7 @@ impl RemoteWrite {
     }
 }
 
-/// Two stores are one if they have one name.
+/// Two stores are equal if their names are.
 impl PartialEq for Store {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -172,7 +172,7 @@ impl Visitor<'_> for Name {
         ALL.into_iter().find(|store| store.name == name).ok_or_else(|| {
             let names: Vec<_> = ALL.iter().map(|store| format!("`{}`", store.name)).collect();
             let names = names.join(", ");
-            // The text of serde's own enums.
+            // The text that serde's own enums use.
             E::custom(format_args!("unknown variant `{name}`, expected one of {names}"))
         })
     }

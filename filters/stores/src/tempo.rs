@@ -1,4 +1,4 @@
-//! Grafana Tempo, for traces, by its OTLP receivers.
+//! Grafana Tempo, for traces, through its OTLP receivers.
 
 use sluice_encodings::{Encoding, Encodings};
 use sluice_otlp::Signal;
@@ -10,7 +10,7 @@ use crate::{
     grafana::{ORG_ID, USER_ID},
 };
 
-/// Grafana Tempo, for traces, by its OTLP receivers.
+/// Grafana Tempo, for traces, through its OTLP receivers.
 pub static TEMPO: Store = Store {
     name: "tempo",
     paths: &[(Signal::Traces, Signal::Traces.http_path())],
@@ -23,7 +23,7 @@ pub static TEMPO: Store = Store {
         .with(Encoding::SnappyRaw)
         .with(Encoding::SnappyFramed),
     formats: Formats::ALL,
-    // What a server of grpc-go has not been given it answers UNIMPLEMENTED to, and gzip is what each has.
+    // A grpc-go server answers UNIMPLEMENTED to encodings that it was not built with, and every server has gzip.
     grpc: Some(Encodings::NONE.with(Encoding::Gzip)),
     tenant: TenantAddress::OrgId,
     spelling: Spelling::Exact,
@@ -33,18 +33,18 @@ pub static TEMPO: Store = Store {
     accepts_unset_ids: false,
     refuses: &[
         (Site::SPAN_ID, RefusesBatch),
-        // Where `maxTraceBytes` says so.
+        // Only if `maxTraceBytes` is set.
         (Site::TRACE_SIZE, Loses),
     ],
     settings: &[Setting::MaxTraceBytes],
-    // Over gRPC it sends no RetryInfo with these before 3.0.
+    // Over gRPC, Tempo before 3.0 sends no RetryInfo with these.
     words: &[
         Words::anywhere(&[413, 429], "RATE_LIMITED: batch size (", Meaning::TooLarge),
         Words::anywhere(&[413, 429], "RATE_LIMITED: ", Meaning::Throttled),
     ],
     stores_part_on: &[],
     guarded_headers: &[ORG_ID, USER_ID],
-    // By its receivers of the OpenTelemetry Collector: Jaeger's, OpenCensus', Zipkin's.
+    // From its receivers of the OpenTelemetry Collector: those of Jaeger, OpenCensus and Zipkin.
     push_paths: &[
         "/tempopb.Pusher/*",
         "/tempopb.MetricsGenerator/*",

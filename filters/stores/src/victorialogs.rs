@@ -10,14 +10,15 @@ pub static VICTORIALOGS: Store = Store {
     name: "victorialogs",
     paths: &[(Signal::Logs, "/insert/opentelemetry/v1/logs")],
     remote_write: None,
-    // It has not taken zstd for long, and reads what it does not know as it is.
+    // Only recent releases support zstd. It reads a body in an unknown encoding as if it were not
+    // compressed.
     encodings: Encodings::NONE.with(Encoding::Gzip),
     // It answers 400 to JSON (`app/vlinsert/opentelemetry`).
     formats: Formats::PROTOBUF,
     grpc: None,
     tenant: TenantAddress::AccountInHeaders { account: ACCOUNT_ID.name, project: PROJECT_ID.name },
-    // Attributes of resource and record become fields of one name, and maps fields of theirs
-    // (`app/vlinsert/opentelemetry`, `decodeKeyValue`).
+    // Attributes of resource and record become fields with the same names, and the entries of maps
+    // become fields of their own (`app/vlinsert/opentelemetry`, `decodeKeyValue`).
     spelling: Spelling::Flattened,
     precedence: Precedence::Any,
     labels: None,
@@ -36,11 +37,11 @@ pub static VICTORIALOGS: Store = Store {
              nothing",
         ),
     ],
-    // The second between its own nodes; the third as Elasticsearch has it.
+    // The second is used between its own nodes; the third is Elasticsearch's.
     push_paths: &["/insert/*", "/internal/insert", "/_bulk"],
 };
 
-/// The headers in which the tenant's account and project stand (`lib/logstorage/tenant_id.go`).
+/// The headers with the tenant's account and project (`lib/logstorage/tenant_id.go`).
 pub(crate) const ACCOUNT_ID: GuardedHeader = GuardedHeader::new(
     "accountid",
     "names the tenant to VictoriaLogs and, where a path does not, VictoriaMetrics",

@@ -18,25 +18,26 @@ pub static VICTORIAMETRICS: Store = Store {
         path: "/api/v1/write",
         path_of_tenant: Some("/insert/{tenant}/prometheus/api/v1/write"),
     }),
-    // It has not taken zstd for long, and reads what it does not know as it is.
+    // Only recent releases support zstd. It reads a body in an unknown encoding as if it were not
+    // compressed.
     encodings: Encodings::NONE.with(Encoding::Gzip),
-    // It answers 400 to JSON since it reads protobuf alone, which is what its documentation asks for.
+    // It answers 400 to JSON since it reads only protobuf, which its documentation asks for.
     formats: Formats::PROTOBUF,
     grpc: None,
     tenant: TenantAddress::AccountInPath,
-    // Every attribute becomes a label, folded if it is told to (`-opentelemetry.*` flags).
+    // Every attribute becomes a label, folded if it is configured so (`-opentelemetry.*` flags).
     spelling: Spelling::Folded,
     precedence: Precedence::Any,
     labels: None,
     may_keep_names: false,
     accepts_unset_ids: false,
-    // It writes a line in its own log.
+    // It only writes a line in its own log.
     refuses: &[(Site::METRIC_KIND, Loses), (Site::TEMPORALITY, Loses)],
     settings: &[Setting::TakesDelta],
     words: &[],
     stores_part_on: &[],
     guarded_headers: &[ACCOUNT_ID, PROJECT_ID],
-    // With what others write to it: InfluxDB's, OpenTSDB's, Datadog's, New Relic's, Zabbix' and Graphite's.
+    // Including the protocols of other systems: InfluxDB, OpenTSDB, Datadog, New Relic, Zabbix and Graphite.
     push_paths: &[
         "/opentelemetry/*",
         "/insert/*",
