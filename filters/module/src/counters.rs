@@ -8,7 +8,7 @@ use std::{
 use proxy_wasm::{hostcalls, types::MetricType};
 use sluice_gate::{Count, certificate_end_stat};
 
-/// Metrics by the name that Envoy knows them by, each defined when it is first needed.
+/// Metrics by their name in Envoy, each defined when it is first needed.
 #[derive(Debug, Default)]
 pub(crate) struct Counters(RefCell<Defined>);
 
@@ -18,13 +18,14 @@ struct Defined {
     senders: BTreeSet<String>,
 }
 
-/// The most senders that have metrics of their own, because Envoy forgets none. The rest are one, by a name that no
-/// namespace has.
+/// The most senders with metrics of their own, because Envoy never frees a metric. The rest share metrics with a name
+/// that no namespace has.
 const MAX_SENDERS: usize = 1000;
 const OTHERS: &str = "_others";
 
 impl Counters {
-    /// Counts, for everybody and for the sender. An Envoy that refuses a metric costs the metric, not the request.
+    /// Adds the counts, for all senders together and for this sender. If Envoy refuses a metric, only the metric is
+    /// lost, not the request.
     pub(crate) fn add(&self, counts: impl IntoIterator<Item = Count>, sender: Option<&str>) {
         let Ok(mut defined) = self.0.try_borrow_mut() else { return };
         for count in counts {
@@ -41,7 +42,7 @@ impl Counters {
         }
     }
 
-    /// Says when a sender's certificate ends, in seconds since the epoch.
+    /// Sets when a sender's certificate expires, in seconds since the epoch.
     pub(crate) fn certificate_ends(&self, sender: &str, at: u64) {
         let Ok(mut defined) = self.0.try_borrow_mut() else { return };
         let name = certificate_end_stat(defined.name_of(sender));

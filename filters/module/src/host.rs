@@ -1,7 +1,8 @@
-//! Envoy's host functions, as far as the gate needs them.
+//! The Envoy host functions that the gate needs.
 //!
-//! The SDK's functions panic on any status that they do not expect. Each function here says when
-//! Envoy returns no such status (`source/extensions/common/wasm/context.cc`).
+//! The SDK's functions panic on any status that they do not expect. The documentation of each
+//! function here says when Envoy cannot return such a status
+//! (`source/extensions/common/wasm/context.cc`).
 
 use std::{
     hint,
@@ -17,14 +18,14 @@ use sluice_headers::HeaderEdit;
 use sluice_reply::LocalResponse;
 use sluice_senders::Connection;
 
-/// The headers of `map`. Safe in the callback that brings that map, and while its headers are held.
-/// Values are bytes: the SDK's text getters panic on what is not UTF-8.
+/// The headers of `map`. Safe in the callback that delivers that map, and while its headers are
+/// held. Values are bytes, because the SDK's string getters panic on values that are not UTF-8.
 pub(crate) fn headers(map: MapType) -> Vec<(String, Vec<u8>)> {
     hostcalls::get_map_bytes(map).unwrap_or_default()
 }
 
-/// Edits the headers of `map`. Safe where [`headers`] is. Setting removes every copy first, as
-/// older Envoys replace only the first.
+/// Edits the headers of `map`. Safe where [`headers`] is. Setting a header first removes every
+/// copy, because older Envoys replace only the first.
 pub(crate) fn edit(map: MapType, edits: &[HeaderEdit]) {
     for edit in edits {
         let _done = match edit {
@@ -38,14 +39,14 @@ pub(crate) fn edit(map: MapType, edits: &[HeaderEdit]) {
     }
 }
 
-/// Sets trailers. Safe in the callback of trailers, and in that of a body at its end.
+/// Sets trailers. Safe in the callback for trailers, and in the one for a body at its end.
 pub(crate) fn set_trailers(map: MapType, trailers: &[(&'static str, String)]) {
     for (name, value) in trailers {
         let _done = hostcalls::set_map_value(map, name, Some(value));
     }
 }
 
-/// The first `size` bytes of `buffer`. Safe anywhere: a buffer that is not there is empty.
+/// The first `size` bytes of `buffer`. Safe anywhere, because a missing buffer reads as empty.
 pub(crate) fn read(buffer: BufferType, size: usize) -> Vec<u8> {
     if size == 0 {
         return Vec::new();
@@ -53,8 +54,8 @@ pub(crate) fn read(buffer: BufferType, size: usize) -> Vec<u8> {
     hostcalls::get_buffer(buffer, 0, size).ok().flatten().unwrap_or_default()
 }
 
-/// The body of a request, in Envoy's buffer. Its size a stranger chooses: there is memory for what is read, and it is
-/// all there. The SDK aborts where there is none, so its memory is asked for first.
+/// The body of a request, in Envoy's buffer. The sender chooses its size, so a read fails if there is no memory for it
+/// or if not all bytes are there. The SDK aborts if it cannot allocate, so its memory is probed first.
 pub(crate) struct RequestBody;
 
 impl EnvoyBuffer for RequestBody {
@@ -85,23 +86,23 @@ impl EnvoyBuffer for RequestBody {
     }
 }
 
-/// Whether there is memory for what is read next. It is given back at once, and found again: nothing else
-/// runs in a worker meanwhile.
+/// Checks that there is memory for the next read. The memory is given back at once and is still free when it is needed,
+/// because nothing else runs in a worker in between.
 fn ask_for(bytes: usize) -> Result<(), NoRoom> {
     let mut memory: Vec<u8> = Vec::new();
     memory.try_reserve_exact(bytes).map_err(|_| NoRoom)?;
-    // Or the compiler sees that nothing is done with it.
+    // Without this, the compiler would remove the unused allocation.
     drop(hint::black_box(memory));
     Ok(())
 }
 
-/// Replaces the first `size` bytes of `buffer`. Safe in the callback of that body, and in that of
-/// its trailers while some of it is buffered.
+/// Replaces the first `size` bytes of `buffer`. Safe in the callback for that body, and in the one
+/// for its trailers while a part of it is buffered.
 pub(crate) fn replace(buffer: BufferType, size: usize, bytes: &[u8]) {
     let _done = hostcalls::set_buffer(buffer, 0, size, bytes);
 }
 
-/// What Envoy says of the connection's client certificate.
+/// What Envoy knows about the connection's client certificate.
 #[derive(Default)]
 pub(crate) struct ConnectionAttributes {
     certificate: Option<Vec<u8>>,
@@ -111,12 +112,12 @@ pub(crate) struct ConnectionAttributes {
 }
 
 impl ConnectionAttributes {
-    /// Reads them. Safe in any callback of a stream.
+    /// Reads the attributes. Safe in any callback of a stream.
     pub(crate) fn read() -> Self {
         let certificate = connection("peer_certificate");
         let certificate_valid = connection("peer_certificate_valid");
         let presented = connection("mtls");
-        // Only needed to vouch for a header, where Envoy does not show the certificate itself.
+        // Only needed to check a header, if Envoy does not show the certificate itself.
         let digest = match certificate {
             Some(_) => None,
             None => connection("sha256_peer_certificate_digest"),
@@ -124,7 +125,7 @@ impl ConnectionAttributes {
         Self { certificate, certificate_valid, presented, digest }
     }
 
-    /// The same, as the gate takes it.
+    /// The attributes in the form that the gate takes.
     pub(crate) fn as_connection(&self) -> Connection<'_> {
         Connection {
             certificate: self.certificate.as_deref(),
@@ -135,66 +136,67 @@ impl ConnectionAttributes {
     }
 }
 
-/// An attribute of the connection, where this Envoy has it.
+/// An attribute of the connection, if this Envoy has it.
 fn connection(attribute: &str) -> Option<Vec<u8>> {
     hostcalls::get_property(vec!["connection", attribute]).ok().flatten()
 }
 
-/// What filters have left for those behind them, in protobuf: `envoy.config.core.v3.Metadata`. Where Envoy fails to
-/// write it, bytes that no message has: a token that cannot be read is not the same as none.
+/// The dynamic metadata of earlier filters, as protobuf: `envoy.config.core.v3.Metadata`. If Envoy fails to write it,
+/// bytes that are not a valid message are returned, because an unreadable token must not count as a missing one.
 pub(crate) fn metadata() -> Option<Vec<u8>> {
     const UNREADABLE: u8 = 0xff;
     hostcalls::get_property(vec!["metadata"]).unwrap_or_else(|_| Some(vec![UNREADABLE]))
 }
 
-/// Where the reply whose head is there is from: `via_upstream`, or what Envoy says of an answer of its
-/// own. Safe in any callback of a stream.
+/// Where the current reply comes from: `via_upstream`, or Envoy's reason for an answer of its own. Safe in any callback
+/// of a stream.
 pub(crate) fn code_details() -> Option<Vec<u8>> {
     hostcalls::get_property(vec!["response", "code_details"]).ok().flatten()
 }
 
-/// Tells Envoy's access log and the filters behind this one: `%FILTER_STATE(wasm.NAME:PLAIN)%`. Safe in any callback of
-/// a stream: Envoy returns nothing but success where there is one (`Context::setProperty`).
+/// Sets filter state, for Envoy's access log and for later filters: `%FILTER_STATE(wasm.NAME:PLAIN)%`. Safe in any
+/// callback of a stream, because Envoy then always returns success (`Context::setProperty`).
 pub(crate) fn set_filter_state(name: &str, value: &str) {
     let _done = hostcalls::set_property(vec![name], Some(value.as_bytes()));
 }
 
-/// What Envoy has got of the request, head and body, in bytes; `None` from an Envoy that does not say. Safe in any
-/// callback of a stream, and behind [`become_stream`].
+/// How many bytes of the request, head and body, Envoy has received; `None` if this Envoy does not say. Safe in any
+/// callback of a stream, and after [`become_stream`].
 pub(crate) fn received() -> Option<u64> {
     let size = hostcalls::get_property(vec!["request", "total_size"]).ok().flatten()?;
     size.try_into().ok().map(u64::from_le_bytes)
 }
 
-/// Has the timer of the plugin's root ring again and again. Safe in any callback.
+/// Starts the periodic timer of the plugin's root context. Safe in any callback.
 pub(crate) fn tick(period: Duration) {
     let _done = hostcalls::set_tick_period(period);
 }
 
-/// Stops that. Safe in any callback.
+/// Stops the timer. Safe in any callback.
 pub(crate) fn stop_ticking() {
     tick(Duration::ZERO);
 }
 
-/// Makes the host calls that follow in this callback those of a stream. Whether there is such a stream.
+/// Makes the following host calls in this callback apply to a stream. Returns whether the stream exists.
 pub(crate) fn become_stream(context: u32) -> bool {
     hostcalls::set_effective_context(context).is_ok()
 }
 
-/// Lets go the reply whose head was held, when this callback has returned. Safe behind [`become_stream`]: Envoy returns
-/// nothing but success where there is one (`Context::continueStream`).
+/// Releases a reply whose head was held, after this callback has returned. Safe after [`become_stream`], because Envoy
+/// then always returns success (`Context::continueStream`).
 pub(crate) fn continue_response() {
     let _done = hostcalls::resume_http_response();
 }
 
-/// The time in seconds since the epoch. Where there is none, it is late: what ends has ended.
+/// The time in seconds since the epoch. If there is no clock, the time is far in the future, so
+/// that everything that can expire has expired.
 pub(crate) fn now() -> u64 {
     let now = hostcalls::get_current_time().ok();
     let since = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
     since.map_or(u64::MAX, |since| since.as_secs())
 }
 
-/// Makes a local reply, in the place of a backend's. Safe until the reply's headers have gone.
+/// Sends a local reply instead of a backend's. Safe until the reply's headers have been sent.
 pub(crate) fn send_local_reply(reply: &LocalResponse) {
     match reply {
         LocalResponse::Grpc { status, metadata } => {
@@ -209,7 +211,7 @@ pub(crate) fn send_local_reply(reply: &LocalResponse) {
     }
 }
 
-/// The SDK's name for a status' code.
+/// The SDK's name for a status code.
 const fn grpc_code(code: i32) -> GrpcStatusCode {
     match code {
         3 => GrpcStatusCode::InvalidArgument,

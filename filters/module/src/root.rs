@@ -1,4 +1,4 @@
-//! The plugin's configuration, and the streams that are made from it.
+//! The plugin's configuration, and the streams that are created from it.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use crate::{host, shared::Shared, stream::Stream};
 /// One configured plugin on one worker.
 #[derive(Default)]
 pub(crate) struct Root {
-    /// `None` until a configuration has been accepted: a stream without a gate is refused.
+    /// `None` until a configuration has been accepted. A stream without a gate is refused.
     gate: Option<Rc<Gate>>,
     shared: Rc<Shared>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Root {
 impl Context for Root {}
 
 impl RootContext for Root {
-    /// A configuration that is wrong is refused whole, and the one before it stays in force.
+    /// An invalid configuration is refused as a whole, and the one before it stays in force.
     fn on_configure(&mut self, size: usize) -> bool {
         let json = host::read(BufferType::PluginConfiguration, size);
         match Gate::from_json(&json) {
@@ -32,7 +32,7 @@ impl RootContext for Root {
                 }
                 info!("sluice {} is configured", env!("CARGO_PKG_VERSION"));
                 self.gate = Some(Rc::new(gate));
-                // What was made of them is by the configuration before.
+                // The cached results depend on the old configuration.
                 self.shared.worker.forget_certificates();
                 true
             }

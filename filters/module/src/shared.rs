@@ -5,7 +5,7 @@ use sluice_gate::{Budget, Worker};
 use crate::{counters::Counters, waiting::Waiting};
 
 thread_local! {
-    /// A worker's memory is one, for all plugins in its VM.
+    /// A worker has one memory for all plugins in its VM.
     static BUDGET: Budget = Budget::default();
     static FORWARDED: Budget = Budget::default();
 }

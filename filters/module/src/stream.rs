@@ -1,8 +1,9 @@
 //! One request and its reply, callback by callback.
 //!
-//! Every value that a later callback needs lives in the [`Phase`] that this callback is due in, so
-//! what comes out of order finds nothing to work with. Every pair of the two is written out, and no
-//! arm takes the rest: nothing of a request goes on before its verdict, whatever comes first.
+//! Every value that a later callback needs is in the [`Phase`] in which this callback is expected,
+//! so a callback out of order has nothing to work with. Every combination of callback and phase is
+//! written out, without wildcard arms. Nothing of a request is forwarded before its verdict,
+//! whatever order callbacks come in.
 //!
 //! | phase | head | body, trailers | the reply's head | its body, trailers |
 //! |---|---|---|---|---|
@@ -34,64 +35,65 @@ use sluice_reply::{GrpcReply, LocalResponse, Written};
 use crate::{host, shared::Shared};
 
 pub(crate) struct Stream {
-    /// What Envoy calls it.
+    /// The stream's id in Envoy.
     context: u32,
     shared: Rc<Shared>,
     phase: Phase,
-    /// The namespace of who sends, once that is known.
+    /// The sender's namespace, once it is known.
     sender: Option<Rc<str>>,
-    /// Envoy takes the request for gRPC.
+    /// Whether Envoy treats the request as gRPC.
     is_envoys_grpc: bool,
 }
 
 enum Phase {
-    /// Nothing has come. No gate: no configuration was accepted, and what guards fails closed.
+    /// Nothing has arrived. Without a gate, no configuration was accepted, and the request is
+    /// refused.
     Fresh(Option<Rc<Gate>>),
-    /// The request is none that the gate checks, and goes its way with its reply.
+    /// The gate does not check this request. It passes, and so does its reply.
     Passing,
-    /// The head has come, and the body is coming.
+    /// The head has arrived, and the body is arriving.
     Body(Receiving),
-    /// The request is whole, and with its backend.
+    /// The request is complete and has been forwarded to its backend.
     Sent(AwaitingReply),
-    /// The request is refused, and the rest of its body is coming.
+    /// The request is refused, and the rest of its body is arriving.
     Refusing(Refusing),
-    /// The reply's head has come, and its body is coming.
+    /// The reply's head has arrived, and its body is arriving.
     Reply(Replying),
-    /// The sender is being told, and there is no more to do.
+    /// The sender has been told, and nothing is left to do.
     Replied,
-    /// The gate has made a local reply; what Envoy makes of it is put right on its way out.
+    /// The gate has made a local reply. What Envoy makes of it is corrected on its way out.
     LocalReply(Sending),
-    /// A callback has not come to its end.
+    /// A callback has not finished.
     Broken,
 }
 
 struct Sending {
-    /// The local reply's own headers, if its body is empty: Envoy takes the content type off a local
-    /// reply without a body (`source/common/http/utility.cc`, `prepareLocalReply`).
+    /// The local reply's own headers, if its body is empty: Envoy removes the content type of a
+    /// local reply without a body (`source/common/http/utility.cc`, `prepareLocalReply`).
     headers: Vec<HeaderEdit>,
-    /// The Lua filter has taken the local reply for a backend's and given it a body.
+    /// Whether the Lua filter has taken the local reply for a backend's and added a body.
     padded: bool,
-    /// What Envoy throws away of the request before this goes.
+    /// What Envoy discards of the request before this reply is sent.
     rest: Option<Rest>,
 }
 
 struct Refusing {
-    /// The local reply, once the body has come.
+    /// The local reply, to be sent when the body has arrived.
     response: LocalResponse,
     discard: Discard,
 }
 
 struct Receiving {
-    /// The gate that has seen the head: another configuration does not change it.
+    /// The gate that has seen the head. A new configuration does not change it.
     gate: Rc<Gate>,
     pending: Box<PendingRequest>,
 }
 
 struct Replying {
     reply: ReplyInProgress,
-    /// Bytes in Envoy's buffer.
+    /// How many bytes are in Envoy's buffer.
     buffered: usize,
-    /// Some of the body was thrown away, because it was too long to be of use.
+    /// Whether a part of the body was discarded because it was too long to be useful.
     cut: bool,
 }
 
@@ -104,7 +106,7 @@ impl Stream {
         self.shared.counters.add(counts, self.sender.as_deref());
     }
 
-    /// Tells Envoy whose request it is.
+    /// Tells Envoy who the sender is.
     fn identify(&mut self, identified: Identified) {
         let Identified { sender, by, expiry, tenant, counts, log } = identified;
         for (name, value) in
@@ -126,12 +128,13 @@ impl Stream {
         mem::replace(&mut self.phase, Phase::Broken)
     }
 
-    /// Refuses what must not be where it is, without a word of why: there is no request to speak of.
+    /// Refuses a callback in the wrong phase, without an explanation, because there is no request
+    /// to explain it to.
     fn refuse(&mut self) -> Action {
         self.send(&LocalResponse::Http { status: 503, headers: Vec::new(), body: Vec::new() }, None)
     }
 
-    /// Lets nothing more of the request go on.
+    /// Stops the rest of the request.
     fn stop_body(&mut self, phase: Phase, size: usize) -> Action {
         host::replace(BufferType::HttpRequestBody, size, &[]);
         self.stop(phase)
@@ -147,7 +150,7 @@ impl Stream {
         Action::Continue
     }
 
-    /// Makes a local reply, when it is due; nothing of the request goes on.
+    /// Sends a local reply when it is due. Nothing of the request is forwarded.
     fn local_reply(&mut self, reply: LocalReply) -> Action {
         let LocalReply { response, delivery, counts, log } = reply;
         let response = if self.is_envoys_grpc { response } else { response.spelled_out() };
@@ -162,7 +165,7 @@ impl Stream {
         }
     }
 
-    /// Makes a local reply to a request of whose body this much is in Envoy's buffer.
+    /// Sends a local reply to a request of whose body this many bytes are in Envoy's buffer.
     fn local_reply_in_body(&mut self, reply: LocalReply, size: usize) -> Action {
         if matches!(reply.delivery, Delivery::AfterBody(_)) {
             host::replace(BufferType::HttpRequestBody, size, &[]);
@@ -194,7 +197,8 @@ impl Stream {
         }
     }
 
-    /// Does with a request in whose body so much is in Envoy's buffer what the gate says.
+    /// Carries out what the gate says about a request of whose body this many bytes are in Envoy's
+    /// buffer.
     fn receive(&mut self, receive: Receive, mut receiving: Receiving, size: usize) -> Action {
         match receive {
             Receive::Wait => self.stop(Phase::Body(receiving)),
@@ -226,7 +230,7 @@ impl Stream {
         self.pass(Phase::Sent(forward.into_awaiting_reply()))
     }
 
-    /// Lets a local reply out as the gate has made it.
+    /// Releases a local reply in the form in which the gate has made it.
     fn mend_local_reply(&mut self, mut sending: Sending) -> Action {
         let headers = host::headers(MapType::HttpResponseHeaders);
         sending.padded = Headers(&headers).first(HEADER_ONLY).is_some();
@@ -241,8 +245,8 @@ impl Stream {
         if waits { self.stop(sending) } else { self.pass(sending) }
     }
 
-    /// The end of a reply, from its last body callback or its trailers. The trailers that it gets; `None` if the
-    /// gate has made a local reply in its place.
+    /// Ends a reply, from its last body callback or its trailers. Returns the trailers to set; `None` if the gate has
+    /// made a local reply instead.
     fn write_reply(
         &mut self,
         replying: &Replying,
@@ -265,7 +269,7 @@ impl Stream {
             ReplyDecision::Rewrite(rewritten) => rewritten,
         };
         let Written { body, trailers } = written;
-        // None unless the head is held.
+        // Empty unless the head is held.
         host::edit(MapType::HttpResponseHeaders, &edits);
         if body_is_there {
             host::replace(BufferType::HttpResponseBody, *buffered, &body);
@@ -290,7 +294,7 @@ fn own_headers(reply: &LocalResponse) -> Vec<HeaderEdit> {
     }
 }
 
-/// What a reply is read with: it comes when the request has gone, or before.
+/// The context for reading a reply: whether it comes after the request was forwarded, or before.
 enum Due {
     InTime(AwaitingReply),
     Early(Box<PendingRequest>),
@@ -379,10 +383,11 @@ impl HttpContext for Stream {
             Phase::Sent(sent) => Due::InTime(sent),
             Phase::Body(receiving) => Due::Early(receiving.pending),
             Phase::LocalReply(sending) => return self.mend_local_reply(sending),
-            // Envoy's own, to a request that takes too long, or a backend's that has got nothing.
+            // Envoy's own reply to a request that takes too long, or a reply of a backend that got
+            // nothing.
             Phase::Refusing(refusing) => return self.send(&refusing.response, None),
             Phase::Passing => return self.pass(Phase::Passing),
-            // The reply that was coming did not come to its end, and Envoy says so itself.
+            // The backend's reply was not completed, and Envoy reports that itself.
             Phase::Reply(_) | Phase::Replied => return self.pass(Phase::Replied),
             Phase::Fresh(_) | Phase::Broken => return self.refuse(),
         };

@@ -1,9 +1,9 @@
-//! Local replies that are held back until the rest of their requests has come.
+//! Local replies that are held back until the rest of their requests has arrived.
 //!
-//! When a filter makes a local reply from a request's head, Envoy hands no more of the request to any filter, and drops
-//! what comes of it (`decodeData` in `source/common/http/filter_manager.cc`). The reply goes out through the
-//! filters all the same, so it can be held back there, and all that is to be known is how much has come: that is
-//! looked at from a timer, which runs only while a reply waits.
+//! If a filter makes a local reply when it has only a request's head, Envoy passes no more of the request to any filter
+//! and discards what arrives (`decodeData` in `source/common/http/filter_manager.cc`). But the reply still goes out
+//! through the filters, so it can be held back there. A filter can only ask how much of the request has arrived. A
+//! timer does that, and runs only while a reply waits.
 
 use std::cell::{Cell, RefCell};
 
@@ -11,7 +11,7 @@ use sluice_gate::{Rest, Unseen};
 
 use crate::host;
 
-/// The local replies of one plugin on one worker that are held back.
+/// The local replies that are held back for one plugin on one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     replies: RefCell<Vec<HeldBack>>,
@@ -20,18 +20,20 @@ pub(crate) struct Waiting {
 
 #[derive(Debug)]
 struct HeldBack {
-    /// The stream's context.
+    /// The stream's id.
     context: u32,
-    /// What Envoy counted of the request before its body: its head.
+    /// How many bytes Envoy counted before the body: the head.
     head: u64,
     rest: Unseen,
 }
 
 impl Waiting {
-    /// Of more than these, replies go at once: each costs two host calls at each look.
+    /// If more than this many replies wait, others are sent at once, because each costs two host
+    /// calls per check.
     const MOST: usize = 256;
 
-    /// Whether the reply of this stream waits from now on. To be called when the head of the reply passes.
+    /// Holds back the reply of this stream from now on; returns whether it does. Call this when the head of the reply
+    /// passes.
     pub(crate) fn hold_back(&self, context: u32, rest: Rest) -> bool {
         let Ok(mut replies) = self.replies.try_borrow_mut() else { return false };
         if replies.len() >= Self::MOST {
@@ -45,24 +47,24 @@ impl Waiting {
         true
     }
 
-    /// Whether the reply of this stream waits.
+    /// Whether the reply of this stream is held back.
     pub(crate) fn holds(&self, context: u32) -> bool {
         self.replies
             .try_borrow()
             .is_ok_and(|replies| replies.iter().any(|reply| reply.context == context))
     }
 
-    /// The stream is no more.
+    /// Forgets a stream that has ended.
     pub(crate) fn forget(&self, context: u32) {
         if let Ok(mut replies) = self.replies.try_borrow_mut() {
             replies.retain(|reply| reply.context != context);
         }
     }
 
-    /// Lets the replies go that are due.
+    /// Releases the replies that are due.
     pub(crate) fn look(&self) {
         let Ok(mut replies) = self.replies.try_borrow_mut() else { return };
-        // Not sooner: a timer that has just let a reply go is not to be made anew in its own callback.
+        // Only now: a timer that has just released a reply must not be started again in its own callback.
         if replies.is_empty() {
             self.ticking.set(false);
             host::stop_ticking();
