@@ -1,4 +1,4 @@
-//! The reply: what the backend said, merged with what the gate dropped, in the sender's protocol.
+//! The reply: the backend's answer combined with what the gate dropped, in the sender's protocol.
 
 use log::Level;
 use sluice_encodings::grpc;
@@ -17,49 +17,49 @@ use sluice_stores::Store;
 
 use crate::{Count, LocalReply, Share, export::Export, pending_request::Route};
 
-/// A request that is with its backend, and what its reply must take into account.
+/// A request that has been forwarded to its backend, and what its reply must take into account.
 #[derive(Debug)]
 pub struct AwaitingReply {
     pub(crate) protocol: Protocol,
     pub(crate) signal: Signal,
-    /// Who replies.
+    /// The store that replies.
     pub(crate) store: &'static Store,
-    /// What Envoy's route to it was chosen by.
+    /// The value by which Envoy selected its route.
     pub(crate) cluster: String,
-    /// The most bytes of one tenant's that it takes at once, if that is known.
+    /// The largest batch that it accepts from one tenant at once, in bytes, if that is known.
     pub(crate) burst: Option<u32>,
-    /// How it is spoken to.
+    /// The protocol to it.
     pub(crate) transport: Transport,
     pub(crate) violations: Option<Violations>,
-    /// Whether there was no record in it.
+    /// Whether the request had no records.
     pub(crate) nothing: bool,
     /// Whether the head of a reply may be held until its body is known.
     pub(crate) hold_headers: bool,
-    /// What its body holds in Envoy until the backend replies, if it is long enough to count.
+    /// The share for its body, which Envoy holds until the backend replies; only if the body is
+    /// long enough to count.
     pub(crate) body: Option<Share>,
 }
 
-/// The head of a backend's reply, as Envoy hands it out.
+/// The head of a backend's reply, as Envoy gives it.
 #[derive(Clone, Copy)]
 pub struct ReplyHead<'a> {
-    /// The headers, pseudo headers included.
+    /// The headers, including pseudo headers.
     pub headers: Headers<'a>,
-    /// Envoy's attribute `response.code_details`, which says whose reply it is. It is asked of failures
-    /// alone.
+    /// Reads Envoy's attribute `response.code_details`, which says where the reply comes from. Read only for failures.
     pub details: &'a dyn Fn() -> Option<Vec<u8>>,
-    /// Whether nothing follows.
+    /// Whether nothing follows the head.
     pub end_of_stream: bool,
     /// The time, in seconds since the epoch.
     pub now: u64,
 }
 
-/// What is to be done with a reply after its head.
+/// What to do with a reply after its head.
 #[derive(Debug)]
 #[must_use]
 pub enum ReplyStep {
-    /// The gate makes a local reply in its place.
+    /// The gate makes a local reply instead.
     LocalReply(LocalReply),
-    /// It goes on with these edits to its head, and the gate has no more to do with it.
+    /// The reply passes with these edits to its head, and the gate has nothing more to do.
     Pass {
         /// The edits to the head.
         edits: Vec<HeaderEdit>,
@@ -68,55 +68,56 @@ pub enum ReplyStep {
         /// What to log.
         log: Option<(Level, String)>,
     },
-    /// Its body is to be replaced. Until that has come the head is held, or it goes on with these
+    /// The body is to be replaced. Until it has arrived, the head is held, or is sent with these
     /// edits.
     Rewrite {
-        /// The edits to make now; none while the head is held.
+        /// The edits to make now; none if the head is held.
         edits: Vec<HeaderEdit>,
         /// Whether the head is held.
         hold_headers: bool,
-        /// What the body is read with.
+        /// The state for reading the body.
         reply: ReplyInProgress,
         /// What to log.
         log: Option<(Level, String)>,
     },
 }
 
-/// What becomes of a reply whose body has come.
+/// What to do with a reply whose body has arrived.
 #[derive(Debug)]
 #[must_use]
 pub enum ReplyDecision {
-    /// The gate makes a local reply in its place. Its head is held still.
+    /// The gate makes a local reply instead. The head is still held.
     LocalReply(LocalReply),
-    /// It is rewritten.
+    /// The reply is rewritten.
     Rewrite(ReplyEdits),
 }
 
-/// What becomes of a reply that is not replaced as a whole.
+/// The changes to a reply that is not replaced as a whole.
 #[derive(Debug)]
 pub struct ReplyEdits {
-    /// The edits to its head; none if that has gone already.
+    /// The edits to its head; none if it has already been sent.
     pub edits: Vec<HeaderEdit>,
-    /// What takes the place of its body.
+    /// What replaces its body.
     pub written: Written,
     /// What to count.
     pub count: Count,
 }
 
-/// A reply whose head has come. It exists only until its body has come.
+/// A reply whose head has arrived. It exists only until its body has arrived.
 #[derive(Debug)]
 pub struct ReplyInProgress {
     sent: AwaitingReply,
     status: u16,
     content_type: Vec<u8>,
-    /// In seconds. The time itself is 64 bits wide, and would align the module's stream unlike its
-    /// root, which costs 3 KiB: the SDK's methods are then in it once more.
+    /// In seconds. The delay is stored instead of the time, which has 64 bits: with that, the
+    /// module's stream would have another alignment than its root, and the SDK's methods would be
+    /// compiled twice, which costs 3 KiB.
     retry_after: Option<u32>,
-    /// What Envoy has answered in the backend's place.
+    /// Envoy's own answer, if it answered in the backend's place.
     envoy: Option<EnvoyAnswer>,
-    /// An Envoy on the way says that it is over a rate.
+    /// Whether an Envoy on the way reports that a rate limit was exceeded.
     rate_limited: bool,
-    /// The body is the Lua filter's stand-in for none.
+    /// Whether the body is the Lua filter's placeholder for a missing one.
     header_only: bool,
     /// The body of a failure, if the Lua filter has waited for it.
     said: Option<Vec<u8>>,
@@ -124,19 +125,19 @@ pub struct ReplyInProgress {
     holds_headers: bool,
 }
 
-/// The header by which the Lua filter behind the module says that a reply had no body, and what
-/// its status was. A wasm filter can add neither body nor trailers to such a reply.
+/// The header in which the Lua filter after the module says that a reply had no body, and what its
+/// status was. A wasm filter cannot add a body or trailers to such a reply.
 pub const HEADER_ONLY: &str = "x-sluice-header-only";
 
-/// The header in which the Lua filter behind the module hands on the body of a failure, in base64. A
-/// wasm filter sees a body only when the head has gone, unless it may hold that.
+/// The header in which the Lua filter after the module passes on the body of a failure, in base64.
+/// A wasm filter sees a body only after the head has been sent, unless it may hold the head.
 pub const SAID: &str = "x-sluice-said";
 
-/// What is said of a reply over gRPC that ends without a status.
+/// The message for a gRPC reply that ends without a status.
 const NO_STATUS: &str = "the reply ended without a grpc-status";
 
 impl AwaitingReply {
-    /// A request that has gone this way, or will not get so far; of its body nothing is known.
+    /// Creates the state for a request on this route. Nothing is known of its body yet.
     pub(crate) fn new(export: Export, route: Route) -> Self {
         Self {
             protocol: export.protocol,
@@ -152,8 +153,8 @@ impl AwaitingReply {
         }
     }
 
-    /// Decides on a reply by its head, before the request has had its verdict. A backend's is replaced as
-    /// a whole: with a local reply in its place, Envoy ends the request to it.
+    /// Decides about a reply by its head, if it comes before the verdict on the request. A backend's reply is replaced
+    /// as a whole: if Envoy gets a local reply, it aborts the request to the backend.
     pub(crate) fn on_early_reply(self, head: &ReplyHead<'_>) -> ReplyStep {
         let headers = head.headers;
         let speaks_grpc = [self.protocol == Protocol::Grpc, self.transport == Transport::Grpc];
@@ -171,23 +172,23 @@ impl AwaitingReply {
         ReplyStep::LocalReply(reading.local_reply(&told))
     }
 
-    /// Decides on a reply by its head.
+    /// Decides about a reply by its head.
     pub fn on_reply_head(self, head: &ReplyHead<'_>) -> ReplyStep {
         let headers = head.headers;
         let grpc = GrpcReply::read(|name| headers.first(name));
         let mut reading = self.reading(head, grpc.as_ref());
         let log = reading.log(head);
         let grpc = match (reading.envoy, head.end_of_stream) {
-            // A call that is gRPC's Envoy answers with gRPC's status, and any other never.
+            // Envoy answers a gRPC call with a gRPC status, and any other request never.
             (Some(_), _) => grpc,
-            // In the head it stands for the trailers, and no message comes.
+            // A status in the head replaces the trailers, and no message follows.
             (None, true) => reading.grpc(headers),
             (None, false) => grpc.filter(|_| reading.sent.transport == Transport::Grpc),
         };
         let said = reading.said.as_deref().unwrap_or_default();
         let told = reading.told(said, grpc.as_ref());
         let edits = reading.edits(&told);
-        // What failed is known, and in a reply that is headers alone every client finds it.
+        // The failure is known, and every client finds it in a reply that has only headers.
         let is_known = reading.said.is_some() && matches!(told, Told::Failure(_));
         if is_known && reading.sent.protocol == Protocol::Grpc {
             return ReplyStep::LocalReply(reading.local_reply(&told));
@@ -195,8 +196,8 @@ impl AwaitingReply {
         if head.end_of_stream {
             return reading.head_alone(&told, edits, grpc.is_some(), log);
         }
-        // A failure's status may be another once the body has said what failed. Over gRPC it could stand in
-        // the trailers, where some clients do not look for it: the SDK for Java before 1.67 gives up then.
+        // Once the body has said what failed, the status may change. Over gRPC it could then be in the trailers, where
+        // some clients do not look: the Java SDK before 1.67 does not retry then.
         let open = reading.said.is_none() && reading.envoy.is_none();
         reading.holds_headers =
             reading.sent.hold_headers && open && matches!(told, Told::Failure(_));
@@ -204,8 +205,8 @@ impl AwaitingReply {
         ReplyStep::Rewrite { edits, hold_headers: reading.holds_headers, reply: reading, log }
     }
 
-    /// What a reply is read with, by its head; `grpc` is the status over gRPC in it. The backend has taken
-    /// the body of the request, or will not any more.
+    /// The state for reading a reply, from its head; `grpc` is the gRPC status in it. By now the backend has taken the
+    /// body of the request, or will not take more of it.
     fn reading(mut self, head: &ReplyHead<'_>, grpc: Option<&GrpcReply>) -> ReplyInProgress {
         self.body = None;
         let headers = head.headers;
@@ -226,7 +227,8 @@ impl AwaitingReply {
         if matches!(status, 200 | 202 | 204) && grpc.is_none_or(|grpc| grpc.code == 0) {
             return reading;
         }
-        // Without the attribute: a backend over HTTP does not answer in gRPC's way, and Envoy does.
+        // If the attribute is missing, a gRPC status shows that Envoy has answered, because a
+        // backend over HTTP does not answer in gRPC's form.
         let unknown = || {
             let sent = &reading.sent;
             let is_grpc = sent.protocol == Protocol::Grpc && sent.transport == Transport::Http;
@@ -250,23 +252,23 @@ impl ReplyInProgress {
     /// The most of a reply's body that is read, in bytes. OTLP's replies are a count and a text.
     pub const MAX_BODY: usize = 64 << 10;
 
-    /// What takes the place of the reply. Of a body over [`Self::MAX_BODY`] nothing is read,
-    /// and it may as well be given empty: its status has said what matters.
+    /// Returns what replaces the reply. A body over [`Self::MAX_BODY`] is not read, and may be
+    /// passed as empty, because the status says what matters.
     pub fn finish(&self, body: &[u8], trailers: Headers<'_>) -> ReplyDecision {
         let unread = self.header_only || body.len() > Self::MAX_BODY;
         let body = if unread { &[] } else { body };
         let body = self.said.as_deref().unwrap_or(body);
         let grpc = self.grpc(trailers);
         let body = match grpc {
-            // Compressed it is not: the backend was not told that it might be.
+            // The body is not compressed, because the backend was not told that it may be.
             Some(_) => grpc::read(body).map(|frame| frame.message).unwrap_or_default(),
             None => body,
         };
         self.finished(&self.told(body, grpc.as_ref()))
     }
 
-    /// The trailers of a gRPC reply into which no message can be put any more. Over HTTP the head
-    /// has said what there is to say.
+    /// Returns the trailers for a gRPC reply into which no message can be inserted any more. Over
+    /// HTTP, the head has already said everything.
     pub fn finish_without_message(&self, trailers: Headers<'_>) -> ReplyDecision {
         let told = match self.told(&[], self.grpc(trailers).as_ref()) {
             Told::Success(_) if self.sent.protocol == Protocol::Grpc => {
@@ -277,7 +279,7 @@ impl ReplyInProgress {
         self.finished(&told)
     }
 
-    /// Decides on a reply that is a head alone, `with_status` if gRPC's status is in it.
+    /// Decides about a reply that has only a head, which contains gRPC's status if `with_status`.
     fn head_alone(
         self,
         told: &Told,
@@ -287,12 +289,12 @@ impl ReplyInProgress {
     ) -> ReplyStep {
         let counts = vec![self.count(told)];
         match self.sent.protocol.write(told, self.sent.signal) {
-            // What is to be said fits the head. A local reply would not do: Envoy takes the
-            // content type off one without a body.
+            // Nothing has to be sent in a body. A local reply would not work, because Envoy removes
+            // the content type of one without a body.
             Written { body, trailers } if body.is_empty() && trailers.is_empty() => {
                 ReplyStep::Pass { edits, counts, log }
             }
-            // Envoy's own is a head that stands for trailers already.
+            // Envoy's own reply has only a head already, in the place of trailers.
             Written { trailers, .. } if self.envoy.is_some() && with_status => {
                 edits.extend(GrpcReply::HEADERS.map(HeaderEdit::remove));
                 let set = trailers.into_iter().map(|(name, value)| HeaderEdit::set(name, value));
@@ -303,7 +305,7 @@ impl ReplyInProgress {
         }
     }
 
-    /// The status that is due in these trailers, of a backend that answers over gRPC.
+    /// The status in these trailers, for a backend that answers over gRPC.
     fn grpc(&self, trailers: Headers<'_>) -> Option<GrpcReply> {
         if self.sent.transport == Transport::Http || self.status != 200 {
             return None;
@@ -323,7 +325,7 @@ impl ReplyInProgress {
         })
     }
 
-    /// What is logged of Envoy's own answer: which cluster it is about, and in Envoy's own words why.
+    /// The log line for an answer of Envoy's own: which cluster it concerns, and Envoy's own reason.
     fn log(&self, head: &ReplyHead<'_>) -> Option<(Level, String)> {
         let envoy = self.envoy?;
         let details = (head.details)().unwrap_or_default();
@@ -333,8 +335,8 @@ impl ReplyInProgress {
             "Envoy answered in place of {} (cluster {cluster:?}): {outcome}: {details}",
             self.sent.store.name
         );
-        // As of refusals, one line for each is for who looks for it. What is not configured as it
-        // should be concerns whoever has done it.
+        // As with refusals, one line for each is only for those who look for it. But a wrong
+        // configuration concerns the operators.
         Some((if envoy.is_misrouted() { Level::Error } else { Level::Debug }, line))
     }
 
@@ -367,7 +369,7 @@ impl ReplyInProgress {
         told(&reply, self.sent.violations.as_ref(), self.sent.nothing)
     }
 
-    /// The local reply in place of one that is a head alone.
+    /// The local reply instead of a reply that has only a head.
     fn local_reply(&self, told: &Told) -> LocalReply {
         let protocol = self.sent.protocol;
         if let Some(response) = protocol.local_response(told, self.sent.signal) {
@@ -380,8 +382,8 @@ impl ReplyInProgress {
         LocalReply { log, ..LocalReply::new(response, counts) }
     }
 
-    /// The records are stored and there is no way to say so: an error that is final, as trying
-    /// again would store them twice.
+    /// The records are stored, but there is no way to say so. The error is final, because a retry
+    /// would store them twice.
     fn voiceless(&self) -> Failure {
         let name = self.sent.store.name;
         Failure {
@@ -403,7 +405,7 @@ impl ReplyInProgress {
         }
     }
 
-    /// The backend has not waited for the records that it takes: another time it may.
+    /// The backend has not waited for the records, although it accepts them. A retry may succeed.
     fn hasty(&self) -> Failure {
         let (name, status) = (self.sent.store.name, self.status);
         let message =
@@ -447,7 +449,7 @@ mod tests {
         }
     }
 
-    /// What a reply with this status and no message counts as, and its trailers' status.
+    /// How a reply with this status and no message is counted, and the status in its trailers.
     fn without_message(protocol: Protocol, status: &[u8]) -> (&'static str, Option<String>) {
         let sent = sent(protocol);
         let headers = [(":status".to_owned(), status.to_vec())];

@@ -13,19 +13,19 @@ use crate::{
     outgoing::Outgoing,
 };
 
-/// What is to be done with a request after its body.
+/// What to do with a request after its body.
 #[derive(Debug)]
 #[must_use]
 pub enum BodyStep {
-    /// It goes on.
+    /// The request is forwarded.
     Forward(Forward),
     /// The gate makes a local reply.
     LocalReply(LocalReply),
 }
 
 impl Gate {
-    /// Decides on a request whose body is whole, as [`PendingRequest::receive`] has said. `buffer` is what of it is
-    /// in Envoy.
+    /// Decides about a request with a complete body, as [`PendingRequest::receive`] has said. `buffer` is the part of
+    /// the body that is in Envoy.
     pub fn decide<B: EnvoyBuffer + ?Sized>(
         &self,
         mut request: PendingRequest,
@@ -33,7 +33,7 @@ impl Gate {
     ) -> BodyStep {
         match request.whole(buffer) {
             Ok(body) => {
-                // It does not wait any more, and still is there.
+                // The body no longer counts as waiting, but it still takes memory.
                 let room = request.room().saturating_sub(body.len());
                 self.on_body(request, body, room)
             }
@@ -41,12 +41,12 @@ impl Gate {
         }
     }
 
-    /// Decides on a request by its whole body.
+    /// Decides about a request by its whole body.
     ///
-    /// `room` is how many bytes of memory may be taken for it beside the body: decoded, for the edits
-    /// and for what goes on. What needs more is refused with [`Refusal::NoMemory`], to be sent again;
-    /// what is over a limit is over it in any room. [`Limits`](crate::Limits) says how much a request
-    /// can need at all.
+    /// `room` is how many bytes of memory may be taken beside the body: for the decoded message, the edits and the
+    /// forwarded body. A request that needs more is refused with [`Refusal::NoMemory`] and may be retried. Whether a
+    /// request exceeds a limit does not depend on `room`. [`Limits`](crate::Limits) says how much a request can need at
+    /// most.
     pub fn on_body(&self, request: PendingRequest, body: Vec<u8>, room: usize) -> BodyStep {
         let Export { protocol, signal, .. } = request.export;
         self.decide_body(request, body, Room::of(room)).unwrap_or_else(|refusal| {
@@ -104,8 +104,8 @@ impl Gate {
     }
 }
 
-/// The local reply to a request without records, which need not trouble a backend. `None` over gRPC:
-/// only a backend can give the reply the body that success needs there.
+/// The local reply to a request without records, for which no backend has to be contacted. `None`
+/// over gRPC, because only a backend's reply can have the body that a success needs there.
 fn nothing_stored(export: Export, violations: Option<&Violations>) -> Option<LocalReply> {
     let told = Told::Success(ExportResponse::default().with_violations(violations));
     let response = export.protocol.local_response(&told, export.signal)?;

@@ -1,9 +1,9 @@
-//! What the requests of a worker hold while their bodies come, and for whom.
+//! The memory that waiting requests hold, counted for each worker and each sender.
 //!
-//! A body that does not end costs its sender nothing and the worker its memory. So what waits is
-//! counted, in the module and in Envoy's buffers: for the worker, which keeps the other half of its
-//! budget for the one body that is checked at a time, and for each sender, which never has more than
-//! what is left for all others. What does not fit is refused; what is held already stays.
+//! A body that does not end costs its sender nothing, but it costs the worker memory. So what waits
+//! is counted, in the module and in Envoy's buffers. The worker keeps half of its budget for the
+//! one body that is checked at a time. A sender can never hold more than what is left for all
+//! others. A request that does not fit is refused; what is already held stays.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,15 +14,15 @@ use sluice_headers::Headers;
 
 use crate::Limits;
 
-/// The budget of a worker. Clones are the same budget: it is one for all plugins in a VM, and for
-/// the configuration before while its last streams end.
+/// The budget of a worker. Clones share it: there is one for all plugins in a VM, and also for the
+/// old configuration while its last streams end.
 #[derive(Clone, Debug, Default)]
 pub struct Budget(Rc<RefCell<Spent>>);
 
 #[derive(Debug, Default)]
 struct Spent {
     held: Holding,
-    /// Those who have something that waits: at most times a few, so they are looked through.
+    /// The senders with something that waits. They are usually few, so the list is searched.
     senders: Vec<Rc<Account>>,
 }
 
@@ -46,32 +46,34 @@ pub struct Holding {
 #[derive(Debug)]
 pub struct Share {
     budget: Budget,
-    /// Its sender's; `None` where nobody is asked who they are, and nobody can be told apart.
+    /// The sender's account; `None` if there is no `senders` section, so that senders cannot be
+    /// distinguished.
     account: Option<Rc<Account>>,
     holding: Holding,
 }
 
-/// There is no room for more, at the moment.
+/// There is no room for more at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
 impl Holding {
-    /// What Envoy and the module keep of a stream besides what it brings, in bytes.
+    /// What Envoy and the module keep for a stream, apart from its data, in bytes.
     const STREAM: usize = 16 << 10;
 
-    /// The same where the head has gone on: there is a connection to the backend too, of which Envoy has
-    /// so many and no more for all senders (`circuit_breakers`).
+    /// The same if the head has been forwarded. Then there is also a connection to the backend, of which Envoy allows a
+    /// fixed number for all senders (`circuit_breakers`).
     const STREAM_TO_A_BACKEND: usize = 256 << 10;
 
-    /// What a request holds whose body has not begun; its head waits, or has `gone` to its backend.
+    /// What a request holds before its body starts. Its head waits, or has already `gone` to its
+    /// backend.
     #[must_use]
     pub fn of_head(headers: Headers<'_>, gone: bool) -> Self {
         let stream = if gone { Self::STREAM_TO_A_BACKEND } else { Self::STREAM };
         Self { in_envoy: stream.saturating_add(headers.bytes()), in_module: 0 }
     }
 
-    /// What a body that goes on holds in Envoy until its backend has taken it; `None` for one that is short. No
-    /// body counts for more than its sender may have where nobody else has any: so each can go.
+    /// What a forwarded body holds in Envoy until its backend has taken it; `None` for a short one. No body counts for
+    /// more than its sender may hold if nobody else holds anything, so that every body can be forwarded.
     #[must_use]
     pub fn of_forwarded(bytes: usize, limits: &Limits) -> Option<Self> {
         const SHORT: usize = 64 << 10;
@@ -79,7 +81,7 @@ impl Holding {
         (bytes > SHORT).then(|| Self { in_envoy: bytes.min(max), in_module: 0 })
     }
 
-    /// With so much of the body beside it.
+    /// This holding with this much of the body in addition.
     #[must_use]
     pub const fn with(self, in_envoy: usize, in_module: usize) -> Self {
         Self {
@@ -112,20 +114,22 @@ impl Budget {
         account
     }
 
-    /// The bytes that the module may take for a body that is checked, beside all that waits in it.
+    /// How many bytes the module may take for a body that is checked, beside everything that waits
+    /// in it.
     #[must_use]
     pub fn room(&self, limits: &Limits) -> usize {
-        // Nothing else borrows it while a request is decided: one that does finds no room.
+        // Nothing else borrows it while a request is decided. If something did, there would be no
+        // room.
         let held = self.0.try_borrow().map_or(usize::MAX, |spent| spent.held.in_module);
         limits.worker_bytes.saturating_sub(held)
     }
 }
 
 impl Share {
-    /// Makes it this much, more or less than it was.
+    /// Changes what the request holds, to more or less than before.
     ///
     /// # Errors
-    /// [`NoRoom`] if it is to be more, and its sender or the worker has no room for it. It stays as it was.
+    /// [`NoRoom`] if it would hold more, and its sender or the worker has no room for it. Nothing changes then.
     pub fn hold(&mut self, holding: Holding, limits: &Limits) -> Result<(), NoRoom> {
         let mut spent = self.budget.0.try_borrow_mut().map_err(|_| NoRoom)?;
         let held = &mut spent.held;
@@ -142,7 +146,7 @@ impl Share {
         }
         if let Some(account) = &self.account {
             let of_sender = now(account.held.get(), was, will);
-            // Never more than is left for all others: so there always is something left.
+            // Never more than what is left for all others, so there is always something left.
             let max = limits.sender_bytes.min(remaining.unwrap_or_default());
             if will > was && of_sender > max {
                 return Err(NoRoom);
@@ -157,10 +161,10 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        // Less is never refused, by any limits.
+        // Holding less is never refused, whatever the limits are.
         let _given_back = self.hold(Holding::default(), &Limits::default());
         let Some(account) = self.account.take() else { return };
-        // This one's and the list's: it is the sender's last that waits.
+        // Two references, this one and the list's: nothing else of the sender waits.
         if Rc::strong_count(&account) <= 2
             && let Ok(mut spent) = self.budget.0.try_borrow_mut()
         {

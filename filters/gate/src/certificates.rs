@@ -1,25 +1,25 @@
-//! Certificates that have been read before.
+//! A cache of certificates.
 
 use std::{collections::BTreeMap, rc::Rc};
 
 use sluice_senders::{Certificate, NoIdentity, PeerEvidence};
 
-/// Keeps what was read from the certificates of the senders that come back, for one configuration.
+/// Caches what was read from the certificates of returning senders, for one configuration.
 #[derive(Debug, Default)]
 pub struct Certificates {
     read: BTreeMap<Vec<u8>, Result<Rc<Certificate>, NoIdentity>>,
-    /// Whose certificates have been warned about, and their ends.
+    /// The senders whose certificates have been warned about, and when these expire.
     warned: Vec<(String, u64)>,
 }
 
 impl Certificates {
-    /// Some two kilobytes each. A gateway with more senders than this reads some of them again.
+    /// About two kilobytes each. With more senders than this, some certificates are read again.
     const CAPACITY: usize = 4096;
 
     /// The certificate of a connection.
     ///
     /// # Errors
-    /// [`NoIdentity`] if there is none, or none that can be trusted or read.
+    /// [`NoIdentity`] if there is none that can be trusted and read.
     pub fn read(&mut self, evidence: &PeerEvidence<'_>) -> Result<Rc<Certificate>, NoIdentity> {
         let presented = evidence.presented()?;
         let key = presented.cache_key();

@@ -1,4 +1,4 @@
-//! The configuration: read whole, or refused whole.
+//! The configuration, which is accepted or refused as a whole.
 
 use serde::Deserialize;
 use sluice_config::{ConfigProblem, Place, Problems};
@@ -13,7 +13,7 @@ use crate::{
     other_paths::{OtherPath, OtherPaths},
 };
 
-/// The configuration as it is written. A section that is left out switches its stage off.
+/// The configuration as it is written. If a section is left out, its stage is switched off.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct GateConfig {
@@ -23,11 +23,11 @@ struct GateConfig {
     backends: Option<BackendsConfig>,
     #[serde(default)]
     limits: LimitsConfig,
-    /// What passes besides telemetry; nothing, if left out.
+    /// The paths that pass besides telemetry. The default is none.
     #[serde(default)]
     other_paths: Vec<OtherPath>,
-    /// Whether the request's headers are held until its body has been checked. Off unless asked
-    /// for: an Envoy without `allow_on_headers_stop_iteration` would wait for ever.
+    /// Whether the request's headers are held until its body has been checked. Off by default,
+    /// because an Envoy without `allow_on_headers_stop_iteration` would wait for ever.
     #[serde(default)]
     hold_headers: bool,
 }
@@ -45,57 +45,58 @@ struct LimitsConfig {
     sender_bytes: Option<usize>,
 }
 
-/// What a request may cost, and all of them together.
+/// The limits of one request, and of all requests together.
 ///
-/// While a request is decided on, the gate holds its body and at most this much beside it, in bytes:
+/// While a request is decided, the gate holds its body and at most this much beside it, in bytes:
 ///
 /// ```text
 /// 3 * decoded_bytes + 192 * records + 256 * attributes + decoder
 /// ```
 ///
-/// with half of the second and third term where an address has 32 bits, as in the module. `decoder` is
-/// 256 KiB, but 4 MiB for LZ4 and 30 MiB for zstd; a zstd window over 8 MiB takes up to three times
-/// itself, in place of two of the three `decoded_bytes`. `tests/memory` holds it for requests of any
-/// shape.
+/// with half of the second and third term on a 32-bit platform such as the module. `decoder` is 256 KiB, but 4 MiB for
+/// LZ4 and 30 MiB for zstd. A zstd window over 8 MiB takes up to three times its size, which replaces two of the three
+/// `decoded_bytes`. `tests/memory` checks this for requests of any shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The body as it is sent, in bytes.
+    /// The largest body as sent, in bytes.
     pub body_bytes: usize,
-    /// The body once decoded, in bytes.
+    /// The largest decoded body, in bytes.
     pub decoded_bytes: usize,
-    /// The body of a refused request that is taken and thrown away before the local reply goes, in bytes.
+    /// The most that is received and discarded of the body of a refused request before the local reply is sent, in
+    /// bytes.
     pub discarded_bytes: usize,
-    /// Records, and the resources, scopes and metrics around them, as far as they are read.
+    /// Records, plus the resources, scopes and metrics around them, as far as they are read.
     pub records: usize,
     /// Attributes of one resource, scope or record.
     pub attributes: usize,
     /// Levels of nesting.
     pub depth: usize,
-    /// What all requests of a worker may hold at once, in bytes: while their bodies come, and the one
-    /// that is checked.
+    /// What all requests of a worker may hold at once, in bytes: those whose bodies are arriving, and the one that is
+    /// checked.
     pub worker_bytes: usize,
-    /// What those of one sender may hold while their bodies come, in bytes.
+    /// What the requests of one sender may hold while their bodies arrive, in bytes.
     pub sender_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // The default window of a stream in Envoy 1.36 and later, beyond which HTTP/2 buffers
+            // The default window of a stream in Envoy 1.36 and later. Beyond it, HTTP/2 buffers
             // nothing.
             body_bytes: 16 << 20,
             // What the OTLP specification 1.11 recommends for a request.
             decoded_bytes: 64 << 20,
-            // Twice the default of a body: senders that send too much do not send much more.
+            // Twice the default of `bodyBytes`, because a body that is too large is rarely much
+            // larger.
             discarded_bytes: 32 << 20,
-            // A decoded body of the default limit, full of records of 128 bytes, which is less than
-            // telemetry has in practice. What is to be changed takes up to 40 bytes for each.
+            // A decoded body of the default size full of records of 128 bytes, which is less than
+            // telemetry has in practice. The changes take up to 40 bytes for each.
             records: 512 << 10,
-            // Eight times what SDKs keep of one span or log record (OpenTelemetry specification,
+            // Eight times what SDKs keep for one span or log record (OpenTelemetry specification,
             // "Attribute Limits").
             attributes: 1024,
-            // What protobuf's own decoders follow in C++ and Java (`SetRecursionLimit`), and what
-            // prost does.
+            // The recursion limit of protobuf's own decoders in C++ and Java (`SetRecursionLimit`),
+            // and of prost.
             depth: 100,
             worker_bytes: Self::WORKER_BYTES,
             sender_bytes: Self::WORKER_BYTES / Self::SENDERS,
@@ -104,38 +105,39 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The most that a limit can be: two bodies of it fit a wasm module's gigabyte of memory.
+    /// The largest value of a limit in bytes: two bodies of this size fit into a wasm module's
+    /// gigabyte of memory.
     const MAX_BYTES: usize = 256 << 20;
 
-    /// The most records: what is to be changed in them takes no more than the bodies.
+    /// The largest number of records: the changes to them take no more memory than the bodies.
     const MAX_RECORDS: usize = 8 << 20;
 
-    /// The most attributes of one place.
+    /// The largest number of attributes in one place.
     const MAX_ATTRIBUTES: usize = 1 << 20;
 
-    /// The deepest nesting: each level may be a call in the module, whose stack is a megabyte.
+    /// The deepest nesting. Each level may be a call in the module, whose stack has one megabyte.
     const MAX_DEPTH: usize = 400;
 
-    /// Half of the gigabyte that Envoy lets a wasm module have. The other half is for what memory is
-    /// lost between what is in use, and for the configuration before while a new one is read.
+    /// Half of the gigabyte that Envoy allows a wasm module. The other half is for fragmentation,
+    /// and for the old configuration while a new one is read.
     const WORKER_BYTES: usize = 512 << 20;
 
-    /// The most that it may be.
+    /// The largest value of `workerBytes`.
     const MAX_WORKER_BYTES: usize = 768 << 20;
 
-    /// A sender has this part of a worker.
+    /// The default of a sender is this fraction of a worker.
     const SENDERS: usize = 8;
 
-    /// What a request may hold beside its body: what it costs at all, and its head, which Envoy bounds
+    /// What a request may hold beside its body: its fixed cost, and its head, which Envoy limits
     /// (`max_request_headers_kb`, 60 by default).
     const BESIDE_A_BODY: usize = 320 << 10;
 
-    /// What decoders keep at most besides what they have decoded, in bytes: zstd's window and tables.
+    /// The most that decoders keep beside their output, in bytes: zstd's window and tables.
     const OF_DECODERS: usize = 30 << 20;
 
-    /// The least that a worker needs. Half is for what waits, and of that one body may take no more than is
-    /// left for others. A request of the largest cost must find room when nothing waits: one that never
-    /// does would be told to come again for ever. `tests/memory` holds that cost.
+    /// The least that a worker needs. Half of it is for what waits, and one body may take no more of that than is left
+    /// for others. The most expensive request must find room when nothing waits. Otherwise it would be told to retry
+    /// for ever. `tests/memory` checks its cost.
     const fn least_worker_bytes(
         body_bytes: usize,
         decoded_bytes: usize,
@@ -152,13 +154,13 @@ impl Limits {
         if waiting > checked { waiting } else { checked }
     }
 
-    /// What all requests of a worker may hold while their bodies come, in bytes. The rest is for the one
-    /// that is checked.
+    /// What all requests of a worker may hold while their bodies arrive, in bytes. The rest is for the one that is
+    /// checked.
     pub(crate) const fn waiting_bytes(&self) -> usize {
         self.worker_bytes / 2
     }
 
-    /// The part of the limits that reading a message keeps.
+    /// The part of the limits that applies to reading a message.
     pub(crate) const fn of_reading(&self, room: Room) -> ReadLimits {
         ReadLimits {
             attributes: self.attributes,
@@ -174,8 +176,7 @@ impl Gate {
     /// Reads a configuration in JSON.
     ///
     /// # Errors
-    /// Every [`ConfigProblem`] there is; one alone where the text does not even have the shape of a
-    /// configuration.
+    /// All problems; only one if the text does not even have the structure of a configuration.
     pub fn from_json(json: &[u8]) -> Result<Self, Vec<ConfigProblem>> {
         let config: GateConfig = serde_json::from_slice(json).map_err(|error| {
             let path = match json_path::path(json, error.line(), error.column()) {
@@ -195,7 +196,7 @@ impl GateConfig {
         problems.into_result(gate)
     }
 
-    /// `None` only with a problem.
+    /// `None` only if a problem was added.
     fn compile_all(self, problems: &Problems) -> Option<Gate> {
         if self.senders.is_none()
             && self.tenant.is_none()
@@ -225,13 +226,13 @@ impl GateConfig {
         let senders = SenderStage::compile(self.senders, &problems.at("senders"));
         let tenants = TenantStage::compile(self.tenant, &problems.at("tenant"));
         let backends = problems.at("backends");
-        // `None` where the section is left out, `Some(None)` where something is wrong in it.
+        // `None` if the section is left out, `Some(None)` if something in it is wrong.
         let routes = self.backends.map(|section| section.compile(&backends, context));
         let backend = |signal| {
             let backend = routes.as_ref()?.as_ref()?.pick(signal)?;
             Some(backend.traits().clone())
         };
-        // Where there are no backends, that has been told, or their problems have.
+        // If there are no backends, that problem or theirs has been added already.
         let records = RecordStage::compile(self.records, &problems.at("records"), asks, backend);
         let (mut senders, tenants, records) = (senders?, tenants?, records?);
         if problems.is_empty() && tenants.depends_on_sender() && !senders.is_on() {
@@ -408,7 +409,7 @@ mod tests {
         // OTLP 1.11 recommends 64 MiB, after decompression.
         assert_eq!((body_bytes, decoded_bytes), (16 << 20, 64 << 20));
         assert_eq!(discarded_bytes, 32 << 20);
-        // What a sender may send it may send in vain.
+        // The limit for discarding is at least the limit for sending.
         let gate = br#"{"tenant": {"fixed": "a"}, "limits": {"bodyBytes": 100000000}}"#;
         assert_eq!(Gate::from_json(gate).unwrap().limits().discarded_bytes, 100_000_000);
     }

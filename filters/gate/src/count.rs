@@ -3,53 +3,53 @@
 use sluice_otlp::Signal;
 use sluice_records::{Fate, Violations};
 
-/// A step of one counter. Tags are few by construction: none of them is a sender's own text.
+/// A step of one counter. Tags have few values by design: none of them is a text from a sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Count {
-    /// A sender has come with a certificate that should have been renewed, for the first time.
+    /// A sender has used a certificate that should have been renewed, for the first time.
     CertificateEnding,
-    /// Parts of what is stored were cut out: attributes, ids, exemplars.
+    /// Parts of stored records were cut out: attributes, ids, exemplars.
     PartsCut {
-        /// What they were cut out of.
+        /// The signal of the records.
         signal: &'static str,
-        /// What is wrong with them.
+        /// What is wrong with the parts.
         reason: &'static str,
-        /// How many.
+        /// How many parts.
         parts: u64,
     },
-    /// Parts passed that would be cut out if that were not only watched.
+    /// Parts were kept because of audit mode, and would otherwise be cut out.
     PartsWouldCut {
-        /// What they are in.
+        /// The signal of the records.
         signal: &'static str,
-        /// What is wrong with them.
+        /// What is wrong with the parts.
         reason: &'static str,
-        /// How many.
+        /// How many parts.
         parts: u64,
     },
-    /// A request has got its reply.
+    /// A request has been answered.
     Request {
-        /// What it carried, as far as that was known.
+        /// Its signal, if it was known.
         signal: Option<&'static str>,
-        /// What became of it: `stored`, `partial`, `nothing`, `failed` (by the backend), or the
-        /// label of its refusal.
+        /// The result: `stored`, `partial`, `nothing`, `failed` (by the backend), or the label of
+        /// its refusal.
         outcome: &'static str,
     },
     /// Records were dropped.
     RecordsDropped {
-        /// What they are.
+        /// The signal of the records.
         signal: &'static str,
         /// How they broke their rule.
         reason: &'static str,
-        /// How many.
+        /// How many records.
         records: u64,
     },
-    /// Records passed that would be dropped if their rule were not only watched.
+    /// Records were kept because of audit mode, and would otherwise be dropped.
     RecordsWouldDrop {
-        /// What they are.
+        /// The signal of the records.
         signal: &'static str,
         /// How they broke their rule.
         reason: &'static str,
-        /// How many.
+        /// How many records.
         records: u64,
     },
 }
@@ -59,7 +59,7 @@ impl Count {
         Self::Request { signal: signal.map(Signal::as_str), outcome }
     }
 
-    /// What is counted of the records of one request that broke a rule.
+    /// The counts for the records of one request that broke a rule.
     pub(crate) fn of_violations(violations: &Violations) -> impl Iterator<Item = Self> {
         let signal = violations.signal().as_str();
         let counted = violations.by_rule().iter().filter(|violation| violation.records > 0);
@@ -70,13 +70,13 @@ impl Count {
                 Fate::Uncut => Some(Self::PartsWouldCut { signal, reason, parts: records }),
                 Fate::Dropped => Some(Self::RecordsDropped { signal, reason, records }),
                 Fate::Passed => Some(Self::RecordsWouldDrop { signal, reason, records }),
-                // The request counts as refused.
+                // The request is counted as refused.
                 Fate::Refused => None,
             }
         })
     }
 
-    /// By how much the counter grows.
+    /// By how much the counter increases.
     #[must_use]
     pub const fn step(self) -> u64 {
         match self {
@@ -88,8 +88,8 @@ impl Count {
         }
     }
 
-    /// The counter's name in Envoy. A tag is written as Istio's `extraStatTags` takes it out again
-    /// (`(signal=\.=(.*?);\.;)`), as the ABI has no tags.
+    /// The counter's name in Envoy. The ABI has no tags, so they are written in the form that
+    /// Istio's `extraStatTags` reads (`(signal\.=\.(.*?);\.;)`).
     #[must_use]
     pub fn stat_name(self) -> String {
         match self {
@@ -113,8 +113,8 @@ impl Count {
         }
     }
 
-    /// The name of the counter that counts the same for one sender, if there is one. A namespace is a DNS label, which
-    /// can stand in a name as it is.
+    /// The name of the counter that counts the same for one sender, if there is one. A namespace is a DNS label, so it
+    /// can be in a name without escapes.
     #[must_use]
     pub fn stat_name_of(self, sender: &str) -> Option<String> {
         match self {
@@ -130,7 +130,7 @@ impl Count {
     }
 }
 
-/// The name of the gauge that says when a sender's certificate ends, in seconds since the epoch.
+/// The name of the gauge for when a sender's certificate expires, in seconds since the epoch.
 #[must_use]
 pub fn certificate_end_stat(sender: &str) -> String {
     format!("sender=.={sender};.;sluice_sender_certificate_end_seconds")

@@ -1,4 +1,4 @@
-//! What a request's head says that its body is.
+//! What a request's head says about its body.
 
 use sluice_encodings::{Encoding, EncodingHeader, grpc};
 use sluice_headers::{
@@ -16,13 +16,13 @@ use sluice_tenant::Tenanted;
 pub(crate) struct Export {
     pub(crate) signal: Signal,
     pub(crate) protocol: Protocol,
-    /// How the message is written.
+    /// The format of the message.
     pub(crate) format: Format,
-    /// How the body is compressed; over gRPC, how a message is that is flagged so.
+    /// How the body is compressed; over gRPC, how a message is compressed that is flagged so.
     pub(crate) encoding: Encoding,
 }
 
-/// The protocol in which a sender is answered, whatever its request turns out to be.
+/// The protocol in which a sender is answered, even if its request turns out not to be an export.
 pub(crate) fn request_protocol(headers: Headers<'_>) -> Protocol {
     let media_type = media_type_of(headers).unwrap_or_default();
     match grpc_suffix(media_type) {
@@ -35,9 +35,9 @@ pub(crate) fn request_protocol(headers: Headers<'_>) -> Protocol {
     }
 }
 
-/// Whether Envoy takes a request for gRPC, and makes a reply of gRPC's of whatever is answered to it
-/// (`source/common/grpc/common.cc`, `hasGrpcContentType`). It is stricter than servers of gRPC are: case
-/// and parameters count.
+/// Whether Envoy treats a request as gRPC, and turns every local reply to it into a gRPC reply
+/// (`source/common/grpc/common.cc`, `hasGrpcContentType`). It is stricter than gRPC servers are: case and parameters
+/// matter.
 #[must_use]
 pub fn is_envoys_grpc(headers: Headers<'_>) -> bool {
     let content_type = headers.first(CONTENT_TYPE).unwrap_or_default();
@@ -46,8 +46,8 @@ pub fn is_envoys_grpc(headers: Headers<'_>) -> bool {
 
 const GRPC: &[u8; 16] = b"application/grpc";
 
-/// What the content type names, without parameters. Copies of one are one, however they came: Envoy joins
-/// them with a comma. `None` where they differ.
+/// The media type in the content type, without parameters. Identical copies count as one, also if Envoy has joined them
+/// with a comma. `None` if they differ.
 fn media_type_of(headers: Headers<'_>) -> Option<&[u8]> {
     let mut all = content_types(headers).map(media_type);
     let first = all.next()?;
@@ -58,8 +58,8 @@ fn content_types(headers: Headers<'_>) -> impl Iterator<Item = &[u8]> {
     headers.all(CONTENT_TYPE).flat_map(|value| value.split(|byte| *byte == b','))
 }
 
-/// What stands behind `application/grpc`: nothing, or the name of a format with a plus sign before it
-/// (gRPC over HTTP/2, "Content-Type"). `None` for any other type, gRPC-Web's among them.
+/// What follows `application/grpc`: nothing, or a plus sign and the name of a format (gRPC over HTTP/2,
+/// "Content-Type"). `None` for any other type, including gRPC-Web's.
 fn grpc_suffix(media_type: &[u8]) -> Option<&[u8]> {
     let (name, suffix) = media_type.split_first_chunk::<{ GRPC.len() }>()?;
     (GRPC.eq_ignore_ascii_case(name) && matches!(suffix, [] | [b'+', ..])).then_some(suffix)
@@ -69,7 +69,7 @@ impl Export {
     /// Reads the head of an export in `protocol`.
     ///
     /// # Errors
-    /// The [`Refusal`] of a request that is not an export that the gate can check.
+    /// The [`Refusal`] of a request that is not an export, or not one that the gate can check.
     pub(crate) fn from_head(headers: Headers<'_>, protocol: Protocol) -> Result<Self, Refusal> {
         let path = headers.path();
         let signal = match protocol {
@@ -79,7 +79,7 @@ impl Export {
         };
         let content_type = || lossy(&headers.joined(CONTENT_TYPE));
         let Some(signal) = signal else {
-            // OTLP's in the other protocol: what is wrong is the type.
+            // The path is OTLP's in the other protocol, so the content type is wrong.
             let is_otlp = [Signal::from_grpc_path(path), Signal::from_http_path(path)];
             return Err(match is_otlp {
                 [None, None] => Refusal::Path(lossy(path)),
@@ -129,10 +129,10 @@ impl Export {
         })
     }
 
-    /// Where it goes in a backend.
+    /// The endpoint for this export in a backend.
     ///
     /// # Errors
-    /// The [`Refusal`] of what the backend does not take.
+    /// The [`Refusal`] if the backend does not support it.
     pub(crate) fn endpoint<'b>(
         &self,
         backend: &'b Backend,
@@ -160,11 +160,11 @@ impl Export {
     }
 }
 
-/// The edit by which Envoy's router waits for a backend no longer than a gRPC sender does. `None` if
-/// the sender does not say, or not as gRPC has it said: then the route's own timeout holds.
+/// The edit that makes Envoy's router wait for a backend no longer than the gRPC sender does.
+/// `None` if the sender has no timeout, or not a valid one; then the route's own timeout applies.
 ///
-/// Of the router's headers this is the one that can only shorten: a try longer than the route's timeout
-/// is not heeded. `grpc-timeout` itself the router reads in requests alone that go on as gRPC.
+/// Of the router's headers, this is the one that can only shorten: a timeout for one try that is longer than the
+/// route's timeout is ignored. The router reads `grpc-timeout` itself only for requests that are forwarded as gRPC.
 pub(crate) fn grpc_timeout_edit(headers: Headers<'_>) -> Option<HeaderEdit> {
     let milliseconds = grpc::timeout(&headers.joined("grpc-timeout"))?;
     Some(HeaderEdit::set("x-envoy-upstream-rq-per-try-timeout-ms", milliseconds.to_string()))

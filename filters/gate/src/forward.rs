@@ -1,4 +1,4 @@
-//! The last step of a body: with its head, on to its backend.
+//! The last step of a body: it is joined with its head and forwarded to its backend.
 
 use sluice_encodings::{Encoding, EncodingHeader, wrap};
 use sluice_headers::{HeaderEdit, names::CONTENT_LENGTH};
@@ -12,8 +12,8 @@ use crate::{
     pending_request::{Head, Place},
 };
 
-/// A request that goes on to its backend. It is made from a request whose head has passed every stage and whose
-/// records are [`Checked`](sluice_records::Checked), and from nothing else.
+/// A request that is forwarded to its backend. It can be made only from a request whose head has passed every stage and
+/// whose records are [`Checked`](sluice_records::Checked).
 ///
 /// ```
 /// use sluice_gate::{BodyStep, Forward, Gate, PendingRequest};
@@ -26,7 +26,7 @@ use crate::{
 /// }
 /// ```
 ///
-/// Nothing else goes on:
+/// Nothing else can be forwarded:
 ///
 /// ```compile_fail,E0451
 /// use sluice_gate::Forward;
@@ -45,11 +45,11 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Brings body and head together. `hold_headers` says whether the head of the reply may be held.
+    /// Joins body and head. `hold_headers` says whether the head of the reply may be held.
     ///
     /// # Errors
-    /// [`Refusal::NoMemory`]: there is none for the encoding that a head which has gone on has announced, or Envoy
-    /// holds as much for backends already.
+    /// [`Refusal::NoMemory`] if there is no memory for the encoding that a forwarded head has announced, or if Envoy
+    /// already holds too much for backends.
     pub(crate) fn new(
         outgoing: Outgoing,
         request: PendingRequest,
@@ -75,26 +75,26 @@ impl Forward {
         Ok(Self { edits, body, place, counts, sent })
     }
 
-    /// The same, with these edits to its head before its own.
+    /// Adds edits to its head, before its own.
     pub(crate) fn with_edits(mut self, first: Vec<HeaderEdit>) -> Self {
         self.edits.splice(..0, first);
         self
     }
 
-    /// The edits to its head; none if that has gone already.
+    /// The edits to its head; none if it has already been forwarded.
     #[must_use]
     pub fn edits(&self) -> &[HeaderEdit] {
         &self.edits
     }
 
-    /// The body as it goes on.
+    /// The body in the form in which it is forwarded.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         self.body.as_slice()
     }
 
-    /// What changes in Envoy's buffer: so many of its first bytes are replaced by these. `None` if it goes on as it is:
-    /// what is there need not be copied back.
+    /// The change to Envoy's buffer: how many of its first bytes are replaced, and by what. `None` if the body is
+    /// forwarded unchanged, so that it need not be copied back.
     #[must_use]
     pub fn buffer_edit(&self) -> Option<(usize, &[u8])> {
         match (self.place, &self.body) {
@@ -112,15 +112,15 @@ impl Forward {
         &self.counts
     }
 
-    /// What the backend's reply is read with.
+    /// The state for reading the backend's reply.
     #[must_use]
     pub fn into_awaiting_reply(self) -> AwaitingReply {
         self.sent
     }
 }
 
-/// Brings body and head together: a head that is still here says what the body is, and a body
-/// whose head has gone becomes what that said.
+/// Joins body and head. A head that is still here is edited to describe the body; a body whose head
+/// has been forwarded is encoded as the head has announced.
 fn join(
     body: BodyEdit,
     encoding: Encoding,
@@ -138,15 +138,15 @@ fn join(
         Head::Forwarded(announced) if transport == Transport::Grpc || announced == encoding => {
             (Vec::new(), body)
         }
-        // Decoded by a cut, because the message was not flagged, or because framed snappy came as
-        // snappy.
+        // The body is decoded because of a cut, because the message was not flagged, or because
+        // framed snappy was announced as snappy.
         Head::Forwarded(announced) => {
             (Vec::new(), BodyEdit::Replace(wrap(announced, body.as_slice(), room)?))
         }
     })
 }
 
-/// Says how the body, or a message that is flagged as compressed, is.
+/// The edit that announces the encoding of the body, or of a message that is flagged as compressed.
 pub(crate) fn announce(transport: Transport, encoding: Encoding) -> HeaderEdit {
     let header = match transport {
         Transport::Grpc => EncodingHeader::Grpc,
@@ -154,7 +154,7 @@ pub(crate) fn announce(transport: Transport, encoding: Encoding) -> HeaderEdit {
     };
     match header.write(encoding) {
         Some(name) => HeaderEdit::set(header.name(), name),
-        // Not "identity": every backend refuses that value in content-encoding.
+        // Not "identity", because every backend refuses that value in content-encoding.
         None => HeaderEdit::remove(header.name()),
     }
 }

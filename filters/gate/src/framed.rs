@@ -1,4 +1,4 @@
-//! The first two steps of a body: unframed, and decoded.
+//! The first two steps of a body: its frame is removed, and it is decoded.
 
 use sluice_encodings::{Encoding, decode_within, grpc};
 use sluice_reply::{Protocol, Refusal};
@@ -7,10 +7,10 @@ use sluice_wire::Room;
 
 use crate::{export::Export, outgoing::BodyEdit};
 
-/// A body whose one message has been found in it.
+/// A body in which the one message has been found.
 pub(crate) struct Framed {
     body: Vec<u8>,
-    /// How many bytes of a frame stand before the message.
+    /// How many bytes of a frame come before the message.
     skip: usize,
     /// How the message is compressed.
     encoding: Encoding,
@@ -19,7 +19,7 @@ pub(crate) struct Framed {
 /// A body whose message can be read.
 pub(crate) struct Decoded {
     framed: Framed,
-    /// The message; `None` if it stands in the body as it is.
+    /// The decoded message; `None` if it is in the body, not encoded.
     decoded: Option<Vec<u8>>,
 }
 
@@ -27,7 +27,7 @@ impl Framed {
     /// Finds the message in a body.
     ///
     /// # Errors
-    /// The [`Refusal`] of a body that is not one gRPC message, where it should be.
+    /// The [`Refusal`] of a gRPC body that is not exactly one message.
     pub(crate) fn read(body: Vec<u8>, export: Export) -> Result<Self, Refusal> {
         let (skip, announced) = match export.protocol {
             Protocol::Grpc => (grpc::HEADER, message_encoding(&body, export.encoding)?),
@@ -37,7 +37,7 @@ impl Framed {
         };
         let payload = body.get(skip..).unwrap_or_default();
         let encoding = match export.protocol {
-            // Its snappy is one block, whatever it begins with.
+            // In remote write, snappy is always one block, whatever the body starts with.
             Protocol::RemoteWrite => announced,
             Protocol::Grpc | Protocol::HttpJson | Protocol::HttpProtobuf => {
                 announced.of_body(payload)
@@ -46,10 +46,10 @@ impl Framed {
         Ok(Self { body, skip, encoding })
     }
 
-    /// Decodes the message, to `limit` bytes at most.
+    /// Decodes the message, to at most `limit` bytes.
     ///
     /// # Errors
-    /// The [`Refusal`] of what cannot be decoded, or is too large.
+    /// The [`Refusal`] of a body that cannot be decoded, or is too large.
     pub(crate) fn decode(self, limit: usize, room: &mut Room) -> Result<Decoded, Refusal> {
         let decoded = match self.encoding {
             Encoding::Identity if self.payload().len() > limit => {
@@ -72,7 +72,7 @@ impl Decoded {
         self.decoded.as_deref().unwrap_or_else(|| self.framed.payload())
     }
 
-    /// Where the message begins in the buffer that holds it.
+    /// Where the message starts in the buffer that holds it.
     pub(crate) const fn at(&self) -> usize {
         match self.decoded {
             Some(_) => 0,
@@ -85,7 +85,7 @@ impl Decoded {
         self.framed.encoding
     }
 
-    /// The body as it came, without its frame where the backend takes none.
+    /// The body unchanged, but without its frame if the backend does not use gRPC.
     pub(crate) fn into_kept(self, transport: Transport) -> BodyEdit {
         let skip = match transport {
             Transport::Grpc => 0,
@@ -94,11 +94,11 @@ impl Decoded {
         BodyEdit::Keep { body: self.framed.body, skip }
     }
 
-    /// The buffer that holds the message, and nothing else of it.
+    /// The buffer that holds the message; everything else is dropped.
     pub(crate) fn into_buffer(self, room: &mut Room) -> Vec<u8> {
         match self.decoded {
             Some(decoded) => {
-                // What goes on is made of the decoded message alone.
+                // Only the decoded message is needed for what is forwarded.
                 room.give_back(self.framed.body.capacity());
                 decoded
             }

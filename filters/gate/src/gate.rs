@@ -15,7 +15,7 @@ pub struct Gate {
     pub(crate) senders: SenderStage,
     pub(crate) tenants: TenantStage,
     pub(crate) records: RecordStage,
-    /// Where requests go; `None` where the gate looks at no bodies, and every path passes.
+    /// The backends; `None` if the gate checks no bodies, and every path passes.
     pub(crate) routes: Option<Routes>,
     pub(crate) limits: Limits,
     pub(crate) other_paths: OtherPaths,
@@ -29,12 +29,12 @@ impl Gate {
         self.limits
     }
 
-    /// The longest body that goes on to a backend, in bytes: what a request decodes to at most, and what
-    /// its encoding for the backend adds where nothing can be compressed. Envoy must be able to hold as much
-    /// of a request whose head is held: its `request_body_buffer_limit`.
+    /// The longest body that can be forwarded to a backend, in bytes: the largest decoded size, plus what the encoding
+    /// for the backend adds if nothing can be compressed. If heads are held, Envoy's `request_body_buffer_limit` must
+    /// allow as much.
     #[must_use]
     pub const fn longest_forwarded(&self) -> usize {
-        // A block of snappy adds the most of all that the gate writes for a head that it holds.
+        // Of all encodings that the gate writes with a held head, a snappy block adds the most.
         longest_block(self.limits.decoded_bytes)
     }
 
@@ -44,19 +44,19 @@ impl Gate {
         self.hold_headers
     }
 
-    /// Whether the gate looks at who sends.
+    /// Whether the gate identifies senders.
     #[must_use]
     pub const fn identifies_senders(&self) -> bool {
         self.senders.is_on()
     }
 
-    /// Whether [`RequestHead::metadata`](crate::RequestHead::metadata) is asked for.
+    /// Whether [`RequestHead::metadata`](crate::RequestHead::metadata) is needed.
     #[must_use]
     pub fn reads_tokens(&self) -> bool {
         self.senders.reads_tokens()
     }
 
-    /// What in the configuration may not be meant, at `now` in seconds since the epoch.
+    /// What is probably a mistake in the configuration, at `now` in seconds since the epoch.
     #[must_use]
     pub fn warnings(&self, now: u64) -> Vec<ConfigProblem> {
         self.senders.warnings(now)

@@ -1,10 +1,10 @@
-//! Where in a JSON text an error is: `senders.allow[2].until`.
+//! Finds the path of an error in a JSON text: `senders.allow[2].until`.
 //!
-//! `serde_json` gives a line and a column; a person needs the key. Tracking the path while reading
-//! would cost a seventh of the module, and this reads the text only when it is wrong.
+//! `serde_json` gives a line and a column, but people need the key. Tracking the path while reading
+//! would add a seventh to the module's size; this code reads the text again only if it is wrong.
 
-/// The path of the last thing in `json` that begins before `line` and `column`, both counted from 1
-/// and in bytes, as `serde_json::Error` gives them. Empty for the text as a whole.
+/// The path of the last value or key in `json` that starts before `line` and `column`, both counted
+/// from 1 and in bytes, as `serde_json::Error` gives them. Empty for the text as a whole.
 pub(crate) fn path(json: &[u8], line: usize, column: usize) -> String {
     let mut path = Path::default();
     let mut rest = json.get(..offset(json, line, column)).unwrap_or(json);
@@ -33,7 +33,7 @@ pub(crate) fn path(json: &[u8], line: usize, column: usize) -> String {
     path.to_string()
 }
 
-/// Bytes before a line and a column.
+/// The number of bytes before a line and a column.
 fn offset(json: &[u8], line: usize, column: usize) -> usize {
     let lines = json.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1));
     lines.map(<[u8]>::len).sum::<usize>().saturating_add(column)
@@ -59,7 +59,7 @@ struct Path<'j> {
 
 enum Level<'j> {
     Array(usize),
-    /// An object, and its latest key; what comes next is a key where `in_key`.
+    /// An object, and its latest key. If `in_key`, a key comes next.
     Object {
         key: Option<&'j [u8]>,
         in_key: bool,

@@ -1,4 +1,4 @@
-//! The gate: the five stages in their order, as a function of values.
+//! The gate: the five stages in their order, as functions of values.
 //!
 //! ```text
 //! request head   senders -> tenant -> export -> route                   request.rs
@@ -8,8 +8,8 @@
 //! local reply    what is thrown away before it goes                     local_reply.rs, rest.rs
 //! ```
 //!
-//! Nothing here calls Envoy. Each step takes what came and returns what is to be done, and only the
-//! crate `module` does it.
+//! Nothing here calls Envoy. Each step takes what has arrived and returns what is to be done. Only
+//! the crate `module` does it.
 
 mod backend_reply;
 mod body;

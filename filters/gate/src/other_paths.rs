@@ -1,4 +1,4 @@
-//! Paths that are not telemetry's, and pass all the same.
+//! Paths that pass although they are not telemetry.
 
 use percent_encoding::percent_decode;
 use serde::Deserialize;
@@ -10,13 +10,13 @@ use sluice_stores::ALL;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct OtherPath {
-    /// This path.
+    /// Only this path.
     exact: Option<String>,
-    /// This path, and every path below it: `/a` has `/a/b` below it, and not `/ab`.
+    /// This path and every path below it: `/a/b` is below `/a`, and `/ab` is not.
     prefix: Option<String>,
 }
 
-/// What passes unchecked. Nothing, unless the configuration names it.
+/// The paths that pass unchecked. None, unless the configuration lists them.
 #[derive(Debug, Default)]
 pub(crate) struct OtherPaths {
     exact: Vec<String>,
@@ -24,7 +24,7 @@ pub(crate) struct OtherPaths {
 }
 
 impl OtherPaths {
-    /// Checks the entries of the list at `place`.
+    /// Compiles the entries of the list at `place`.
     pub(crate) fn compile(entries: &[OtherPath], place: &Place<'_>) -> Self {
         let mut compiled = Self::default();
         for (index, entry) in entries.iter().enumerate() {
@@ -65,7 +65,7 @@ impl OtherPaths {
         compiled
     }
 
-    /// Whether a request to `target`, a path and perhaps a query, passes.
+    /// Whether a request to `target` passes. `target` is a path, perhaps with a query.
     pub(crate) fn let_pass(&self, target: &[u8]) -> bool {
         if self.exact.is_empty() && self.prefixes.is_empty() {
             return false;
@@ -77,8 +77,8 @@ impl OtherPaths {
     }
 }
 
-/// A path as whatever is behind may read it, decoded once; `None` for one that two programs may read differently: an
-/// escape that is none, or of a character that has a meaning in a path, an empty step, `.`, `..`, a backslash, a
+/// The path as any software behind the gate may read it, decoded once. `None` if two programs may read it differently:
+/// an invalid escape, an escape of a character that has a meaning in paths, an empty segment, `.`, `..`, a backslash, a
 /// parameter.
 fn folded(path: &[u8]) -> Option<Vec<u8>> {
     let decoded: Vec<u8> = percent_decode(path).collect();
@@ -87,7 +87,7 @@ fn folded(path: &[u8]) -> Option<Vec<u8>> {
     let slashes = |path: &[u8]| path.iter().filter(|byte| **byte == b'/').count();
     let steps = decoded.strip_prefix(b"/")?;
     let is_step = |step: &[u8]| !matches!(step, b"" | b"." | b"..");
-    // The last step may be empty: a path may end with a slash.
+    // The last segment may be empty, because a path may end with a slash.
     let (last, before) = match steps.iter().rposition(|byte| *byte == b'/') {
         Some(at) => {
             let (before, last) = steps.split_at_checked(at)?;
@@ -106,13 +106,13 @@ fn is_at_or_below(path: &[u8], prefix: &[u8]) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
 }
 
-/// Where telemetry is pushed, in whatever protocol, by Sluice or by what may be behind it: any store may be. One that
-/// ends in `*` is every path that begins so. All of them may stand behind a prefix.
+/// The paths at which telemetry is pushed, in any protocol, to Sluice or to any store that may be behind it. A path
+/// that ends in `*` stands for all paths with this prefix. All of them may come after another prefix.
 fn telemetry() -> impl Iterator<Item = &'static str> {
     ALL.into_iter().flat_map(|store| store.push_paths).copied()
 }
 
-/// Whether a folded path is one of those, behind whatever prefix.
+/// Whether a folded path is one of those, after any prefix.
 fn is_of_telemetry(path: &[u8]) -> bool {
     telemetry().any(|telemetry| is_it(telemetry, path))
 }
@@ -124,7 +124,7 @@ fn is_it(telemetry: &str, path: &[u8]) -> bool {
     }
 }
 
-/// A path of telemetry that an entry would let pass.
+/// A telemetry path that an entry would let pass.
 fn covered(path: &str, is_prefix: bool) -> Option<&'static str> {
     let below = format!("{path}/");
     let is_covered = |telemetry: &&str| {

@@ -1,4 +1,4 @@
-//! The fourth step of a body: what goes on of it, as little changed as can be.
+//! The fourth step of a body: what is forwarded, with as few changes as possible.
 
 use sluice_encodings::{Encoding, encode_block, grpc};
 use sluice_records::{Checked, Violations};
@@ -8,7 +8,7 @@ use sluice_wire::{Edits, Room};
 
 use crate::{PendingRequest, framed::Decoded};
 
-/// A body as it would best go on. It is made from [`Checked`] alone.
+/// A body in the best form for forwarding. It can be made only from [`Checked`].
 pub(crate) struct Outgoing {
     body: BodyEdit,
     encoding: Encoding,
@@ -16,14 +16,14 @@ pub(crate) struct Outgoing {
     is_empty: bool,
 }
 
-/// What becomes of a body. What the caller has of it need not be copied back unless it has to be.
+/// What happens to a body. The caller copies it back only if it has to.
 #[derive(Debug)]
 pub(crate) enum BodyEdit {
-    /// It goes on as it came, without its first bytes.
+    /// It is forwarded as received, without its first bytes.
     Keep {
-        /// The body as it came.
+        /// The body as received.
         body: Vec<u8>,
-        /// How many of its first bytes go: a gRPC frame's header, or none.
+        /// How many of its first bytes are removed: a gRPC frame's header, or none.
         skip: usize,
     },
     /// It is replaced.
@@ -31,7 +31,7 @@ pub(crate) enum BodyEdit {
 }
 
 impl BodyEdit {
-    /// The body as it goes on.
+    /// The body in the form in which it is forwarded.
     pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Keep { body, skip } => body.get(*skip..).unwrap_or_default(),
@@ -41,10 +41,10 @@ impl BodyEdit {
 }
 
 impl Outgoing {
-    /// Cuts out of the message what the check does not let in.
+    /// Cuts the records out of the message that the check does not accept.
     ///
     /// # Errors
-    /// [`Refusal::NoMemory`], or [`Refusal`] of what would grow too large.
+    /// [`Refusal::NoMemory`], or the [`Refusal`] of a message that would become too large.
     pub(crate) fn new(
         checked: Checked,
         decoded: Decoded,
@@ -72,7 +72,7 @@ impl Outgoing {
         self.violations.as_ref()
     }
 
-    /// Whether there is no record in it.
+    /// Whether it has no records.
     pub(crate) const fn is_empty(&self) -> bool {
         self.is_empty
     }
@@ -83,14 +83,14 @@ impl Outgoing {
     }
 }
 
-/// The message with its edits, framed and compressed as it must be where the head does not say otherwise.
+/// The message after its edits, framed and compressed as needed, unless the head has said otherwise.
 fn rewrite(
     edits: Edits,
     decoded: Decoded,
     request: &PendingRequest,
     room: &mut Room,
 ) -> Result<(BodyEdit, Encoding), Refusal> {
-    // The edits count from where the message began, frame included.
+    // Edits are counted from the start of the message, after the frame.
     let at = decoded.at();
     let mut buffer = decoded.into_buffer(room);
     room.take(edits.memory())?;

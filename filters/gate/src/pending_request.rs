@@ -1,4 +1,4 @@
-//! A request whose head has passed every stage, until its body has come.
+//! A request whose head has passed every stage, until its body has arrived.
 
 use std::mem;
 
@@ -14,10 +14,10 @@ use crate::{
     export::Export, forward::announce, rest::saturated, worker::Allowance,
 };
 
-/// A request whose head has passed every stage. It exists only until its body has come.
+/// A request whose head has passed every stage. It exists only until its body has arrived.
 #[derive(Debug)]
 pub struct PendingRequest {
-    /// Who sends, and for which tenant.
+    /// The sender and the tenant.
     pub(crate) tenanted: Tenanted,
     pub(crate) export: Export,
     pub(crate) route: Route,
@@ -26,68 +26,71 @@ pub struct PendingRequest {
     length: Option<usize>,
     envoy_buffer_limit: usize,
     pub(crate) allowance: Allowance,
-    /// Its part of the worker's budget, given back with this.
+    /// Its share of the worker's budget, which is given back when this is dropped.
     share: Share,
-    /// What the head has of that.
+    /// What the head holds of that.
     head_holding: Holding,
     body: Body,
 }
 
-/// Where a request goes, as far as that matters when its body has come.
+/// What has to be known about the request's route when its body has arrived.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) store: &'static Store,
-    /// How the backend is spoken to.
+    /// The protocol to the backend.
     pub(crate) transport: Transport,
-    /// What Envoy's route is chosen by.
+    /// The value by which Envoy selects the route.
     pub(crate) cluster: String,
-    /// The most bytes of one tenant's that the backend takes at once, if that is known.
+    /// The largest batch that the backend accepts from one tenant at once, in bytes, if that is
+    /// known.
     pub(crate) burst: Option<u32>,
-    /// The encodings that the backend takes.
+    /// The encodings that the backend supports.
     pub(crate) encodings: Encodings,
 }
 
-/// Where the head is while the body comes.
+/// Where the head is while the body arrives.
 #[derive(Debug)]
 pub(crate) enum Head {
     /// In Envoy, to be edited when the body is known.
     Buffered(Vec<HeaderEdit>),
-    /// On its way to the backend, with this encoding of the body, or of its message if that is flagged.
+    /// Already forwarded to the backend, with this encoding of the body, or of its message if that is flagged.
     Forwarded(Encoding),
 }
 
-/// Where the body is that has come.
+/// Where the part of the body is that has arrived.
 #[derive(Debug, Default)]
 struct Body {
     /// Bytes in Envoy's buffer.
     in_envoy: usize,
-    /// What was moved into the module, once it had become too much for that.
+    /// What was moved into the module because it was too much for Envoy's buffer.
     drained: Option<Pieces>,
-    /// Where it was when the request was decided on.
+    /// Where it was when the request was decided.
     place: Place,
 }
 
-/// Where in Envoy a body is to be put that goes on.
+/// Where in Envoy a forwarded body is to be put.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Place {
     /// There is no body, and Envoy has no buffer for one.
     #[default]
     Nowhere,
-    /// Where it is: all of it, so many bytes, is in Envoy's buffer.
+    /// In Envoy's buffer, which holds all of it: this many bytes.
     Envoy(usize),
-    /// In front of the rest: it was drained, and so many bytes of it are in Envoy's buffer still.
+    /// Before the rest: the body was drained, and this many bytes of it are still in Envoy's
+    /// buffer.
     Drained(usize),
 }
 
-/// What is to be done when more of a request has come.
+/// What to do when more of a request has arrived.
 #[derive(Debug)]
 #[must_use]
 pub enum Receive {
-    /// It stays in Envoy's buffer, and the request waits.
+    /// The body stays in Envoy's buffer, and the request waits.
     Wait,
-    /// It moves into the module by [`PendingRequest::drain`], Envoy's buffer is emptied, and the request goes on.
+    /// The body moves into the module by [`PendingRequest::drain`], Envoy's buffer is emptied, and the request
+    /// continues.
     Drain,
-    /// The body is whole: [`Gate::decide`](crate::Gate::decide).
+    /// The body is complete; call [`Gate::decide`](crate::Gate::decide).
     Decide,
     /// The request is refused.
     Refuse(LocalReply),
@@ -95,16 +98,16 @@ pub enum Receive {
 
 /// A body in Envoy's buffer, from its first byte.
 pub trait EnvoyBuffer {
-    /// Reads so many bytes at once.
+    /// Reads this many bytes at once.
     ///
     /// # Errors
-    /// [`NoRoom`] if there is no memory for them, or they are not all there.
+    /// [`NoRoom`] if there is no memory for them, or if not all of them are there.
     fn read(&self, size: usize) -> Result<Vec<u8>, NoRoom>;
 
-    /// Reads so many bytes, piece by piece.
+    /// Reads this many bytes, piece by piece.
     ///
     /// # Errors
-    /// [`NoRoom`] if there is no memory for a piece, if `take` says so, or if they are not all there.
+    /// [`NoRoom`] if there is no memory for a piece, if `take` returns it, or if not all bytes are there.
     fn read_by(
         &self,
         size: usize,
@@ -112,7 +115,7 @@ pub trait EnvoyBuffer {
     ) -> Result<(), NoRoom>;
 }
 
-/// A body that is there without Envoy, as tests have it.
+/// A body without Envoy, for tests.
 impl EnvoyBuffer for [u8] {
     fn read(&self, size: usize) -> Result<Vec<u8>, NoRoom> {
         Ok(self.get(..size).ok_or(NoRoom)?.to_vec())
@@ -128,7 +131,7 @@ impl EnvoyBuffer for [u8] {
 }
 
 impl Route {
-    /// The way to an endpoint of a backend of this store.
+    /// The route to an endpoint of a backend of this store.
     pub(crate) fn to(store: &'static Store, endpoint: &Endpoint<'_>) -> Self {
         Self {
             store,
@@ -141,11 +144,11 @@ impl Route {
 }
 
 impl PendingRequest {
-    /// Body bytes that are left to Envoy when the head has gone on: half of Envoy's default buffer. Beyond
-    /// that, Envoy would answer 413 over HTTP/1.1, so they move into the module.
+    /// How many bytes of a body are left in Envoy if the head has been forwarded: half of Envoy's default buffer. With
+    /// more, Envoy would answer 413 over HTTP/1.1, so larger bodies move into the module.
     pub const BUFFERED_BY_ENVOY: usize = 512 << 10;
 
-    /// A request whose head is buffered until its body has come, and is then edited so.
+    /// A request whose head is buffered until its body has arrived, and then gets these edits.
     pub(crate) fn with_head(
         tenanted: Tenanted,
         export: Export,
@@ -168,13 +171,13 @@ impl PendingRequest {
         }
     }
 
-    /// The same where the head goes on now, with these edits. A body that `may_grow` may come out longer than it
-    /// came in.
+    /// The same if the head is forwarded now, with these edits. If the body `may_grow`, it may be longer in the end
+    /// than it was sent.
     pub(crate) fn without_head(mut self, may_grow: bool) -> (Vec<HeaderEdit>, Self) {
         self.envoy_buffer_limit = if may_grow { 0 } else { self.buffered_by_envoy() };
-        // The body may yet become shorter, and whatever it becomes, it has the encoding that is
-        // announced now. What the backend does not take goes decoded: a copy back from the module
-        // either way, and gzip would add a checksum to it.
+        // The body may still become shorter, and in any case it must have the encoding that is
+        // announced now. If the backend does not support its encoding, announce none: the body is
+        // copied back from the module in either case, and gzip would only add a checksum.
         let announced = match self.route.encodings.contains(self.export.encoding) {
             true => self.export.encoding,
             false => Encoding::Identity,
@@ -190,25 +193,26 @@ impl PendingRequest {
         (edits, self)
     }
 
-    /// How many bytes of a body that does not grow may wait in Envoy for the rest, when the head has gone on. What does
-    /// not fit where it waits, Envoy answers with 413 in the backend's place, and nothing is stored.
+    /// How many bytes of a body that does not grow may wait in Envoy for the rest, if the head has been forwarded. If
+    /// they did not fit, Envoy would answer 413 in the backend's place, and nothing would be stored.
     fn buffered_by_envoy(&self) -> usize {
         let within_buffer = self.length.is_some_and(|length| length <= Self::BUFFERED_BY_ENVOY);
         match self.export.protocol {
-            // It may go on decoded, which is longer than it came.
+            // It may be forwarded decoded, which is longer than it was sent.
             _ if self.export.encoding != Encoding::Identity => 0,
-            // Over HTTP/2 no piece is longer than a frame.
+            // Over HTTP/2, no piece is longer than a frame.
             Protocol::Grpc => Self::BUFFERED_BY_ENVOY,
             _ if within_buffer => Self::BUFFERED_BY_ENVOY,
-            // Over HTTP/1.1 a piece may be as long as the buffer, and there must be nothing in it yet.
+            // Over HTTP/1.1, a piece may be as long as the buffer, so the buffer must be empty.
             _ => 0,
         }
     }
 
-    /// Has the request hold what its head holds while its body comes.
+    /// Makes the request hold what its head takes while its body arrives.
     ///
     /// # Errors
-    /// The local reply to a request that there is no room for: its sender or the worker has too many that wait.
+    /// The local reply if there is no room for the request, because its sender or the worker has too many waiting
+    /// requests.
     pub(crate) fn wait(&mut self, headers: Headers<'_>) -> Result<(), Box<LocalReply>> {
         let forwarded = matches!(self.head, Head::Forwarded(_));
         self.head_holding = Holding::of_head(headers, forwarded);
@@ -217,8 +221,8 @@ impl PendingRequest {
         })
     }
 
-    /// What is to be done now that so many bytes of the body are in Envoy's buffer: what has come and was not
-    /// drained. `end_of_stream` says whether that is all.
+    /// Returns what to do now that this many bytes of the body are in Envoy's buffer, which are those that were not
+    /// drained. `end_of_stream` says whether the body is complete.
     pub fn receive(&mut self, in_envoy: usize, end_of_stream: bool) -> Receive {
         self.body.in_envoy = in_envoy;
         let limit = self.allowance.limits.body_bytes;
@@ -247,7 +251,7 @@ impl PendingRequest {
         }
     }
 
-    /// Moves into the module what is in Envoy's buffer, which is to be emptied then.
+    /// Moves the content of Envoy's buffer into the module. The caller must then empty the buffer.
     ///
     /// # Errors
     /// The local reply if there is no memory for it.
@@ -263,9 +267,9 @@ impl PendingRequest {
         }
     }
 
-    /// What is to be done when trailers come behind the body.
+    /// Returns what to do if trailers follow the body.
     pub fn receive_trailers(&mut self) -> Receive {
-        // A message cannot be put in front of them.
+        // A message cannot be inserted before them.
         if self.body.drained.is_some() {
             return Receive::Refuse(self.refuse(&Refusal::Trailers));
         }
@@ -276,17 +280,17 @@ impl PendingRequest {
         Receive::Decide
     }
 
-    /// How many bytes of memory a body may take that is decided on, beside all that waits.
+    /// How many bytes of memory a body may take when it is decided, beside everything that waits.
     pub(crate) fn room(&self) -> usize {
         self.allowance.waiting.room(&self.allowance.limits)
     }
 
-    /// The whole body, of which nothing waits any more.
+    /// The whole body, which no longer waits.
     ///
     /// # Errors
     /// [`NoRoom`] if the worker has no memory for it.
     pub(crate) fn whole<B: EnvoyBuffer + ?Sized>(&mut self, buffer: &B) -> Result<Vec<u8>, NoRoom> {
-        // For a moment what was drained is there twice.
+        // For a moment, what was drained exists twice.
         if self.body.len() > self.room() {
             return Err(NoRoom);
         }
@@ -306,50 +310,50 @@ impl PendingRequest {
         Ok(body)
     }
 
-    /// Decides on a reply that comes before the body has. Nothing was stored, whatever it says. It is a
-    /// backend's that does not wait for the body, or Envoy's own, to a request that takes too long, say, or
-    /// is over Envoy's own limit.
+    /// Decides about a reply that arrives before the body has. Nothing was stored, whatever the reply says. It comes
+    /// from a backend that does not wait for the body, or from Envoy itself, for example because a request takes too
+    /// long or exceeds Envoy's own limit.
     pub fn on_early_reply(self, head: &ReplyHead<'_>) -> ReplyStep {
         AwaitingReply::new(self.export, self.route).on_early_reply(head)
     }
 
-    /// Refuses the request; the local reply goes at once.
+    /// Refuses the request; the local reply is sent at once.
     pub(crate) fn refuse(&self, refusal: &Refusal) -> LocalReply {
         LocalReply::refuse(self.export.protocol, Some(self.export.signal), refusal)
     }
 
-    /// Refuses the request while its body comes.
+    /// Refuses the request while its body arrives.
     fn refuse_in_body(&self, refusal: &Refusal, end_of_stream: bool) -> LocalReply {
         let rest = self.rest().filter(|_| !end_of_stream);
         self.refuse(refusal).in_body(rest, self.body.len())
     }
 
-    /// What is thrown away of the request if it is refused while its body comes; `None` if the local reply goes
-    /// at once.
+    /// What is discarded of the request if it is refused while its body arrives; `None` if the local reply is sent at
+    /// once.
     fn rest(&self) -> Option<Rest> {
         Rest::new(self.export.protocol, self.length, self.allowance.limits.discarded_bytes)
     }
 
-    /// How the sender is answered.
+    /// The protocol in which the sender is answered.
     pub(crate) const fn protocol(&self) -> Protocol {
         self.export.protocol
     }
 
-    /// How the backend is spoken to.
+    /// The protocol to the backend.
     pub(crate) const fn transport(&self) -> Transport {
         self.route.transport
     }
 
-    /// Where in Envoy the body is to be put when it goes on.
+    /// Where in Envoy the body is to be put when it is forwarded.
     pub(crate) const fn place(&self) -> Place {
         self.body.place
     }
 
-    /// Whether a body in this encoding may go on as it came.
+    /// Whether a body in this encoding may be forwarded unchanged.
     pub(crate) fn passes(&self, encoding: Encoding) -> bool {
         match (&self.head, self.route.transport) {
             (Head::Buffered(_), _) => self.route.encodings.contains(encoding),
-            // A message says for itself that it is not compressed.
+            // A gRPC message has its own flag that says it is not compressed.
             (Head::Forwarded(_), Transport::Grpc) if encoding == Encoding::Identity => true,
             (Head::Forwarded(announced), _) => *announced == encoding,
         }
@@ -357,7 +361,7 @@ impl PendingRequest {
 }
 
 impl Body {
-    /// Bytes of it so far.
+    /// How many bytes of it have arrived.
     fn len(&self) -> usize {
         self.drained.as_ref().map_or(0, Pieces::len).saturating_add(self.in_envoy)
     }

@@ -2,8 +2,8 @@
 
 use crate::NoRoom;
 
-/// A body in pieces, none of which is ever moved: a buffer that grew would have its bytes twice, and
-/// leave holes behind that nothing fits.
+/// A body in pieces that are never moved. A buffer that grows would hold its bytes twice, and leave
+/// holes behind that nothing fits into.
 #[derive(Debug, Default)]
 pub struct Pieces {
     pieces: Vec<Vec<u8>>,
@@ -12,10 +12,10 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// The most bytes of a piece. All but the first few of a body are so long, and each takes the place
-    /// that another has left.
+    /// The largest piece, in bytes. All but the first few pieces of a body have this length, so each can reuse the
+    /// memory of another.
     pub const MAX: usize = 64 << 10;
-    /// The fewest.
+    /// The smallest piece, in bytes.
     const MIN: usize = 4 << 10;
 
     /// The bytes of the body.
@@ -24,14 +24,14 @@ impl Pieces {
         self.len
     }
 
-    /// Whether nothing has come.
+    /// Whether nothing has arrived.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The bytes of memory that it takes once it has so many bytes more: at most twice the body, and at
-    /// most 64 KiB beyond it.
+    /// The bytes of memory that it takes after this many more bytes: at most twice the body, and at most 64 KiB more
+    /// than the body.
     #[must_use]
     pub fn capacity_with(&self, more: usize) -> usize {
         let len = self.len.saturating_add(more);
@@ -42,12 +42,12 @@ impl Pieces {
         capacity
     }
 
-    /// As long as all before it.
+    /// The next piece is as long as all before it together.
     fn next(capacity: usize) -> usize {
         capacity.clamp(Self::MIN, Self::MAX)
     }
 
-    /// Takes more of the body.
+    /// Appends more of the body.
     ///
     /// # Errors
     /// [`NoRoom`] if there is no memory.

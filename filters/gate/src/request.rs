@@ -20,60 +20,60 @@ use crate::{
     worker::Allowance,
 };
 
-/// The head of a request, as Envoy hands it out.
+/// The head of a request, as Envoy gives it.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
-    /// The headers, pseudo headers included.
+    /// The headers, including pseudo headers.
     pub headers: Headers<'a>,
-    /// What Envoy says of the connection's certificate.
+    /// What Envoy knows about the connection's certificate.
     pub connection: Connection<'a>,
-    /// Envoy's attribute `metadata`, where [`Gate::reads_tokens`] asks for it; `None` where Envoy has none.
+    /// Envoy's attribute `metadata`, if [`Gate::reads_tokens`] needs it; `None` if Envoy has none.
     pub metadata: Option<&'a [u8]>,
-    /// Whether nothing follows.
+    /// Whether nothing follows the head.
     pub end_of_stream: bool,
     /// The time, in seconds since the epoch.
     pub now: u64,
 }
 
-/// Who sends and for which tenant, for Envoy's logs, metrics and other filters.
+/// The sender and the tenant, for Envoy's logs, metrics and other filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identified {
-    /// The sender's namespace, if it was asked who sends.
+    /// The sender's namespace, if there is a `senders` section.
     pub sender: Option<String>,
-    /// By what it was found: `clientCertificate`, or `clientCertificate+jwt`.
+    /// What identified it: `clientCertificate`, or `clientCertificate+jwt`.
     pub by: Option<String>,
-    /// When its certificate ends, if one names it.
+    /// When its certificate expires, if a certificate identified it.
     pub expiry: Option<Expiry>,
     /// The tenant, if one is assigned.
     pub tenant: Option<String>,
-    /// What to count of it.
+    /// What to count for it.
     pub counts: Vec<Count>,
-    /// What to log of it.
+    /// What to log for it.
     pub log: Option<(Level, String)>,
 }
 
-/// A request that goes on unchecked, because the configuration says so of its path, or has no backends. Who sends it
-/// has been asked all the same: only a [`Tenanted`] makes one.
+/// A request that passes unchecked, because the configuration lists its path or has no backends. Its sender has been
+/// admitted all the same: this can be made only from a [`Tenanted`].
 #[derive(Debug)]
 pub struct Pass {
     edits: Vec<HeaderEdit>,
 }
 
-/// What is to be done with a request after its head.
+/// What to do with a request after its head.
 #[derive(Debug)]
 #[must_use]
 pub enum HeadStep {
-    /// The body decides. Until then the head is held, or it goes on with these edits, and cannot be
-    /// changed any more.
+    /// The body decides. Until then, the head is held, or is forwarded now with these edits and
+    /// cannot be changed any more.
     Body {
-        /// The edits to make now; none while the head is held.
+        /// The edits to make now; none if the head is held.
         edits: Vec<HeaderEdit>,
-        /// What its body is received with.
+        /// The state for receiving the body.
         pending: Box<PendingRequest>,
     },
     /// No body follows, and the request is decided.
     Decided(BodyStep),
-    /// It goes on as it is, and the gate has no more to do with it.
+    /// The request passes unchecked, and the gate has nothing more to do.
     Pass(Pass),
     /// The gate makes a local reply.
     LocalReply(LocalReply),
@@ -92,7 +92,7 @@ impl Pass {
 }
 
 impl Identified {
-    /// Warns once of a certificate that should have been renewed.
+    /// Warns once about a certificate that should have been renewed.
     fn warn(&mut self, certificates: &mut Certificates) {
         let Some(expiry) = self.expiry.filter(|expiry| expiry.renewal_overdue) else { return };
         let sender = self.sender.as_deref().unwrap_or_default();
@@ -107,7 +107,8 @@ impl Identified {
 }
 
 impl Gate {
-    /// Decides on a request by its head, and says whose it is as far as that has been found.
+    /// Decides about a request by its head. Also returns who the sender is, as far as that is
+    /// known.
     pub fn on_head(&self, head: &RequestHead<'_>, worker: &Worker) -> (HeadStep, Identified) {
         let protocol = request_protocol(head.headers);
         let mut identified = Identified::default();
@@ -147,7 +148,7 @@ impl Gate {
         Ok(self.await_body(pending, head))
     }
 
-    /// Has a request wait for its body; or decides on it, if there is none.
+    /// Makes a request wait for its body, or decides about it if there is none.
     fn await_body(&self, pending: PendingRequest, head: &RequestHead<'_>) -> HeadStep {
         let (edits, mut pending) = match self.hold_headers {
             true => (Vec::new(), pending),
@@ -168,14 +169,14 @@ impl Gate {
         }
     }
 
-    /// Finds out who sends and for which tenant, and whether that may be.
+    /// Identifies the sender and the tenant, and checks that the sender is admitted.
     fn identify(
         &self,
         head: &RequestHead<'_>,
         worker: &Worker,
         identified: &mut Identified,
     ) -> Result<Tenanted, Refusal> {
-        // Nothing else uses them meanwhile; if it does, they are read again.
+        // Nothing else uses them in the meantime. If something did, they would be read again.
         let (mut shared, mut own) =
             (worker.certificates.try_borrow_mut().ok(), Certificates::default());
         let certificates = shared.as_deref_mut().unwrap_or(&mut own);
@@ -191,7 +192,7 @@ impl Gate {
         Ok(tenanted)
     }
 
-    /// Lets the sender in.
+    /// Admits the sender.
     fn admit(
         &self,
         head: &RequestHead<'_>,
@@ -211,16 +212,17 @@ impl Gate {
         Ok(self.senders.admit(&mut evidence, ambiguity)?)
     }
 
-    /// What the sender's and the tenant's stage change of a head.
+    /// The edits of the sender's and the tenant's stage to a head.
     fn own_edits(&self, tenanted: &Tenanted, headers: Headers<'_>) -> Vec<HeaderEdit> {
         let taken = |name: &&str| self.senders.headers_taken().iter().any(|taken| taken == name);
         let mut edits: Vec<_> = headers.names().filter(taken).map(HeaderEdit::remove).collect();
-        // These come after what was taken off: the tenant's header may be one of them.
+        // These come after the removals, because the tenant's header may be among the removed ones.
         edits.extend(tenanted.header_edits(headers.names()));
         edits
     }
 
-    /// Finds the way of an export to its backend. Its head is still here, to be edited at its end.
+    /// Finds the route of an export to its backend. Its head has not been forwarded yet and is
+    /// edited at the end.
     fn route(
         &self,
         routes: &Routes,

@@ -1,9 +1,9 @@
-//! The rest of a request that is refused before all of it has come.
+//! The rest of a request that is refused before all of it has arrived.
 //!
-//! Most clients read no reply before they have sent their request. If the connection is closed under
-//! them meanwhile (RFC 9112, section 9.6), or the stream is reset (RFC 9113, section 8.1), what the
-//! refusal said is lost, and they send the same again. So what is still to come is taken and thrown
-//! away, within bounds, and only then does the local reply go.
+//! Most clients read no reply before they have sent their whole request. If the connection is
+//! closed in the meantime (RFC 9112, section 9.6), or the stream is reset (RFC 9113, section 8.1),
+//! they never see the refusal, and send the same request again. So the gate receives the rest and
+//! discards it, within limits, and only then sends the local reply.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use sluice_reply::Protocol;
 /// What is still to come of a refused request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rest {
-    /// The most of a body that is taken, in bytes.
+    /// The most that is received of a body, in bytes.
     limit: usize,
     /// The length of the body, if it was announced.
     length: Option<usize>,
 }
 
 impl Rest {
-    /// What is to be taken of a request with this head; `None` if its local reply goes at once.
+    /// What to receive of a request with this head; `None` if its local reply is sent at once.
     pub(crate) fn of(headers: Headers<'_>, protocol: Protocol, limit: usize) -> Option<Self> {
-        // A client that asks first has sent nothing yet, and reads the reply at once. Envoy has told it
-        // to go on, and taken the header off, unless `proxy_100_continue` is set.
+        // A client that asks first has sent nothing yet, and reads the reply at once. But unless `proxy_100_continue`
+        // is set, Envoy has told it to continue and removed the header.
         if headers.first("expect").is_some() {
             return None;
         }
@@ -31,80 +31,81 @@ impl Rest {
         Self::new(protocol, length.map(saturated), limit)
     }
 
-    /// As [`Self::of`], when some of the body has come.
+    /// As [`Self::of`], when a part of the body has arrived.
     pub(crate) fn new(protocol: Protocol, length: Option<usize>, limit: usize) -> Option<Self> {
-        // A client of gRPC reads while it writes: the status may come at any time.
+        // A gRPC client reads while it writes, so the status may be sent at any time.
         if protocol == Protocol::Grpc {
             return None;
         }
         let rest = Self { limit, length };
-        // Of what is not taken whole the reply would be lost all the same.
+        // If not all of it is received, the reply would be lost anyway.
         (!rest.is_too_long(length.unwrap_or(0))).then_some(rest)
     }
 
-    /// Whether the local reply goes though more is to come, because this much of the body has come already,
-    /// in bytes.
+    /// Whether to send the local reply although more is to come, because this many bytes of the body have already
+    /// arrived.
     pub(crate) const fn is_too_long(self, came: usize) -> bool {
         came > self.limit
     }
 }
 
-/// A rest that the filter throws away. None of it is kept.
+/// A rest that the filter discards. None of it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Discard {
     rest: Rest,
-    /// Bytes of the body so far.
+    /// How many bytes of the body have arrived.
     came: usize,
 }
 
 impl Discard {
-    /// So many bytes of the body have come already.
+    /// A rest of whose body this many bytes have already arrived.
     pub(crate) const fn new(rest: Rest, came: usize) -> Self {
         Self { rest, came }
     }
 
-    /// Whether the local reply goes, now that so many bytes more of the body have come.
+    /// Whether to send the local reply, after this many more bytes of the body.
     pub const fn is_over(&mut self, size: usize, end_of_stream: bool) -> bool {
         self.came = self.came.saturating_add(size);
         end_of_stream || self.rest.is_too_long(self.came)
     }
 }
 
-/// A rest that Envoy throws away by itself, while it holds the local reply back. It does not say when the
-/// request has ended: all there is to see is how much of the body has come.
+/// A rest that Envoy itself discards while it holds the local reply back. Envoy does not say when the request has
+/// ended; only the number of bytes that have arrived is known.
 #[derive(Clone, Copy, Debug)]
 pub struct Unseen {
     rest: Rest,
-    /// Bytes of the body.
+    /// How many bytes of the body have arrived.
     came: usize,
-    /// Looks since some of it came.
+    /// How many checks were made since some of it arrived.
     quiet: u32,
-    /// All looks.
+    /// How many checks were made in all.
     looks: u32,
 }
 
 impl Unseen {
-    /// How often to look.
+    /// How often to check.
     pub const PERIOD: Duration = Duration::from_millis(10);
 
-    /// Of a body whose length is announced, its last byte is not yet its end: over HTTP/2 that may come in
-    /// a frame of its own.
+    /// The last byte of a body with an announced length is not yet its end: over HTTP/2, the end may come in a frame of
+    /// its own.
     const QUIET_AT_ITS_END: u32 = 1;
 
-    /// A body without an announced length has ended if nothing has come for a quarter of a second.
+    /// A body without an announced length has ended if nothing has arrived for a quarter of a
+    /// second.
     const QUIET: u32 = 25;
 
-    /// Nothing waits for longer than a minute: Envoy's `request_timeout` in the shipped configuration, which
-    /// holds no more once there is a reply.
+    /// Nothing waits longer than a minute: Envoy's `request_timeout` in the shipped configuration, which no longer
+    /// applies once there is a reply.
     const LOOKS: u32 = 6_000;
 
-    /// Nothing has been seen of it.
+    /// A rest of which nothing is known yet.
     #[must_use]
     pub const fn new(rest: Rest) -> Self {
         Self { rest, came: 0, quiet: 0, looks: 0 }
     }
 
-    /// Whether the local reply goes, now that this much of the body has come, in bytes. To be asked once each
+    /// Whether to send the local reply, now that this many bytes of the body have arrived. Call it once each
     /// [`Self::PERIOD`].
     pub fn is_over(&mut self, came: usize) -> bool {
         self.looks = self.looks.saturating_add(1);
@@ -119,7 +120,7 @@ impl Unseen {
     }
 }
 
-/// A length, or the most that there can be where it does not fit.
+/// The length, or the largest possible value if it does not fit.
 pub(crate) fn saturated(length: u64) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }
@@ -138,7 +139,8 @@ mod tests {
         Rest::of(Headers(&headers), protocol, 1000)
     }
 
-    /// After how many looks it is over, if this much has come at each, and nothing after that.
+    /// After how many checks the rest is over, if this much has arrived at each, and nothing after
+    /// that.
     fn looks(length: Option<usize>, came: impl IntoIterator<Item = usize>) -> usize {
         let mut unseen = Unseen::new(Rest::new(HTTP, length, 1000).expect("it is to be taken"));
         let (mut last, mut looks) = (0, 0_usize);

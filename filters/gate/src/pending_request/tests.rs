@@ -38,7 +38,7 @@ fn pending(gate: &Gate, worker: &Worker, more: (&str, &str)) -> PendingRequest {
     }
 }
 
-/// The label of the refusal, and whether the rest of the body is thrown away first.
+/// The label of the refusal, and whether the rest of the body is discarded first.
 fn refused(receive: Receive) -> (String, bool) {
     let Receive::Refuse(reply) = receive else { panic!("{receive:?}") };
     let label = reply.counts[0].stat_name();
@@ -75,7 +75,7 @@ fn a_body_whose_head_has_gone_waits_in_envoy_only_if_it_fits_and_does_not_grow()
 fn what_was_drained_goes_on_in_front_of_the_rest() {
     let (gate, worker) = (gate(false), Worker::default());
     let mut pending = pending(&gate, &worker, ("x-length", "not announced"));
-    // Two resources without records, of which the first comes alone.
+    // Two resources without records; only the first has arrived so far.
     let (first, rest) = (&[0x0a, 0x00][..], &[0x0a, 0x00][..]);
     assert!(matches!(pending.receive(first.len(), false), Receive::Drain));
     pending.drain(first).unwrap();

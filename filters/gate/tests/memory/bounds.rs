@@ -1,5 +1,5 @@
-//! What a request may take of memory, whatever is in it: no more than the limits say, and no more
-//! than the room that is left for it.
+//! How much memory a request may take, whatever it contains: no more than the limits say, and no
+//! more than the room that is left for it.
 
 #![expect(clippy::arithmetic_side_effects, reason = "sizes of a test, which are small")]
 
@@ -16,10 +16,10 @@ const DECODED: usize = 256 << 10;
 const RECORDS: usize = 2000;
 const ATTRIBUTES: usize = 64;
 
-/// What replies, headers and lists of the configuration's length take.
+/// Memory for replies, headers, and lists whose length the configuration sets.
 const SMALL: usize = 64 << 10;
 
-/// The bound that `Limits` states for what is taken beside the body, for addresses of 64 bits.
+/// The limit that `Limits` documents for the memory beside the body, on a 64-bit platform.
 fn bound(encoding: Encoding) -> usize {
     let decoder = match encoding {
         Encoding::Zstd => 30 << 20,
@@ -29,7 +29,7 @@ fn bound(encoding: Encoding) -> usize {
     3 * DECODED + 192 * RECORDS + 256 * ATTRIBUTES + decoder + SMALL
 }
 
-/// Names and values, as Envoy hands them out.
+/// Names and values, as Envoy gives them.
 type HeaderMap = Vec<(String, Vec<u8>)>;
 
 /// How a request is sent.
@@ -41,16 +41,16 @@ enum Way {
     RemoteWrite,
 }
 
-/// What a request is made of: so many of each in the one before, and how long the attributes are.
+/// The shape of a request: how many children each level has, and how long the attributes are.
 #[derive(Clone, Debug)]
 struct Shape {
     signal: &'static str,
     resources: usize,
     scopes: usize,
     records: usize,
-    /// Attributes of the resource, by their key and the length of their value.
+    /// Attributes of the resource: the key, and the length of the value.
     attributes: Vec<(&'static str, usize)>,
-    /// Whether resources and scopes are there at all.
+    /// Whether resources and scopes exist at all.
     owners: bool,
     /// Strings of the dictionary.
     strings: usize,
@@ -58,7 +58,7 @@ struct Shape {
 
 const SIGNALS: [&str; 4] = ["logs", "metrics", "traces", "v1development/profiles"];
 
-/// Keys that the gates here ask for, index, replace, and let be.
+/// Keys that the gates here require, index, replace, and ignore.
 const KEYS: [&str; 8] = ["source.name", "source_name", "a", "b", "c", "s", "t.u", "other"];
 
 fn shapes() -> impl Strategy<Value = Shape> {
@@ -88,7 +88,7 @@ fn field(number: u32, content: &[u8]) -> Vec<u8> {
 }
 
 impl Shape {
-    /// As many of something as fit what may be decoded.
+    /// As many repetitions of a piece as fit into the limit for decoded bodies.
     fn repeat(piece: &[u8], times: usize) -> Vec<u8> {
         piece.repeat(times.min((DECODED + DECODED / 8) / piece.len().max(1)))
     }
@@ -180,7 +180,7 @@ impl Shape {
             Way::Json => self.json(),
             Way::RemoteWrite => self.series(),
         };
-        // gRPC has no snappy but the framed one, and no LZ4.
+        // In gRPC, snappy is always framed, and LZ4 does not exist.
         let encoding = match (way, encoding) {
             (Way::RemoteWrite, _) => Encoding::SnappyRaw,
             (Way::Grpc, Encoding::SnappyRaw | Encoding::SnappyFramed | Encoding::Lz4) => {
@@ -219,7 +219,7 @@ impl Shape {
     }
 }
 
-/// A gate that stamps, moves labels, weighs traces and looks at every level, or one that only drops.
+/// A gate that stamps, moves labels, weighs traces and checks every level, or one that only drops.
 fn gate(stamps: usize, hold: bool, drops: bool) -> Gate {
     let long = "x".repeat(50);
     let stamp = |index| format!(r#"{{"attribute": "s{index}", "value": "{long}"}}"#);
@@ -251,7 +251,8 @@ fn gate(stamps: usize, hold: bool, drops: bool) -> Gate {
     Gate::from_json(json.as_bytes()).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-/// What came of a request: the most memory that was taken beside its body, and what the gate says.
+/// The result of a request: the most memory that was taken beside its body, and the gate's
+/// decision.
 fn peak(gate: &Gate, headers: &[(String, Vec<u8>)], body: &[u8], room: usize) -> (usize, String) {
     let head = RequestHead {
         headers: Headers(headers),
@@ -294,7 +295,7 @@ proptest! {
         let bound = bound(encoding);
         prop_assert!(free <= bound, "{} bytes where {} are allowed: {}", free, bound, outcome);
 
-        // In less room, it is the same or refused for want of it.
+        // With less room, the result is the same, or the request is refused because of it.
         let room = bound * share / 100;
         let (taken, in_room) = peak(&gate, &headers, &body, room);
         prop_assert!(taken <= room + SMALL, "{} bytes in room for {}: {}", taken, room, in_room);
@@ -302,7 +303,7 @@ proptest! {
     }
 }
 
-/// The shapes that have ended a worker.
+/// Shapes that have crashed a worker in the past.
 #[test]
 fn what_has_ended_a_worker_takes_no_more_either() {
     let labels = [("a", 10), ("b", 10), ("c", 20_000)].to_vec();
@@ -335,7 +336,7 @@ fn what_has_ended_a_worker_takes_no_more_either() {
     }
 }
 
-/// The answer to a request for which there is no memory: it may be sent again.
+/// If there is no memory for a request, the answer allows a retry.
 #[test]
 fn without_room_a_request_is_refused_to_be_sent_again() {
     let shape = Shape {

@@ -1,4 +1,4 @@
-//! What the gate takes of memory. Each test counts every allocation of its thread.
+//! How much memory the gate takes. Each test counts every allocation of its thread.
 
 #[cfg(test)]
 mod bounds;
