@@ -1,4 +1,4 @@
-//! Holds `MESSAGES.md` against the code: every refusal, as its sender reads it.
+//! Compares `MESSAGES.md` with the code: every refusal, as its sender reads it.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ use sluice_wire::{Fault, Malformed, OverLimit};
 
 use crate::{Code, Refusal};
 
-/// An example of every refusal but those for the rules of records, in the order of the table.
+/// An example of every refusal except those for the rules of records, in the order of the table.
 fn examples() -> Vec<Refusal> {
     let header = || "x-scope-orgid".to_owned();
     let payments = || "payments".to_owned();
@@ -102,7 +102,7 @@ fn examples() -> Vec<Refusal> {
     senders.chain(no_tenant.into_iter().map(Refusal::from)).chain(request).collect()
 }
 
-/// Does not compile when there is a new refusal: then [`examples`] has to show it.
+/// Does not compile if there is a new refusal. Then add it to [`examples`].
 const fn is_shown(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::NotAdmitted(
