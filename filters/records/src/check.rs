@@ -140,7 +140,7 @@ struct Check<'r, 'a> {
     room: usize,
     /// The current resource.
     resource: Option<Attributes<'a>>,
-    /// The scope at hand.
+    /// The current scope.
     scope: Option<Attributes<'a>>,
     /// The current series.
     series: Option<Series<'a>>,
