@@ -9,8 +9,8 @@ use sluice_headers::{
 use sluice_otlp::Signal;
 use sluice_records::Violations;
 use sluice_reply::{
-    BackendReply, Code, EnvoyAnswer, FAILED, Failure, GrpcReply, LocalResponse, Protocol, Told,
-    Written, from_base64, seconds, told,
+    BackendReply, Code, EnvoyAnswer, ExportOutcome, FAILED, Failure, GrpcReply, LocalResponse,
+    Protocol, ReplyPayload, from_base64, outcome_of, parse_retry_after,
 };
 use sluice_route::Transport;
 use sluice_stores::Store;
@@ -98,7 +98,7 @@ pub struct ReplyEdits {
     /// The edits to its head; none if it has already been sent.
     pub edits: Vec<HeaderEdit>,
     /// What replaces its body.
-    pub written: Written,
+    pub written: ReplyPayload,
     /// What to count.
     pub count: Count,
 }
@@ -165,9 +165,9 @@ impl AwaitingReply {
             return reading.sent.on_reply_head(head);
         }
         let said = reading.said.as_deref().unwrap_or_default();
-        let told = match reading.told(said, grpc.as_ref()) {
-            Told::Success(_) => Told::Failure(reading.hasty()),
-            failure @ Told::Failure(_) => failure,
+        let told = match reading.outcome(said, grpc.as_ref()) {
+            ExportOutcome::Success(_) => ExportOutcome::Failure(reading.hasty()),
+            failure @ ExportOutcome::Failure(_) => failure,
         };
         ReplyStep::LocalReply(reading.local_reply(&told))
     }
@@ -186,10 +186,10 @@ impl AwaitingReply {
             (None, false) => grpc.filter(|_| reading.sent.transport == Transport::Grpc),
         };
         let said = reading.said.as_deref().unwrap_or_default();
-        let told = reading.told(said, grpc.as_ref());
+        let told = reading.outcome(said, grpc.as_ref());
         let edits = reading.edits(&told);
         // The failure is known, and every client finds it in a reply that has only headers.
-        let is_known = reading.said.is_some() && matches!(told, Told::Failure(_));
+        let is_known = reading.said.is_some() && matches!(told, ExportOutcome::Failure(_));
         if is_known && reading.sent.protocol == Protocol::Grpc {
             return ReplyStep::LocalReply(reading.local_reply(&told));
         }
@@ -200,7 +200,7 @@ impl AwaitingReply {
         // some clients do not look: the Java SDK before 1.67 does not retry then.
         let open = reading.said.is_none() && reading.envoy.is_none();
         reading.holds_headers =
-            reading.sent.hold_headers && open && matches!(told, Told::Failure(_));
+            reading.sent.hold_headers && open && matches!(told, ExportOutcome::Failure(_));
         let edits = if reading.holds_headers { Vec::new() } else { edits };
         ReplyStep::Rewrite { edits, hold_headers: reading.holds_headers, reply: reading, log }
     }
@@ -216,7 +216,9 @@ impl AwaitingReply {
         let mut reading = ReplyInProgress {
             status,
             content_type: headers.first(CONTENT_TYPE).unwrap_or_default().to_vec(),
-            retry_after: headers.first(RETRY_AFTER).and_then(|value| seconds(value, head.now)),
+            retry_after: headers
+                .first(RETRY_AFTER)
+                .and_then(|value| parse_retry_after(value, head.now)),
             envoy: None,
             rate_limited: false,
             header_only: header_only.is_some(),
@@ -264,15 +266,15 @@ impl ReplyInProgress {
             Some(_) => grpc::read(body).map(|frame| frame.message).unwrap_or_default(),
             None => body,
         };
-        self.finished(&self.told(body, grpc.as_ref()))
+        self.finished(&self.outcome(body, grpc.as_ref()))
     }
 
     /// Returns the trailers for a gRPC reply into which no message can be inserted any more. Over
     /// HTTP, the head has already said everything.
     pub fn finish_without_message(&self, trailers: Headers<'_>) -> ReplyDecision {
-        let told = match self.told(&[], self.grpc(trailers).as_ref()) {
-            Told::Success(_) if self.sent.protocol == Protocol::Grpc => {
-                Told::Failure(self.voiceless())
+        let told = match self.outcome(&[], self.grpc(trailers).as_ref()) {
+            ExportOutcome::Success(_) if self.sent.protocol == Protocol::Grpc => {
+                ExportOutcome::Failure(self.voiceless())
             }
             told => told,
         };
@@ -282,7 +284,7 @@ impl ReplyInProgress {
     /// Decides about a reply that has only a head, which contains gRPC's status if `with_status`.
     fn head_alone(
         self,
-        told: &Told,
+        told: &ExportOutcome,
         mut edits: Vec<HeaderEdit>,
         with_status: bool,
         log: Option<(Level, String)>,
@@ -291,17 +293,17 @@ impl ReplyInProgress {
         match self.sent.protocol.write(told, self.sent.signal) {
             // Nothing has to be sent in a body. A local reply would not work, because Envoy removes
             // the content type of one without a body.
-            Written { body, trailers } if body.is_empty() && trailers.is_empty() => {
+            ReplyPayload { body, trailers } if body.is_empty() && trailers.is_empty() => {
                 ReplyStep::Pass { edits, counts, log }
             }
             // Envoy's own reply has only a head already, in the place of trailers.
-            Written { trailers, .. } if self.envoy.is_some() && with_status => {
+            ReplyPayload { trailers, .. } if self.envoy.is_some() && with_status => {
                 edits.extend(GrpcReply::HEADERS.map(HeaderEdit::remove));
                 let set = trailers.into_iter().map(|(name, value)| HeaderEdit::set(name, value));
                 edits.extend(set);
                 ReplyStep::Pass { edits, counts, log }
             }
-            Written { .. } => ReplyStep::LocalReply(self.local_reply(told)),
+            ReplyPayload { .. } => ReplyStep::LocalReply(self.local_reply(told)),
         }
     }
 
@@ -314,7 +316,7 @@ impl ReplyInProgress {
         Some(GrpcReply::read(|name| trailers.first(name)).unwrap_or_else(missing))
     }
 
-    fn finished(&self, told: &Told) -> ReplyDecision {
+    fn finished(&self, told: &ExportOutcome) -> ReplyDecision {
         if self.holds_headers && self.sent.protocol == Protocol::Grpc {
             return ReplyDecision::LocalReply(self.local_reply(told));
         }
@@ -340,7 +342,7 @@ impl ReplyInProgress {
         Some((if envoy.is_misrouted() { Level::Error } else { Level::Debug }, line))
     }
 
-    fn edits(&self, told: &Told) -> Vec<HeaderEdit> {
+    fn edits(&self, told: &ExportOutcome) -> Vec<HeaderEdit> {
         let mut edits = self.sent.protocol.reply_edits(told);
         edits.extend([HEADER_ONLY, SAID].map(HeaderEdit::remove));
         if self.sent.transport == Transport::Grpc {
@@ -350,7 +352,7 @@ impl ReplyInProgress {
         edits
     }
 
-    fn told(&self, body: &[u8], grpc: Option<&GrpcReply>) -> Told {
+    fn outcome(&self, body: &[u8], grpc: Option<&GrpcReply>) -> ExportOutcome {
         let reply = BackendReply {
             store: self.sent.store,
             status: self.status,
@@ -366,11 +368,11 @@ impl ReplyInProgress {
                 && self.said.is_none()
                 && self.sent.protocol != Protocol::Grpc,
         };
-        told(&reply, self.sent.violations.as_ref(), self.sent.nothing)
+        outcome_of(&reply, self.sent.violations.as_ref(), self.sent.nothing)
     }
 
     /// The local reply instead of a reply that has only a head.
-    fn local_reply(&self, told: &Told) -> LocalReply {
+    fn local_reply(&self, told: &ExportOutcome) -> LocalReply {
         let protocol = self.sent.protocol;
         if let Some(response) = protocol.local_response(told, self.sent.signal) {
             return LocalReply::new(response, vec![self.count(told)]);
@@ -419,12 +421,12 @@ impl ReplyInProgress {
         }
     }
 
-    fn count(&self, told: &Told) -> Count {
+    fn count(&self, told: &ExportOutcome) -> Count {
         let outcome = match told {
-            Told::Failure(failure) => failure.outcome,
-            Told::Success(_) if self.sent.nothing => "nothing",
-            Told::Success(response) if response.partial_success.is_some() => "partial",
-            Told::Success(_) => "stored",
+            ExportOutcome::Failure(failure) => failure.outcome,
+            ExportOutcome::Success(_) if self.sent.nothing => "nothing",
+            ExportOutcome::Success(response) if response.partial_success.is_some() => "partial",
+            ExportOutcome::Success(_) => "stored",
         };
         Count::request(Some(self.sent.signal), outcome)
     }
@@ -463,8 +465,11 @@ mod tests {
             panic!("a body follows");
         };
         let finished = reply.finish_without_message(Headers(&[]));
-        let ReplyDecision::Rewrite(ReplyEdits { written: Written { trailers, .. }, count, .. }) =
-            finished
+        let ReplyDecision::Rewrite(ReplyEdits {
+            written: ReplyPayload { trailers, .. },
+            count,
+            ..
+        }) = finished
         else {
             panic!("its head is not held");
         };

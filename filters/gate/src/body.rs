@@ -3,7 +3,7 @@
 use sluice_otlp::Request;
 use sluice_records::{Checked, Rejected, Violations};
 use sluice_remote_write::WriteRequest;
-use sluice_reply::{ExportResponse, Protocol, Refusal, Told};
+use sluice_reply::{ExportOutcome, ExportResponse, Protocol, Refusal};
 use sluice_wire::Room;
 
 use crate::{
@@ -107,7 +107,7 @@ impl Gate {
 /// The local reply to a request without records, for which no backend has to be contacted. `None`
 /// over gRPC, because only a backend's reply can have the body that a success needs there.
 fn nothing_stored(export: Export, violations: Option<&Violations>) -> Option<LocalReply> {
-    let told = Told::Success(ExportResponse::default().with_violations(violations));
+    let told = ExportOutcome::Success(ExportResponse::default().with_violations(violations));
     let response = export.protocol.local_response(&told, export.signal)?;
     let mut counts = vec![Count::request(Some(export.signal), "nothing")];
     counts.extend(violations.into_iter().flat_map(Count::of_violations));

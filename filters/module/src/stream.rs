@@ -30,7 +30,7 @@ use sluice_gate::{
     ReplyStep, RequestHead, Rest, is_envoys_grpc,
 };
 use sluice_headers::{HeaderEdit, Headers, names::CONTENT_LENGTH};
-use sluice_reply::{GrpcReply, LocalResponse, Written};
+use sluice_reply::{GrpcReply, LocalResponse, ReplyPayload};
 
 use crate::{host, shared::Shared};
 
@@ -268,7 +268,7 @@ impl Stream {
             }
             ReplyDecision::Rewrite(rewritten) => rewritten,
         };
-        let Written { body, trailers } = written;
+        let ReplyPayload { body, trailers } = written;
         // Empty unless the head is held.
         host::edit(MapType::HttpResponseHeaders, &edits);
         if body_is_there {

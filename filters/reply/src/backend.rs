@@ -36,7 +36,7 @@ pub struct BackendReply<'a> {
     /// The content type, as received.
     pub content_type: &'a [u8],
     /// The seconds for which the backend asks the sender to wait, read by
-    /// [`seconds`](crate::seconds).
+    /// [`parse_retry_after`](crate::parse_retry_after).
     pub retry_after: Option<u32>,
     /// The body, without a frame. Empty if there is none, or if it was too large to be read.
     pub body: &'a [u8],
@@ -94,7 +94,7 @@ const UNKNOWN: u16 = 2;
 
 /// What a sender is told about its export.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub enum ExportOutcome {
     /// An error: nothing was stored except what the message says. The sender counts the request as
     /// failed.
     Failure(Failure),
@@ -166,17 +166,21 @@ fn failure(status: u16, meaning: Option<Meaning>, protocol: Protocol) -> (u16, C
 /// `violations` is what broke a rule in the request. `nothing` says that the request had no records, which is a success
 /// in OTLP, a 422 from Loki and, for a metric without data points, a 400 from Mimir.
 #[must_use]
-pub fn told(reply: &BackendReply<'_>, violations: Option<&Violations>, nothing: bool) -> Told {
+pub fn outcome_of(
+    reply: &BackendReply<'_>,
+    violations: Option<&Violations>,
+    nothing: bool,
+) -> ExportOutcome {
     if let Some(envoy) = reply.envoy {
-        return Told::Failure(unanswered(reply, envoy));
+        return ExportOutcome::Failure(unanswered(reply, envoy));
     }
     match reply.http_status() {
         // Any other 2xx stores nothing: with 260, Loki blocks a tenant's ingestion.
-        200 | 202 | 204 => Told::Success(stored(reply).with_violations(violations)),
+        200 | 202 | 204 => ExportOutcome::Success(stored(reply).with_violations(violations)),
         400 | 422 if nothing => {
-            Told::Success(ExportResponse::default().with_violations(violations))
+            ExportOutcome::Success(ExportResponse::default().with_violations(violations))
         }
-        _ => Told::Failure(failed(reply)),
+        _ => ExportOutcome::Failure(failed(reply)),
     }
 }
 
@@ -340,9 +344,9 @@ mod tests {
     }
 
     fn failure_of(reply: &BackendReply<'_>) -> Failure {
-        match told(reply, None, false) {
-            Told::Failure(failure) => failure,
-            Told::Success(response) => panic!("{reply:?} is a success: {response:?}"),
+        match outcome_of(reply, None, false) {
+            ExportOutcome::Failure(failure) => failure,
+            ExportOutcome::Success(response) => panic!("{reply:?} is a success: {response:?}"),
         }
     }
 
@@ -433,7 +437,7 @@ mod tests {
             let is_told = failure.message.ends_with(&format!("with {status}: words"));
             assert_eq!(is_told, outcome == "gateway", "{failure:?}");
             // Envoy's answer is a failure even if the request had no records.
-            assert_eq!(told(&reply, None, true), Told::Failure(failure));
+            assert_eq!(outcome_of(&reply, None, true), ExportOutcome::Failure(failure));
         }
     }
 
@@ -571,7 +575,10 @@ mod tests {
             body: &[0x0a, 0x00],
             ..LOKI
         };
-        assert_eq!(told(&reply, None, false), Told::Success(ExportResponse::default()));
+        assert_eq!(
+            outcome_of(&reply, None, false),
+            ExportOutcome::Success(ExportResponse::default())
+        );
     }
 
     #[test]
@@ -586,15 +593,18 @@ mod tests {
             body: &body.encode_to_vec(),
             ..LOKI
         };
-        assert_eq!(told(&reply, None, false), Told::Success(body));
+        assert_eq!(outcome_of(&reply, None, false), ExportOutcome::Success(body));
     }
 
     #[test]
     fn nothing_is_a_success_where_a_backend_calls_it_an_error() {
         for status in [400, 422] {
             let reply = BackendReply { status, ..LOKI };
-            assert_eq!(told(&reply, None, true), Told::Success(ExportResponse::default()));
-            assert!(matches!(told(&reply, None, false), Told::Failure(_)));
+            assert_eq!(
+                outcome_of(&reply, None, true),
+                ExportOutcome::Success(ExportResponse::default())
+            );
+            assert!(matches!(outcome_of(&reply, None, false), ExportOutcome::Failure(_)));
         }
     }
 }

@@ -11,10 +11,10 @@ mod status;
 mod text;
 mod words;
 
-pub use backend::{BackendReply, FAILED, Failure, GrpcReply, Told, told};
+pub use backend::{BackendReply, ExportOutcome, FAILED, Failure, GrpcReply, outcome_of};
 pub use envoy::EnvoyAnswer;
 pub use export_response::{ExportResponse, PartialSuccess};
-pub use protocol::{LocalResponse, Protocol, Written};
+pub use protocol::{LocalResponse, Protocol, ReplyPayload};
 pub use refusal::Refusal;
-pub use retry_after::seconds;
+pub use retry_after::parse_retry_after;
 pub use status::{Code, FieldViolation, Status, from_base64};

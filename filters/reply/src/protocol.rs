@@ -12,7 +12,7 @@ use sluice_headers::{
 };
 use sluice_otlp::{Format, Signal};
 
-use crate::{Code, ExportResponse, Failure, Refusal, Status, Told};
+use crate::{Code, ExportOutcome, ExportResponse, Failure, Refusal, Status};
 
 /// The protocol of the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub enum LocalResponse {
 
 /// What replaces a backend's body when the headers have already been sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct ReplyPayload {
     /// The body.
     pub body: Vec<u8>,
     /// The trailers after it; none over HTTP.
@@ -98,10 +98,10 @@ impl Protocol {
     /// The reply to a request whose backend sent only headers, or was not contacted. `None` if this
     /// protocol cannot express it without a body in the backend's reply: success over gRPC.
     #[must_use]
-    pub fn local_response(self, told: &Told, signal: Signal) -> Option<LocalResponse> {
+    pub fn local_response(self, told: &ExportOutcome, signal: Signal) -> Option<LocalResponse> {
         match (self, told) {
-            (Self::Grpc, Told::Success(_)) => None,
-            (Self::RemoteWrite, Told::Success(response)) => {
+            (Self::Grpc, ExportOutcome::Success(_)) => None,
+            (Self::RemoteWrite, ExportOutcome::Success(response)) => {
                 let body = self.encode_response(response, signal);
                 let headers = match body.is_empty() {
                     true => Vec::new(),
@@ -109,12 +109,12 @@ impl Protocol {
                 };
                 Some(LocalResponse::Http { status: self.success(response), headers, body })
             }
-            (_, Told::Success(response)) => Some(LocalResponse::Http {
+            (_, ExportOutcome::Success(response)) => Some(LocalResponse::Http {
                 status: 200,
                 headers: vec![(CONTENT_TYPE, self.content_type().to_owned())],
                 body: self.encode_response(response, signal),
             }),
-            (_, Told::Failure(failure)) => {
+            (_, ExportOutcome::Failure(failure)) => {
                 let headers = match self {
                     Self::Grpc => Vec::new(),
                     Self::HttpJson | Self::HttpProtobuf | Self::RemoteWrite => {
@@ -128,10 +128,12 @@ impl Protocol {
 
     /// The edits to the headers that are sent before [`write`](Self::write).
     #[must_use]
-    pub fn reply_edits(self, told: &Told) -> Vec<HeaderEdit> {
+    pub fn reply_edits(self, told: &ExportOutcome) -> Vec<HeaderEdit> {
         let content_type = match (self, told) {
             // It is sent without a body.
-            (Self::RemoteWrite, Told::Success(response)) if self.success(response) == 200 => {
+            (Self::RemoteWrite, ExportOutcome::Success(response))
+                if self.success(response) == 200 =>
+            {
                 HeaderEdit::remove(CONTENT_TYPE)
             }
             _ => HeaderEdit::set(CONTENT_TYPE, self.content_type()),
@@ -144,11 +146,11 @@ impl Protocol {
         ];
         let status = match (self, told) {
             (Self::Grpc, _) => 200,
-            (_, Told::Success(response)) => self.success(response),
-            (_, Told::Failure(failure)) => failure.http_status,
+            (_, ExportOutcome::Success(response)) => self.success(response),
+            (_, ExportOutcome::Failure(failure)) => failure.http_status,
         };
         edits.push(HeaderEdit::set(STATUS, status.to_string()));
-        if let (false, Told::Failure(failure)) = (self == Self::Grpc, told) {
+        if let (false, ExportOutcome::Failure(failure)) = (self == Self::Grpc, told) {
             edits.extend(retry_after(failure).map(|(name, value)| HeaderEdit::set(name, value)));
         }
         edits
@@ -156,26 +158,27 @@ impl Protocol {
 
     /// The body, and over gRPC the trailers, with what the sender is told.
     #[must_use]
-    pub fn write(self, told: &Told, signal: Signal) -> Written {
+    pub fn write(self, told: &ExportOutcome, signal: Signal) -> ReplyPayload {
         match (self, told) {
-            (Self::Grpc, Told::Success(response)) => Written {
+            (Self::Grpc, ExportOutcome::Success(response)) => ReplyPayload {
                 body: framed(response),
                 trailers: vec![(GRPC_STATUS, Code::Ok.number().to_string())],
             },
-            (Self::Grpc, Told::Failure(failure)) => {
+            (Self::Grpc, ExportOutcome::Failure(failure)) => {
                 let status = failure.status();
                 let mut trailers = vec![
                     (GRPC_STATUS, status.code.to_string()),
                     (GRPC_MESSAGE, percent_encoded(&status.message)),
                 ];
                 trailers.extend(status.metadata());
-                Written { body: Vec::new(), trailers }
+                ReplyPayload { body: Vec::new(), trailers }
             }
-            (_, Told::Success(response)) => {
-                Written { body: self.encode_response(response, signal), ..Written::default() }
-            }
-            (_, Told::Failure(failure)) => {
-                Written { body: self.encode(&failure.status()), ..Written::default() }
+            (_, ExportOutcome::Success(response)) => ReplyPayload {
+                body: self.encode_response(response, signal),
+                ..ReplyPayload::default()
+            },
+            (_, ExportOutcome::Failure(failure)) => {
+                ReplyPayload { body: self.encode(&failure.status()), ..ReplyPayload::default() }
             }
         }
     }

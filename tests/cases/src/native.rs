@@ -8,7 +8,7 @@ use sluice_gate::{
     ReplyStep, RequestHead, Worker,
 };
 use sluice_headers::{HeaderEdit, Headers};
-use sluice_reply::{LocalResponse, Written};
+use sluice_reply::{LocalResponse, ReplyPayload};
 use sluice_senders::Connection;
 
 use crate::{
@@ -164,7 +164,7 @@ impl Run<'_> {
                     ReplyDecision::Rewrite(edits) => edits,
                 };
                 edit(&mut headers, &edits);
-                let Written { body, trailers } = written;
+                let ReplyPayload { body, trailers } = written;
                 self.counts.push(count);
                 let trailers = trailers
                     .into_iter()

@@ -7,7 +7,7 @@ use sluice_gate::{
     ReplyStep, RequestHead, Worker,
 };
 use sluice_headers::{HeaderEdit, Headers};
-use sluice_reply::{LocalResponse, Protocol, Written};
+use sluice_reply::{LocalResponse, Protocol, ReplyPayload};
 use sluice_senders::Connection;
 
 /// Headers in order, including pseudo headers.
@@ -141,7 +141,7 @@ pub enum Told {
     /// The sender got this head only.
     Head(HeaderList),
     /// The sender got this head, and the body that the gate wrote in place of the backend's.
-    Written(HeaderList, Written),
+    Written(HeaderList, ReplyPayload),
 }
 
 /// Sends an exchange through a gate, as the module does.

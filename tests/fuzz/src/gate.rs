@@ -11,7 +11,7 @@ use sluice_gate::Gate;
 use sluice_headers::Headers;
 use sluice_otlp::{Format, Signal};
 use sluice_prompb::{TimeSeries, WriteRequest};
-use sluice_reply::{ExportResponse, LocalResponse, Protocol, Status, Written};
+use sluice_reply::{ExportResponse, LocalResponse, Protocol, ReplyPayload, Status};
 use sluice_stores::Spelling;
 
 use crate::{
@@ -214,7 +214,7 @@ fn is_a_failure(told: &Told) -> bool {
         Told::Local(LocalResponse::Http { status, .. }) => *status >= 400,
         Told::Local(LocalResponse::Grpc { status, .. }) => status.code != 0,
         Told::Head(head) => fails(head),
-        Told::Written(head, Written { trailers, .. }) => {
+        Told::Written(head, ReplyPayload { trailers, .. }) => {
             fails(head) || trailers.iter().any(|(name, code)| *name == "grpc-status" && code != "0")
         }
     }
@@ -253,7 +253,7 @@ fn tells_the_sender(exchange: &Exchange, told: &Told, dropped: u64) {
         }
         // Envoy's own gRPC error, or a success without a message.
         Told::Head(head) => assert!(Headers(head).first("grpc-status").is_some() || dropped == 0),
-        Told::Written(_, Written { body, trailers }) if speaks_grpc(exchange) => {
+        Told::Written(_, ReplyPayload { body, trailers }) if speaks_grpc(exchange) => {
             assert!(trailers.iter().all(|(_, value)| is_clean(value.as_bytes())), "{trailers:?}");
             match &trailers[..] {
                 [("grpc-status", code)] if code == "0" => {
@@ -266,7 +266,7 @@ fn tells_the_sender(exchange: &Exchange, told: &Told, dropped: u64) {
                 _ => panic!("{trailers:?}"),
             }
         }
-        Told::Written(head, Written { body, trailers }) => {
+        Told::Written(head, ReplyPayload { body, trailers }) => {
             assert!(trailers.is_empty(), "{trailers:?}");
             match Headers(head).number(":status") {
                 Some(200) => assert!(rejected(body) >= dropped),

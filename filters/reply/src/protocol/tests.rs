@@ -13,14 +13,14 @@ use crate::{
     text::{MAX_DETAILS, one_line},
 };
 
-fn partial() -> Told {
-    Told::Success(ExportResponse {
+fn partial() -> ExportOutcome {
+    ExportOutcome::Success(ExportResponse {
         partial_success: Some(PartialSuccess { rejected: 3, error_message: "why".into() }),
     })
 }
 
-fn throttled() -> Told {
-    Told::Failure(Failure {
+fn throttled() -> ExportOutcome {
+    ExportOutcome::Failure(Failure {
         outcome: "failed",
         http_status: 429,
         code: Code::ResourceExhausted,
