@@ -73,7 +73,7 @@ pub fn filter(
     rules: &Rules,
     spelling: Spelling,
 ) -> Result<Filtered, DecodeError> {
-    let mut filter = Filter { rules, spelling, kept: 0, dropped: Vec::new() };
+    let mut filter = Filter { signal, rules, spelling, kept: 0, dropped: Vec::new() };
     let message = match signal {
         Signal::Logs => filter.logs(ExportLogsServiceRequest::decode(message)?),
         Signal::Metrics => filter.metrics(ExportMetricsServiceRequest::decode(message)?),
@@ -110,6 +110,7 @@ pub fn may_hide_data(message: &[u8]) -> bool {
 }
 
 struct Filter<'r> {
+    signal: Signal,
     rules: &'r Rules,
     spelling: Spelling,
     kept: u64,
@@ -208,8 +209,25 @@ impl Filter<'_> {
         match self.dropped.iter_mut().find(same) {
             Some(violation) => violation.records += 1,
             None => {
+                // Scopes are not read unless a rule looks at them.
+                let reads_scopes = self.rules.iter().any(|(_, level)| *level == Level::Scope);
+                let above = match level {
+                    Level::Record if reads_scopes => {
+                        &[(Level::Scope, scope), (Level::Resource, resource)][..]
+                    }
+                    Level::Record | Level::Scope => &[(Level::Resource, resource)],
+                    Level::Resource | Level::Series => &[],
+                };
+                let is_missing = reason == Reason::Missing;
+                let found = above.iter().find(|(_, attributes)| {
+                    is_missing && !named(attributes, attribute, self.spelling).is_empty()
+                });
+                let detail = found.map(|(found, _)| {
+                    let (found, looks) = (found.owner(self.signal), level.owner(self.signal));
+                    format!("is missing (it is on the {found}, but required on each {looks})")
+                });
                 let attribute = Some(attribute.to_owned());
-                let (fate, detail, records) = (Fate::Dropped, None, 1);
+                let (fate, records) = (Fate::Dropped, 1);
                 self.dropped.push(Violation { attribute, level, reason, fate, detail, records });
             }
         }
@@ -217,8 +235,8 @@ impl Filter<'_> {
     }
 }
 
-/// How a list of attributes breaks the rule that requires an attribute `name`.
-fn broken(attributes: &[KeyValue], name: &str, spelling: Spelling) -> Option<Reason> {
+/// The attributes that a backend reads as `name`.
+fn named<'a>(attributes: &'a [KeyValue], name: &str, spelling: Spelling) -> Vec<&'a KeyValue> {
     let label = |key: &str| match spelling {
         Spelling::Exact => key.to_owned(),
         Spelling::Folded | Spelling::Flattened => {
@@ -229,8 +247,12 @@ fn broken(attributes: &[KeyValue], name: &str, spelling: Spelling) -> Option<Rea
             label
         }
     };
-    let alike: Vec<_> = attributes.iter().filter(|a| label(&a.key) == label(name)).collect();
-    match alike[..] {
+    attributes.iter().filter(|a| label(&a.key) == label(name)).collect()
+}
+
+/// How a list of attributes breaks the rule that requires an attribute `name`.
+fn broken(attributes: &[KeyValue], name: &str, spelling: Spelling) -> Option<Reason> {
+    match named(attributes, name, spelling)[..] {
         [] => Some(Reason::Missing),
         [only] if only.key != name => Some(Reason::Missing),
         [only] => is_empty(only.value.as_ref()).then_some(Reason::Empty),
