@@ -10,22 +10,24 @@ use opentelemetry_proto::tonic::{
     common::v1::{
         AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value::Value,
     },
-    logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
+    logs::v1::LogRecord,
     metrics::v1::{
-        Exemplar as OtlpExemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge,
-        Histogram, HistogramDataPoint, Metric as OtlpMetric, NumberDataPoint, ResourceMetrics,
-        ScopeMetrics, Sum, Summary, SummaryDataPoint, exemplar::Value as ExemplarValue,
-        metric::Data,
+        Exemplar as OtlpExemplar, Metric as OtlpMetric, exemplar::Value as ExemplarValue,
     },
-    profiles::v1development::{Profile, ProfilesDictionary, ResourceProfiles, ScopeProfiles},
+    profiles::v1development::{Profile, ProfilesDictionary},
     resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span as OtlpSpan, span::Link as OtlpLink},
+    trace::v1::{Span as OtlpSpan, span::Link as OtlpLink},
 };
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use serde_yaml_ng::Value as Yaml;
 use sluice_otlp::{Format, Signal};
+use sluice_telemetry::{
+    attributes::{Attributed, each},
+    export::{InScope, json},
+    metric::{MetricKind, Point, Points, metric},
+};
 
 use crate::case::Bytes;
 
@@ -181,16 +183,6 @@ impl Hex {
     }
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum MetricKind {
-    ExponentialHistogram,
-    Gauge,
-    Histogram,
-    Sum,
-    Summary,
-}
-
 /// `AggregationTemporality`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -218,35 +210,32 @@ impl Export<'_> {
     /// # Errors
     /// If a value has no counterpart in OTLP.
     pub fn encode(&self, format: Format) -> Result<Vec<u8>> {
-        let each = self.entries.iter().flat_map(Entry::each);
-        match self.signal {
-            Signal::Logs => {
-                let resource_logs = each.map(Entry::logs).collect::<Result<_>>()?;
-                write(&ExportLogsServiceRequest { resource_logs }, format)
-            }
-            Signal::Metrics => {
-                let resource_metrics = each.map(Entry::metrics).collect::<Result<_>>()?;
-                write(&ExportMetricsServiceRequest { resource_metrics }, format)
-            }
+        Ok(match self.signal {
+            Signal::Logs => write(&self.request(Entry::logs)?, format),
+            Signal::Metrics => write(&self.request(Entry::metrics)?, format),
             Signal::Profiles => {
-                let resource_profiles = each.map(Entry::profiles).collect::<Result<_>>()?;
                 let string_table = self.strings.to_vec();
                 let dictionary = Some(ProfilesDictionary { string_table, ..Default::default() });
-                write(&ExportProfilesServiceRequest { resource_profiles, dictionary }, format)
+                let request = self.request(Entry::profiles)?;
+                write(&ExportProfilesServiceRequest { dictionary, ..request }, format)
             }
-            Signal::Traces => {
-                let resource_spans = each.map(Entry::spans).collect::<Result<_>>()?;
-                write(&ExportTraceServiceRequest { resource_spans }, format)
-            }
-        }
+            Signal::Traces => write(&self.request(Entry::spans)?, format),
+        })
+    }
+
+    /// The request, with what `records` finds in each entry.
+    fn request<R: InScope>(&self, records: impl Fn(&Entry) -> Result<Vec<R>>) -> Result<R::Export> {
+        let each = self.entries.iter().flat_map(Entry::each);
+        let resources = each.map(|entry| entry.with(records(entry)?));
+        Ok(R::export(resources.collect::<Result<_>>()?))
     }
 }
 
-fn write(request: &(impl Message + Serialize), format: Format) -> Result<Vec<u8>> {
-    Ok(match format {
-        Format::Json => serde_json::to_vec(request)?,
+fn write(request: &(impl Message + Serialize), format: Format) -> Vec<u8> {
+    match format {
+        Format::Json => json(request),
         Format::Protobuf => request.encode_to_vec(),
-    })
+    }
 }
 
 /// Returns a request as a text that can be compared and read. Two requests that are the same to a backend give the same
@@ -302,45 +291,26 @@ impl Entry {
         scopes
     }
 
-    fn resource(&self) -> Result<Option<Resource>> {
-        let attributes = self.resource.as_ref().map(Attributes::otlp).transpose()?;
-        Ok(attributes.map(|attributes| Resource { attributes, ..Resource::default() }))
+    /// The resource, with these records in its first scope.
+    fn with<R: InScope>(&self, records: Vec<R>) -> Result<R::Resource> {
+        let resource: Option<Resource> = of(self.resource.as_ref())?;
+        let scope: Option<InstrumentationScope> = of(self.scope.as_ref())?;
+        Ok(R::resource(resource, self.scopes(R::scope(scope, records, "")), ""))
     }
 
-    fn scope(&self) -> Result<Option<InstrumentationScope>> {
-        let attributes = self.scope.as_ref().map(Attributes::otlp).transpose()?;
-        Ok(attributes.map(|attributes| InstrumentationScope { attributes, ..Default::default() }))
-    }
-
-    fn logs(&self) -> Result<ResourceLogs> {
-        let mut log_records: Vec<_> = self
-            .records
-            .otlp()?
-            .into_iter()
-            .map(|attributes| LogRecord { attributes, ..LogRecord::default() })
-            .collect();
+    fn logs(&self) -> Result<Vec<LogRecord>> {
+        let mut records = each(self.records.otlp()?);
         for log in &self.logs {
-            log_records.push(log.otlp()?);
+            records.push(log.otlp()?);
         }
-        let scope_logs = ScopeLogs { scope: self.scope()?, log_records, ..Default::default() };
-        Ok(ResourceLogs {
-            resource: self.resource()?,
-            scope_logs: self.scopes(scope_logs),
-            ..Default::default()
-        })
+        Ok(records)
     }
 
-    fn profiles(&self) -> Result<ResourceProfiles> {
-        let profiles = self.records.otlp()?.into_iter().map(|_| Profile::default()).collect();
-        let scope_profiles = ScopeProfiles { scope: self.scope()?, profiles, ..Default::default() };
-        Ok(ResourceProfiles {
-            resource: self.resource()?,
-            scope_profiles: self.scopes(scope_profiles),
-            ..Default::default()
-        })
+    fn profiles(&self) -> Result<Vec<Profile>> {
+        Ok(vec![Profile::default(); self.records.otlp()?.len()])
     }
 
-    fn spans(&self) -> Result<ResourceSpans> {
+    fn spans(&self) -> Result<Vec<OtlpSpan>> {
         let attributes = self.records.otlp()?.into_iter();
         let good = Span::default();
         let mut spans = attributes
@@ -349,23 +319,17 @@ impl Entry {
         for span in &self.spans {
             spans.push(span.otlp()?);
         }
-        let scope_spans = ScopeSpans { scope: self.scope()?, spans, ..Default::default() };
-        Ok(ResourceSpans {
-            resource: self.resource()?,
-            scope_spans: self.scopes(scope_spans),
-            ..Default::default()
-        })
+        Ok(spans)
     }
 
-    fn metrics(&self) -> Result<ResourceMetrics> {
-        let metrics = self.metrics.iter().map(Metric::otlp).collect::<Result<_>>()?;
-        let scope_metrics = ScopeMetrics { scope: self.scope()?, metrics, ..Default::default() };
-        Ok(ResourceMetrics {
-            resource: self.resource()?,
-            scope_metrics: self.scopes(scope_metrics),
-            ..Default::default()
-        })
+    fn metrics(&self) -> Result<Vec<OtlpMetric>> {
+        self.metrics.iter().map(Metric::otlp).collect()
     }
+}
+
+/// The message with these attributes, if there are any.
+fn of<M: Attributed>(attributes: Option<&Attributes>) -> Result<Option<M>> {
+    Ok(attributes.map(Attributes::otlp).transpose()?.map(M::of))
 }
 
 impl Span {
@@ -412,52 +376,15 @@ impl Exemplar {
 
 impl Metric {
     fn otlp(&self) -> Result<OtlpMetric> {
-        macro_rules! points {
-            ($point:ident $(, $field:ident)*) => {
-                self.points
-                    .otlp()?
-                    .into_iter()
-                    .map(|attributes| $point {
-                        attributes,
-                        $($field: $field.clone(),)*
-                        ..$point::default()
-                    })
-                    .collect()
-            };
-        }
-        let aggregation_temporality = self.temporality as i32;
-        let scale = self.scale;
-        let each = self.exemplars.iter().map(Exemplar::otlp);
-        let exemplars = each.collect::<Result<Vec<_>>>()?;
-        let data = self.kind.map(|kind| -> Result<Data> {
-            Ok(match kind {
-                MetricKind::ExponentialHistogram => {
-                    Data::ExponentialHistogram(ExponentialHistogram {
-                        data_points: points!(ExponentialHistogramDataPoint, scale, exemplars),
-                        aggregation_temporality,
-                    })
-                }
-                MetricKind::Gauge => {
-                    Data::Gauge(Gauge { data_points: points!(NumberDataPoint, exemplars) })
-                }
-                MetricKind::Histogram => Data::Histogram(Histogram {
-                    data_points: points!(HistogramDataPoint, exemplars),
-                    aggregation_temporality,
-                }),
-                MetricKind::Sum => {
-                    let data_points = points!(NumberDataPoint, exemplars);
-                    Data::Sum(Sum { data_points, aggregation_temporality, ..Default::default() })
-                }
-                MetricKind::Summary => {
-                    Data::Summary(Summary { data_points: points!(SummaryDataPoint) })
-                }
-            })
-        });
-        Ok(OtlpMetric {
-            name: self.name.clone().unwrap_or_else(|| "metric".to_owned()),
-            data: data.transpose()?,
-            ..OtlpMetric::default()
-        })
+        let exemplars = self.exemplars.iter().map(Exemplar::otlp).collect::<Result<Vec<_>>>()?;
+        let (scale, temporality) = (self.scale, self.temporality as i32);
+        let points = self.points.otlp()?.into_iter();
+        let points = points
+            .map(|attributes| Point { attributes, scale, exemplars: exemplars.clone() })
+            .collect();
+        let points = Points { points, temporality, is_monotonic: false };
+        let name = self.name.as_deref().unwrap_or("metric");
+        Ok(metric(name, self.kind.map(|kind| kind.data(points))))
     }
 }
 

@@ -5,7 +5,10 @@ use std::io::Write;
 
 use flate2::{Compression, write::GzEncoder};
 
-use crate::ordinary::REQUIRED;
+use crate::{
+    ordinary::REQUIRED,
+    wire::{field, pair, text},
+};
 
 /// The name of maps that a backend may flatten into the required attribute, so the gate must search them.
 const MAP: &str = "source";
@@ -166,20 +169,4 @@ fn logs_in_json(attributes: &str) -> Vec<u8> {
     let scopes = "[{\"logRecords\":[{}]}]";
     format!("{{\"resourceLogs\":[{{\"resource\":{resource},\"scopeLogs\":{scopes}}}]}}")
         .into_bytes()
-}
-
-fn pair(key: &[u8], value: &[u8]) -> Vec<u8> {
-    [field(1, key), field(2, value)].concat()
-}
-
-fn text(text: &[u8]) -> Vec<u8> {
-    field(1, text)
-}
-
-/// A length-delimited field (wire type 2) with a number below 16. <https://protobuf.dev/programming-guides/encoding/>
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut field = vec![number << 3 | 2];
-    prost::encoding::encode_varint(content.len() as u64, &mut field);
-    field.extend_from_slice(content);
-    field
 }

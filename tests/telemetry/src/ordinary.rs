@@ -1,22 +1,23 @@
 //! Requests as real senders write them, with the same bytes every time.
 
 use opentelemetry_proto::tonic::{
-    collector::{
-        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
-        trace::v1::ExportTraceServiceRequest,
-    },
-    common::v1::{
-        AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value::Value as OneofValue,
-    },
-    logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber},
+    collector::{logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest},
+    common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value::Value},
+    logs::v1::{LogRecord, SeverityNumber},
     metrics::v1::{
         AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
-        ResourceMetrics, ScopeMetrics, metric::Data, number_data_point,
+        metric::Data, number_data_point,
     },
     resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span::SpanKind, status::StatusCode},
+    trace::v1::{Span, Status, span::SpanKind, status::StatusCode},
 };
 use prost::Message;
+
+use crate::{
+    attributes::{Attributed, int, string, text},
+    export::{InScope, json},
+    metric::metric,
+};
 
 /// The attribute that every rule of the benchmark requires.
 pub const REQUIRED: &str = "source.name";
@@ -35,13 +36,7 @@ pub type Has = fn(usize) -> bool;
 #[must_use]
 pub fn logs(records: usize, has: Has) -> Vec<u8> {
     let log_records = (0..records).map(|index| log_record(index, has(index))).collect();
-    let scope_logs = ScopeLogs { scope: scope(), log_records, ..ScopeLogs::default() };
-    let resource_logs = ResourceLogs {
-        resource: resource(),
-        scope_logs: vec![scope_logs],
-        ..ResourceLogs::default()
-    };
-    ExportLogsServiceRequest { resource_logs: vec![resource_logs] }.encode_to_vec()
+    LogRecord::export_of(resource(), scope(), log_records).encode_to_vec()
 }
 
 fn log_record(index: usize, has: bool) -> LogRecord {
@@ -69,13 +64,7 @@ fn log_record(index: usize, has: bool) -> LogRecord {
 #[must_use]
 pub fn traces(spans: usize, has: Has) -> Vec<u8> {
     let spans = (0..spans).map(|index| span(index, has(index))).collect();
-    let scope_spans = ScopeSpans { scope: scope(), spans, ..ScopeSpans::default() };
-    let resource_spans = ResourceSpans {
-        resource: resource(),
-        scope_spans: vec![scope_spans],
-        ..ResourceSpans::default()
-    };
-    ExportTraceServiceRequest { resource_spans: vec![resource_spans] }.encode_to_vec()
+    Span::export_of(resource(), scope(), spans).encode_to_vec()
 }
 
 fn span(index: usize, has: bool) -> Span {
@@ -164,51 +153,38 @@ fn metrics(points: usize, data: impl Fn(std::ops::Range<usize>) -> Data) -> Vec<
 }
 
 fn of_metrics(metrics: Vec<Metric>) -> Vec<u8> {
-    let scope_metrics = ScopeMetrics { scope: scope(), metrics, ..ScopeMetrics::default() };
-    let resource_metrics = ResourceMetrics {
-        resource: resource(),
-        scope_metrics: vec![scope_metrics],
-        ..ResourceMetrics::default()
-    };
-    ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] }.encode_to_vec()
+    Metric::export_of(resource(), scope(), metrics).encode_to_vec()
 }
 
 /// `points` data points of one gauge, empty except for the required attribute where `has` selects it: the smallest data
 /// points that can be kept and dropped. The gauge has a name, because Mimir does not store one without.
 #[must_use]
 pub fn tiny_points(points: usize, has: Has) -> Vec<u8> {
-    let point = |index| NumberDataPoint {
-        attributes: if has(index) { vec![text(REQUIRED, "a")] } else { Vec::new() },
-        ..NumberDataPoint::default()
+    let point = |index| {
+        let required = || vec![text(REQUIRED, "a")];
+        NumberDataPoint::of(if has(index) { required() } else { Vec::new() })
     };
     let data = Data::Gauge(Gauge { data_points: (0..points).map(point).collect() });
-    of_metrics(vec![Metric { name: "m".to_owned(), data: Some(data), ..Metric::default() }])
+    of_metrics(vec![metric("m", Some(data))])
 }
 
 /// `records` empty log records of two bytes each.
 #[must_use]
 pub fn tiny_logs(records: usize) -> Vec<u8> {
     let log_records = vec![LogRecord::default(); records];
-    let scope_logs = ScopeLogs { log_records, ..ScopeLogs::default() };
-    let resource_logs = ResourceLogs {
-        resource: resource(),
-        scope_logs: vec![scope_logs],
-        ..ResourceLogs::default()
-    };
-    ExportLogsServiceRequest { resource_logs: vec![resource_logs] }.encode_to_vec()
+    LogRecord::export_of(resource(), None, log_records).encode_to_vec()
 }
 
 /// `points` data points whose required attribute is a nested list with this many levels.
 #[must_use]
 pub fn nested_points(points: usize, levels: usize) -> Vec<u8> {
-    let within = |value, _| AnyValue {
-        value: Some(OneofValue::ArrayValue(ArrayValue { values: vec![value] })),
-    };
+    let within =
+        |value, _| AnyValue { value: Some(Value::ArrayValue(ArrayValue { values: vec![value] })) };
     let value = (0..levels).fold(string("the end"), within);
     let attribute = KeyValue { key: REQUIRED.into(), value: Some(value), ..KeyValue::default() };
-    let point = NumberDataPoint { attributes: vec![attribute], ..NumberDataPoint::default() };
+    let point = NumberDataPoint::of(vec![attribute]);
     let data = Data::Gauge(Gauge { data_points: vec![point; points] });
-    of_metrics(vec![Metric { name: "m".to_owned(), data: Some(data), ..Metric::default() }])
+    of_metrics(vec![metric("m", Some(data))])
 }
 
 fn resource() -> Option<Resource> {
@@ -219,7 +195,7 @@ fn resource() -> Option<Resource> {
         text(REQUIRED, "payments"),
         text("telemetry.sdk.language", "rust"),
     ];
-    Some(Resource { attributes, ..Resource::default() })
+    Some(Resource::of(attributes))
 }
 
 fn scope() -> Option<InstrumentationScope> {
@@ -229,19 +205,6 @@ fn scope() -> Option<InstrumentationScope> {
 
 fn time(index: usize) -> u64 {
     TIME + index as u64 * 1_000
-}
-
-fn text(key: &str, value: &str) -> KeyValue {
-    KeyValue { key: key.into(), value: Some(string(value)), ..KeyValue::default() }
-}
-
-fn int(key: &str, value: i64) -> KeyValue {
-    let value = Some(AnyValue { value: Some(OneofValue::IntValue(value)) });
-    KeyValue { key: key.into(), value, ..KeyValue::default() }
-}
-
-fn string(value: &str) -> AnyValue {
-    AnyValue { value: Some(OneofValue::StringValue(value.into())) }
 }
 
 /// An export of logs in OTLP/JSON.
@@ -254,8 +217,4 @@ pub fn json_of_logs(protobuf: &[u8]) -> Vec<u8> {
 #[must_use]
 pub fn json_of_metrics(protobuf: &[u8]) -> Vec<u8> {
     json(&ExportMetricsServiceRequest::decode(protobuf).expect("it has just been encoded"))
-}
-
-fn json(request: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(request).expect("a request has no map with odd keys")
 }

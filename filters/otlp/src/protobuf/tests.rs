@@ -2,7 +2,7 @@
 //! byte.
 
 mod ambiguous;
-#[expect(clippy::arithmetic_side_effects, clippy::cast_possible_truncation, reason = "plainly")]
+#[expect(clippy::arithmetic_side_effects, reason = "plainly")]
 mod byte_for_byte;
 #[expect(clippy::arithmetic_side_effects, reason = "the oracle counts plainly")]
 mod oracle;

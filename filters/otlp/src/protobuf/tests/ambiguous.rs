@@ -1,12 +1,14 @@
 //! Messages that two decoders could read in different ways are refused.
 
 use opentelemetry_proto::tonic::{
-    collector::logs::v1::ExportLogsServiceRequest,
-    common::v1::{AnyValue, KeyValue, any_value},
-    logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
-    resource::v1::Resource,
+    collector::logs::v1::ExportLogsServiceRequest, logs::v1::LogRecord, resource::v1::Resource,
 };
 use prost::Message;
+use sluice_telemetry::{
+    attributes::{Attributed, text},
+    export::InScope,
+    wire::field,
+};
 use sluice_wire::{Fault, Unreadable};
 
 use super::request_of;
@@ -54,12 +56,6 @@ fn fault(bytes: &[u8], signal: Signal) -> Fault {
         Err(Unreadable::Malformed(malformed)) => malformed.fault,
         other => panic!("{other:?}"),
     }
-}
-
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![number << 3 | 2, u8::try_from(content.len()).unwrap()];
-    bytes.extend_from_slice(content);
-    bytes
 }
 
 fn resource_with(attribute: &[u8]) -> Vec<u8> {
@@ -165,22 +161,10 @@ fn a_known_field_of_another_wire_type_is_refused() {
 
 #[test]
 fn a_resource_behind_its_scopes_is_found() {
-    let attribute = KeyValue {
-        key: "source.name".into(),
-        value: Some(AnyValue { value: Some(any_value::Value::StringValue("a".into())) }),
-        ..KeyValue::default()
-    };
-    let scopes = ResourceLogs {
-        scope_logs: vec![ScopeLogs {
-            log_records: vec![LogRecord::default()],
-            ..ScopeLogs::default()
-        }],
-        ..ResourceLogs::default()
-    };
-    let resource = ResourceLogs {
-        resource: Some(Resource { attributes: vec![attribute], ..Resource::default() }),
-        ..ResourceLogs::default()
-    };
+    let records = LogRecord::scope(None, vec![LogRecord::default()], "");
+    let scopes = LogRecord::resource(None, vec![records], "");
+    let named = Resource::of(vec![text("source.name", "a")]);
+    let resource = LogRecord::resource(Some(named), Vec::new(), "");
     let entry = [scopes.encode_to_vec(), resource.encode_to_vec()].concat();
     let request = field(1, &entry);
     assert_eq!(ExportLogsServiceRequest::decode(&request[..]).unwrap().resource_logs.len(), 1);

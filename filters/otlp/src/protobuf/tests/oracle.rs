@@ -5,33 +5,19 @@ use opentelemetry_proto::tonic::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
         trace::v1::ExportTraceServiceRequest,
     },
-    common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value},
-    logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
-    metrics::v1::{
-        ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint,
-        Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint,
-        metric::Data,
-    },
+    common::v1::{InstrumentationScope, KeyValue, any_value},
+    metrics::v1::metric::Data,
     resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
-use proptest::{collection::vec, option, prelude::*};
+use proptest::{collection::vec, prelude::*, sample::select};
 use prost::Message;
+use sluice_telemetry::{ordinary::REQUIRED as KEY, raw::Level, strategies::Requests};
 use sluice_wire::{Spliced, Unreadable};
 
 use super::request_of;
 use crate::{
     AttributeEdits, Attributes, Descend, Interest, Record, RecordPolicy, Signal, splice_export,
 };
-
-pub(super) const KEY: &str = "source.name";
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Level {
-    Resource,
-    Scope,
-    Record,
-}
 
 /// Drops records that lack a non-empty `source.name` at one level.
 pub(super) struct Required {
@@ -112,7 +98,8 @@ fn in_list(attributes: &[KeyValue]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.key == KEY
             && match attribute.value.as_ref().and_then(|value| value.value.as_ref()) {
-                None => false,
+                // A reference, which only profiles have, is nothing elsewhere.
+                None | Some(any_value::Value::StringValueStrindex(_)) => false,
                 Some(any_value::Value::StringValue(text)) => !text.is_empty(),
                 Some(any_value::Value::BytesValue(bytes)) => !bytes.is_empty(),
                 Some(any_value::Value::ArrayValue(list)) => !list.values.is_empty(),
@@ -204,134 +191,13 @@ fn plain_metrics(request: &mut ExportMetricsServiceRequest, level: Level) -> (u6
     })
 }
 
-fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
-    let key = prop_oneof![Just(KEY.to_owned()), Just("service.name".to_owned()), "[a-z.]{0,12}"];
-    let value = option::of(prop_oneof![
-        ".{0,12}".prop_map(any_value::Value::StringValue),
-        any::<bool>().prop_map(any_value::Value::BoolValue),
-        any::<i64>().prop_map(any_value::Value::IntValue),
-        any::<f64>().prop_map(any_value::Value::DoubleValue),
-        vec(any::<u8>(), 0..4).prop_map(any_value::Value::BytesValue),
-        (0..3_usize).prop_map(|length| any_value::Value::ArrayValue(ArrayValue {
-            values: vec![AnyValue::default(); length],
-        })),
-        (0..3_usize).prop_map(|length| any_value::Value::KvlistValue(KeyValueList {
-            values: vec![KeyValue::default(); length],
-        })),
-    ]);
-    let attribute = (key, option::of(value)).prop_map(|(key, value)| KeyValue {
-        key,
-        value: value.map(|value| AnyValue { value }),
-        ..KeyValue::default()
-    });
-    vec(attribute, 0..4)
-}
-
-fn resource() -> impl Strategy<Value = Option<Resource>> {
-    option::of(attributes().prop_map(|attributes| Resource { attributes, ..Resource::default() }))
-}
-
-fn scope() -> impl Strategy<Value = Option<InstrumentationScope>> {
-    option::of((attributes(), "[a-z]{0,200}").prop_map(|(attributes, name)| InstrumentationScope {
-        name,
-        attributes,
-        ..InstrumentationScope::default()
-    }))
-}
-
-fn logs() -> impl Strategy<Value = ExportLogsServiceRequest> {
-    let record = (attributes(), "[a-z ]{0,150}").prop_map(|(attributes, body)| LogRecord {
-        attributes,
-        body: Some(AnyValue { value: Some(any_value::Value::StringValue(body)) }),
-        ..LogRecord::default()
-    });
-    let scope_logs = (scope(), vec(record, 0..4)).prop_map(|(scope, log_records)| ScopeLogs {
-        scope,
-        log_records,
-        schema_url: String::new(),
-    });
-    let entry = (resource(), vec(scope_logs, 0..3)).prop_map(|(resource, scope_logs)| {
-        ResourceLogs { resource, scope_logs, schema_url: "https://example/schema".into() }
-    });
-    vec(entry, 0..4).prop_map(|resource_logs| ExportLogsServiceRequest { resource_logs })
-}
-
-fn traces() -> impl Strategy<Value = ExportTraceServiceRequest> {
-    let span = (attributes(), "[a-z]{0,150}").prop_map(|(attributes, name)| Span {
-        attributes,
-        name,
-        ..Span::default()
-    });
-    let scope_spans = (scope(), vec(span, 0..4)).prop_map(|(scope, spans)| ScopeSpans {
-        scope,
-        spans,
-        schema_url: String::new(),
-    });
-    let entry = (resource(), vec(scope_spans, 0..3)).prop_map(|(resource, scope_spans)| {
-        ResourceSpans { resource, scope_spans, schema_url: String::new() }
-    });
-    vec(entry, 0..4).prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
-}
-
-fn metrics() -> impl Strategy<Value = ExportMetricsServiceRequest> {
-    let lists = || vec(attributes(), 0..4);
-    let data = prop_oneof![
-        lists().prop_map(|lists| Data::Gauge(Gauge {
-            data_points: lists
-                .into_iter()
-                .map(|attributes| NumberDataPoint { attributes, ..Default::default() })
-                .collect()
-        })),
-        lists().prop_map(|lists| Data::Sum(Sum {
-            data_points: lists
-                .into_iter()
-                .map(|attributes| NumberDataPoint { attributes, ..Default::default() })
-                .collect(),
-            is_monotonic: true,
-            ..Sum::default()
-        })),
-        lists().prop_map(|lists| Data::Histogram(Histogram {
-            data_points: lists
-                .into_iter()
-                .map(|attributes| HistogramDataPoint { attributes, ..Default::default() })
-                .collect(),
-            ..Histogram::default()
-        })),
-        lists().prop_map(|lists| Data::ExponentialHistogram(ExponentialHistogram {
-            data_points: lists
-                .into_iter()
-                .map(|attributes| ExponentialHistogramDataPoint {
-                    attributes,
-                    ..Default::default()
-                })
-                .collect(),
-            ..ExponentialHistogram::default()
-        })),
-        lists().prop_map(|lists| Data::Summary(Summary {
-            data_points: lists
-                .into_iter()
-                .map(|attributes| SummaryDataPoint { attributes, ..Default::default() })
-                .collect()
-        })),
-    ];
-    let metric = (option::of(data), "[a-z]{0,150}").prop_map(|(data, name)| Metric {
-        name,
-        data,
-        ..Metric::default()
-    });
-    let scope_metrics = (scope(), vec(metric, 0..4)).prop_map(|(scope, metrics)| ScopeMetrics {
-        scope,
-        metrics,
-        schema_url: String::new(),
-    });
-    let entry = (resource(), vec(scope_metrics, 0..3)).prop_map(|(resource, scope_metrics)| {
-        ResourceMetrics { resource, scope_metrics, schema_url: String::new() }
-    });
-    vec(entry, 0..4).prop_map(|resource_metrics| ExportMetricsServiceRequest { resource_metrics })
+fn requests() -> Requests {
+    let known = prop_oneof![Just(KEY.to_owned()), Just("service.name".to_owned())];
+    Requests::with_keys(prop_oneof![2 => known, 1 => "[a-z.]{0,12}"])
 }
 
 fn level() -> impl Strategy<Value = Level> {
-    prop_oneof![Just(Level::Resource), Just(Level::Scope), Just(Level::Record)]
+    select(&Level::ALL[..])
 }
 
 macro_rules! agrees_with_decoding {
@@ -352,9 +218,19 @@ macro_rules! agrees_with_decoding {
     };
 }
 
-agrees_with_decoding!(logs_agree_with_decoding, logs(), Signal::Logs, plain_logs);
-agrees_with_decoding!(traces_agree_with_decoding, traces(), Signal::Traces, plain_traces);
-agrees_with_decoding!(metrics_agree_with_decoding, metrics(), Signal::Metrics, plain_metrics);
+agrees_with_decoding!(logs_agree_with_decoding, requests().logs(), Signal::Logs, plain_logs);
+agrees_with_decoding!(
+    traces_agree_with_decoding,
+    requests().traces(),
+    Signal::Traces,
+    plain_traces
+);
+agrees_with_decoding!(
+    metrics_agree_with_decoding,
+    requests().metrics(),
+    Signal::Metrics,
+    plain_metrics
+);
 
 proptest! {
     #[test]
@@ -371,7 +247,7 @@ proptest! {
 
     #[test]
     fn a_broken_request_never_makes_it_panic(
-        request in logs(), level in level(), at in any::<prop::sample::Index>(), with in any::<u8>(),
+        request in requests().logs(), level in level(), at in any::<prop::sample::Index>(), with in any::<u8>(),
     ) {
         let mut bytes = request.encode_to_vec();
         prop_assume!(!bytes.is_empty());
