@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the libFuzzer programs and runs them one after the other, each for RUNS executions (-1: no limit) or for
-# DURATION seconds. What they find is in FOUND/<target> (.cache/fuzz). The first failure stops the run.
+# DURATION seconds. What they find is in FOUND/<target> (.cache/fuzz), where several runs may add to it at once; each
+# writes a log of its own, and removes it if it finds nothing. The first failure stops the run.
 #
 #   tests/fuzz/run.sh [TARGET...]      every target if none is named
 #
@@ -40,28 +41,30 @@ cargo build --quiet --release --manifest-path "$here/libfuzzer/Cargo.toml" --tar
 # A backtrace needs more memory than the programs may use.
 export RUST_BACKTRACE=0
 
-# fuzz TARGET FOUND: new inputs are written to the first folder; the committed ones are only read.
+# fuzz TARGET FOUND LOG: new inputs are written to the first folder; the committed ones are only read.
 fuzz() {
   echo "fuzzing $1" >&2
   "$CARGO_TARGET_DIR/$host/release/$1" "$2/corpus" "$here/corpus/$1" -artifact_prefix="$2/crashes/" \
     -max_len=4096 -timeout="${TIMEOUT:-10}" -rss_limit_mb=512 -seed="${SEED:-0}" -runs="${RUNS:--1}" \
-    -max_total_time="${DURATION:-3600}" -print_final_stats=1 >"$2/log" 2>&1 || return
-  grep -E '^(Done|stat::(slowest_unit_time_sec|peak_rss_mb))' "$2/log" >&2
+    -max_total_time="${DURATION:-3600}" -print_final_stats=1 >"$3" 2>&1 || return
+  grep -E '^(Done|stat::(slowest_unit_time_sec|peak_rss_mb))' "$3" >&2
 }
 
-# merge TARGET FOUND: adds the smallest set of found inputs that reach more than the committed ones.
+# merge TARGET FOUND LOG: adds the smallest set of found inputs that reach more than the committed ones.
 merge() {
   "$CARGO_TARGET_DIR/$host/release/$1" -set_cover_merge=1 -use_counters=0 -max_len=1024 \
-    "$here/corpus/$1" "$2/corpus" >"$2/log" 2>&1 || return
-  grep '^MERGE-OUTER: .*new files' "$2/log" >&2
+    "$here/corpus/$1" "$2/corpus" >"$3" 2>&1 || return
+  grep '^MERGE-OUTER: .*new files' "$3" >&2
 }
 
 for target in "${targets[@]}"; do
   found=${FOUND:-$root/.cache/fuzz}/$target
   mkdir -p "$found/corpus" "$found/crashes"
-  if ! "$([ -n "${MERGE:-}" ] && echo merge || echo fuzz)" "$target" "$found"; then
-    tail -n 40 "$found/log" >&2
-    echo "$target: see $found/crashes, and tests/fuzz/README.md for what to do with it" >&2
+  log=$(mktemp "$found/log.XXXXXX")
+  if ! "$([ -n "${MERGE:-}" ] && echo merge || echo fuzz)" "$target" "$found" "$log"; then
+    tail -n 40 "$log" >&2
+    echo "$target: see $log and $found/crashes, and tests/fuzz/README.md for what to do with it" >&2
     exit 1
   fi
+  rm "$log"
 done
