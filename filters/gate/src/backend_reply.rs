@@ -165,11 +165,11 @@ impl AwaitingReply {
             return reading.sent.on_reply_head(head);
         }
         let said = reading.said.as_deref().unwrap_or_default();
-        let told = match reading.outcome(said, grpc.as_ref()) {
+        let outcome = match reading.outcome(said, grpc.as_ref()) {
             ExportOutcome::Success(_) => ExportOutcome::Failure(reading.hasty()),
             failure @ ExportOutcome::Failure(_) => failure,
         };
-        ReplyStep::LocalReply(reading.local_reply(&told))
+        ReplyStep::LocalReply(reading.local_reply(&outcome))
     }
 
     /// Decides about a reply by its head.
@@ -186,21 +186,21 @@ impl AwaitingReply {
             (None, false) => grpc.filter(|_| reading.sent.transport == Transport::Grpc),
         };
         let said = reading.said.as_deref().unwrap_or_default();
-        let told = reading.outcome(said, grpc.as_ref());
-        let edits = reading.edits(&told);
+        let outcome = reading.outcome(said, grpc.as_ref());
+        let edits = reading.edits(&outcome);
         // The failure is known, and every client finds it in a reply that has only headers.
-        let is_known = reading.said.is_some() && matches!(told, ExportOutcome::Failure(_));
+        let is_known = reading.said.is_some() && matches!(outcome, ExportOutcome::Failure(_));
         if is_known && reading.sent.protocol == Protocol::Grpc {
-            return ReplyStep::LocalReply(reading.local_reply(&told));
+            return ReplyStep::LocalReply(reading.local_reply(&outcome));
         }
         if head.end_of_stream {
-            return reading.head_alone(&told, edits, grpc.is_some(), log);
+            return reading.head_alone(&outcome, edits, grpc.is_some(), log);
         }
         // Once the body has said what failed, the status may change. Over gRPC it could then be in the trailers, where
         // some clients do not look: the Java SDK before 1.67 does not retry then.
         let open = reading.said.is_none() && reading.envoy.is_none();
         reading.holds_headers =
-            reading.sent.hold_headers && open && matches!(told, ExportOutcome::Failure(_));
+            reading.sent.hold_headers && open && matches!(outcome, ExportOutcome::Failure(_));
         let edits = if reading.holds_headers { Vec::new() } else { edits };
         ReplyStep::Rewrite { edits, hold_headers: reading.holds_headers, reply: reading, log }
     }
@@ -272,25 +272,25 @@ impl ReplyInProgress {
     /// Returns the trailers for a gRPC reply into which no message can be inserted any more. Over
     /// HTTP, the head has already said everything.
     pub fn finish_without_message(&self, trailers: Headers<'_>) -> ReplyDecision {
-        let told = match self.outcome(&[], self.grpc(trailers).as_ref()) {
+        let outcome = match self.outcome(&[], self.grpc(trailers).as_ref()) {
             ExportOutcome::Success(_) if self.sent.protocol == Protocol::Grpc => {
                 ExportOutcome::Failure(self.voiceless())
             }
-            told => told,
+            outcome => outcome,
         };
-        self.finished(&told)
+        self.finished(&outcome)
     }
 
     /// Decides about a reply that has only a head, which contains gRPC's status if `with_status`.
     fn head_alone(
         self,
-        told: &ExportOutcome,
+        outcome: &ExportOutcome,
         mut edits: Vec<HeaderEdit>,
         with_status: bool,
         log: Option<(Level, String)>,
     ) -> ReplyStep {
-        let counts = vec![self.count(told)];
-        match self.sent.protocol.write(told, self.sent.signal) {
+        let counts = vec![self.count(outcome)];
+        match self.sent.protocol.write(outcome, self.sent.signal) {
             // Nothing has to be sent in a body. A local reply would not work, because Envoy removes
             // the content type of one without a body.
             ReplyPayload { body, trailers } if body.is_empty() && trailers.is_empty() => {
@@ -303,7 +303,7 @@ impl ReplyInProgress {
                 edits.extend(set);
                 ReplyStep::Pass { edits, counts, log }
             }
-            ReplyPayload { .. } => ReplyStep::LocalReply(self.local_reply(told)),
+            ReplyPayload { .. } => ReplyStep::LocalReply(self.local_reply(outcome)),
         }
     }
 
@@ -316,14 +316,14 @@ impl ReplyInProgress {
         Some(GrpcReply::read(|name| trailers.first(name)).unwrap_or_else(missing))
     }
 
-    fn finished(&self, told: &ExportOutcome) -> ReplyDecision {
+    fn finished(&self, outcome: &ExportOutcome) -> ReplyDecision {
         if self.holds_headers && self.sent.protocol == Protocol::Grpc {
-            return ReplyDecision::LocalReply(self.local_reply(told));
+            return ReplyDecision::LocalReply(self.local_reply(outcome));
         }
         ReplyDecision::Rewrite(ReplyEdits {
-            edits: if self.holds_headers { self.edits(told) } else { Vec::new() },
-            written: self.sent.protocol.write(told, self.sent.signal),
-            count: self.count(told),
+            edits: if self.holds_headers { self.edits(outcome) } else { Vec::new() },
+            written: self.sent.protocol.write(outcome, self.sent.signal),
+            count: self.count(outcome),
         })
     }
 
@@ -342,8 +342,8 @@ impl ReplyInProgress {
         Some((if envoy.is_misrouted() { Level::Error } else { Level::Debug }, line))
     }
 
-    fn edits(&self, told: &ExportOutcome) -> Vec<HeaderEdit> {
-        let mut edits = self.sent.protocol.reply_edits(told);
+    fn edits(&self, outcome: &ExportOutcome) -> Vec<HeaderEdit> {
+        let mut edits = self.sent.protocol.reply_edits(outcome);
         edits.extend([HEADER_ONLY, SAID].map(HeaderEdit::remove));
         if self.sent.transport == Transport::Grpc {
             // The gate sets its own in the trailers.
@@ -372,10 +372,10 @@ impl ReplyInProgress {
     }
 
     /// The local reply instead of a reply that has only a head.
-    fn local_reply(&self, told: &ExportOutcome) -> LocalReply {
+    fn local_reply(&self, outcome: &ExportOutcome) -> LocalReply {
         let protocol = self.sent.protocol;
-        if let Some(response) = protocol.local_response(told, self.sent.signal) {
-            return LocalReply::new(response, vec![self.count(told)]);
+        if let Some(response) = protocol.local_response(outcome, self.sent.signal) {
+            return LocalReply::new(response, vec![self.count(outcome)]);
         }
         let failure = self.voiceless();
         let log = Some((Level::Error, failure.message.clone()));
@@ -421,8 +421,8 @@ impl ReplyInProgress {
         }
     }
 
-    fn count(&self, told: &ExportOutcome) -> Count {
-        let outcome = match told {
+    fn count(&self, outcome: &ExportOutcome) -> Count {
+        let label = match outcome {
             ExportOutcome::Failure(failure) => failure.outcome,
             ExportOutcome::Success(_) if self.sent.nothing => "nothing",
             ExportOutcome::Success(response) if response.partial_success.is_some() => "partial",

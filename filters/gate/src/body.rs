@@ -107,8 +107,8 @@ impl Gate {
 /// The local reply to a request without records, for which no backend has to be contacted. `None`
 /// over gRPC, because only a backend's reply can have the body that a success needs there.
 fn nothing_stored(export: Export, violations: Option<&Violations>) -> Option<LocalReply> {
-    let told = ExportOutcome::Success(ExportResponse::default().with_violations(violations));
-    let response = export.protocol.local_response(&told, export.signal)?;
+    let outcome = ExportOutcome::Success(ExportResponse::default().with_violations(violations));
+    let response = export.protocol.local_response(&outcome, export.signal)?;
     let mut counts = vec![Count::request(Some(export.signal), "nothing")];
     counts.extend(violations.into_iter().flat_map(Count::of_violations));
     Some(LocalReply::new(response, counts))

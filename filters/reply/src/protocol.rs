@@ -98,8 +98,8 @@ impl Protocol {
     /// The reply to a request whose backend sent only headers, or was not contacted. `None` if this
     /// protocol cannot express it without a body in the backend's reply: success over gRPC.
     #[must_use]
-    pub fn local_response(self, told: &ExportOutcome, signal: Signal) -> Option<LocalResponse> {
-        match (self, told) {
+    pub fn local_response(self, outcome: &ExportOutcome, signal: Signal) -> Option<LocalResponse> {
+        match (self, outcome) {
             (Self::Grpc, ExportOutcome::Success(_)) => None,
             (Self::RemoteWrite, ExportOutcome::Success(response)) => {
                 let body = self.encode_response(response, signal);
@@ -128,8 +128,8 @@ impl Protocol {
 
     /// The edits to the headers that are sent before [`write`](Self::write).
     #[must_use]
-    pub fn reply_edits(self, told: &ExportOutcome) -> Vec<HeaderEdit> {
-        let content_type = match (self, told) {
+    pub fn reply_edits(self, outcome: &ExportOutcome) -> Vec<HeaderEdit> {
+        let content_type = match (self, outcome) {
             // It is sent without a body.
             (Self::RemoteWrite, ExportOutcome::Success(response))
                 if self.success(response) == 200 =>
@@ -144,13 +144,13 @@ impl Protocol {
             HeaderEdit::remove(CONTENT_ENCODING),
             HeaderEdit::remove(RETRY_AFTER),
         ];
-        let status = match (self, told) {
+        let status = match (self, outcome) {
             (Self::Grpc, _) => 200,
             (_, ExportOutcome::Success(response)) => self.success(response),
             (_, ExportOutcome::Failure(failure)) => failure.http_status,
         };
         edits.push(HeaderEdit::set(STATUS, status.to_string()));
-        if let (false, ExportOutcome::Failure(failure)) = (self == Self::Grpc, told) {
+        if let (false, ExportOutcome::Failure(failure)) = (self == Self::Grpc, outcome) {
             edits.extend(retry_after(failure).map(|(name, value)| HeaderEdit::set(name, value)));
         }
         edits
@@ -158,8 +158,8 @@ impl Protocol {
 
     /// The body, and over gRPC the trailers, with what the sender is told.
     #[must_use]
-    pub fn write(self, told: &ExportOutcome, signal: Signal) -> ReplyPayload {
-        match (self, told) {
+    pub fn write(self, outcome: &ExportOutcome, signal: Signal) -> ReplyPayload {
+        match (self, outcome) {
             (Self::Grpc, ExportOutcome::Success(response)) => ReplyPayload {
                 body: framed(response),
                 trailers: vec![(GRPC_STATUS, Code::Ok.number().to_string())],

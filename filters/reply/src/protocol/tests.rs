@@ -155,9 +155,11 @@ fn assert_fits(message: &str, violations: &[(&str, &str)]) {
     let details = status.details_header().unwrap_or_default();
     let head = [percent_encoded(&status.message), details].concat();
     assert!(head.len() < 7 << 10, "{message:?}");
-    let told = status.field_violations();
-    let bytes: usize =
-        told.iter().flat_map(|told| [told.field.len(), told.description.len()]).sum();
+    let bytes: usize = status
+        .field_violations()
+        .iter()
+        .flat_map(|violation| [violation.field.len(), violation.description.len()])
+        .sum();
     assert!(bytes <= MAX_DETAILS, "{bytes}");
 }
 
@@ -176,8 +178,8 @@ proptest! {
         let status = Status::new(Code::InvalidArgument, &*message).with_field_violations(violations);
         let json: serde_json::Value = serde_json::from_slice(&status.to_json()).unwrap();
         prop_assert_eq!(&json["message"], &message);
-        let told = status.field_violations();
-        for (index, FieldViolation { field, description }) in told.iter().enumerate() {
+        let violations = status.field_violations();
+        for (index, FieldViolation { field, description }) in violations.iter().enumerate() {
             let violation = &json["details"][0]["fieldViolations"][index];
             prop_assert_eq!(&violation["field"], field);
             prop_assert_eq!(&violation["description"], description);
