@@ -123,6 +123,18 @@ pub struct ReplyInProgress {
     said: Option<Vec<u8>>,
     /// Whether the head is held.
     holds_headers: bool,
+    /// Whether a part of the body has been discarded, so that the rest of it says nothing.
+    discarded: bool,
+}
+
+/// What to do with the part of a reply's body that has arrived, while more may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum ReplyBody {
+    /// It stays in Envoy until the rest has arrived.
+    Buffer,
+    /// It is removed from Envoy's buffer.
+    Discard,
 }
 
 /// The header in which the Lua filter after the module says that a reply had no body, and what its
@@ -224,6 +236,7 @@ impl AwaitingReply {
             header_only: header_only.is_some(),
             said: None,
             holds_headers: false,
+            discarded: false,
             sent: self,
         };
         if matches!(status, 200 | 202 | 204) && grpc.is_none_or(|grpc| grpc.code == 0) {
@@ -252,13 +265,29 @@ impl AwaitingReply {
 
 impl ReplyInProgress {
     /// The most of a reply's body that is read, in bytes. OTLP's replies are a count and a text.
-    pub const MAX_BODY: usize = 64 << 10;
+    const MAX_BODY: usize = 64 << 10;
 
-    /// Returns what replaces the reply. A body over [`Self::MAX_BODY`] is not read, and may be
-    /// passed as empty, because the status says what matters.
+    /// Decides about a part of the body. `buffered` is how much of it Envoy holds now, in bytes. A body that is longer
+    /// than the gate reads does not wait in Envoy's buffer for its end.
+    pub fn receive(&mut self, buffered: usize) -> ReplyBody {
+        if buffered <= Self::MAX_BODY {
+            return ReplyBody::Buffer;
+        }
+        self.discarded = true;
+        ReplyBody::Discard
+    }
+
+    /// How many bytes of what Envoy holds at the end of the body [`finish`](Self::finish) reads: all or nothing. A body
+    /// over 64 KiB is not read, because the status says what matters.
+    #[must_use]
+    pub const fn readable(&self, buffered: usize) -> usize {
+        let is_read = !self.header_only && !self.discarded && buffered <= Self::MAX_BODY;
+        if is_read { buffered } else { 0 }
+    }
+
+    /// Returns what replaces the reply. `body` is its body, of which the [readable](Self::readable) part counts.
     pub fn finish(&self, body: &[u8], trailers: Headers<'_>) -> ReplyDecision {
-        let unread = self.header_only || body.len() > Self::MAX_BODY;
-        let body = if unread { &[] } else { body };
+        let body = body.get(..self.readable(body.len())).unwrap_or_default();
         let body = self.said.as_deref().unwrap_or(body);
         let grpc = self.grpc(trailers);
         let body = match grpc {
@@ -428,7 +457,7 @@ impl ReplyInProgress {
             ExportOutcome::Success(response) if response.partial_success.is_some() => "partial",
             ExportOutcome::Success(_) => "stored",
         };
-        Count::request(Some(self.sent.signal), outcome)
+        Count::request(Some(self.sent.signal), label)
     }
 }
 
@@ -514,6 +543,55 @@ mod tests {
         };
         let step = sent(Protocol::HttpProtobuf).on_reply_head(&head);
         assert!(matches!(step, ReplyStep::Pass { .. }), "{step:?}");
+    }
+
+    /// A reply to an export over HTTP that says 400, whose body has begun to arrive.
+    fn bad_request() -> ReplyInProgress {
+        let headers = [
+            (":status".to_owned(), b"400".to_vec()),
+            ("content-type".to_owned(), b"text/plain".to_vec()),
+        ];
+        let head = ReplyHead {
+            headers: Headers(&headers),
+            details: &|| Some(b"via_upstream".to_vec()),
+            end_of_stream: false,
+            now: 0,
+        };
+        match sent(Protocol::HttpProtobuf).on_reply_head(&head) {
+            ReplyStep::Rewrite { reply, .. } => reply,
+            other => panic!("a body follows: {other:?}"),
+        }
+    }
+
+    /// Whether a reply whose body ends with `body` passes on what the body says.
+    fn says(reply: &ReplyInProgress, body: &str) -> bool {
+        match reply.finish(body.as_bytes(), Headers(&[])) {
+            ReplyDecision::Rewrite(edits) => {
+                String::from_utf8_lossy(&edits.written.body).contains("out of bounds")
+            }
+            ReplyDecision::LocalReply(reply) => panic!("its head has gone: {reply:?}"),
+        }
+    }
+
+    #[test]
+    fn a_reply_longer_than_64_kib_is_neither_held_nor_read() {
+        let said = "out of bounds";
+        let long = said.to_owned() + &" ".repeat(ReplyInProgress::MAX_BODY - said.len());
+        let mut reply = bad_request();
+        assert_eq!(reply.receive(long.len()), ReplyBody::Buffer);
+        assert_eq!(reply.readable(long.len()), long.len());
+        assert!(says(&reply, &long));
+
+        // Over the limit with its last part.
+        let longer = format!("{long} ");
+        assert_eq!(reply.readable(longer.len()), 0);
+        assert!(!says(&reply, &longer));
+
+        // Over the limit before it: what comes after the discarded part is not the body.
+        assert_eq!(reply.receive(longer.len()), ReplyBody::Discard);
+        assert_eq!(reply.receive(said.len()), ReplyBody::Buffer);
+        assert_eq!(reply.readable(said.len()), 0);
+        assert!(!says(&reply, said));
     }
 
     #[test]

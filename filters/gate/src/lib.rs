@@ -32,8 +32,8 @@ mod rest;
 mod worker;
 
 pub use backend_reply::{
-    AwaitingReply, HEADER_ONLY, ReplyDecision, ReplyEdits, ReplyHead, ReplyInProgress, ReplyStep,
-    SAID,
+    AwaitingReply, HEADER_ONLY, ReplyBody, ReplyDecision, ReplyEdits, ReplyHead, ReplyInProgress,
+    ReplyStep, SAID,
 };
 pub use body::BodyStep;
 pub use budget::{Budget, Holding, NoRoom, Share};

@@ -26,8 +26,8 @@ use proxy_wasm::{
 };
 use sluice_gate::{
     AwaitingReply, BodyStep, Count, Delivery, Discard, Gate, HEADER_ONLY, HeadStep, Identified,
-    LocalReply, PendingRequest, Receive, ReplyDecision, ReplyEdits, ReplyHead, ReplyInProgress,
-    ReplyStep, RequestHead, Rest, is_envoys_grpc,
+    LocalReply, PendingRequest, Receive, ReplyBody, ReplyDecision, ReplyEdits, ReplyHead,
+    ReplyInProgress, ReplyStep, RequestHead, Rest, is_envoys_grpc,
 };
 use sluice_headers::{HeaderEdit, Headers, names::CONTENT_LENGTH};
 use sluice_reply::{GrpcReply, LocalResponse, ReplyPayload};
@@ -93,8 +93,6 @@ struct Replying {
     reply: ReplyInProgress,
     /// How many bytes are in Envoy's buffer.
     buffered: usize,
-    /// Whether a part of the body was discarded because it was too long to be useful.
-    cut: bool,
 }
 
 impl Stream {
@@ -253,11 +251,11 @@ impl Stream {
         trailers: &[(String, Vec<u8>)],
         body_is_there: bool,
     ) -> Option<Vec<(&'static str, String)>> {
-        let Replying { reply, buffered, cut } = replying;
+        let Replying { reply, buffered } = replying;
         let trailers = Headers(trailers);
         let decision = if body_is_there {
-            let kept = if *cut { 0 } else { *buffered };
-            reply.finish(&host::read(BufferType::HttpResponseBody, kept), trailers)
+            let body = host::read(BufferType::HttpResponseBody, reply.readable(*buffered));
+            reply.finish(&body, trailers)
         } else {
             reply.finish_without_message(trailers)
         };
@@ -413,7 +411,7 @@ impl HttpContext for Stream {
             ReplyStep::Rewrite { edits, hold_headers, reply, log } => {
                 host::edit(MapType::HttpResponseHeaders, &edits);
                 log_line(log);
-                let reply = Phase::Reply(Replying { reply, buffered: 0, cut: false });
+                let reply = Phase::Reply(Replying { reply, buffered: 0 });
                 if hold_headers { self.stop(reply) } else { self.pass(reply) }
             }
         }
@@ -447,10 +445,9 @@ impl HttpContext for Stream {
             host::set_trailers(MapType::HttpResponseTrailers, &trailers);
             return self.pass(Phase::Replied);
         }
-        if size > ReplyInProgress::MAX_BODY {
+        if replying.reply.receive(size) == ReplyBody::Discard {
             host::replace(BufferType::HttpResponseBody, size, &[]);
             replying.buffered = 0;
-            replying.cut = true;
         }
         self.stop(Phase::Reply(replying))
     }
