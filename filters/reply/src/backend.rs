@@ -248,7 +248,6 @@ const fn retry_after(http_status: u16, code: Code, asked: Option<u32>) -> Option
 
 fn failed(reply: &BackendReply<'_>) -> Failure {
     let BackendReply { store, grpc, .. } = reply;
-    let name = store.name;
     let status = match reply.http_status() {
         // Over gRPC, RESOURCE_EXHAUSTED without a delay would be final.
         413 if reply.rate_limited => 429,
@@ -256,33 +255,21 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
     };
     let said = message(reply);
     let heeded = if reply.status_has_gone { "" } else { &said };
-    let mut meaning = meaning(store, status, heeded);
-    let mut never = String::new();
-    if let Some(Meaning::Burst(words)) = meaning
-        && let Some(burst) = over_burst(words, heeded, reply.burst)
-    {
-        meaning = Some(Meaning::TooLarge);
-        never = format!(
-            " (the batch exceeds the burst limit of {burst} bytes and can never succeed; send \
-             smaller batches)"
-        );
-    }
-    let (http_status, code) = failure(status, meaning, reply.protocol);
-    // A batch that exceeds its tenant's rate limit is refused as a whole.
-    let is_partial = store.stores_part_on.contains(&status)
-        && !matches!(meaning, Some(Meaning::Burst(_)))
-        && matches!(http_status, 400 | 429 | 500);
-    let stored = if is_partial { " and may have stored some of the records" } else { "" };
-    // For example another gate's refusal, whose sender is this gateway.
-    let whose = match (grpc.map(|grpc| grpc.code), status) {
-        (Some(7 | 16), _) | (None, 401 | 403) => " to this gateway, not to the sender",
-        _ => "",
+    let (meaning, never) = match meaning(store, status, heeded) {
+        Some(Meaning::Burst(words)) => match over_burst(words, heeded, reply.burst) {
+            Some(burst) => (Some(Meaning::TooLarge), never(burst)),
+            None => (Some(Meaning::Burst(words)), String::new()),
+        },
+        meaning => (meaning, String::new()),
     };
-    let colon = if said.is_empty() { "" } else { ": " };
+    let (http_status, code) = failure(status, meaning, reply.protocol);
     let (asked, answered) = match grpc {
         Some(GrpcReply { code, retry_delay, .. }) => (*retry_delay, format!("gRPC {code}")),
         None => (reply.retry_after, status.to_string()),
     };
+    let (name, whose) = (store.name, whose(status, *grpc));
+    let stored = may_have_stored(store, status, http_status, &said);
+    let colon = if said.is_empty() { "" } else { ": " };
     let mut message = format!("{name} answered {answered}{whose}{never}{stored}{colon}");
     message.push_str(&said);
     Failure {
@@ -291,6 +278,41 @@ fn failed(reply: &BackendReply<'_>) -> Failure {
         code,
         message: one_line(&message),
         retry_after: retry_after(http_status, code, asked),
+    }
+}
+
+/// The clause about a batch that exceeds its tenant's burst limit.
+fn never(burst: u32) -> String {
+    format!(
+        " (the batch exceeds the burst limit of {burst} bytes and can never succeed; send smaller \
+         batches)"
+    )
+}
+
+/// The clause about a refusal whose addressee is this gateway, for example another gate's.
+fn whose(status: u16, grpc: Option<&GrpcReply>) -> &'static str {
+    match (grpc.map(|grpc| grpc.code), status) {
+        (Some(7 | 16), _) | (None, 401 | 403) => " to this gateway, not to the sender",
+        _ => "",
+    }
+}
+
+/// The clause about records that are stored although the backend has answered with an error. `http_status` is what the
+/// sender is told.
+fn may_have_stored(store: &Store, status: u16, http_status: u16, said: &str) -> &'static str {
+    let may = store.stores_part_on.contains(&status)
+        && matches!(http_status, 400 | 429 | 500)
+        && !is_refused_whole(meaning(store, status, said));
+    if may { " and may have stored some of the records" } else { "" }
+}
+
+/// Whether nothing of a batch is stored because of which a backend says this: the tenant is wrong, or the batch as a
+/// whole is over a limit.
+const fn is_refused_whole(meaning: Option<Meaning>) -> bool {
+    match meaning {
+        Some(Meaning::Burst(_) | Meaning::Tenant | Meaning::TooLarge) => true,
+        // A limit may be that of one stream among several.
+        Some(Meaning::Throttled) | None => false,
     }
 }
 
@@ -530,15 +552,23 @@ mod tests {
     #[test]
     fn only_who_may_have_stored_something_says_so() {
         let clause = "and may have stored some of the records";
-        for (store, status, may) in [
-            (&LOKI_STORE, 400, true),
-            (&MIMIR, 400, true),
-            (&TEMPO, 400, false),
-            (&LOKI_STORE, 422, false),
-            (&LOKI_STORE, 503, false),
+        for (store, status, says, may) in [
+            (&LOKI_STORE, 400, "why", true),
+            (&MIMIR, 400, "why", true),
+            (&TEMPO, 400, "why", false),
+            (&LOKI_STORE, 422, "why", false),
+            (&LOKI_STORE, 503, "why", false),
+            (&LOKI_STORE, 400, "no org id", false),
+            (&MIMIR, 400, "no org id", false),
+            (&LOKI_STORE, 400, "received message larger than max", false),
         ] {
-            let message = failure_of(&text(store, status, "why")).message;
-            assert_eq!(message.contains(clause), may, "{message}");
+            let reply = text(store, status, says);
+            let gone = BackendReply { status_has_gone: true, ..reply };
+            let write = BackendReply { protocol: Protocol::RemoteWrite, ..reply };
+            for reply in [reply, gone, write] {
+                let message = failure_of(&reply).message;
+                assert_eq!(message.contains(clause), may, "{message}");
+            }
         }
     }
 
