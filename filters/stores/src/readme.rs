@@ -49,12 +49,12 @@ fn remote_write(write: RemoteWrite) -> String {
 
 fn tenant(address: TenantAddress) -> String {
     match address {
-        TenantAddress::AccountInPath => "its account's number in the path".to_owned(),
+        TenantAddress::AccountInPath => "the path, as an account number".to_owned(),
         TenantAddress::AccountInHeaders { account, project } => {
-            format!("the numbers of its account and project in `{account}` and `{project}`")
+            format!("the headers `{account}` and `{project}`, as numbers")
         }
         TenantAddress::OrgId => "the tenant header".to_owned(),
-        TenantAddress::Free => "what its `path` says".to_owned(),
+        TenantAddress::Free => "the place that its `path` names".to_owned(),
     }
 }
 
@@ -86,10 +86,10 @@ fn words(Words { statuses, begins, text, means }: &Words) -> String {
     let stands = if *begins { "that begins with" } else { "with" };
     let means = match means {
         Meaning::TooLarge => "the request is too large".to_owned(),
-        Meaning::Tenant => "the tenant is none of its own".to_owned(),
+        Meaning::Tenant => "the tenant is missing, or not accepted".to_owned(),
         Meaning::Throttled => "the rate is too high".to_owned(),
         Meaning::Burst(burst) => format!(
-            "the rate is too high, or the batch is over what may come at once, {} bytes if it is not told otherwise",
+            "the rate is too high, or the batch exceeds the burst limit ({} bytes by default)",
             burst.default_burst
         ),
     };
@@ -108,7 +108,7 @@ fn the_readme_shows_every_store() {
             "accepts, beside `identity`",
             "formats",
             "gRPC",
-            "told of its tenant by",
+            "reads the tenant from",
         ],
         |store| {
             let path = |(signal, path): &(sluice_otlp::Signal, &str)| {
@@ -134,22 +134,24 @@ fn the_readme_shows_every_store() {
         ])
     });
     let answers = table(
-        ["words that say more than the status", "statuses of what it may have stored in part"],
+        ["words that say more than the status", "statuses after which a part may be stored"],
         |store| {
             let parts: Vec<_> = store.stores_part_on.iter().map(u16::to_string).collect();
             let has = !store.words.is_empty() || !parts.is_empty();
             has.then(|| [all(store.words.iter().map(words).collect()), all(parts)])
         },
     );
-    let steered =
-        table(["headers that steer it", "paths at which it accepts telemetry"], |store| {
+    let steered = table(
+        ["headers that change what it does", "paths at which it accepts telemetry"],
+        |store| {
             let headers = codes(store.guarded_headers.iter().map(|header| header.name));
             let paths = codes(store.push_paths.iter().copied());
             let has = !headers.is_empty() || !paths.is_empty();
             has.then(|| {
                 [headers, paths].map(|cell| if cell.is_empty() { "-".to_owned() } else { cell })
             })
-        });
+        },
+    );
     let tables = [reached, writes, reads, answers, steered];
     let lacking: Vec<_> = tables.into_iter().filter(|table| !README.contains(table)).collect();
     assert!(lacking.is_empty(), "filters/stores/README.md lacks\n{}", lacking.join("\n"));
@@ -176,9 +178,9 @@ fn refused() -> String {
                 Outcome::FailsAnswer => {
                     format!("{name} stores the rest and answers the whole batch with an error")
                 }
-                Outcome::Loses => format!("{name} says nothing and does not store it"),
+                Outcome::Loses => format!("{name} discards it silently"),
                 Outcome::LosesRecords => {
-                    format!("{name} says nothing and stores none of its records")
+                    format!("{name} discards its records silently")
                 }
                 Outcome::RefusesBatch => format!("{name} refuses the whole batch"),
                 Outcome::RefusesBatchBefore(release) => {
