@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use sluice_senders::{Certificate, NoIdentity, PeerEvidence};
+use sluice_senders::{Certificate, PeerError, PeerEvidence};
 
 /// Caches what was read from the certificates of returning senders, for one configuration.
 #[derive(Debug, Default)]
 pub struct Certificates {
-    read: BTreeMap<Vec<u8>, Result<Rc<Certificate>, NoIdentity>>,
+    read: BTreeMap<Vec<u8>, Result<Rc<Certificate>, PeerError>>,
     /// The senders whose certificates have been warned about, and when these expire.
     warned: Vec<(String, u64)>,
 }
@@ -19,8 +19,8 @@ impl Certificates {
     /// The certificate of a connection.
     ///
     /// # Errors
-    /// [`NoIdentity`] if there is none that can be trusted and read.
-    pub fn read(&mut self, evidence: &PeerEvidence<'_>) -> Result<Rc<Certificate>, NoIdentity> {
+    /// [`PeerError`] if there is none that can be trusted and read.
+    pub fn read(&mut self, evidence: &PeerEvidence<'_>) -> Result<Rc<Certificate>, PeerError> {
         let presented = evidence.presented()?;
         let key = presented.cache_key();
         if let Some(known) = self.read.get(key.as_ref()) {

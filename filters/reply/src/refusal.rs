@@ -297,7 +297,7 @@ mod messages;
 
 #[cfg(test)]
 mod tests {
-    use sluice_senders::NoIdentity;
+    use sluice_senders::PeerError;
     use sluice_wire::Fault;
 
     use super::*;
@@ -307,7 +307,7 @@ mod tests {
     fn every_refusal_has_its_row() {
         let malformed = Malformed { fault: Fault::TRUNCATED, at: 3 };
         for (refusal, http, code) in [
-            (NotAdmitted::from(NoIdentity::NoCertificate).into(), 401, Code::Unauthenticated),
+            (NotAdmitted::from(PeerError::NoCertificate).into(), 401, Code::Unauthenticated),
             (Refusal::NoTenant(NoTenant::Unmapped("a".into())), 403, Code::PermissionDenied),
             (Refusal::Path("/x".into()), 404, Code::Unimplemented),
             (Refusal::NoBackend(Signal::Logs), 404, Code::Unimplemented),

@@ -11,7 +11,7 @@ use crate::{
     identify::{IdentityError, IdentitySource, Shown},
     identity::{Claimed, IdentifiedBy, Identity},
     listing::Listing,
-    peer::NoIdentity,
+    peer::PeerError,
 };
 
 /// The allow entries, and the deny entries, which take precedence.
@@ -73,7 +73,7 @@ impl Allowlist {
             return Err(NotAdmitted::CertificateDenied);
         }
         if self.denies_issuers && bare.issuer.is_none() {
-            return Err(NoIdentity::IssuerUnknown.into());
+            return Err(PeerError::IssuerUnknown.into());
         }
         Ok(())
     }
@@ -315,8 +315,8 @@ pub enum NotAdmitted {
     },
 }
 
-impl From<NoIdentity> for NotAdmitted {
-    fn from(error: NoIdentity) -> Self {
+impl From<PeerError> for NotAdmitted {
+    fn from(error: PeerError) -> Self {
         Self::NotIdentified(error.into())
     }
 }

@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use crate::{certificate::Certificate, peer::NoIdentity};
+use crate::{certificate::Certificate, peer::PeerError};
 
 /// What a request shows about its sender. Each part is read only when it is needed.
 pub struct Evidence<'a> {
     /// The connection's certificate.
-    pub certificate: &'a mut dyn FnMut() -> Result<Rc<Certificate>, NoIdentity>,
+    pub certificate: &'a mut dyn FnMut() -> Result<Rc<Certificate>, PeerError>,
     /// Every value of a header, by its lower-case name.
     pub header: &'a dyn Fn(&str) -> Vec<&'a [u8]>,
     /// Envoy's attribute `metadata`: what earlier filters have stored for later ones, including the payloads of tokens,
@@ -20,13 +20,13 @@ pub struct Evidence<'a> {
 
 impl<'a> Evidence<'a> {
     /// The connection's certificate, if it has not expired.
-    pub(crate) fn certificate(&mut self) -> Result<Rc<Certificate>, NoIdentity> {
+    pub(crate) fn certificate(&mut self) -> Result<Rc<Certificate>, PeerError> {
         let certificate = (self.certificate)()?;
         let end = certificate.not_after();
         // The handshake has checked this, but the connection can be days old.
         if end <= self.now {
             let at = der::DateTime::from_unix_duration(std::time::Duration::from_secs(end));
-            return Err(at.map_or(NoIdentity::NotVerified, |at| NoIdentity::Expired { at }));
+            return Err(at.map_or(PeerError::NotVerified, |at| PeerError::Expired { at }));
         }
         Ok(certificate)
     }
@@ -35,10 +35,10 @@ impl<'a> Evidence<'a> {
     ///
     /// # Errors
     /// Why a presented certificate cannot be checked.
-    pub(crate) fn presented(&mut self) -> Result<Option<Rc<Certificate>>, NoIdentity> {
+    pub(crate) fn presented(&mut self) -> Result<Option<Rc<Certificate>>, PeerError> {
         match (self.certificate)() {
             Ok(certificate) => Ok(Some(certificate)),
-            Err(NoIdentity::NoCertificate) => Ok(None),
+            Err(PeerError::NoCertificate) => Ok(None),
             Err(unknown) => Err(unknown),
         }
     }

@@ -20,7 +20,7 @@ use crate::{
     evidence::Evidence,
     identity::{Claimed, IdentifiedBy, Identity},
     pattern::NamePattern,
-    peer::NoIdentity,
+    peer::PeerError,
 };
 
 pub use api_key::ApiKeyError;
@@ -86,7 +86,7 @@ pub enum IdentityError {
     Jwt(#[from] JwtError),
     /// The connection has no usable certificate.
     #[error(transparent)]
-    NoIdentity(#[from] NoIdentity),
+    Peer(#[from] PeerError),
 }
 
 /// What an [`IdentityError`] means for the other sources and for the reply.
@@ -126,8 +126,8 @@ impl IdentityError {
             Self::Disagree => Failure::NamesNobody,
             Self::Forwarded(error) => error.failure(),
             Self::Jwt(error) => error.failure(),
-            Self::NoIdentity(NoIdentity::NoCertificate) => Failure::Absent,
-            Self::NoIdentity(_) => Failure::Unusable,
+            Self::Peer(PeerError::NoCertificate) => Failure::Absent,
+            Self::Peer(_) => Failure::Unusable,
         }
     }
 }

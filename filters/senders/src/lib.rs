@@ -46,7 +46,7 @@ pub use identify::{
 };
 pub use identity::{Claimed, IdentifiedBy, Identity};
 pub use listing::Listing;
-pub use peer::{Connection, NoIdentity, PeerEvidence, PresentedCertificate, read_peer_certificate};
+pub use peer::{Connection, PeerError, PeerEvidence, PresentedCertificate, read_peer_certificate};
 pub use san::San;
 pub use senders::Senders;
 pub use stage::{Admission, SenderStage};

@@ -45,15 +45,15 @@ impl<'a> PeerEvidence<'a> {
     /// counts only on a connection on which a certificate was presented, and only if it is that certificate.
     ///
     /// # Errors
-    /// [`NoIdentity`], except for errors that only [`PresentedCertificate::parse`] can find.
-    pub fn presented(&self) -> Result<PresentedCertificate<'a>, NoIdentity> {
+    /// [`PeerError`], except for errors that only [`PresentedCertificate::parse`] can find.
+    pub fn presented(&self) -> Result<PresentedCertificate<'a>, PeerError> {
         let Connection { certificate, certificate_valid, presented, digest } = self.connection;
         let certificate = certificate.filter(|text| !text.is_empty());
         if certificate.is_none() && presented != Some(TRUE) {
-            return Err(NoIdentity::NoCertificate);
+            return Err(PeerError::NoCertificate);
         }
         if certificate_valid.is_some_and(|valid| valid != TRUE) {
-            return Err(NoIdentity::NotVerified);
+            return Err(PeerError::NotVerified);
         }
         if let Some(text) = certificate {
             return Ok(PresentedCertificate { text, digest: None });
@@ -61,9 +61,9 @@ impl<'a> PeerEvidence<'a> {
         let last = self.xfcc.last().copied();
         let digest = digest.filter(|digest| digest.len() == DIGEST_BYTES);
         let (Some(last), digest @ Some(_)) = (last, digest) else {
-            return Err(NoIdentity::NotInXfcc);
+            return Err(PeerError::NotInXfcc);
         };
-        let text = xfcc::last_certificate(last).ok_or(NoIdentity::NotInXfcc)?;
+        let text = xfcc::last_certificate(last).ok_or(PeerError::NotInXfcc)?;
         Ok(PresentedCertificate { text, digest })
     }
 }
@@ -98,16 +98,16 @@ impl<'a> PresentedCertificate<'a> {
     /// Decodes the certificate.
     ///
     /// # Errors
-    /// [`NoIdentity::NotInXfcc`] if the text came in a header and is not the connection's certificate;
-    /// [`NoIdentity::Unreadable`] if it cannot be read.
-    pub fn parse(&self) -> Result<Certificate, NoIdentity> {
+    /// [`PeerError::NotInXfcc`] if the text came in a header and is not the connection's certificate;
+    /// [`PeerError::Unreadable`] if it cannot be read.
+    pub fn parse(&self) -> Result<Certificate, PeerError> {
         let Some(digest) = self.digest else {
             return Ok(Certificate::from_pem(self.text)?);
         };
-        let der = pem::to_der(self.text).map_err(|_| NoIdentity::NotInXfcc)?;
+        let der = pem::to_der(self.text).map_err(|_| PeerError::NotInXfcc)?;
         let own = lower::encode_string(&certificate::sha256(&der));
         if !bool::from(own.as_bytes().ct_eq(digest)) {
-            return Err(NoIdentity::NotInXfcc);
+            return Err(PeerError::NotInXfcc);
         }
         Ok(Certificate::from_der(&der)?)
     }
@@ -116,14 +116,14 @@ impl<'a> PresentedCertificate<'a> {
 /// Reads the connection's certificate in one step, for a caller without a cache.
 ///
 /// # Errors
-/// [`NoIdentity`] if the connection has no certificate that can be trusted and read.
-pub fn read_peer_certificate(evidence: &PeerEvidence<'_>) -> Result<Certificate, NoIdentity> {
+/// [`PeerError`] if the connection has no certificate that can be trusted and read.
+pub fn read_peer_certificate(evidence: &PeerEvidence<'_>) -> Result<Certificate, PeerError> {
     evidence.presented()?.parse()
 }
 
 /// Why the connection has no usable certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoIdentity {
+pub enum PeerError {
     /// Some issuers are denied, and the certificate's issuer is not shown or cannot be read.
     #[error(
         "the issuer of the client certificate cannot be read, and this gateway denies some \

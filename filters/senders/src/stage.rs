@@ -12,11 +12,11 @@ pub struct SenderStage(Option<Senders>);
 /// section. The next stage requires this proof, so this stage cannot be left out.
 ///
 /// ```
-/// use sluice_senders::{Admission, Ambiguity, Evidence, NoIdentity, NotAdmitted, SenderStage};
+/// use sluice_senders::{Admission, Ambiguity, Evidence, PeerError, NotAdmitted, SenderStage};
 ///
 /// fn admit(stage: &SenderStage) -> Result<Admission, NotAdmitted> {
 ///     let mut evidence = Evidence {
-///         certificate: &mut || Err(NoIdentity::NoCertificate),
+///         certificate: &mut || Err(PeerError::NoCertificate),
 ///         header: &|_| Vec::new(),
 ///         metadata: None,
 ///         now: 0,

@@ -130,14 +130,14 @@ impl Tenanted {
 #[cfg(test)]
 mod tests {
     use sluice_config::check;
-    use sluice_senders::{Ambiguity, Evidence, NoIdentity, SenderStage};
+    use sluice_senders::{Ambiguity, Evidence, PeerError, SenderStage};
 
     use super::*;
 
     /// Proof of a switched-off [`SenderStage`](sluice_senders::SenderStage).
     fn nobody() -> Admission {
         let mut evidence = Evidence {
-            certificate: &mut || Err(NoIdentity::NoCertificate),
+            certificate: &mut || Err(PeerError::NoCertificate),
             header: &|_| Vec::new(),
             metadata: None,
             now: 0,

@@ -7,7 +7,7 @@ use sluice_otlp::Signal;
 use sluice_records::{Fate, Level, Reason, Violation};
 use sluice_senders::{
     ApiKeyError, CertificateError, ClientCertificateError, ForwardedError, IdentityError, JwtError,
-    Listing, NoIdentity, NotAdmitted,
+    Listing, NotAdmitted, PeerError,
 };
 use sluice_stores::Defect;
 use sluice_tenant::{NoTenant, TenantIdError};
@@ -24,12 +24,12 @@ fn examples() -> Vec<Refusal> {
     let error = TenantIdError::Character('|');
     let at = "2026-01-01T00:00:00Z".parse().unwrap();
     let not_identified: [IdentityError; 17] = [
-        NoIdentity::NoCertificate.into(),
-        NoIdentity::Expired { at }.into(),
-        NoIdentity::NotVerified.into(),
-        NoIdentity::NotInXfcc.into(),
-        NoIdentity::Unreadable(CertificateError::NotPem).into(),
-        NoIdentity::IssuerUnknown.into(),
+        PeerError::NoCertificate.into(),
+        PeerError::Expired { at }.into(),
+        PeerError::NotVerified.into(),
+        PeerError::NotInXfcc.into(),
+        PeerError::Unreadable(CertificateError::NotPem).into(),
+        PeerError::IssuerUnknown.into(),
         JwtError::Missing.into(),
         JwtError::Unreadable.into(),
         ApiKeyError::Missing { header: "x-api-key".to_owned() }.into(),
@@ -125,13 +125,13 @@ const fn is_shown(refusal: &Refusal) -> bool {
                 | IdentityError::Jwt(
                     JwtError::Missing | JwtError::NamesNobody { .. } | JwtError::Unreadable,
                 )
-                | IdentityError::NoIdentity(
-                    NoIdentity::Expired { .. }
-                    | NoIdentity::IssuerUnknown
-                    | NoIdentity::NoCertificate
-                    | NoIdentity::NotInXfcc
-                    | NoIdentity::NotVerified
-                    | NoIdentity::Unreadable(_),
+                | IdentityError::Peer(
+                    PeerError::Expired { .. }
+                    | PeerError::IssuerUnknown
+                    | PeerError::NoCertificate
+                    | PeerError::NotInXfcc
+                    | PeerError::NotVerified
+                    | PeerError::Unreadable(_),
                 ),
             )
             | NotAdmitted::NotYet { .. }

@@ -1,6 +1,6 @@
 use sluice_config::{ConfigProblem, check};
 use sluice_headers::HeaderEdit;
-use sluice_senders::{Ambiguity, Evidence, NoIdentity, SenderStage};
+use sluice_senders::{Ambiguity, Evidence, PeerError, SenderStage};
 use sluice_tenant::{TenantStage, Tenanted};
 
 use super::*;
@@ -47,7 +47,7 @@ fn of_none() -> Tenanted {
 /// A request that has passed a `tenant` section.
 fn tenanted(section: &str) -> Tenanted {
     let mut evidence = Evidence {
-        certificate: &mut || Err(NoIdentity::NoCertificate),
+        certificate: &mut || Err(PeerError::NoCertificate),
         header: &|_| Vec::new(),
         metadata: None,
         now: 0,

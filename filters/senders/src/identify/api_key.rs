@@ -11,7 +11,7 @@ use crate::{
     entries::{NAMESPACE, SERVICE_ACCOUNT},
     evidence::Evidence,
     identity::{IdentifiedBy, Identity},
-    peer::NoIdentity,
+    peer::PeerError,
     values::{parse_date, parse_sha256},
 };
 
@@ -150,7 +150,7 @@ impl ApiKeys {
         &self,
         evidence: &mut Evidence<'_>,
         identities: &mut Vec<Identity>,
-    ) -> Result<(), NoIdentity> {
+    ) -> Result<(), PeerError> {
         let mut brought = evidence.texts(&self.header).peekable();
         if brought.peek().is_some()
             && let Some(certificate) = evidence.presented()?

@@ -12,7 +12,7 @@ use crate::{
     identity::Identity,
     listing::Listing,
     pattern::{NamePattern, SanKind, check_clash},
-    peer::NoIdentity,
+    peer::PeerError,
     values::parse_duration,
 };
 
@@ -125,7 +125,7 @@ impl ClientCertificate {
         &self,
         evidence: &mut Evidence<'_>,
         identities: &mut Vec<Identity>,
-    ) -> Result<(), NoIdentity> {
+    ) -> Result<(), PeerError> {
         if let Some(certificate) = evidence.presented()? {
             identities.extend_from_slice(self.kept_identities(&certificate));
         }

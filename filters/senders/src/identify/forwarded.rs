@@ -11,7 +11,7 @@ use crate::{
     evidence::Evidence,
     identity::{IdentifiedBy, Identity},
     listing::Listing,
-    peer::NoIdentity,
+    peer::PeerError,
 };
 
 /// The `forwarded` source: gateways that forward requests of many senders.
@@ -158,7 +158,7 @@ impl Forwarded {
         &self,
         evidence: &mut Evidence<'_>,
         identities: &mut Vec<Identity>,
-    ) -> Result<(), NoIdentity> {
+    ) -> Result<(), PeerError> {
         let mut said = evidence
             .texts(&self.header)
             .filter(|name| NAMESPACE.is_name(name.as_bytes()))

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sluice_config::check;
-use sluice_senders::{Ambiguity, Certificate, Evidence, NoIdentity, NotAdmitted, SendersConfig};
+use sluice_senders::{Ambiguity, Certificate, Evidence, NotAdmitted, PeerError, SendersConfig};
 
 use crate::{pki, tokens};
 
@@ -237,11 +237,11 @@ proptest! {
         let mut evidence = Evidence {
             certificate: &mut || match (&presented, &shown.certificate) {
                 (Some(certificate), _) => Ok(Rc::clone(certificate)),
-                (None, Presented::NotVerified) => Err(NoIdentity::NotVerified),
-                (None, Presented::Unreadable) => Err(NoIdentity::Unreadable(
+                (None, Presented::NotVerified) => Err(PeerError::NotVerified),
+                (None, Presented::Unreadable) => Err(PeerError::Unreadable(
                     sluice_senders::CertificateError::TooManySans,
                 )),
-                (None, _) => Err(NoIdentity::NoCertificate),
+                (None, _) => Err(PeerError::NoCertificate),
             },
             header: &|name| match name {
                 "x-api-key" => shown.keys.iter().map(|key| key.as_bytes()).collect(),

@@ -11,7 +11,7 @@ use der::{Encode, asn1::SetOfVec};
 use serde_json::{Value, json};
 use sluice_config::check;
 use sluice_senders::{
-    Ambiguity, Certificate, Evidence, NoIdentity, NotAdmitted, Senders, SendersConfig,
+    Ambiguity, Certificate, Evidence, NotAdmitted, PeerError, Senders, SendersConfig,
 };
 use x509_cert::{
     attr::AttributeTypeAndValue,
@@ -182,12 +182,12 @@ fn an_issuer_that_is_no_text_is_written_in_hex() {
     for der in [&[0x0c, 1, 0xff][..], &[0x1e, 1, 0x41], &[0x1e, 2, 0xd8, 0]] {
         let broken = issued_by(&name(attribute("2.5.4.3", der)));
         let refused = admit(&denying("CN=Payments CA"), &broken);
-        assert_eq!(refused, Err(NoIdentity::IssuerUnknown.into()), "{der:?}");
+        assert_eq!(refused, Err(PeerError::IssuerUnknown.into()), "{der:?}");
         let by_name = compile(
             json!([{"namespace": "payments"}]),
             json!([{"namespace": "payments", "issuer": "CN=Payments CA"}]),
         );
-        assert_eq!(admit(&by_name.unwrap(), &broken), Err(NoIdentity::IssuerUnknown.into()));
+        assert_eq!(admit(&by_name.unwrap(), &broken), Err(PeerError::IssuerUnknown.into()));
         assert!(admit(&allowing("CN=Payments CA"), &broken).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sluice_senders::{
-    Certificate, CertificateError, Connection, NoIdentity, PeerEvidence, read_peer_certificate,
+    Certificate, CertificateError, Connection, PeerError, PeerEvidence, read_peer_certificate,
 };
 
 use crate::pki;
@@ -94,11 +94,7 @@ fn a_connection_without_a_certificate_is_nobody() {
         with(peer.older(&[xfcc.as_bytes()]), |c| c.presented = Some(&[0])),
         with(peer.older(&[xfcc.as_bytes()]), |c| c.presented = Some(b"1")),
     ] {
-        assert_eq!(
-            read_peer_certificate(&evidence),
-            Err(NoIdentity::NoCertificate),
-            "{evidence:?}"
-        );
+        assert_eq!(read_peer_certificate(&evidence), Err(PeerError::NoCertificate), "{evidence:?}");
     }
 }
 
@@ -109,7 +105,7 @@ fn a_certificate_that_was_not_verified_is_nobody() {
     for valid in [&[0][..], &[], &[2], &[1, 0], b"1", b"true"] {
         for evidence in [peer.evidence(), peer.older(&[xfcc.as_bytes()])] {
             let evidence = with(evidence, |c| c.certificate_valid = Some(valid));
-            assert_eq!(read_peer_certificate(&evidence), Err(NoIdentity::NotVerified), "{valid:?}");
+            assert_eq!(read_peer_certificate(&evidence), Err(PeerError::NotVerified), "{valid:?}");
         }
     }
 }
@@ -120,7 +116,7 @@ fn a_certificate_that_cannot_be_read_is_nobody() {
     let broken = peer.pem.replacen("MII", "AAA", 1).replacen("MIH", "AAA", 1);
     for (text, error) in [(&b"x"[..], Some(CertificateError::NotPem)), (broken.as_bytes(), None)] {
         let evidence = with(peer.evidence(), |c| c.certificate = Some(text));
-        let Err(NoIdentity::Unreadable(found)) = read_peer_certificate(&evidence) else {
+        let Err(PeerError::Unreadable(found)) = read_peer_certificate(&evidence) else {
             panic!("{text:?} was read")
         };
         assert!(error.is_none_or(|error| error == found), "{found}");
@@ -148,7 +144,7 @@ fn another_certificate_in_the_header_is_never_taken_for_the_connections_own() {
         &[not_a_certificate],
     ] {
         let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
-        assert_eq!(read_peer_certificate(&own.older(&values)), Err(NoIdentity::NotInXfcc));
+        assert_eq!(read_peer_certificate(&own.older(&values)), Err(PeerError::NotInXfcc));
     }
 }
 
@@ -161,7 +157,7 @@ fn the_header_does_not_count_without_the_connections_digest() {
     assert_ne!(upper, peer.digest);
     for digest in [None, Some(&b""[..]), Some(upper.as_bytes()), peer.digest.as_bytes().get(..63)] {
         let evidence = with(peer.older(&values), |c| c.digest = digest);
-        assert_eq!(read_peer_certificate(&evidence), Err(NoIdentity::NotInXfcc), "{digest:?}");
+        assert_eq!(read_peer_certificate(&evidence), Err(PeerError::NotInXfcc), "{digest:?}");
     }
 }
 
@@ -210,7 +206,7 @@ fn the_sans_in_the_header_are_never_read() {
     let described = format!("Hash={};Subject=\"CN=x\";DNS=*.payments", own.digest);
     assert_eq!(
         read_peer_certificate(&own.older(&[described.as_bytes()])),
-        Err(NoIdentity::NotInXfcc)
+        Err(PeerError::NotInXfcc)
     );
     let forged = format!("{};DNS=*.victim", own.xfcc());
     assert_eq!(
@@ -249,7 +245,7 @@ proptest! {
         let value = format!("{before}{}{after}", own.xfcc());
         match read_peer_certificate(&own.older(&[value.as_bytes()])) {
             Ok(certificate) => prop_assert_eq!(certificate, own.certificate),
-            Err(error) => prop_assert_eq!(error, NoIdentity::NotInXfcc),
+            Err(error) => prop_assert_eq!(error, PeerError::NotInXfcc),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sluice_config::check;
 use sluice_senders::{
     Admitted, Ambiguity, Certificate, Claimed, Evidence, ForwardedError, IdentityError, JwtError,
-    NoIdentity, NotAdmitted, Senders, SendersConfig,
+    NotAdmitted, PeerError, Senders, SendersConfig,
 };
 
 use crate::{pki, tokens};
@@ -72,7 +72,7 @@ fn admit(senders: &Senders, shown: &Shown) -> Result<Admitted, NotAdmitted> {
     let certificate = shown.certificate.clone().map(Rc::new);
     let metadata = tokens::metadata(&shown.tokens);
     let mut evidence = Evidence {
-        certificate: &mut || certificate.clone().ok_or(NoIdentity::NoCertificate),
+        certificate: &mut || certificate.clone().ok_or(PeerError::NoCertificate),
         header: &|name| {
             let values = shown.headers.iter().filter(|(known, _)| *known == name);
             values.map(|(_, value)| value.as_bytes()).collect()
@@ -419,7 +419,7 @@ fn a_certificate_is_not_read_where_nothing_asks_for_it() {
     let mut evidence = Evidence {
         certificate: &mut || {
             asked.set(true);
-            Err(NoIdentity::NoCertificate)
+            Err(PeerError::NoCertificate)
         },
         header: &|_| Vec::new(),
         metadata: Some(&metadata),
@@ -571,7 +571,7 @@ fn a_denied_name_is_not_hidden_by_another_way() {
 #[test]
 fn a_certificate_that_cannot_be_judged_is_refused_where_certificates_are_denied() {
     let metadata = tokens::metadata(&[("payload", json!({"tenant": "payments"}))]);
-    let admit = |senders: &Senders, why: &NoIdentity| {
+    let admit = |senders: &Senders, why: &PeerError| {
         let mut evidence = Evidence {
             certificate: &mut || Err(why.clone()),
             header: &|_| Vec::new(),
@@ -585,8 +585,8 @@ fn a_certificate_that_cannot_be_judged_is_refused_where_certificates_are_denied(
         senders(json!({"identify": identify, "allow": allow, "deny": deny}))
     };
     let shut = || json!([{"namespace": "shut"}]);
-    let too_many = NoIdentity::Unreadable(sluice_senders::CertificateError::TooManySans);
-    for why in [too_many, NoIdentity::NotVerified, NoIdentity::NotInXfcc] {
+    let too_many = PeerError::Unreadable(sluice_senders::CertificateError::TooManySans);
+    for why in [too_many, PeerError::NotVerified, PeerError::NotInXfcc] {
         for senders in [
             config(json!([token()]), json!([{"issuer": "CN=Bad"}])),
             config(json!([token()]), json!([{"fingerprint": LETMEIN}])),
@@ -594,7 +594,7 @@ fn a_certificate_that_cannot_be_judged_is_refused_where_certificates_are_denied(
             config(json!([token(), gate()]), shut()),
         ] {
             assert_eq!(admit(&senders, &why), Err(why.clone().into()));
-            assert_eq!(admit(&senders, &NoIdentity::NoCertificate), Ok(()));
+            assert_eq!(admit(&senders, &PeerError::NoCertificate), Ok(()));
         }
         // No entry could deny anything in it.
         assert_eq!(admit(&config(json!([token()]), shut()), &why), Ok(()));
