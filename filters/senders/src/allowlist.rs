@@ -26,6 +26,25 @@ pub(crate) struct Allowlist {
     pub(crate) denies_issuers: bool,
 }
 
+/// What decides about a request besides its sender's identities.
+#[derive(Debug)]
+pub(crate) struct Terms<'a> {
+    /// In seconds since the epoch.
+    pub(crate) now: u64,
+    pub(crate) ambiguity: Ambiguity,
+    /// If `chooseBy` is configured.
+    pub(crate) choice: Option<Choice<'a>>,
+}
+
+/// How a sender chooses one of several namespaces.
+#[derive(Debug)]
+pub(crate) struct Choice<'a> {
+    /// The header of `chooseBy`.
+    pub(crate) header: &'a str,
+    /// The namespace in it, if the request has the header.
+    pub(crate) namespace: Option<String>,
+}
+
 /// Proof that a request shows nothing that is denied. Only [`Allowlist::deny`] makes one.
 #[derive(Debug)]
 pub(crate) struct NotDenied(());
@@ -78,8 +97,8 @@ impl Allowlist {
         Ok(())
     }
 
-    /// Admits a sender with these `identities`, at `now` in seconds since the epoch. `chosen` is the namespace that the
-    /// sender has named in the header of `chooseBy`, if it is configured.
+    /// Admits a sender with these `identities`. `expiry` returns when the certificate expires, if that is among what
+    /// identified the sender.
     ///
     /// One identity must satisfy all conditions of one entry. If one identity is allowed, identities that no entry
     /// allows are ignored.
@@ -87,10 +106,11 @@ impl Allowlist {
         &self,
         _: &NotDenied,
         identities: &[Identity],
-        now: u64,
-        ambiguity: Ambiguity,
-        chosen: Option<&str>,
+        terms: &Terms<'_>,
+        expiry: impl FnOnce(IdentifiedBy) -> Result<Option<Expiry>, PeerError>,
     ) -> Result<Admitted, NotAdmitted> {
+        let Terms { now, ambiguity, ref choice } = *terms;
+        let chosen = choice.as_ref().and_then(|choice| choice.namespace.as_deref());
         let allowed: Vec<&Identity> = identities
             .iter()
             .filter(|identity| self.allow.met_by(identity).any(|entry| entry.hold_at(now)))
@@ -98,8 +118,10 @@ impl Allowlist {
             .collect();
         let mut namespaces: BTreeSet<String> = namespaces(allowed.iter().copied());
         if namespaces.len() > 1 && ambiguity == Ambiguity::Refused {
-            let namespaces = namespaces.into_iter().collect();
-            return Err(NotAdmitted::Ambiguous { namespaces, choice: None });
+            return Err(NotAdmitted::Ambiguous {
+                namespaces: namespaces.into_iter().collect(),
+                choice: choice.as_ref().map(|choice| choice.header.to_owned()),
+            });
         }
         let Some(namespace) = namespaces.pop_first() else {
             return Err(self.why_nobody_is_allowed(identities, now, chosen));
@@ -116,7 +138,7 @@ impl Allowlist {
                 .iter()
                 .fold(Claimed::Nothing, |said, identity| said.and(&identity.claimed)),
             by,
-            expiry: None,
+            expiry: expiry(by)?,
         })
     }
 
@@ -184,7 +206,7 @@ pub struct Admitted {
     trust_domain: Option<String>,
     by: IdentifiedBy,
     claimed: Claimed,
-    pub(crate) expiry: Option<Expiry>,
+    expiry: Option<Expiry>,
 }
 
 /// When the certificate that identified a sender expires.

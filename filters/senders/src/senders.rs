@@ -4,11 +4,12 @@ use der::DateTime;
 use sluice_config::ConfigProblem;
 
 use crate::{
-    allowlist::{Admitted, Allowlist, Ambiguity, Expiry, NotAdmitted},
+    allowlist::{Admitted, Allowlist, Ambiguity, Choice, Expiry, NotAdmitted, Terms},
     certificate::Certificate,
     evidence::Evidence,
     identify::IdentitySource,
     identity::{IdentifiedBy, Identity},
+    peer::PeerError,
 };
 
 /// The compiled `senders` section: who sends, and whether they may.
@@ -75,40 +76,42 @@ impl Senders {
     ) -> Result<Admitted, NotAdmitted> {
         let not_denied = self.allowlist.deny(&self.source, evidence)?;
         let identities = self.source.find(evidence)?;
-        let chosen = self.chosen(evidence)?;
-        let (now, chosen) = (evidence.now, chosen.as_deref());
-        let admitted = self.allowlist.admit(&not_denied, &identities, now, ambiguity, chosen);
-        let mut admitted = admitted.map_err(|refused| match refused {
-            NotAdmitted::Ambiguous { namespaces, .. } => {
-                NotAdmitted::Ambiguous { namespaces, choice: self.choose_by.clone() }
-            }
-            refused => refused,
-        })?;
-        if admitted.identified_by().includes(IdentifiedBy::CLIENT_CERTIFICATE) {
-            let certificate = evidence.certificate()?;
-            let at = certificate.not_after();
-            let lifetime = at.saturating_sub(certificate.not_before());
-            // A sixth: four hours of a day, five days of a month. Whoever renews after two thirds of the lifetime has
-            // done so long before.
-            let warns = self.warn_before_end.unwrap_or(lifetime / 6);
-            let renewal_overdue = at.saturating_sub(evidence.now) < warns;
-            admitted.expiry = Some(Expiry { at, renewal_overdue });
-        }
-        Ok(admitted)
+        let terms = Terms { now: evidence.now, ambiguity, choice: self.choice(evidence)? };
+        self.allowlist.admit(&not_denied, &identities, &terms, |by| self.expiry(by, evidence))
     }
 
-    /// The namespace that the sender has chosen, if `chooseBy` is configured.
-    fn chosen(&self, evidence: &Evidence<'_>) -> Result<Option<String>, NotAdmitted> {
+    /// When the certificate expires, if it is among what identified the sender.
+    fn expiry(
+        &self,
+        by: IdentifiedBy,
+        evidence: &mut Evidence<'_>,
+    ) -> Result<Option<Expiry>, PeerError> {
+        if !by.includes(IdentifiedBy::CLIENT_CERTIFICATE) {
+            return Ok(None);
+        }
+        let certificate = evidence.certificate()?;
+        let at = certificate.not_after();
+        let lifetime = at.saturating_sub(certificate.not_before());
+        // A sixth: four hours of a day, five days of a month. Whoever renews after two thirds of the lifetime has done
+        // so long before.
+        let warns = self.warn_before_end.unwrap_or(lifetime / 6);
+        let renewal_overdue = at.saturating_sub(evidence.now) < warns;
+        Ok(Some(Expiry { at, renewal_overdue }))
+    }
+
+    /// What the sender has chosen, if `chooseBy` is configured.
+    fn choice(&self, evidence: &Evidence<'_>) -> Result<Option<Choice<'_>>, NotAdmitted> {
         let Some(header) = &self.choose_by else { return Ok(None) };
-        match (evidence.header)(header)[..] {
-            [] => Ok(None),
-            [value] => Ok(Some(String::from_utf8_lossy(value).into_owned())),
+        let namespace = match (evidence.header)(header)[..] {
+            [] => None,
+            [value] => Some(String::from_utf8_lossy(value).into_owned()),
             // The gate must not guess which of several counts.
             ref values => {
                 let shown = values.iter().map(|value| value.escape_ascii());
-                Err(NotAdmitted::NotAllowed { namespaces: shown.collect() })
+                return Err(NotAdmitted::NotAllowed { namespaces: shown.collect() });
             }
-        }
+        };
+        Ok(Some(Choice { header, namespace }))
     }
 
     /// The identities in a certificate's SANs: one for each pattern that a SAN matches, allowed or not.
