@@ -52,29 +52,7 @@ fn frame(
             _ => return Err(output.too_large()),
         };
     }
-    loop {
-        let size = input.u32()?;
-        if size == 0 {
-            break;
-        }
-        let bytes = input.bytes(size & !UNCOMPRESSED)?;
-        if bytes.len() > header.block_size {
-            return Err(input.invalid("a block exceeds the block size of the frame header"));
-        }
-        if header.block_checksums && input.u32()? != checksum(bytes) {
-            return Err(input.invalid("block checksum mismatch"));
-        }
-        if size & UNCOMPRESSED != 0 {
-            output.push(bytes)?;
-            continue;
-        }
-        let most = bytes.len().saturating_mul(MAX_RATIO).min(header.block_size);
-        output.grow_beside(scratch, most)?;
-        let since = if header.linked { start } else { output.len() };
-        let window = output.since(since.max(output.len().saturating_sub(WINDOW)));
-        let written = block(bytes, window, most, scratch)?;
-        output.push(written)?;
-    }
+    while next_block(&header, start, input, output, scratch)? {}
     let content = output.since(start);
     if header.content_size.is_some_and(|size| u64::try_from(content.len()) != Ok(size)) {
         return Err(input.invalid("content size differs from the frame header"));
@@ -83,6 +61,38 @@ fn frame(
         return Err(input.invalid("content checksum mismatch"));
     }
     Ok(())
+}
+
+/// Reads the next block of a frame whose content starts at `start` of the output. Returns whether there was one.
+fn next_block(
+    header: &Header,
+    start: usize,
+    input: &mut Input<'_>,
+    output: &mut Output<'_>,
+    scratch: &mut Vec<u8>,
+) -> Result<bool, DecodeError> {
+    let size = input.u32()?;
+    if size == 0 {
+        return Ok(false);
+    }
+    let bytes = input.bytes(size & !UNCOMPRESSED)?;
+    if bytes.len() > header.block_size {
+        return Err(input.invalid("a block exceeds the block size of the frame header"));
+    }
+    if header.block_checksums && input.u32()? != checksum(bytes) {
+        return Err(input.invalid("block checksum mismatch"));
+    }
+    if size & UNCOMPRESSED != 0 {
+        output.push(bytes)?;
+        return Ok(true);
+    }
+    let most = bytes.len().saturating_mul(MAX_RATIO).min(header.block_size);
+    output.grow_beside(scratch, most)?;
+    let since = if header.linked { start } else { output.len() };
+    let window = output.since(since.max(output.len().saturating_sub(WINDOW)));
+    let written = block(bytes, window, most, scratch)?;
+    output.push(written)?;
+    Ok(true)
 }
 
 /// Decodes a block to at most `most` bytes, for which `scratch` has room.

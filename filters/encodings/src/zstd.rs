@@ -65,11 +65,11 @@ fn frame(
     }
     let window = begin(decoder, input, most_window)?;
     let is_usual = window == usize::try_from(USUAL_WINDOW).unwrap_or(usize::MAX);
-    let (start, room) = (output.len(), output.room());
+    let start = output.len();
     let size = descriptor.has_content_size().then(|| decoder.content_size());
     if let Some(size) = size {
         match usize::try_from(size) {
-            Ok(size) if size > room => return Err(output.too_large()),
+            Ok(size) if size > output.room() => return Err(output.too_large()),
             // A decoder returns nothing until it holds more than its window.
             Ok(size) if is_usual => output.with_capacity(size)?,
             Ok(_) => output.with_capacity(0)?,
@@ -77,6 +77,35 @@ fn frame(
         };
     }
     let most_step = if is_usual { STEP } else { LONG_STEP };
+    blocks(decoder, input, output, Steps { window, most_step }, memory)?;
+    // The decoder reads both sizes but does not compare them.
+    let written = u64::try_from(output.len().saturating_sub(start)).unwrap_or(u64::MAX);
+    if size.is_some_and(|size| size != written) {
+        return Err(input.invalid("content size differs from the frame header"));
+    }
+    let expected = decoder.get_checksum_from_data();
+    if expected.is_some() && expected != decoder.get_calculated_checksum() {
+        return Err(input.invalid("content checksum mismatch"));
+    }
+    Ok(())
+}
+
+/// How a frame's blocks are decoded, in bytes.
+#[derive(Clone, Copy)]
+struct Steps {
+    window: usize,
+    most_step: usize,
+}
+
+/// Decodes the blocks of a frame.
+fn blocks(
+    decoder: &mut FrameDecoder,
+    input: &mut Input<'_>,
+    output: &mut Output<'_>,
+    Steps { window, most_step }: Steps,
+    memory: &mut Memory,
+) -> Result<(), DecodeError> {
+    let room = output.room();
     // The decoder keeps a part of what was decoded as its window. `decoded` and `most_decoded` are
     // the lower and upper bounds of what has been decoded, in the decoder and in `output`.
     let (mut decoded, mut most_decoded) = (0_usize, 0_usize);
@@ -96,23 +125,13 @@ fn frame(
             .collect_to_writer(output.with_capacity(ready)?)
             .map_err(|_| input.invalid(CORRUPT))?;
         if finished {
-            break;
+            return Ok(());
         }
         decoded = decoded.saturating_add(step);
         if decoded > room {
             return Err(output.too_large());
         }
     }
-    // The decoder reads both sizes but does not compare them.
-    let written = u64::try_from(output.len().saturating_sub(start)).unwrap_or(u64::MAX);
-    if size.is_some_and(|size| size != written) {
-        return Err(input.invalid("content size differs from the frame header"));
-    }
-    let expected = decoder.get_checksum_from_data();
-    if expected.is_some() && expected != decoder.get_calculated_checksum() {
-        return Err(input.invalid("content checksum mismatch"));
-    }
-    Ok(())
 }
 
 /// Reads a frame's header, and returns the largest size of its window, in bytes.

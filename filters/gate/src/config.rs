@@ -198,28 +198,8 @@ impl GateConfig {
 
     /// `None` only if a problem was added.
     fn compile_all(self, problems: &Problems) -> Option<Gate> {
-        if self.senders.is_none()
-            && self.tenant.is_none()
-            && self.records.is_none()
-            && self.backends.is_none()
-        {
-            let message =
-                "empty configuration: add at least one of senders, tenant, records and backends";
-            problems.at("configuration").add(message);
-        }
-        if self.records.is_some() && self.backends.is_none() {
-            let message = "records are checked on their way to a backend, but there is no backends \
-                           section: add one";
-            problems.at("records").add(message);
-        }
-        let other_paths = problems.at("otherPaths");
-        if !self.other_paths.is_empty() && self.backends.is_none() {
-            other_paths.add(
-                "every path passes where there is no backends section: add one, or remove \
-                 otherPaths",
-            );
-        }
-        let other_paths = OtherPaths::compile(&self.other_paths, &other_paths);
+        self.check_sections(problems);
+        let other_paths = OtherPaths::compile(&self.other_paths, &problems.at("otherPaths"));
         let limits = self.limits.compile(&problems.at("limits"));
         let context = Context { tenant_ids: self.tenant.as_ref().map(TenantConfig::ids) };
         let asks = self.senders.is_some();
@@ -235,18 +215,7 @@ impl GateConfig {
         // If there are no backends, that problem or theirs has been added already.
         let records = RecordStage::compile(self.records, &problems.at("records"), asks, backend);
         let (mut senders, tenants, records) = (senders?, tenants?, records?);
-        if problems.is_empty() && tenants.depends_on_sender() && !senders.is_on() {
-            let message = "the tenant is derived from the sender, but there is no senders section: \
-                           add one, or use tenant.fixed";
-            problems.at("tenant").add(message);
-        }
-        if let Some(claim) = tenants.claim() {
-            let is_read = senders.read_claim(claim);
-            if !is_read && problems.is_empty() {
-                let message = "fromClaim needs a token, but senders.identify has no jwt: add it";
-                problems.at("tenant").at("fromClaim").add(message);
-            }
-        }
+        join_tenants(&tenants, &mut senders, problems);
         let routes = match routes {
             Some(compiled) => Some(compiled?),
             None => None,
@@ -254,62 +223,70 @@ impl GateConfig {
         let hold_headers = self.hold_headers;
         Some(Gate { senders, tenants, records, routes, limits, other_paths, hold_headers })
     }
+
+    /// Checks that no section is there for nothing, or left out by mistake.
+    fn check_sections(&self, problems: &Problems) {
+        if self.senders.is_none()
+            && self.tenant.is_none()
+            && self.records.is_none()
+            && self.backends.is_none()
+        {
+            let message =
+                "empty configuration: add at least one of senders, tenant, records and backends";
+            problems.at("configuration").add(message);
+        }
+        if self.records.is_some() && self.backends.is_none() {
+            let message = "records are checked on their way to a backend, but there is no backends \
+                           section: add one";
+            problems.at("records").add(message);
+        }
+        if !self.other_paths.is_empty() && self.backends.is_none() {
+            let message = "every path passes where there is no backends section: add one, or \
+                           remove otherPaths";
+            problems.at("otherPaths").add(message);
+        }
+    }
+}
+
+/// Checks that what the tenant is derived from is known of a sender, and has the senders read it.
+fn join_tenants(tenants: &TenantStage, senders: &mut SenderStage, problems: &Problems) {
+    if problems.is_empty() && tenants.depends_on_sender() && !senders.is_on() {
+        let message = "the tenant is derived from the sender, but there is no senders section: \
+                       add one, or use tenant.fixed";
+        problems.at("tenant").add(message);
+    }
+    if let Some(claim) = tenants.claim() {
+        let is_read = senders.read_claim(claim);
+        if !is_read && problems.is_empty() {
+            let message = "fromClaim needs a token, but senders.identify has no jwt: add it";
+            problems.at("tenant").at("fromClaim").add(message);
+        }
+    }
 }
 
 impl LimitsConfig {
     fn compile(self, place: &Place<'_>) -> Limits {
-        let limit = |name: &str, value: Option<usize>, default: usize, max: usize| {
-            let value = value.unwrap_or(default);
-            if value == 0 || value > max {
-                place.at(name).add(format!("must be between 1 and {max}"));
-            }
-            value
-        };
         let default = Limits::default();
-        let bytes = Limits::MAX_BYTES;
-        let body_bytes = limit("bodyBytes", self.body_bytes, default.body_bytes, bytes);
-        let decoded_bytes = limit("decodedBytes", self.decoded_bytes, default.decoded_bytes, bytes);
-        let discarded_bytes = limit(
-            "discardedBytes",
-            self.discarded_bytes,
-            default.discarded_bytes.max(body_bytes),
-            bytes,
-        );
-        let records = limit("records", self.records, default.records, Limits::MAX_RECORDS);
-        let attributes =
-            limit("attributes", self.attributes, default.attributes, Limits::MAX_ATTRIBUTES);
-        let depth = limit("depth", self.depth, default.depth, Limits::MAX_DEPTH);
-        let share = |name: &str, value: Option<usize>, default: usize, least: usize, max| {
-            let value = value.unwrap_or(default.max(least));
-            if value < least || value > max {
-                let message = if least > max {
-                    format!(
-                        "must be at least {least} for the other limits, which is over its maximum \
-                         of {max}: lower decodedBytes, bodyBytes or records"
-                    )
-                } else {
-                    format!(
-                        "must be between {least} and {max} for the other limits, but is {value}"
-                    )
-                };
-                place.at(name).add(message);
-            }
-            value
+        let limit = |name, value: Option<usize>, default, max| {
+            limit(value.unwrap_or(default), max, &place.at(name))
         };
-        let worker_bytes = share(
-            "workerBytes",
-            self.worker_bytes,
-            default.worker_bytes,
-            Limits::least_worker_bytes(body_bytes, decoded_bytes, records, attributes),
-            Limits::MAX_WORKER_BYTES,
-        );
-        let sender_bytes = share(
-            "senderBytes",
-            self.sender_bytes,
-            worker_bytes / Limits::SENDERS,
-            body_bytes.saturating_add(Limits::BESIDE_A_BODY),
-            worker_bytes,
-        );
+        let max = Limits::MAX_BYTES;
+        let body_bytes = limit("bodyBytes", self.body_bytes, default.body_bytes, max);
+        let decoded_bytes = limit("decodedBytes", self.decoded_bytes, default.decoded_bytes, max);
+        let least = default.discarded_bytes.max(body_bytes);
+        let discarded_bytes = limit("discardedBytes", self.discarded_bytes, least, max);
+        let records = limit("records", self.records, default.records, Limits::MAX_RECORDS);
+        let max = Limits::MAX_ATTRIBUTES;
+        let attributes = limit("attributes", self.attributes, default.attributes, max);
+        let depth = limit("depth", self.depth, default.depth, Limits::MAX_DEPTH);
+
+        let least = Limits::least_worker_bytes(body_bytes, decoded_bytes, records, attributes);
+        let worker_bytes = self.worker_bytes.unwrap_or(default.worker_bytes.max(least));
+        share(worker_bytes, least, Limits::MAX_WORKER_BYTES, &place.at("workerBytes"));
+        let least = body_bytes.saturating_add(Limits::BESIDE_A_BODY);
+        let part = worker_bytes / Limits::SENDERS;
+        let sender_bytes = self.sender_bytes.unwrap_or(part.max(least));
+        share(sender_bytes, least, worker_bytes, &place.at("senderBytes"));
         Limits {
             body_bytes,
             decoded_bytes,
@@ -320,6 +297,27 @@ impl LimitsConfig {
             worker_bytes,
             sender_bytes,
         }
+    }
+}
+
+/// Checks a limit of one request, and returns it.
+fn limit(value: usize, max: usize, place: &Place<'_>) -> usize {
+    if value == 0 || value > max {
+        place.add(format!("must be between 1 and {max}"));
+    }
+    value
+}
+
+/// Checks a limit of memory, which the limits of one request must fit into.
+fn share(value: usize, least: usize, max: usize, place: &Place<'_>) {
+    if least > max {
+        place.add(format!(
+            "must be at least {least} for the other limits, which is over its maximum of {max}: \
+             lower decodedBytes, bodyBytes or records"
+        ));
+    } else if value < least || value > max {
+        place
+            .add(format!("must be between {least} and {max} for the other limits, but is {value}"));
     }
 }
 

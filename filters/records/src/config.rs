@@ -187,32 +187,9 @@ impl RecordsConfig {
         has_senders: bool,
         backend: impl Fn(Signal) -> Option<BackendTraits>,
     ) -> Option<RuleSet> {
-        match &self.require {
-            Some(require) if require.is_empty() => {
-                let message = "empty list: add at least one attribute, or remove require";
-                place.at("require").add(message);
-            }
-            None if self.stamp.is_empty() && self.unstorable.is_none() => {
-                place.add("empty section: add at least one of require, stamp and unstorable");
-            }
-            _ => {}
-        }
-        let mut values = Vec::new();
-        for (index, require) in self.required().iter().enumerate() {
-            let place = place.at("require").index(index);
-            values.extend(require.value.compile(&place.at("value"), has_senders));
-            let before = self.required().iter().take(index);
-            let twice = before.map(|r| &r.attribute).any(|name| *name == require.attribute);
-            check_name(&require.attribute, twice.then_some("required"), &place);
-        }
-        let mut stamps = Vec::new();
-        for (index, stamp) in self.stamp.iter().enumerate() {
-            let place = place.at("stamp").index(index);
-            stamps.extend(Template::of_sender(&stamp.value, &place.at("value"), has_senders));
-            let before = self.stamp.iter().take(index);
-            let twice = before.map(|s| &s.attribute).any(|name| *name == stamp.attribute);
-            check_name(&stamp.attribute, twice.then_some("stamped"), &place);
-        }
+        self.check_sections(place);
+        let values = self.values(&place.at("require"), has_senders);
+        let stamps = self.stamps(&place.at("stamp"), has_senders);
         for signal in Signal::ALL {
             if let Some(backend) = backend(signal) {
                 self.check_names(place, signal, &backend);
@@ -226,6 +203,46 @@ impl RecordsConfig {
         let series = self.series_rules(&values, &stamps, backend(Signal::Metrics).name);
         let rules = |signal| self.rules(signal, &values, &stamps, &backend(signal));
         Some(RuleSet::new(rules, series))
+    }
+
+    /// Checks that the section asks for something.
+    fn check_sections(&self, place: &Place<'_>) {
+        match &self.require {
+            Some(require) if require.is_empty() => {
+                let message = "empty list: add at least one attribute, or remove require";
+                place.at("require").add(message);
+            }
+            None if self.stamp.is_empty() && self.unstorable.is_none() => {
+                place.add("empty section: add at least one of require, stamp and unstorable");
+            }
+            _ => {}
+        }
+    }
+
+    /// Checks what is required, and compiles the rules on values.
+    fn values(&self, place: &Place<'_>, has_senders: bool) -> Vec<ValueRule> {
+        let mut values = Vec::new();
+        for (index, require) in self.required().iter().enumerate() {
+            let place = place.index(index);
+            values.extend(require.value.compile(&place.at("value"), has_senders));
+            let before = self.required().iter().take(index);
+            let twice = before.map(|r| &r.attribute).any(|name| *name == require.attribute);
+            check_name(&require.attribute, twice.then_some("required"), &place);
+        }
+        values
+    }
+
+    /// Checks what is stamped, and compiles the texts.
+    fn stamps(&self, place: &Place<'_>, has_senders: bool) -> Vec<Template> {
+        let mut stamps = Vec::new();
+        for (index, stamp) in self.stamp.iter().enumerate() {
+            let place = place.index(index);
+            stamps.extend(Template::of_sender(&stamp.value, &place.at("value"), has_senders));
+            let before = self.stamp.iter().take(index);
+            let twice = before.map(|s| &s.attribute).any(|name| *name == stamp.attribute);
+            check_name(&stamp.attribute, twice.then_some("stamped"), &place);
+        }
+        stamps
     }
 
     /// Checks that no rule or stamp names an attribute because of which the backend would refuse a

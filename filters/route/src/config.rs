@@ -143,14 +143,7 @@ struct Check<'p> {
 impl Check<'_> {
     fn backend(&self, config: BackendConfig) -> Backend {
         let store = config.store;
-        let own_path = store.path(self.signal).unwrap_or_else(|| {
-            let stores: Vec<_> = store.signals().map(Signal::as_str).collect();
-            let (name, stores) = (store.name, stores.join(", "));
-            self.place
-                .at("kind")
-                .add(format!("{name} stores {stores}, not {}", self.signal.as_str()));
-            store.paths.first().map(|(_, path)| *path).unwrap_or_default()
-        });
+        let own_path = self.own_path(store);
         let traits = config.traits(&self.place);
         let http_path = Path::parse(config.path.as_deref().unwrap_or(own_path));
         let http_path = http_path.unwrap_or_else(|message| {
@@ -163,12 +156,8 @@ impl Check<'_> {
             Some(names) => self.encodings(&names),
             None => store.encodings,
         };
-        let formats = match config.formats.as_deref().map(Formats::listed) {
-            Some(None) => {
-                self.place.at("formats").add("empty list: add protobuf, json or both");
-                Formats::ALL
-            }
-            Some(Some(formats)) => formats,
+        let formats = match config.formats {
+            Some(listed) => self.formats(&listed),
             None => store.formats,
         };
         let clusters = self.clusters(&self.place, store, config.cluster, config.grpc_cluster);
@@ -191,6 +180,24 @@ impl Check<'_> {
             canary,
             mirrors,
         }
+    }
+
+    /// The store's path for the signal.
+    fn own_path(&self, store: &Store) -> &'static str {
+        store.path(self.signal).unwrap_or_else(|| {
+            let stores: Vec<_> = store.signals().map(Signal::as_str).collect();
+            let (name, stores) = (store.name, stores.join(", "));
+            let message = format!("{name} stores {stores}, not {}", self.signal.as_str());
+            self.place.at("kind").add(message);
+            store.paths.first().map(|(_, path)| *path).unwrap_or_default()
+        })
+    }
+
+    fn formats(&self, listed: &[Format]) -> Formats {
+        Formats::listed(listed).unwrap_or_else(|| {
+            self.place.at("formats").add("empty list: add protobuf, json or both");
+            Formats::ALL
+        })
     }
 
     /// The path for remote write; `None` if the backend does not support it.

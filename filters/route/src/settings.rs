@@ -78,6 +78,11 @@ impl BackendConfig {
             let message = "labels would be moved to scopes, whose attributes are dropped: use drop";
             place.at("labels").at("overflow").add(message);
         }
+        self.check_numbers(place);
+    }
+
+    /// Adds a problem for each limit with which nothing would be stored.
+    fn check_numbers(&self, place: &Place<'_>) {
         if self.max_trace_bytes == Some(0) {
             let message = "must be greater than 0: use Tempo's max_bytes_per_trace";
             place.at("maxTraceBytes").add(message);

@@ -132,12 +132,26 @@ impl Lists<'_> {
         place: &Place<'_>,
         compiled: &mut Entries,
     ) {
-        let DenyEntry { namespace, trust_domain, service_account, issuer, fingerprint } = names;
-        let glob = namespace.as_deref().map(|namespace| {
-            let glob = NAMESPACE.glob(namespace);
-            place.at("namespace").take(glob)
-        });
-        let conditions = Conditions {
+        let namespace = names.namespace.as_deref();
+        let namespace = namespace.map(|text| place.at("namespace").take(NAMESPACE.glob(text)));
+        let conditions = self.conditions(names, (from, until), place);
+        let keys = match namespace {
+            Some(namespace) => namespace.map(Key::Namespace).into_iter().collect(),
+            None => self.certificate_keys(names, &conditions, place),
+        };
+        for key in keys {
+            compiled.insert(key, conditions.clone());
+        }
+    }
+
+    fn conditions(
+        &mut self,
+        names: &DenyEntry,
+        (from, until): (Option<DateTime>, Option<DateTime>),
+        place: &Place<'_>,
+    ) -> Conditions {
+        let DenyEntry { trust_domain, service_account, issuer, fingerprint, .. } = names;
+        Conditions {
             trust_domain: trust_domain
                 .as_deref()
                 .and_then(|text| place.at("trustDomain").take(TRUST_DOMAIN.parse(text))),
@@ -151,32 +165,33 @@ impl Lists<'_> {
                 .and_then(|text| place.at("fingerprint").take(parse_fingerprint(text))),
             from,
             until,
-        };
+        }
+    }
+
+    /// What an entry without a namespace is found by: what it states of a certificate.
+    fn certificate_keys(
+        &mut self,
+        names: &DenyEntry,
+        conditions: &Conditions,
+        place: &Place<'_>,
+    ) -> Vec<Key> {
+        let DenyEntry { trust_domain, service_account, issuer, fingerprint, .. } = names;
+        if issuer.is_none() && fingerprint.is_none() {
+            place.add("the entry denies nobody: add a namespace, an issuer or a fingerprint");
+            return Vec::new();
+        }
+        if trust_domain.is_some() || service_account.is_some() {
+            place.add(
+                "trustDomain and serviceAccount only apply together with a namespace: add one",
+            );
+            return Vec::new();
+        }
+        self.denies_certificates = true;
         let certificate = match &conditions.fingerprint {
             Some(fingerprint) => vec![Arc::clone(fingerprint)],
             None => conditions.issuer.clone().unwrap_or_default(),
         };
-        let names_none = issuer.is_none() && fingerprint.is_none();
-        let keys = match glob {
-            Some(glob) => glob.map(Key::Namespace).into_iter().collect(),
-            None if names_none => {
-                place.add("the entry denies nobody: add a namespace, an issuer or a fingerprint");
-                Vec::new()
-            }
-            None if trust_domain.is_some() || service_account.is_some() => {
-                let message =
-                    "trustDomain and serviceAccount only apply together with a namespace: add one";
-                place.add(message);
-                Vec::new()
-            }
-            None => {
-                self.denies_certificates = true;
-                certificate.into_iter().map(Key::Certificate).collect()
-            }
-        };
-        for key in keys {
-            compiled.insert(key, conditions.clone());
-        }
+        certificate.into_iter().map(Key::Certificate).collect()
     }
 
     /// Adds a problem for a condition that no name can state. Nothing would ever match such a deny

@@ -132,45 +132,20 @@ impl TenantConfig {
         let has_map = self.map.is_some();
         let id = |place: &Place<'_>, id: String| place.take(TenantId::new(id, ids));
         let default = self.default.map(|default| id(&place.at("default"), default));
+        let has_default = default.is_some();
         let assignment = match (self.fixed, self.from_namespace, self.from_claim, self.map) {
             (Some(fixed), None, None, None) => id(&place.at("fixed"), fixed).map(Assignment::Fixed),
-            (None, Some(around), None, None) => {
-                // A sample that is valid whatever the namespaces are: a letter for most stores, a
-                // digit for accounts.
-                let sample = if ids == TenantIds::Account { "1" } else { "a" };
-                id(&place.at("fromNamespace"), around.tenant(sample))
-                    .map(|_| Assignment::FromNamespace(around))
-            }
-            (None, None, Some(claim), None) if !claim.is_empty() => {
-                Some(Assignment::FromClaim(claim))
-            }
-            (None, None, Some(_), None) => {
-                place
-                    .at("fromClaim")
-                    .add("must not be empty: name the claim that holds the tenant");
-                None
-            }
-            (None, None, None, Some(map)) if !map.is_empty() => {
-                let mut tenants = BTreeMap::new();
-                let place = place.at("map");
-                tenants.extend(map.into_iter().filter_map(|(namespace, tenant)| {
-                    let tenant = id(&place.at(&namespace), tenant)?;
-                    Some((namespace, tenant))
-                }));
-                Some(Assignment::Map { tenants, default: default.clone().flatten() })
-            }
-            (None, None, None, Some(_)) => {
-                let message =
-                    "empty map: add at least one namespace, or use fromNamespace or fixed";
-                place.at("map").add(message);
-                None
+            (None, Some(around), None, None) => around.compile(ids, &place.at("fromNamespace")),
+            (None, None, Some(claim), None) => from_claim(claim, &place.at("fromClaim")),
+            (None, None, None, Some(map)) => {
+                from_map(map, default.flatten(), ids, &place.at("map"))
             }
             _ => {
                 place.add("set exactly one of fixed, fromNamespace, fromClaim and map");
                 None
             }
         };
-        if default.is_some() && !has_map {
+        if has_default && !has_map {
             let message = "default only applies together with map: add map, or remove default";
             place.at("default").add(message);
         }
@@ -181,7 +156,40 @@ impl TenantConfig {
     }
 }
 
+fn from_claim(claim: String, place: &Place<'_>) -> Option<Assignment> {
+    if claim.is_empty() {
+        place.add("must not be empty: name the claim that holds the tenant");
+        return None;
+    }
+    Some(Assignment::FromClaim(claim))
+}
+
+fn from_map(
+    map: BTreeMap<String, String>,
+    default: Option<TenantId>,
+    ids: TenantIds,
+    place: &Place<'_>,
+) -> Option<Assignment> {
+    if map.is_empty() {
+        place.add("empty map: add at least one namespace, or use fromNamespace or fixed");
+        return None;
+    }
+    let mut tenants = BTreeMap::new();
+    tenants.extend(map.into_iter().filter_map(|(namespace, tenant)| {
+        let tenant = place.at(&namespace).take(TenantId::new(tenant, ids))?;
+        Some((namespace, tenant))
+    }));
+    Some(Assignment::Map { tenants, default })
+}
+
 impl FromNamespace {
+    fn compile(self, ids: TenantIds, place: &Place<'_>) -> Option<Assignment> {
+        // A sample that is valid whatever the namespaces are: a letter for most stores, a digit for accounts.
+        let sample = if ids == TenantIds::Account { "1" } else { "a" };
+        place.take(TenantId::new(self.tenant(sample), ids))?;
+        Some(Assignment::FromNamespace(self))
+    }
+
     fn tenant(&self, namespace: &str) -> String {
         [&self.prefix, namespace, &self.suffix].concat()
     }
