@@ -8,7 +8,7 @@ use sluice_headers::{
 use sluice_otlp::Signal;
 use sluice_remote_write::{VERSION, VERSION_HEADER};
 use sluice_reply::{Protocol, Refusal};
-use sluice_route::{Routes, foreign_header_edits};
+use sluice_route::{Routes, strip_own_headers};
 use sluice_senders::{Admission, Admitted, Ambiguity, Connection, Evidence, Expiry, PeerEvidence};
 use sluice_tenant::Tenanted;
 
@@ -139,7 +139,7 @@ impl Gate {
             return Ok(HeadStep::Pass(Pass::new(tenanted, edits)));
         };
         if self.other_paths.let_pass(headers.first(PATH).unwrap_or_default()) {
-            let edits = edits.into_iter().chain(foreign_header_edits(headers.names()));
+            let edits = edits.into_iter().chain(strip_own_headers(headers.names()));
             return Ok(HeadStep::Pass(Pass::new(tenanted, edits.collect())));
         }
         let export = Export::from_head(headers, protocol).map_err(|why| (None, why))?;

@@ -25,7 +25,7 @@ const OWN: &str = "x-sluice-";
 /// Prefixes of headers that the gate removes: its own; those of gRPC, if a call is forwarded as HTTP; and those with
 /// which a sender could make Envoy's router wait longer, retry, or count under another name. Envoy removes the latter
 /// only if it considers the sender external.
-const ENDING: [&str; 7] = [
+const STRIPPED_PREFIXES: [&str; 7] = [
     OWN,
     "grpc-",
     "x-envoy-expected-rq-",
@@ -280,8 +280,9 @@ impl Endpoint<'_> {
         format: Format,
         names: impl Iterator<Item = &'n str>,
     ) -> Vec<HeaderEdit> {
-        let ends = |name: &&str| ENDING.iter().any(|start| name.starts_with(start));
-        let mut edits: Vec<_> = names.filter(ends).map(HeaderEdit::remove).collect();
+        let is_stripped =
+            |name: &&str| STRIPPED_PREFIXES.iter().any(|start| name.starts_with(start));
+        let mut edits: Vec<_> = names.filter(is_stripped).map(HeaderEdit::remove).collect();
         let (content_type, te) = match self.transport {
             // gRPC over HTTP/2, "Requests": this header detects proxies that lose trailers.
             Transport::Grpc => ("application/grpc", HeaderEdit::set(TE, "trailers")),
@@ -305,7 +306,7 @@ impl Endpoint<'_> {
 
 /// The edits to a request that does not belong to the gate, with headers of these `names`: the
 /// gate's own headers are removed, because with them the request could choose a backend.
-pub fn foreign_header_edits<'n>(
+pub fn strip_own_headers<'n>(
     names: impl Iterator<Item = &'n str>,
 ) -> impl Iterator<Item = HeaderEdit> {
     names.filter(|name| name.starts_with(OWN)).map(HeaderEdit::remove)

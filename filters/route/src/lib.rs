@@ -9,8 +9,6 @@ mod settings;
 mod share;
 mod tenants;
 
-pub use backend::{
-    BACKEND_HEADER, Backend, Endpoint, MIRROR_HEADER, Transport, foreign_header_edits,
-};
+pub use backend::{BACKEND_HEADER, Backend, Endpoint, MIRROR_HEADER, Transport, strip_own_headers};
 pub use config::{BackendsConfig, Context};
 pub use routes::Routes;
