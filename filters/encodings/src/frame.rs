@@ -1,4 +1,4 @@
-//! What the zstd and LZ4 frame formats have in common.
+//! What the gzip, zstd and LZ4 formats have in common: parts of a known length, one after the other.
 
 use crate::{DecodeError, Encoding, output::CUT_OFF};
 
@@ -36,9 +36,17 @@ impl<'b> Input<'b> {
         Ok(bytes)
     }
 
-    /// The next four bytes as a number, little-endian as in both formats.
+    /// The next four bytes as a number, little-endian as in all of these formats.
     pub(super) fn u32(&mut self) -> Result<u32, DecodeError> {
         self.array().map(u32::from_le_bytes)
+    }
+
+    /// Passes a text that ends with a zero byte, as in gzip's header.
+    pub(super) fn skip_to_nul(&mut self) -> Result<(), DecodeError> {
+        let mut bytes = self.rest.iter();
+        let _nul = bytes.find(|byte| **byte == 0).ok_or_else(|| self.invalid(CUT_OFF))?;
+        self.rest = bytes.as_slice();
+        Ok(())
     }
 
     /// Passes a skippable frame if one is next (RFC 8878, section 3.1.2; LZ4 has the same), and

@@ -25,6 +25,7 @@
 //! Dictionaries are refused, because no sender shares one with this gate. Bytes after the end are
 //! refused too.
 
+mod crc32;
 mod deflate;
 mod frame;
 pub mod grpc;

@@ -58,6 +58,11 @@ impl<'r> Output<'r> {
         self.limit.saturating_sub(self.bytes.len())
     }
 
+    /// Whether the one byte over the limit has been written.
+    pub(super) fn is_over(&self) -> bool {
+        self.bytes.len() > self.limit
+    }
+
     pub(super) const fn too_large(&self) -> DecodeError {
         DecodeError::TooLarge { limit: self.limit }
     }
@@ -104,7 +109,7 @@ impl<'r> Output<'r> {
                     ErrorKind::UnexpectedEof => DecodeError::Invalid { encoding, reason: CUT_OFF },
                     _ => DecodeError::Invalid { encoding, reason: CORRUPT },
                 })?;
-            if self.bytes.len() > self.limit {
+            if self.is_over() {
                 return Err(self.too_large());
             }
             if read < step {

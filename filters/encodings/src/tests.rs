@@ -123,6 +123,33 @@ proptest! {
         }
     }
 
+    /// Up to three members, of which one byte may be changed and the end cut off.
+    #[test]
+    fn gzip_is_taken_exactly_if_flate2_takes_it(
+        parts in vec((text(), any::<bool>()), 1..4),
+        change in any::<Option<(prop::sample::Index, u8)>>(),
+        cut in any::<Option<prop::sample::Index>>(),
+    ) {
+        let member = |(text, whole_header): &(Vec<u8>, bool)| match whole_header {
+            true => gzip_with_a_whole_header(text).0,
+            false => encode(Encoding::Gzip, text),
+        };
+        let mut body = parts.iter().map(member).collect::<Vec<_>>().concat();
+        if let Some((at, bits)) = change {
+            let at = at.index(body.len());
+            body[at] ^= bits;
+        }
+        if let Some(cut) = cut {
+            body.truncate(cut.index(body.len()).max(1));
+        }
+        let mut expected = Vec::new();
+        let is_valid = MultiGzDecoder::new(&body[..]).read_to_end(&mut expected).is_ok();
+        match decode(Encoding::Gzip, &body, 1 << 24) {
+            Ok(decoded) => prop_assert!(is_valid && decoded == expected),
+            error => prop_assert!(!is_valid && is_invalid(&error, Encoding::Gzip), "{error:?}"),
+        }
+    }
+
     #[test]
     fn every_way_to_write_zstd_is_read(
         bytes in text(),
@@ -251,6 +278,35 @@ fn every_member_and_every_frame_counts() {
     for encoding in [Encoding::Deflate, Encoding::SnappyRaw] {
         let body = [encode(encoding, b"one "), encode(encoding, b"two")].concat();
         assert!(is_invalid(&decode(encoding, &body, 100), encoding), "{encoding}");
+    }
+}
+
+/// One member with every part that its header may have (RFC 1952, section 2.3), and the length of that header.
+fn gzip_with_a_whole_header(bytes: &[u8]) -> (Vec<u8>, usize) {
+    let plain = encode(Encoding::Gzip, bytes);
+    let head = [0x1f, 0x8b, 8, 0b1_1110, 1, 2, 3, 4, 0, 3];
+    let mut member = [&head[..], b"\x05\0extra", b"name\0", b"comment\0"].concat();
+    let mut crc = flate2::Crc::new();
+    crc.update(&member);
+    member.extend_from_slice(&crc.sum().to_le_bytes()[..2]);
+    let header = member.len();
+    member.extend_from_slice(&plain[10..]);
+    (member, header)
+}
+
+#[test]
+fn every_part_of_a_gzip_header_is_passed_and_must_be_whole() {
+    let (member, header) = gzip_with_a_whole_header(b"text");
+    assert_eq!(decode_otherwise(Encoding::Gzip, &member), b"text");
+    assert_eq!(decode(Encoding::Gzip, &member, 100), Ok(b"text".to_vec()));
+    for at in (1..header).chain([member.len() - 1]) {
+        let cut = decode(Encoding::Gzip, &member[..at], 100).unwrap_err().to_string();
+        assert_eq!(cut, "not valid gzip (truncated data)", "{at} bytes");
+    }
+    for at in 0..header {
+        let mut broken = member.clone();
+        broken[at] ^= 0x80;
+        assert!(is_invalid(&decode(Encoding::Gzip, &broken, 100), Encoding::Gzip), "byte {at}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Read;
 use sluice_wire::{NoMemory, Room, varint_bytes};
 use snap::read::FrameEncoder;
 
-use crate::{Encoding, lz4, snappy::FRAMED};
+use crate::{Encoding, crc32::crc32, lz4, snappy::FRAMED};
 
 /// Wraps bytes as a valid body of an encoding at the lowest cost: a copy and, if the format
 /// requires one, a checksum.
@@ -57,9 +57,7 @@ fn gzip(bytes: &[u8], member: &mut Vec<u8>) {
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
     member.extend_from_slice(&HEADER);
     deflate_blocks(bytes, member);
-    let mut checksum = flate2::Crc::new();
-    checksum.update(bytes);
-    member.extend_from_slice(&checksum.sum().to_le_bytes());
+    member.extend_from_slice(&crc32(bytes).to_le_bytes());
     member.extend_from_slice(&size(bytes).to_le_bytes());
 }
 
