@@ -1,10 +1,11 @@
 #!/bin/sh
-# Makes an authority, Envoy's certificate and certificates for two senders in the given folder, unless it has
-# certificates that stay valid for another day. The names are the same as in src/pki.rs.
+# Makes an authority, Envoy's certificate and certificates for three senders in the given folder, unless it has
+# certificates that stay valid for another day. The names of the first two senders are the same as in src/pki.rs; the
+# third is on no allowlist.
 set -eu
 
 cd "$1"
-if openssl x509 -in team-blue.pem -noout -checkend 86400 2>/dev/null; then exit 0; fi
+if openssl x509 -in orders.pem -noout -checkend 86400 2>/dev/null; then exit 0; fi
 
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -keyout ca.key -out ca.pem \
   -subj '/CN=sluice compose authority' -addext 'basicConstraints=critical,CA:TRUE' -addext 'keyUsage=critical,keyCertSign'
@@ -20,6 +21,7 @@ issue() {
 issue server serverAuth 'DNS:envoy,DNS:localhost,IP:127.0.0.1'
 issue payments clientAuth 'DNS:*.payments,DNS:otel.payments.svc'
 issue team-blue clientAuth 'URI:spiffe://prod.example/ns/team-blue/sa/otel-collector'
+issue orders clientAuth 'DNS:*.orders'
 
 # Envoy's container does not run as root.
 chmod 600 ./*.key

@@ -50,13 +50,131 @@ func TestComposeReadsTheFileAndWhatItMountsIsThere(t *testing.T) {
 	}
 }
 
+func TestAKeyThatComposeDoesNotKnowIsRefused(t *testing.T) {
+	text, err := os.ReadFile(envoyLocal + "docker-compose.yaml")
+	must(t, err)
+	broken := filepath.Join(t.TempDir(), "docker-compose.yaml")
+	must(t, os.WriteFile(broken, []byte(strings.Replace(string(text), "    healthcheck:", "    healthchek:", 1)), 0o644))
+	options, err := cli.NewProjectOptions([]string{broken})
+	must(t, err)
+	if _, err := options.LoadProject(t.Context()); err == nil || !strings.Contains(err.Error(), "healthchek") {
+		t.Errorf("an unknown key: %v", err)
+	}
+}
+
+// asked is a command of the file, as Compose runs it.
+type asked struct {
+	Service string   `json:"service"`
+	Command []string `json:"command"`
+}
+
+// What waits for another service waits for ever if that service's check never succeeds. So the other tests run each
+// check's very command; here they are read as Compose reads them.
+func TestTheHealthChecksAreWrittenForTheOtherTests(t *testing.T) {
+	services := composeProject(t).Services
+	checks, waited := []asked{}, 0
+	for name, service := range services {
+		if service.HealthCheck != nil {
+			test := service.HealthCheck.Test
+			if test[0] != "CMD" {
+				t.Fatalf("%s: %v is not run without a shell", name, test)
+			}
+			checks = append(checks, asked{name, test[1:]})
+		}
+		for other, on := range service.DependsOn {
+			switch on.Condition {
+			case types.ServiceConditionHealthy:
+				waited++
+				if services[other].HealthCheck == nil {
+					t.Errorf("%s waits for %s, which has no health check", name, other)
+				}
+			case types.ServiceConditionCompletedSuccessfully:
+				if services[other].Restart != "" {
+					t.Errorf("%s waits for the end of %s, which is started again", name, other)
+				}
+			default:
+				t.Errorf("%s waits for %s until %q", name, other, on.Condition)
+			}
+		}
+	}
+	if len(checks) < 3 || waited < 3 {
+		t.Errorf("only these are checked: %v", checks)
+	}
+	// Not a health check, and yet what all senders wait for.
+	checks = append(checks, asked{"backends-ready", append([]string{"curl"}, services["backends-ready"].Command...)})
+	slices.SortFunc(checks, func(one, other asked) int { return strings.Compare(one.Service, other.Service) })
+	listed, err := json.MarshalIndent(checks, "", " ")
+	must(t, err)
+	write(t, "compose", "checks.json", string(listed))
+	write(t, "compose", "prometheus.json", `{"command": `+marshalledText(t, services["prometheus"].Entrypoint)+"}")
+}
+
+func marshalledText(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.Marshal(value)
+	must(t, err)
+	return string(text)
+}
+
+// Grafana begins with the dashboard, and the dashboard with the data source that has the gate's metrics. A variable for
+// data sources that names none begins with the first by name, and one that names "default" with the default (Grafana,
+// public/app/features/dashboard-scene/utils/variables.ts: `defaultOptionEnabled`).
+func TestGrafanaOpensOnTheGatesMetrics(t *testing.T) {
+	project := composeProject(t)
+	grafana := project.Services["grafana"]
+	home := grafana.Environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+	var mounted string
+	for _, volume := range grafana.Volumes {
+		if home != nil && volume.Target == *home {
+			mounted = volume.Source
+		}
+	}
+	dashboard, err := os.ReadFile(manifests + "/monitoring/dashboard.json")
+	must(t, err)
+	if shown, err := os.ReadFile(mounted); err != nil || string(shown) != string(dashboard) {
+		t.Errorf("Grafana begins with %q: %v", mounted, err)
+	}
+	var variables struct {
+		Templating struct {
+			List []struct {
+				Type    string
+				Query   any
+				Current struct{ Text, Value string }
+			}
+		}
+	}
+	must(t, json.Unmarshal(dashboard, &variables))
+	chosen := variables.Templating.List[0]
+	if chosen.Type != "datasource" || chosen.Query != "prometheus" || chosen.Current.Text != "default" || chosen.Current.Value != "default" {
+		t.Errorf("the dashboard begins with the data source %v", chosen)
+	}
+	var sources struct {
+		Datasources []struct {
+			Type, URL string
+			IsDefault bool `json:"isDefault"`
+		}
+	}
+	text, err := os.ReadFile(envoyLocal + "compose/datasources.yaml")
+	must(t, err)
+	must(t, yaml.Unmarshal(text, &sources))
+	for _, source := range sources.Datasources {
+		// Prometheus is in Envoy's network.
+		if gate := source.URL == "http://envoy:9090" && source.Type == "prometheus"; gate != source.IsDefault {
+			t.Errorf("the default is %v", source)
+		}
+	}
+	if mode := project.Services["prometheus"].NetworkMode; mode != "service:envoy" {
+		t.Errorf("Prometheus is in the network %q", mode)
+	}
+}
+
 // Envoy's configuration is that of `make run`. Its hosts and ports, and those that Grafana queries, must be in the
 // file.
 func TestEnvoyAndGrafanaAskServicesThatAreThere(t *testing.T) {
 	services := composeProject(t).Services
 	// The ports in the backends' configurations.
 	ports := map[string][]string{}
-	for _, name := range []string{"loki", "mimir", "tempo"} {
+	for _, name := range []string{"loki", "mimir", "tempo", "pyroscope"} {
 		text, err := os.ReadFile(envoyLocal + "compose/" + name + ".yaml")
 		must(t, err)
 		for _, match := range regexp.MustCompile(`(?:http_listen_port: |endpoint: "0\.0\.0\.0:)(\d+)`).FindAllStringSubmatch(string(text), -1) {
@@ -91,10 +209,7 @@ func TestEnvoyAndGrafanaAskServicesThatAreThere(t *testing.T) {
 	asked := map[string]string{}
 	for _, cluster := range envoy.StaticResources.Clusters {
 		socket := cluster.LoadAssignment.Endpoints[0].LbEndpoints[0].Endpoint.Address.SocketAddress
-		// There is no Pyroscope, because no sender there sends profiles.
-		if cluster.Name != "pyroscope" {
-			asked["cluster "+cluster.Name] = socket.Address + ":" + socket.PortValue.String()
-		}
+		asked["cluster "+cluster.Name] = socket.Address + ":" + socket.PortValue.String()
 	}
 	var sources struct {
 		Datasources []struct{ Name, URL string }
@@ -121,7 +236,7 @@ func TestEnvoyAndGrafanaAskServicesThatAreThere(t *testing.T) {
 			asked["ready "+ready] = parsed.Host
 		}
 	}
-	if len(asked) < 12 {
+	if len(asked) < 16 {
 		t.Errorf("only these are asked: %v", asked)
 	}
 	for who, what := range asked {
@@ -150,6 +265,7 @@ func TestTheScriptsCertificatesAreThoseThatEnvoyAndTheGateTake(t *testing.T) {
 	for name, sans := range map[string][]string{
 		"server":    {"DNS:envoy", "DNS:localhost"},
 		"payments":  {"DNS:*.payments", "DNS:otel.payments.svc"},
+		"orders":    {"DNS:*.orders"},
 		"team-blue": {"URI:spiffe://prod.example/ns/team-blue/sa/otel-collector"},
 	} {
 		run("openssl", "verify", "-CAfile", "ca.pem", name+".pem")
@@ -212,9 +328,9 @@ func readBlock(value any) (block, error) {
 	return made, nil
 }
 
-// The lists in keys/ name their sources. Both programs are under the AGPL, so nothing of them is downloaded.
-func TestLokiAndMimirKnowEveryKeyOfTheirConfiguration(t *testing.T) {
-	for _, name := range []string{"loki", "mimir"} {
+// The lists in keys/ name their sources. The programs are under the AGPL, so nothing of them is downloaded.
+func TestLokiMimirAndPyroscopeKnowEveryKeyOfTheirConfiguration(t *testing.T) {
+	for _, name := range []string{"loki", "mimir", "pyroscope"} {
 		var list, configuration map[string]any
 		for path, into := range map[string]*map[string]any{
 			"keys/" + name + ".yaml": &list, envoyLocal + "compose/" + name + ".yaml": &configuration,

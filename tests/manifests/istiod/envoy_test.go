@@ -16,7 +16,6 @@ import (
 	coreapi "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointapi "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerapi "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	metricsapi "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
 	routeapi "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	luaapi "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/lua/v3"
 	wasmapi "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
@@ -42,7 +41,7 @@ func (g gateway) bootstrap(t *testing.T) *bootstrapapi.Bootstrap {
 	made := &bootstrapapi.Bootstrap{
 		Admin:           &bootstrapapi.Admin{Address: address("127.0.0.1", 9901)},
 		StaticResources: &bootstrapapi.Bootstrap_StaticResources{},
-		StatsConfig:     &metricsapi.StatsConfig{},
+		StatsConfig:     g.stats,
 	}
 	for port, name := range map[uint32]string{4317: "otlp_grpc", 4318: "otlp_http"} {
 		made.StaticResources.Listeners = append(made.StaticResources.Listeners, g.listener(t, port, name))
@@ -59,12 +58,6 @@ func (g gateway) bootstrap(t *testing.T) *bootstrapapi.Bootstrap {
 		if !slices.ContainsFunc(made.StaticResources.Clusters, func(cluster *clusterapi.Cluster) bool { return cluster.Name == backend.cluster }) {
 			t.Fatalf("no cluster for %s", backend.cluster)
 		}
-	}
-	for _, tag := range g.tags {
-		// As in Istio's bootstrap, tools/packaging/common/envoy_bootstrap.json.
-		made.StatsConfig.StatsTags = append(made.StatsConfig.StatsTags, &metricsapi.TagSpecifier{
-			TagName: tag, TagValue: &metricsapi.TagSpecifier_Regex{Regex: "(" + tag + `=\.=(.*?);\.;)`},
-		})
 	}
 	return made
 }
@@ -174,7 +167,7 @@ func withFiles(t *testing.T, tls *tlsapi.DownstreamTlsContext) {
 // stand-ins do not support it and the certificates would come from a Secret.
 func static(cluster *clusterapi.Cluster, name string) *clusterapi.Cluster {
 	made := proto.Clone(cluster).(*clusterapi.Cluster)
-	made.Name, made.AltStatName = name, ""
+	made.Name = name
 	made.ClusterDiscoveryType = &clusterapi.Cluster_Type{Type: clusterapi.Cluster_STATIC}
 	made.EdsClusterConfig, made.TransportSocketMatches, made.Filters, made.TransportSocket = nil, nil, nil, nil
 	made.LoadAssignment = &endpointapi.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointapi.LocalityLbEndpoints{{
@@ -256,8 +249,14 @@ func TestIstiodMakesOfEveryOverlayAGatewayThatTheGateGuards(t *testing.T) {
 					}
 				}
 			}
-			if !slices.Equal(made.tags, []string{"sender", "signal", "reason", "outcome"}) && folder != "overlays/existing-gateway" {
-				t.Errorf("tags: %v", made.tags)
+			var tags []string
+			for _, tag := range made.stats.StatsTags {
+				tags = append(tags, tag.TagName)
+			}
+			for _, tag := range []string{"sender", "signal", "reason", "outcome"} {
+				if !slices.Contains(tags, tag) && folder != "overlays/existing-gateway" {
+					t.Errorf("no tag %s: %v", tag, tags)
+				}
 			}
 			bootstrap := made.bootstrap(t)
 			must(t, bootstrap.ValidateAll())
@@ -289,6 +288,9 @@ func guarded(t *testing.T, made gateway, listener *listenerapi.Listener, tokens 
 	}
 	if manager.CommonHttpProtocolOptions.GetHeadersWithUnderscoresAction() != coreapi.HttpProtocolOptions_DROP_HEADER {
 		t.Errorf("%s: names of headers with underscores pass", listener.Name)
+	}
+	if len(manager.AccessLog) != 1 || len(listener.AccessLog) != 1 {
+		t.Errorf("%s: a request is logged %d times, a failed handshake %d times", listener.Name, len(manager.AccessLog), len(listener.AccessLog))
 	}
 	var order []string
 	for _, filter := range manager.HttpFilters {

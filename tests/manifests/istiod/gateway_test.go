@@ -1,8 +1,11 @@
 package istiod
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -10,8 +13,11 @@ import (
 	clusterapi "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	coreapi "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerapi "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	metricsapi "github.com/envoyproxy/go-control-plane/envoy/config/metrics/v3"
 	routeapi "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmapi "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	meshconfig "istio.io/api/mesh/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,11 +26,13 @@ import (
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pilot/pkg/networking/core"
 	"istio.io/istio/pilot/pkg/serviceregistry/kube"
+	"istio.io/istio/pkg/bootstrap"
 	"istio.io/istio/pkg/cluster"
 	"istio.io/istio/pkg/config/constants"
 	"istio.io/istio/pkg/config/mesh"
 	"istio.io/istio/pkg/config/schema/gvk"
 	"istio.io/istio/pkg/kube/krt"
+	istiomodel "istio.io/istio/pkg/model"
 	"sigs.k8s.io/yaml"
 )
 
@@ -37,8 +45,8 @@ type gateway struct {
 	routes     map[string]*routeapi.RouteConfiguration
 	clusters   []*clusterapi.Cluster
 	extensions map[string]*coreapi.TypedExtensionConfig
-	// tags are the labels that the pod's annotation extracts from the counters' names.
-	tags []string
+	// stats says which metrics Envoy has, and their labels, as in the pod's own bootstrap.
+	stats *metricsapi.StatsConfig
 }
 
 // backend is a port of a Service in the cluster, as a chart would install it.
@@ -157,9 +165,32 @@ func generated(t *testing.T, folder string) gateway {
 			}
 		}
 	}
-	if tags := annotations["sidecar.istio.io/extraStatTags"]; tags != "" {
-		made.tags = strings.Split(tags, ",")
+	made.stats = statsConfig(t, annotations, settings)
+	return made
+}
+
+// statsConfig is the part of the bootstrap that the Istio agent's own code makes for a pod with these annotations.
+func statsConfig(t *testing.T, annotations map[string]string, settings *meshconfig.ProxyConfig) *metricsapi.StatsConfig {
+	t.Helper()
+	folders, err := listed(exec.Command("go", "list", "-mod=readonly", "-m", "-json", "istio.io/istio"), nil)
+	must(t, err)
+	node := &istiomodel.Node{
+		ID:       "router~10.1.0.1~sluice-gateway.sluice~sluice.svc.cluster.local",
+		Locality: &coreapi.Locality{},
+		Metadata: &istiomodel.BootstrapNodeMetadata{NodeMetadata: istiomodel.NodeMetadata{
+			Annotations: annotations, InstanceIPs: []string{"10.1.0.1"}, ProxyConfig: (*istiomodel.NodeMetaProxyConfig)(settings),
+		}},
 	}
+	var written bytes.Buffer
+	must(t, bootstrap.New(bootstrap.Config{Node: node}).WriteTo(folders["istio.io/istio"]+"/tools/packaging/common/envoy_bootstrap.json", &written))
+	var parts struct {
+		StatsConfig json.RawMessage `json:"stats_config"`
+	}
+	if err := json.Unmarshal(written.Bytes(), &parts); err != nil {
+		t.Fatalf("the bootstrap: %v: %s", err, written.String())
+	}
+	made := &metricsapi.StatsConfig{}
+	must(t, protojson.Unmarshal(parts.StatsConfig, made))
 	return made
 }
 
@@ -168,8 +199,11 @@ func generated(t *testing.T, folder string) gateway {
 func istiodWith(t *testing.T, yaml string, services []*model.Service, instances []*model.ServiceInstance) *core.ConfigGenTest {
 	t.Helper()
 	var translator *extensions.Controller
+	// Many meshes log every request. The gateway's own log must stay the only one.
+	meshSettings := mesh.DefaultMeshConfig()
+	meshSettings.AccessLogFile = "/dev/stdout"
 	istiod := core.NewConfigGenTest(t, core.TestOptions{
-		ConfigString: yaml, Services: services, Instances: instances, SkipRun: true,
+		MeshConfig: meshSettings, ConfigString: yaml, Services: services, Instances: instances, SkipRun: true,
 		CreateConfigStore: func(store model.ConfigStoreController) model.ConfigStoreController {
 			translator = extensions.NewController(store, nil, krt.GlobalDebugHandler)
 			return translator

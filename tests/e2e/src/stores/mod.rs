@@ -109,6 +109,29 @@ impl Store {
     /// # Errors
     /// [`StoreError`] says what is missing, or what the store said last.
     pub async fn start(kind: Kind, folder: &Path) -> Result<Self, StoreError> {
+        Self::configured(kind, "global: {}\n", folder).await
+    }
+
+    /// Starts Prometheus in the same way. It scrapes one target twice a second, under this name of a job.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn scraping(
+        job: &str,
+        target: SocketAddr,
+        path: &str,
+        folder: &Path,
+    ) -> Result<Self, StoreError> {
+        let job = serde_json::json!({
+            "job_name": job, "metrics_path": path, "static_configs": [{ "targets": [target.to_string()] }],
+        });
+        let global = serde_json::json!({ "scrape_interval": "500ms", "scrape_timeout": "400ms" });
+        // JSON is YAML.
+        let config = serde_json::json!({ "global": global, "scrape_configs": [job] });
+        Self::configured(Kind::Prometheus, &config.to_string(), folder).await
+    }
+
+    async fn configured(kind: Kind, config: &str, folder: &Path) -> Result<Self, StoreError> {
         let program = find(kind).await?;
         let started = |source| StoreError::Start { program: program.display().to_string(), source };
         let folder = folder.join(kind.package());
@@ -118,7 +141,8 @@ impl Store {
         let client = client.map_err(|error| started(std::io::Error::other(error)))?;
         for _ in 0..PORTS {
             let address = free_address().map_err(started)?;
-            let process = spawn(kind, &program, &folder, address, takes_otlp).map_err(started)?;
+            let process =
+                spawn(kind, &program, &folder, address, takes_otlp, config).map_err(started)?;
             let client = client.clone();
             let mut store = Self { kind, address, takes_otlp, client, process };
             if store.becomes_ready().await {
@@ -188,6 +212,20 @@ async fn find(kind: Kind) -> Result<PathBuf, StoreError> {
     }
 }
 
+/// The path of promtool, which checks and tests Prometheus' rules. Debian's package has it beside Prometheus; beside
+/// the one in the variable `PROMETHEUS` it must be there too.
+///
+/// # Errors
+/// [`StoreError`] if there is no Prometheus, or no promtool beside it.
+pub async fn promtool() -> Result<PathBuf, StoreError> {
+    let promtool = find(Kind::Prometheus).await?.with_file_name("promtool");
+    if promtool.is_file() {
+        Ok(promtool)
+    } else {
+        Err(StoreError::NotFound(format!("{} not found", promtool.display())))
+    }
+}
+
 /// Returns whether a program supports OTLP, according to its list of flags.
 async fn takes_otlp(kind: Kind, program: &Path) -> std::io::Result<bool> {
     let (argument, flag) = match kind {
@@ -209,6 +247,7 @@ fn spawn(
     folder: &Path,
     address: SocketAddr,
     takes_otlp: bool,
+    prometheus: &str,
 ) -> std::io::Result<Child> {
     let log = File::create(folder.join("log"))?;
     let data = folder.join("data").display().to_string();
@@ -216,7 +255,7 @@ fn spawn(
     match kind {
         Kind::Prometheus => {
             let config = folder.join("prometheus.yml");
-            std::fs::write(&config, "global: {}\n")?;
+            std::fs::write(&config, prometheus)?;
             command.arg(format!("--config.file={}", config.display()));
             command.arg(format!("--storage.tsdb.path={data}"));
             command.arg(format!("--web.listen-address={address}"));
