@@ -2,6 +2,7 @@ package istiod
 
 import (
 	"os"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -98,5 +99,68 @@ func TestATokenIsVerifiedEndsHereAndIsKeptForTheGate(t *testing.T) {
 		if found == 0 {
 			t.Errorf("%s verifies no tokens", listener.Name)
 		}
+	}
+}
+
+func TestTheAccessLogIsTheOneThatIsTested(t *testing.T) {
+	text, err := os.ReadFile(envoyLocal + "envoy.yaml")
+	must(t, err)
+	var envoy struct {
+		StaticResources struct {
+			Listeners []struct {
+				AccessLog    any `json:"access_log"`
+				FilterChains []struct {
+					Filters []struct {
+						TypedConfig struct {
+							AccessLog any `json:"access_log"`
+						} `json:"typed_config"`
+					}
+				} `json:"filter_chains"`
+			}
+		} `json:"static_resources"`
+	}
+	must(t, yaml.Unmarshal(text, &envoy))
+	var filter struct {
+		Spec struct {
+			ConfigPatches []struct {
+				ApplyTo string `json:"applyTo"`
+				Patch   struct {
+					Value struct {
+						AccessLog   any `json:"access_log"`
+						TypedConfig struct {
+							AccessLog any `json:"access_log"`
+						} `json:"typed_config"`
+					}
+				}
+			} `json:"configPatches"`
+		}
+	}
+	for _, resource := range built(t, "base").Resources() {
+		if resource.GetName() == "sluice-connections" {
+			document, err := resource.AsYAML()
+			must(t, err)
+			must(t, yaml.Unmarshal(document, &filter))
+		}
+	}
+	compared := 0
+	for _, listener := range envoy.StaticResources.Listeners {
+		for _, patch := range filter.Spec.ConfigPatches {
+			var ours, tested any
+			switch patch.ApplyTo {
+			case "NETWORK_FILTER":
+				ours, tested = patch.Patch.Value.TypedConfig.AccessLog, listener.FilterChains[0].Filters[0].TypedConfig.AccessLog
+			case "LISTENER":
+				ours, tested = patch.Patch.Value.AccessLog, listener.AccessLog
+			default:
+				continue
+			}
+			compared++
+			if ours == nil || !reflect.DeepEqual(ours, tested) {
+				t.Errorf("%s: %v\nis not %v", patch.ApplyTo, ours, tested)
+			}
+		}
+	}
+	if compared != 4 {
+		t.Errorf("%d compared", compared)
 	}
 }
