@@ -1,21 +1,23 @@
 use opentelemetry_proto::tonic::{
-    collector::{
-        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
-        trace::v1::ExportTraceServiceRequest,
-    },
-    common::v1::{AnyValue, InstrumentationScope, KeyValue, KeyValueList, any_value::Value},
-    logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
+    collector::logs::v1::ExportLogsServiceRequest,
+    common::v1::{InstrumentationScope, KeyValue, KeyValueList, any_value::Value},
+    logs::v1::{LogRecord, ResourceLogs},
     metrics::v1::{
-        ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Metric, NumberDataPoint,
-        ResourceMetrics, ScopeMetrics, Sum, metric::Data,
+        ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Metric, NumberDataPoint, Sum,
+        metric::Data,
     },
     resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span, span::Link},
+    trace::v1::{Span, span::Link},
 };
 use prost::Message;
 use sluice_otlp::{Format, Request, Signal};
 use sluice_stores::{
     BackendTraits, LabelLimit, Outcome, Overflow, Precedence, Refusal, Refuses, Site, Spelling,
+};
+use sluice_telemetry::{
+    attributes::{Attributed, attribute, each, text},
+    export::InScope,
+    metric::metric,
 };
 use sluice_wire::{OverLimit, ReadLimits, Unreadable};
 
@@ -24,34 +26,14 @@ use crate::{
     config::tests::{backend, rules},
 };
 
-fn text(key: &str, value: &str) -> KeyValue {
-    attribute(key, Some(Value::StringValue(value.into())))
-}
-
-fn attribute(key: &str, value: Option<Value>) -> KeyValue {
-    KeyValue { key: key.into(), value: Some(AnyValue { value }), ..KeyValue::default() }
-}
-
 fn logs(resource: Vec<KeyValue>, scope: Vec<KeyValue>, records: &[Vec<KeyValue>]) -> ResourceLogs {
-    ResourceLogs {
-        resource: Some(Resource { attributes: resource, ..Resource::default() }),
-        scope_logs: vec![ScopeLogs {
-            scope: Some(InstrumentationScope { attributes: scope, ..Default::default() }),
-            log_records: records
-                .iter()
-                .map(|attributes| LogRecord {
-                    attributes: attributes.clone(),
-                    ..LogRecord::default()
-                })
-                .collect(),
-            ..ScopeLogs::default()
-        }],
-        ..ResourceLogs::default()
-    }
+    let scope = InstrumentationScope::of(scope);
+    let scope = LogRecord::scope(Some(scope), each(records.iter().cloned()), "");
+    LogRecord::resource(Some(Resource::of(resource)), vec![scope], "")
 }
 
 fn request(resource_logs: Vec<ResourceLogs>) -> Vec<u8> {
-    ExportLogsServiceRequest { resource_logs }.encode_to_vec()
+    LogRecord::export(resource_logs).encode_to_vec()
 }
 
 fn checked(rules: &RuleSet, message: &[u8], signal: Signal) -> Result<Findings, Unfit> {
@@ -189,20 +171,8 @@ fn several_rules_at_several_levels_all_count() {
 #[test]
 fn metrics_are_checked_at_the_data_point() {
     let rules = rules(DEFAULT, &backend(Spelling::Folded));
-    let point = |attributes| NumberDataPoint { attributes, ..NumberDataPoint::default() };
-    let metric = Metric {
-        data: Some(Data::Gauge(Gauge {
-            data_points: vec![point(vec![text("source.name", "a")]), point(vec![])],
-        })),
-        ..Metric::default()
-    };
-    let body = ExportMetricsServiceRequest {
-        resource_metrics: vec![ResourceMetrics {
-            scope_metrics: vec![ScopeMetrics { metrics: vec![metric], ..Default::default() }],
-            ..Default::default()
-        }],
-    }
-    .encode_to_vec();
+    let data_points = each([vec![text("source.name", "a")], vec![]]);
+    let body = metrics(vec![Some(Data::Gauge(Gauge { data_points }))]);
     let checked = checked(&rules, &body, Signal::Metrics).unwrap();
     assert_eq!(
         message(checked.verdict()),
@@ -467,14 +437,8 @@ fn refuses(outcome: Outcome, sites: &[Site]) -> Refuses {
 }
 
 fn metrics(data: Vec<Option<Data>>) -> Vec<u8> {
-    let metrics = data.into_iter().map(|data| Metric { data, ..Metric::default() }).collect();
-    ExportMetricsServiceRequest {
-        resource_metrics: vec![ResourceMetrics {
-            scope_metrics: vec![ScopeMetrics { metrics, ..Default::default() }],
-            ..Default::default()
-        }],
-    }
-    .encode_to_vec()
+    let metrics = data.into_iter().map(|data| metric("", data)).collect();
+    Metric::export_of(None, None, metrics).encode_to_vec()
 }
 
 #[test]
@@ -545,12 +509,7 @@ fn spans_with_an_id_that_is_none_are_dropped() {
         Span { links: link(vec![1; 17]), ..good() },
         Span { parent_span_id: vec![3; 8], links: link(vec![1; 16]), ..good() },
     ];
-    let request = |spans| ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans {
-            scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],
-            ..ResourceSpans::default()
-        }],
-    };
+    let request = |spans| Span::export_of(None, None, spans);
     let mut body = request(spans.clone()).encode_to_vec();
     let checked = checked(&rules, &body, Signal::Traces).unwrap();
     assert_eq!(

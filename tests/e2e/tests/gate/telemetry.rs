@@ -5,13 +5,16 @@ use opentelemetry_proto::tonic::{
         logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
         trace::v1::ExportTraceServiceRequest,
     },
-    common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value},
-    logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
-    metrics::v1::{
-        Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric, number_data_point,
-    },
+    common::v1::InstrumentationScope,
+    logs::v1::LogRecord,
+    metrics::v1::{Gauge, Metric, NumberDataPoint, metric::Data, number_data_point},
     resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span},
+    trace::v1::Span,
+};
+use sluice_telemetry::{
+    attributes::{Attributed, string, text},
+    export::InScope,
+    metric::metric,
 };
 
 /// Logs of a few bytes each: `named` on a resource with `source.name`, `unnamed` on one without.
@@ -21,18 +24,7 @@ pub(crate) fn logs(named: usize, unnamed: usize) -> ExportLogsServiceRequest {
 
 /// The same, each with a body of `size` bytes that differs from the next.
 pub(crate) fn logs_of_size(named: usize, unnamed: usize, size: usize) -> ExportLogsServiceRequest {
-    let resource_logs =
-        [(true, named), (false, unnamed)].into_iter().filter(|(_, count)| *count > 0);
-    let resource_logs = resource_logs.map(|(has_name, count)| ResourceLogs {
-        resource: Some(resource(has_name)),
-        scope_logs: vec![ScopeLogs {
-            scope: Some(scope()),
-            log_records: (0..count).map(|index| log(index, size)).collect(),
-            ..ScopeLogs::default()
-        }],
-        ..ResourceLogs::default()
-    });
-    ExportLogsServiceRequest { resource_logs: resource_logs.collect() }
+    halves(named, unnamed, |index| log(index, size))
 }
 
 /// Data points of one gauge, `named` of them with `source.name`.
@@ -52,9 +44,9 @@ pub(crate) fn metrics_of_size(
 /// Data points of one gauge with these texts as an attribute, the first `named` of them with `source.name`.
 pub(crate) fn metrics_with_notes(notes: Vec<String>, named: usize) -> ExportMetricsServiceRequest {
     let points = notes.into_iter().enumerate().map(|(index, note)| {
-        let mut attributes = vec![attribute("note", note)];
+        let mut attributes = vec![text("note", &note)];
         if index < named {
-            attributes.push(attribute("source.name", "checkout".to_owned()));
+            attributes.push(text("source.name", "checkout"));
         }
         NumberDataPoint {
             attributes,
@@ -63,46 +55,31 @@ pub(crate) fn metrics_with_notes(notes: Vec<String>, named: usize) -> ExportMetr
             ..NumberDataPoint::default()
         }
     });
-    let gauge = Metric {
-        name: "queue.length".to_owned(),
-        data: Some(metric::Data::Gauge(Gauge { data_points: points.collect() })),
-        ..Metric::default()
-    };
-    ExportMetricsServiceRequest {
-        resource_metrics: vec![ResourceMetrics {
-            resource: Some(resource(false)),
-            scope_metrics: vec![ScopeMetrics {
-                scope: Some(scope()),
-                metrics: vec![gauge],
-                ..ScopeMetrics::default()
-            }],
-            ..ResourceMetrics::default()
-        }],
-    }
+    let gauge = metric("queue.length", Some(Data::Gauge(Gauge { data_points: points.collect() })));
+    Metric::export_of(Some(resource(false)), Some(scope()), vec![gauge])
 }
 
 /// Spans: `named` on a resource with `source.name`, `unnamed` on one without.
 pub(crate) fn traces(named: usize, unnamed: usize) -> ExportTraceServiceRequest {
-    let resource_spans =
-        [(true, named), (false, unnamed)].into_iter().filter(|(_, count)| *count > 0);
-    let resource_spans = resource_spans.map(|(has_name, count)| ResourceSpans {
-        resource: Some(resource(has_name)),
-        scope_spans: vec![ScopeSpans {
-            scope: Some(scope()),
-            spans: (0..count).map(span).collect(),
-            ..ScopeSpans::default()
-        }],
-        ..ResourceSpans::default()
+    halves(named, unnamed, span)
+}
+
+/// `named` records on a resource with `source.name`, and `unnamed` on one without.
+fn halves<R: InScope>(named: usize, unnamed: usize, record: impl Fn(usize) -> R) -> R::Export {
+    let halves = [(true, named), (false, unnamed)].into_iter().filter(|(_, count)| *count > 0);
+    let resources = halves.map(|(has_name, count)| {
+        let records = (0..count).map(&record).collect();
+        R::resource(Some(resource(has_name)), vec![R::scope(Some(scope()), records, "")], "")
     });
-    ExportTraceServiceRequest { resource_spans: resource_spans.collect() }
+    R::export(resources.collect())
 }
 
 fn resource(has_name: bool) -> Resource {
-    let mut attributes = vec![attribute("service.name", "cart".to_owned())];
+    let mut attributes = vec![text("service.name", "cart")];
     if has_name {
-        attributes.push(attribute("source.name", "checkout".to_owned()));
+        attributes.push(text("source.name", "checkout"));
     }
-    Resource { attributes, ..Resource::default() }
+    Resource::of(attributes)
 }
 
 fn scope() -> InstrumentationScope {
@@ -114,7 +91,7 @@ fn log(index: usize, size: usize) -> LogRecord {
     LogRecord {
         time_unix_nano,
         observed_time_unix_nano: time_unix_nano,
-        body: Some(text(padded(index, size))),
+        body: Some(string(&padded(index, size))),
         ..LogRecord::default()
     }
 }
@@ -129,14 +106,6 @@ fn span(index: usize) -> Span {
         end_time_unix_nano: now(),
         ..Span::default()
     }
-}
-
-fn attribute(key: &str, value: String) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(text(value)), ..KeyValue::default() }
-}
-
-fn text(value: String) -> AnyValue {
-    AnyValue { value: Some(Value::StringValue(value)) }
 }
 
 fn padded(index: usize, size: usize) -> String {
