@@ -107,11 +107,12 @@ impl Scribe {
     fn string(&mut self, text: &str, halves: bool) {
         self.text.push('"');
         for character in text.chars() {
-            let behind_half = self.text.ends_with(HALF);
+            // If the character were escaped, readers would combine its first half with the half before it; and who
+            // looks for that escape would find it in the character's second half.
+            let is_of_halves = self.text.ends_with(HALF) || u32::from(character) & 0x3ff == 0x3ff;
             if halves && character == '\u{fffd}' && self.dice.below(2) == 0 {
                 self.text += HALF;
-            } else if behind_half && character > '\u{ffff}' {
-                // If it were escaped, readers would combine its first half with the half before it.
+            } else if is_of_halves && character > '\u{ffff}' {
                 self.text.push(character);
             } else if self.dice.below(16) == 0 || character < ' ' || "\"\\".contains(character) {
                 for unit in character.encode_utf16(&mut [0; 2]) {
@@ -137,3 +138,16 @@ const VERBATIM: [&str; 4] = ["traceId", "spanId", "parentSpanId", "bytesValue"];
 
 /// An escape that the backends' readers read as U+FFFD, and that a plain JSON reader refuses.
 pub const HALF: &str = r"\uDFFF";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_pair_is_found_only_where_it_was_written() {
+        let text = Value::from("\u{1c3ff}".repeat(20));
+        for seed in 0..50 {
+            assert!(!write(&text, seed).contains(HALF));
+        }
+    }
+}
