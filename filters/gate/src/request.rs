@@ -170,7 +170,7 @@ impl Gate {
     }
 
     /// Identifies the sender and the tenant, and checks that the sender is admitted.
-    fn identify(
+    pub(crate) fn identify(
         &self,
         head: &RequestHead<'_>,
         worker: &Worker,

@@ -23,6 +23,7 @@ mod config;
 mod distinguished_name;
 mod entries;
 mod evidence;
+mod explain;
 mod identify;
 mod identity;
 mod listing;
@@ -41,6 +42,7 @@ pub use allowlist::{Admitted, Ambiguity, Expiry, NotAdmitted};
 pub use certificate::{Certificate, CertificateError, MAX_CERTIFICATE_BYTES, MAX_SANS};
 pub use config::SendersConfig;
 pub use evidence::Evidence;
+pub use explain::{SanReading, Standing};
 pub use identify::{
     ApiKeyError, ClientCertificateError, Failure, ForwardedError, IdentityError, JwtError,
 };

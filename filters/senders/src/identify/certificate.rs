@@ -13,6 +13,7 @@ use crate::{
     listing::Listing,
     pattern::{NamePattern, SanKind, check_clash},
     peer::PeerError,
+    san::San,
     values::parse_duration,
 };
 
@@ -140,15 +141,26 @@ impl ClientCertificate {
 
     /// The identities in a certificate's SANs: one for each pattern that a SAN matches.
     pub(super) fn identities(&self, certificate: &Certificate) -> Vec<Identity> {
-        let read =
-            |san| self.patterns.iter().filter_map(move |pattern: &NamePattern| pattern.read(san));
-        let identities = certificate.sans().iter().flat_map(read);
-        identities
-            .map(|identity| Identity {
+        let read = |san| self.read(certificate, san).flatten();
+        certificate.sans().iter().flat_map(read).collect()
+    }
+
+    /// What each pattern makes of one SAN of a certificate.
+    pub(crate) fn readings(&self, certificate: &Certificate, san: &San) -> Vec<Option<Identity>> {
+        self.read(certificate, san).collect()
+    }
+
+    fn read<'p>(
+        &'p self,
+        certificate: &'p Certificate,
+        san: &'p San,
+    ) -> impl Iterator<Item = Option<Identity>> + 'p {
+        self.patterns.iter().map(|pattern| {
+            Some(Identity {
                 issuer: certificate.issuer_key(),
                 fingerprint: Some(certificate.fingerprint_key()),
-                ..identity
+                ..pattern.read(san)?
             })
-            .collect()
+        })
     }
 }
