@@ -13,14 +13,20 @@ use crate::{
     other_paths::{OtherPath, OtherPaths},
 };
 
-/// The configuration as it is written. If a section is left out, its stage is switched off.
+/// A policy of Sluice. If a section is left out, its stage is switched off.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct GateConfig {
+    /// Who may send.
     senders: Option<SendersConfig>,
+    /// For which tenant they send.
     tenant: Option<TenantConfig>,
+    /// The rules that their records must meet.
     records: Option<RecordsConfig>,
+    /// Where their requests go.
     backends: Option<BackendsConfig>,
+    /// What a request, and all requests together, may take.
     #[serde(default)]
     limits: LimitsConfig,
     /// The paths that pass besides telemetry. The default is none.
@@ -33,15 +39,26 @@ struct GateConfig {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct LimitsConfig {
+    /// The largest body as sent, in bytes. The default is 16777216.
     body_bytes: Option<usize>,
+    /// The largest decoded body, in bytes, with what stamps add. The default is 67108864.
     decoded_bytes: Option<usize>,
+    /// The most that is received and discarded of the body of a refused request, in bytes. The default is 33554432, or
+    /// `bodyBytes` if that is more.
     discarded_bytes: Option<usize>,
+    /// Records, plus the resources, scopes and metrics around them. The default is 524288.
     records: Option<usize>,
+    /// Attributes of one resource, scope or record. The default is 1024.
     attributes: Option<usize>,
+    /// Levels of nesting. The default is 100.
     depth: Option<usize>,
+    /// What all requests of a worker may hold at once, in bytes. The default is 536870912.
     worker_bytes: Option<usize>,
+    /// What the requests of one sender may hold while their bodies wait, in bytes. The default is an eighth of
+    /// `workerBytes`.
     sender_bytes: Option<usize>,
 }
 
@@ -186,6 +203,16 @@ impl Gate {
             vec![ConfigProblem::new(path, error)]
         })?;
         config.compile()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl Gate {
+    /// The JSON Schema (2020-12) of a configuration, from the types that read it. What it allows may still be refused
+    /// by [`from_json`](Self::from_json): a schema does not say how the sections depend on each other.
+    #[must_use]
+    pub fn schema() -> schemars::Schema {
+        schemars::schema_for!(GateConfig)
     }
 }
 

@@ -8,6 +8,7 @@ use sluice_stores::ALL;
 
 /// One entry of `otherPaths`: exactly one key.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct OtherPath {
     /// Only this path.

@@ -8,6 +8,7 @@ use crate::json::string;
 
 /// The two formats of OTLP. The configuration calls them `json` and `protobuf`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// OTLP's JSON (OTLP specification 1.11, "JSON Protobuf Encoding").

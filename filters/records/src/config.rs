@@ -15,11 +15,14 @@ use crate::{
     value::{ValueConfig, ValueRule},
 };
 
-/// The section as it is written.
+/// The rules for records.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RecordsConfig {
+    /// The attributes that every record must have.
     require: Option<Vec<RequireConfig>>,
+    /// The attributes that the gate sets on every resource.
     #[serde(default)]
     stamp: Vec<StampConfig>,
     /// What happens to a record that breaks a rule without its own `onViolation`.
@@ -32,6 +35,7 @@ pub struct RecordsConfig {
 
 /// What happens to a record that breaks a rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum OnViolation {
     /// The record is kept, and the sender is told that it would be dropped.
@@ -45,6 +49,7 @@ pub enum OnViolation {
 
 /// [`OnViolation`], or no check at all.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 enum Unstorable {
     Audit,
@@ -67,33 +72,48 @@ impl Unstorable {
 /// One required attribute. The default level is the one at which Loki, Mimir, Tempo and Pyroscope
 /// distinguish their senders. No signal can be left unchecked.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct RequireConfig {
+    /// Its name.
+    #[cfg_attr(feature = "schema", schemars(example = &"source.name"))]
     attribute: String,
+    /// Where log records must have it.
     #[serde(default)]
     logs: LogLevel,
+    /// Where metrics must have it.
     #[serde(default)]
     metrics: MetricLevel,
+    /// Where profiles must have it.
     #[serde(default)]
     profiles: ProfileLevel,
+    /// Where spans must have it.
     #[serde(default)]
     traces: SpanLevel,
+    /// Which values it may have.
     #[serde(default)]
     value: ValueConfig,
+    /// What happens to a record that breaks this rule. The default is the section's `onViolation`.
     on_violation: Option<OnViolation>,
 }
 
 /// One attribute that the gate sets.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct StampConfig {
+    /// Its name.
+    #[cfg_attr(feature = "schema", schemars(example = &"sender.namespace"))]
     attribute: String,
+    /// Its value, in which `{namespace}`, `{serviceAccount}` and `{trustDomain}` stand for the sender's names.
+    #[cfg_attr(feature = "schema", schemars(example = &"{namespace}"))]
     value: String,
 }
 
 /// The only level for profiles: they refer to their attributes by number, and only their resources
 /// have named ones.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum ProfileLevel {
     #[default]
@@ -101,6 +121,7 @@ enum ProfileLevel {
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum LogLevel {
     #[default]
@@ -110,6 +131,7 @@ enum LogLevel {
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum MetricLevel {
     Resource,
@@ -119,6 +141,7 @@ enum MetricLevel {
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum SpanLevel {
     #[default]

@@ -11,6 +11,7 @@ use crate::template::Template;
 
 /// A value rule as it is written: `nonEmpty`, or `{equals: ..}`, `{prefix: ..}`, `{oneOf: [..]}`.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ValueConfig {
     /// Any value that is not empty: a string, bytes or a list that is not empty, any number, either

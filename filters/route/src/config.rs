@@ -16,13 +16,18 @@ use crate::{
     tenants::Tenants,
 };
 
-/// The `backends` section as it is written.
+/// Where requests go, by their signal.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BackendsConfig {
+    /// Where logs go. Without it, they are refused.
     pub(crate) logs: Option<BackendConfig>,
+    /// Where metrics go.
     pub(crate) metrics: Option<BackendConfig>,
+    /// Where profiles go.
     pub(crate) profiles: Option<BackendConfig>,
+    /// Where traces go.
     pub(crate) traces: Option<BackendConfig>,
 }
 
@@ -35,6 +40,7 @@ pub struct Context {
 
 /// One backend as it is written.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct BackendConfig {
     /// The kind of store.
@@ -42,6 +48,7 @@ pub(crate) struct BackendConfig {
     pub(crate) store: &'static Store,
     /// The value of the header by which Envoy routes: a cluster's name, or whatever a route matches
     /// on.
+    #[cfg_attr(feature = "schema", schemars(example = &"loki"))]
     cluster: String,
     /// The same for requests that arrive over gRPC, if the kind supports gRPC. If left out, they go to `cluster` over
     /// HTTP.
@@ -83,19 +90,27 @@ pub(crate) struct BackendConfig {
 
 /// Some tenants, and where their requests go, or are mirrored to.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct CellConfig {
+    /// The tenants, or prefixes of tenants: `team-*`.
     tenants: Vec<String>,
+    /// The cluster for them.
     cluster: String,
+    /// The cluster for those of their requests that arrive over gRPC.
     grpc_cluster: Option<String>,
 }
 
 /// A share of the tenants that goes elsewhere.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct CanaryConfig {
+    /// The cluster for them.
     cluster: String,
+    /// The cluster for those of their requests that arrive over gRPC.
     grpc_cluster: Option<String>,
+    /// Which share of the tenants, 1 to 99.
     percent: u32,
     #[serde(default)]
     #[expect(dead_code, reason = "reading it refuses every other value")]
@@ -104,6 +119,7 @@ struct CanaryConfig {
 
 /// The unit of a canary's share.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 enum CanaryBy {
     #[default]

@@ -9,6 +9,7 @@ use crate::config::BackendConfig;
 
 /// The resource attributes that Loki turns into labels, as configured in its `otlp_config`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LabelsConfig {
     /// Loki's `max_label_names_per_series`.
@@ -22,6 +23,7 @@ pub(crate) struct LabelsConfig {
 
 /// What Loki does with the attributes of a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum ScopeAttributes {
     /// Loki drops them, as configured in its `otlp_config`.

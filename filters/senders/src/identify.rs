@@ -36,6 +36,7 @@ use proxy::Proxy;
 
 /// One entry of `identify`: exactly one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct IdentifyConfig {
     /// The SANs of the client certificate.

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 /// How a store compares attribute names; in the configuration `exact`, `flattened` or `folded`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Spelling {
     /// Byte by byte.
@@ -20,6 +21,7 @@ pub enum Spelling {
 /// Which attributes override others of the same name; in the configuration `any`, `none`, `record`, `resource` or
 /// `scope`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Precedence {
     /// Not known: attributes of any level may override those of any other.
@@ -56,6 +58,7 @@ pub struct LabelLimit {
 
 /// What happens to attributes over a [`LabelLimit`]; in the configuration `drop` or `move`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Overflow {
     /// They are dropped, and the sender is told.

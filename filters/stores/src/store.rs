@@ -159,6 +159,24 @@ impl<'de> Deserialize<'de> for &'static Store {
     }
 }
 
+/// A store is written as its name.
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Store {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Store".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let one = |store: &&Self| {
+            let signals: Vec<_> = store.signals().map(Signal::as_str).collect();
+            let description = format!("Stores {}.", signals.join(", "));
+            schemars::json_schema!({"type": "string", "const": store.name, "description": description})
+        };
+        let all: Vec<_> = ALL.iter().map(one).collect();
+        schemars::json_schema!({"oneOf": all})
+    }
+}
+
 struct Name;
 
 impl Visitor<'_> for Name {

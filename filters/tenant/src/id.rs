@@ -5,6 +5,7 @@ use thiserror::Error;
 
 /// How the platform's stores name tenants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum TenantIds {
     /// As in Loki, Mimir, Tempo and Pyroscope: the rules of grafana/dskit's `tenant` package, without its separators.

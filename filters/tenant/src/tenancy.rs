@@ -12,6 +12,7 @@ use crate::{TenantId, TenantIdError, TenantIds};
 
 /// The `tenant` section as it is written: one of `fixed`, `fromNamespace`, `fromClaim` and `map`.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TenantConfig {
     /// The header that carries the tenant. The default is `X-Scope-OrgID`.
@@ -33,10 +34,13 @@ pub struct TenantConfig {
 
 /// The prefix and suffix that `fromNamespace` adds to the namespace.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct FromNamespace {
+    /// What comes before the namespace.
     #[serde(default)]
     prefix: String,
+    /// What comes after it.
     #[serde(default)]
     suffix: String,
 }

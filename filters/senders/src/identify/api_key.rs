@@ -17,6 +17,7 @@ use crate::{
 
 /// The `apiKey` source: keys that an API gateway has passed on.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ApiKeysConfig {
     /// The header that holds the key.
@@ -29,6 +30,7 @@ pub(super) struct ApiKeysConfig {
 
 /// One key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ApiKeyConfig {
     /// The SHA-256 of the key, in hex. The key itself is not stored anywhere.

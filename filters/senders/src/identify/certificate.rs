@@ -19,6 +19,7 @@ use crate::{
 
 /// The `clientCertificate` source: how SANs identify a sender.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ClientCertificateConfig {
     /// The patterns; at least one. Every SAN is compared with each.
@@ -32,11 +33,14 @@ pub(super) struct ClientCertificateConfig {
 ///
 /// A struct of options instead of an enum, because YAML readers write enums in different ways.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct SanPatternConfig {
     /// For DNS SANs: `*.{namespace}`.
+    #[cfg_attr(feature = "schema", schemars(example = &"*.{namespace}"))]
     dns: Option<String>,
     /// For URI SANs: `spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}`.
+    #[cfg_attr(feature = "schema", schemars(example = &"spiffe://{trustDomain}/ns/{namespace}/sa/{serviceAccount}"))]
     uri: Option<String>,
 }
 

@@ -16,6 +16,7 @@ use crate::{
 
 /// The `forwarded` source: gateways that forward requests of many senders.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ForwardedConfig {
     /// The header with the sender's namespace. The default is `X-Scope-OrgID`, which a gate sets.
@@ -27,6 +28,7 @@ pub(super) struct ForwardedConfig {
 /// One forwarding gateway: its certificate, given by exactly one of three keys, and the namespaces
 /// that it may name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ForwarderConfig {
     /// A DNS SAN.

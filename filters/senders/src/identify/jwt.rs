@@ -16,6 +16,7 @@ use crate::{
 
 /// The `jwt` source: how the claims of a token identify a sender.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct JwtConfig {
     /// The patterns; at least one. Every value of the claim is compared with its pattern.
@@ -27,6 +28,7 @@ pub(super) struct JwtConfig {
 
 /// A pattern for one claim.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ClaimPatternConfig {
     /// The claim: a string, or a list of strings.

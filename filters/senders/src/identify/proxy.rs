@@ -9,6 +9,7 @@ use crate::{certificate::Certificate, san::San, values::parse_fingerprint};
 
 /// The certificate of a proxy in front of this one: exactly one key, whose value the certificate must have exactly.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct ProxyConfig {
     /// A DNS SAN.
