@@ -26,7 +26,7 @@ GO_BUILD := go build -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w'
 # Tests that run in seconds and need no downloads. They are chosen by the names of targets and not with `-p`: fewer
 # packages together need fewer features of their dependencies, so cargo would build wasmtime and most others a second
 # time. For the same reason `stack::tests`, which starts Envoy, is excluded by its name.
-UNIT_TESTS := --lib --test native --test suite --test memory
+UNIT_TESTS := --lib --test native --test simulate --test suite --test memory --test command --test mistakes --test schema
 NOT_UNIT_TESTS := --skip stack::tests
 
 .PHONY: help tools wasm image manifests envoy venv stores collector go java javascript rotel run demo check test lint lint-rust deny deny-crates fuzz fuzz-smoke bench fmt clean
