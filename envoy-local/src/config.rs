@@ -304,8 +304,8 @@ mod tests {
         fn addresses(value: &Value, found: &mut Vec<String>) {
             match value {
                 Value::Object(map) => {
-                    if let Some(Value::String(address)) = map.get("address") {
-                        found.push(address.clone());
+                    if let Some(socket) = map.get("socket_address") {
+                        found.push(socket["address"].as_str().unwrap().to_owned());
                     }
                     map.values().for_each(|value| addresses(value, found));
                 }

@@ -34,7 +34,7 @@ fn without_tables(bytes: &[u8]) -> Option<u32> {
     let steps = bytes.len().checked_sub(LONGEST)?.checked_div(STEP)?;
     let (replaced, rest) = bytes.split_at_checked(steps.checked_mul(STEP)?)?;
     let (replaced, _) = replaced.as_chunks::<STEP>();
-    let mut ring: Replaced = [0; _];
+    let mut ring: Replaced = [0; LONGEST + 32 * STEP];
     let mut end = LONGEST;
     for (index, step) in replaced.iter().enumerate() {
         if end.checked_add(STEP)? > ring.len() {
