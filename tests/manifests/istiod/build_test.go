@@ -41,10 +41,28 @@ func kustomizations(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range components(t) {
+		folders = append(folders, "with/"+name)
+	}
 	if len(folders) < 5 {
 		t.Fatalf("%s has only these kustomizations: %v", manifests, folders)
 	}
 	return folders
+}
+
+// components are the names of the patches for special clusters. The folder with/NAME, which is in memory only, is the
+// overlay that most people use with one of them.
+func components(t *testing.T) []string {
+	t.Helper()
+	entries, err := os.ReadDir(manifests + "/components")
+	if err != nil || len(entries) < 5 {
+		t.Fatalf("%v: %v", entries, err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
 }
 
 // tree is the folder of the manifests in memory, with the image set, or unchanged if image is empty.
@@ -70,6 +88,10 @@ func tree(t *testing.T, image string) filesys.FileSystem {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range components(t) {
+		with := "resources: [../../overlays/hold-headers]\ncomponents: [../../components/" + name + "]\n"
+		must(t, memory.WriteFile("/istio/with/"+name+"/kustomization.yaml", []byte(with)))
 	}
 	return memory
 }

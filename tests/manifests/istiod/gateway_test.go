@@ -47,6 +47,10 @@ type gateway struct {
 	extensions map[string]*coreapi.TypedExtensionConfig
 	// stats says which metrics Envoy has, and their labels, as in the pod's own bootstrap.
 	stats *metricsapi.StatsConfig
+	// overload are the limits of the whole process, from there too.
+	overload json.RawMessage
+	// settings are those of the pod's annotation, over Istio's own.
+	settings *meshconfig.ProxyConfig
 }
 
 // backend is a port of a Service in the cluster, as a chart would install it.
@@ -134,6 +138,9 @@ func generated(t *testing.T, folder string) gateway {
 		_, _ = answer.Write([]byte(keys))
 	}))
 	defer issuer.Close()
+	if folder == "with/default-deny" {
+		istio = append(istio, "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: none, namespace: istio-system}, spec: {}}")
+	}
 	documents := strings.ReplaceAll(strings.Join(istio, "\n---\n"), issuerKeys, issuer.URL)
 	istiod := istiodWith(t, documents, services, instances)
 	annotations := deployment.Spec.Template.Annotations
@@ -165,12 +172,13 @@ func generated(t *testing.T, folder string) gateway {
 			}
 		}
 	}
-	made.stats = statsConfig(t, annotations, settings)
+	made.settings = settings
+	made.stats, made.overload = podBootstrap(t, annotations, settings)
 	return made
 }
 
-// statsConfig is the part of the bootstrap that the Istio agent's own code makes for a pod with these annotations.
-func statsConfig(t *testing.T, annotations map[string]string, settings *meshconfig.ProxyConfig) *metricsapi.StatsConfig {
+// podBootstrap has two parts of the bootstrap that the Istio agent's own code makes for a pod with these annotations.
+func podBootstrap(t *testing.T, annotations map[string]string, settings *meshconfig.ProxyConfig) (*metricsapi.StatsConfig, json.RawMessage) {
 	t.Helper()
 	folders, err := listed(exec.Command("go", "list", "-mod=readonly", "-m", "-json", "istio.io/istio"), nil)
 	must(t, err)
@@ -184,14 +192,15 @@ func statsConfig(t *testing.T, annotations map[string]string, settings *meshconf
 	var written bytes.Buffer
 	must(t, bootstrap.New(bootstrap.Config{Node: node}).WriteTo(folders["istio.io/istio"]+"/tools/packaging/common/envoy_bootstrap.json", &written))
 	var parts struct {
-		StatsConfig json.RawMessage `json:"stats_config"`
+		StatsConfig     json.RawMessage `json:"stats_config"`
+		OverloadManager json.RawMessage `json:"overload_manager"`
 	}
 	if err := json.Unmarshal(written.Bytes(), &parts); err != nil {
 		t.Fatalf("the bootstrap: %v: %s", err, written.String())
 	}
 	made := &metricsapi.StatsConfig{}
 	must(t, protojson.Unmarshal(parts.StatsConfig, made))
-	return made
+	return made, parts.OverloadManager
 }
 
 // istiodWith is istiod's own code with these resources. The conversion of a WasmPlugin into a TrafficExtension runs in

@@ -24,10 +24,11 @@ import (
 
 // definitions are patterns of files with CustomResourceDefinitions, by their module.
 var definitions = map[string][]string{
-	"istio.io/istio":                 {"manifests/charts/base/files/crd-all.gen.yaml"},
-	"sigs.k8s.io/gateway-api":        {"config/crd/standard/gateway.networking.k8s.io_*.yaml"},
-	"github.com/argoproj/argo-cd/v3": {"manifests/crds/application-crd.yaml"},
-	"github.com/envoyproxy/gateway":  {"charts/gateway-helm/charts/crds/crds/generated/*.yaml"},
+	"istio.io/istio":                       {"manifests/charts/base/files/crd-all.gen.yaml"},
+	"sigs.k8s.io/gateway-api":              {"config/crd/standard/gateway.networking.k8s.io_*.yaml"},
+	"github.com/argoproj/argo-cd/v3":       {"manifests/crds/application-crd.yaml"},
+	"github.com/cert-manager/cert-manager": {"deploy/crds/cert-manager.io_certificates.yaml"},
+	"github.com/envoyproxy/gateway":        {"charts/gateway-helm/charts/crds/crds/generated/*.yaml"},
 	"github.com/external-secrets/external-secrets": {
 		"config/crds/bases/external-secrets.io_externalsecrets.yaml",
 		"config/crds/bases/external-secrets.io_secretstores.yaml",
@@ -136,7 +137,7 @@ func TestEveryManifestMeetsTheSchemaOfItsKind(t *testing.T) {
 	for _, kind := range []string{
 		"WasmPlugin", "TrafficExtension", "EnvoyFilter", "Gateway", "VirtualService", "DestinationRule", "NetworkPolicy",
 		"PodDisruptionBudget", "HorizontalPodAutoscaler", "EnvoyExtensionPolicy", "ClientTrafficPolicy", "HTTPRoute",
-		"ExternalSecret", "VaultDynamicSecret", "Application", "Kustomization", "PodMonitor", "PrometheusRule",
+		"AuthorizationPolicy", "Certificate", "Telemetry", "ExternalSecret", "VaultDynamicSecret", "Application", "Kustomization", "PodMonitor", "PrometheusRule",
 	} {
 		if !kinds[kind] {
 			t.Errorf("no kustomization has a %s", kind)

@@ -202,6 +202,34 @@ async fn the_overlay_for_an_api_gateway_speaks_proxy_protocol() {
     gateway.stack.stop().await;
 }
 
+/// A mesh that denies everything lets the gateway's requests reach the gate with the patch for such a mesh, and not
+/// without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mesh_that_denies_everything_leaves_the_decision_to_the_gate() {
+    let stranger = Sender { dns: vec!["*.stranger".to_owned()], ..Sender::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::start(generated("with-default-deny"), &folder).await.unwrap();
+    gateway.send(&Sender::default(), 1, &[]).await.unwrap().is(Ok("payments"), "an allowed sender");
+    gateway.send(&stranger, 1, &[]).await.unwrap().is(Err("403"), "another");
+    gateway.stack.stop().await;
+
+    let mut envoy: Value = serde_json::from_str(&generated("with-default-deny")).unwrap();
+    for listener in envoy["static_resources"]["listeners"].as_array_mut().unwrap() {
+        let filters = "/filter_chains/0/filters/0/typed_config/http_filters";
+        let filters = listener.pointer_mut(filters).and_then(|all| all.as_array_mut()).unwrap();
+        let rbac = filters.iter_mut().find(|filter| filter["name"] == "envoy.filters.http.rbac");
+        let policies = rbac.unwrap().pointer_mut("/typed_config/rules/policies").unwrap();
+        policies.as_object_mut().unwrap().retain(|name, _| !name.starts_with("ns[sluice]"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::start(envoy.to_string(), &folder).await.unwrap();
+    let sent = gateway.send(&Sender::default(), 1, &[]).await.unwrap();
+    // Envoy's own reply, which is not an OTLP reply.
+    assert!(sent.reply.unwrap_err().to_string().starts_with("403"));
+    assert_eq!(sent.stored, 0);
+    gateway.stack.stop().await;
+}
+
 /// Real Envoy becomes ready with every configuration that istiod's own code generated from the manifests, with the
 /// module.
 #[tokio::test(flavor = "multi_thread")]
