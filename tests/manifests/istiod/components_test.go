@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	otlpapi "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/open_telemetry/v3"
+	streamapi "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -47,6 +50,8 @@ func TestEachPatchOfTheNetworkPolicyOpensOnePlace(t *testing.T) {
 		"node-local-dns": "169.254.20.10/32: 53 53",
 		"openshift":      "openshift-dns: 5353 5353",
 		"registry":       "registry: 5000",
+		// And a place for the log.
+		"access-log-otlp": "observability: 4317",
 	} {
 		var before, after networkingv1.NetworkPolicy
 		find(t, "revision", "NetworkPolicy", &before)
@@ -197,5 +202,40 @@ func TestTheAgentShowsTheRegistryThePasswordOfTheMountedFile(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(mounted, item.Path), []byte(config), 0o600))
 	if err := fetch(); err != nil {
 		t.Errorf("with the password: %v", err)
+	}
+}
+
+// The attributes that are sent are the fields that are written.
+func TestTheAccessLogOverOTLPHasTheSameFields(t *testing.T) {
+	made := generated(t, "with/access-log-otlp")
+	for _, listener := range made.listeners {
+		logs := connectionManager(t, listener).AccessLog
+		written, sent := map[string]string{}, map[string]string{}
+		for _, log := range logs {
+			switch config := message(t, log.GetTypedConfig()).(type) {
+			case *streamapi.StdoutAccessLog:
+				flatten("sluice.", config.GetLogFormat().GetJsonFormat().AsMap(), written)
+			case *otlpapi.OpenTelemetryAccessLogConfig:
+				for _, attribute := range config.Attributes.Values {
+					sent[attribute.Key] = attribute.Value.GetStringValue()
+				}
+			}
+		}
+		// A log record has its own time.
+		delete(written, "sluice.start")
+		if len(logs) != 2 || len(sent) < 20 || !maps.Equal(written, sent) {
+			t.Errorf("%s: written: %v\nsent: %v", listener.Name, written, sent)
+		}
+	}
+}
+
+func flatten(prefix string, fields map[string]any, into map[string]string) {
+	for name, value := range fields {
+		switch value := value.(type) {
+		case string:
+			into[prefix+name] = value
+		case map[string]any:
+			flatten(prefix+name+".", value, into)
+		}
 	}
 }

@@ -106,6 +106,136 @@ async fn a_line_says_who_was_let_in_and_what_was_shown_in_vain() {
     }
 }
 
+/// The same over OTLP, as Envoy's own logger sends it with the patch for that: to a collector that answers as one does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_gets_the_same_over_otlp() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (collector, mut records) = collector::start().await;
+    let path = workspace_root().join(".cache/manifests/with-access-log-otlp.collector.json");
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}: run `make manifests`", path.display()));
+    let mut envoy: Value = serde_json::from_str(&text).unwrap();
+    let name = "outbound|4317||otel-collector.observability.svc.cluster.local";
+    assert!(text.contains(name));
+    let address = json!({ "address": "127.0.0.1", "port_value": collector.port() });
+    let endpoint = json!({ "endpoint": { "address": { "socket_address": address } } });
+    let http2 = json!({
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": { "http2_protocol_options": {} },
+    });
+    envoy["static_resources"]["clusters"].as_array_mut().unwrap().push(json!({
+        "name": name, "type": "STATIC", "connect_timeout": "5s",
+        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [endpoint] }] },
+        "typed_extension_protocol_options":
+            { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2 },
+    }));
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        run_dir: folder.path().join("run"),
+        envoy: Some(envoy.to_string()),
+        ..Options::default()
+    };
+    let stack = Stack::start(options).await.unwrap();
+    let hostile = r#"x"},"sender":"victim","#;
+    for (sender, status) in [(SenderName::Payments, 200), (SenderName::Stranger, 403)] {
+        let sender = stack.pki().sender(sender);
+        let sent = send(&stack, Some(sender), "?key=secret", &[("user-agent", hostile)]).await;
+        assert_eq!(sent, Some(status));
+        let record = tokio::time::timeout(Duration::from_secs(20), records.recv());
+        let record = record.await.expect("a log record").unwrap();
+        let attributes = collector::texts(&record.attributes);
+        let has = |name: &str| attributes.get(name).map(String::as_str);
+        let (namespace, code) = match status {
+            200 => (Some("payments"), "200"),
+            _ => (Some("-"), "403"),
+        };
+        assert_eq!(has("sluice.sender"), namespace, "{attributes:?}");
+        assert_eq!(has("sluice.code"), Some(code), "{attributes:?}");
+        assert_eq!(has("sluice.user_agent"), Some(hostile), "{attributes:?}");
+        let address = has("sluice.address").unwrap();
+        assert!(address.starts_with("127.0.0.1:"), "{attributes:?}");
+        assert!(!format!("{record:?}").contains("secret"), "{record:?}");
+    }
+    stack.stop().await;
+}
+
+/// A collector: takes logs over OTLP/gRPC and hands their records out.
+mod collector {
+    use std::{collections::BTreeMap, net::SocketAddr};
+
+    use bytes::{Bytes, BytesMut};
+    use http::{HeaderMap, HeaderValue, Request, Response};
+    use http_body_util::{BodyExt, Full};
+    use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use opentelemetry_proto::tonic::{
+        collector::logs::v1::ExportLogsServiceRequest,
+        common::v1::{KeyValue, any_value::Value},
+        logs::v1::LogRecord,
+    };
+    use prost::Message;
+    use tokio::{
+        net::TcpListener,
+        sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    };
+
+    pub(super) async fn start() -> (SocketAddr, UnboundedReceiver<LogRecord>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (given, taken) = unbounded_channel();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let given = given.clone();
+                let service = service_fn(move |request| export(request, given.clone()));
+                let http = http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        (address, taken)
+    }
+
+    type Reply = Response<http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>>;
+
+    async fn export(
+        request: Request<Incoming>,
+        given: UnboundedSender<LogRecord>,
+    ) -> Result<Reply, hyper::Error> {
+        let path = request.uri().path().to_owned();
+        assert_eq!(path, "/opentelemetry.proto.collector.logs.v1.LogsService/Export");
+        let body = request.into_body().collect().await?.to_bytes();
+        // The frame of a gRPC message: not compressed, and its length.
+        assert_eq!(body[0], 0);
+        let export = ExportLogsServiceRequest::decode(&body[5..]).unwrap();
+        for resource in export.resource_logs {
+            let named = texts(&resource.resource.unwrap().attributes);
+            assert_eq!(named["service.name"], "sluice-gateway");
+            for record in resource.scope_logs.into_iter().flat_map(|scope| scope.log_records) {
+                given.send(record).unwrap();
+            }
+        }
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        // An empty message.
+        let reply = Full::new(BytesMut::zeroed(5).freeze())
+            .with_trailers(async move { Some(Ok(trailers)) });
+        let reply = Response::builder().header("content-type", "application/grpc").body(reply);
+        Ok(reply.unwrap().map(BodyExt::boxed))
+    }
+
+    pub(super) fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
+        let text = |value: &Value| match value {
+            Value::StringValue(text) => text.clone(),
+            other => format!("{other:?}"),
+        };
+        let value = |attribute: &KeyValue| {
+            let value = attribute.value.as_ref().and_then(|value| value.value.as_ref());
+            (attribute.key.clone(), value.map(text).unwrap_or_default())
+        };
+        attributes.iter().map(value).collect()
+    }
+}
+
 /// What a sender chooses itself is in its own field, escaped and cut, and no other field believes it. A key in the
 /// query is not logged.
 #[tokio::test(flavor = "multi_thread")]
