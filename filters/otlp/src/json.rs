@@ -7,6 +7,7 @@ pub(crate) mod attributes;
 mod check;
 mod ends;
 mod object;
+mod ordinary;
 mod parts;
 mod profiles;
 pub(crate) mod record;

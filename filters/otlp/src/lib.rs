@@ -12,6 +12,7 @@ mod attribute_edits;
 mod attributes;
 mod context;
 mod fault;
+mod first_bytes;
 mod format;
 pub mod json;
 mod kind;
@@ -28,6 +29,7 @@ mod value;
 
 pub use attribute_edits::{AttributeEdits, Put};
 pub use attributes::{AnyValue, Attribute, AttributeRef, Attributes, HasAttributes};
+pub use first_bytes::FirstBytes;
 pub use format::Format;
 pub use metric::{Metric, MetricKind};
 pub use parts::Parts;

@@ -4,6 +4,7 @@
 //! depend on them.
 
 pub(crate) mod attributes;
+mod ordinary;
 mod parts;
 mod profiles;
 pub(crate) mod record;

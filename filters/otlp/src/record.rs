@@ -5,6 +5,7 @@ use sluice_wire::{Reader, Unreadable};
 use crate::{
     attributes::{AttributeRef, Attributes, HasAttributes, each_where},
     context::ReadContext,
+    first_bytes::FirstBytes,
     json::record::RecordText,
     kind::RecordKind,
     metric::MetricKind,
@@ -57,6 +58,29 @@ impl<'r, 'a> Record<'r, 'a> {
             EncodedRecord::Json(text) => Attributes::json(text.attributes(), context),
             EncodedRecord::Protobuf(bytes) => {
                 Attributes::of(Some(*bytes.message()), attributes_field(self.kind), context)
+            }
+        }
+    }
+
+    /// Whether the record is ordinary: written as nearly all are, with valid ids, without a negative scale, and with no
+    /// other [odd part](Self::odd_parts) than attributes with odd keys. It is read once, and `look` is shown each
+    /// attribute whose key begins with one of `first_bytes`: its key, and its value if that is just a string. If `look`
+    /// returns `false`, the record is not ordinary.
+    ///
+    /// `false` does not mean that anything is wrong: only that the other methods have to read the record.
+    #[inline(always)]
+    pub fn is_ordinary(
+        &self,
+        first_bytes: &FirstBytes,
+        look: impl FnMut(&'a [u8], Option<&'a [u8]>) -> bool,
+    ) -> bool {
+        let most_attributes = self.context.most_attributes();
+        match &self.encoded {
+            EncodedRecord::Json(text) => {
+                text.is_ordinary(self.kind, most_attributes, first_bytes, look)
+            }
+            EncodedRecord::Protobuf(bytes) => {
+                bytes.is_ordinary(self.kind, most_attributes, first_bytes, look)
             }
         }
     }
@@ -172,3 +196,6 @@ impl<'a> HasAttributes<'a> for Record<'_, 'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

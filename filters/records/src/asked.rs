@@ -1,6 +1,6 @@
 //! What the rules require of one list of attributes.
 
-use sluice_otlp::{AnyValue, Attribute, AttributeRef, HasAttributes};
+use sluice_otlp::{AnyValue, Attribute, AttributeRef, FirstBytes, HasAttributes};
 use sluice_senders::Admitted;
 use sluice_wire::Unreadable;
 
@@ -40,6 +40,16 @@ pub(crate) enum Found {
     /// A value that the rule allows.
     Value,
     Several,
+}
+
+impl Found {
+    /// Adds what the next attribute has shown.
+    #[inline(always)]
+    fn add(&mut self, next: Self) {
+        if next != Self::Nothing {
+            *self = if *self == Self::Nothing { next } else { Self::Several };
+        }
+    }
 }
 
 impl<'r> Asked<'r> {
@@ -84,18 +94,49 @@ impl<'r> Asked<'r> {
         &mut self,
         attributes: &impl HasAttributes<'a>,
     ) -> Result<Option<(usize, Reason)>, Unreadable> {
-        let Self { questions, found, watched } = self;
-        found.fill(Found::Nothing);
+        self.start();
+        let Self { questions, found, .. } = self;
         let wanted = |key: &[u8]| questions.iter().any(|question| question.name.may_be(key));
         attributes.each_where(wanted, |given| {
             for (question, found) in questions.iter().zip(found.iter_mut()) {
-                let next = question.find_in(given)?;
-                if next != Found::Nothing {
-                    *found = if *found == Found::Nothing { next } else { Found::Several };
-                }
+                found.add(question.find_in(given)?);
             }
             Ok(())
         })?;
+        Ok(self.broken())
+    }
+
+    /// Adds to `first_bytes` the bytes with which a key has to begin for a rule to look at it, beside unusual ones.
+    pub(crate) fn begin_with(&self, first_bytes: &mut FirstBytes) {
+        for question in &self.questions {
+            question.name.first_byte().into_iter().for_each(|byte| first_bytes.add(byte));
+        }
+    }
+
+    /// Forgets what was found before, for attributes that are passed to [`Self::find_in`] one by one.
+    #[inline(always)]
+    pub(crate) fn start(&mut self) {
+        self.found.fill(Found::Nothing);
+    }
+
+    /// Looks at an attribute: its key, and its value if that is just a string. Returns `false` if a rule has to know
+    /// another value.
+    #[inline(always)]
+    pub(crate) fn find_in(&mut self, key: &[u8], text: Option<&[u8]>) -> bool {
+        for (question, found) in self.questions.iter().zip(&mut self.found) {
+            if !question.name.may_be(key) {
+                continue;
+            }
+            let Some(text) = text else { return false };
+            found.add(question.find_in_text(key, text));
+        }
+        true
+    }
+
+    /// As [`Self::broken_by`], for the attributes that [`Self::find_in`] has looked at.
+    #[inline(always)]
+    pub(crate) fn broken(&mut self) -> Option<(usize, Reason)> {
+        let Self { questions, found, watched } = self;
         watched.clear();
         for (question, found) in questions.iter().zip(found.iter()) {
             match question.reason(*found) {
@@ -103,31 +144,37 @@ impl<'r> Asked<'r> {
                 Some(reason) if question.on_violation == OnViolation::Audit => {
                     watched.push((question.rule, reason));
                 }
-                Some(reason) => return Ok(Some((question.rule, reason))),
+                Some(reason) => return Some((question.rule, reason)),
             }
         }
-        Ok(None)
+        None
     }
 }
 
 impl Question<'_> {
     #[inline(always)]
     fn find_in(&self, given: AttributeRef<'_, '_>) -> Result<Found, Unreadable> {
-        match (self.name.compare(given.key()), given) {
-            (Match::None, _) | (Match::Map(_), AttributeRef::Text { .. }) => Ok(Found::Nothing),
-            (Match::Alias, _) => Ok(Found::Alias),
-            (Match::Exact, AttributeRef::Text { text: [], .. }) => Ok(Found::Empty),
-            (Match::Exact, AttributeRef::Text { text, .. })
-                if self.expected.is_met_by_text(text) =>
-            {
-                Ok(Found::Value)
-            }
-            (Match::Exact, AttributeRef::Text { .. }) => Ok(Found::Other),
-            (Match::Map(rest), AttributeRef::Attribute(attribute)) if rest.is_in(attribute)? => {
-                Ok(Found::Alias)
-            }
-            (Match::Map(_), AttributeRef::Attribute(_)) => Ok(Found::Nothing),
-            (Match::Exact, AttributeRef::Attribute(attribute)) => self.value_of(attribute),
+        match given {
+            AttributeRef::Text { key, text } => Ok(self.find_in_text(key, text)),
+            AttributeRef::Attribute(attribute) => match self.name.compare(attribute.key()) {
+                Match::None => Ok(Found::Nothing),
+                Match::Alias => Ok(Found::Alias),
+                Match::Exact => self.value_of(attribute),
+                Match::Map(rest) => {
+                    Ok(if rest.is_in(attribute)? { Found::Alias } else { Found::Nothing })
+                }
+            },
+        }
+    }
+
+    #[inline(always)]
+    fn find_in_text(&self, key: &[u8], text: &[u8]) -> Found {
+        match self.name.compare(key) {
+            Match::None | Match::Map(_) => Found::Nothing,
+            Match::Alias => Found::Alias,
+            Match::Exact if text.is_empty() => Found::Empty,
+            Match::Exact if self.expected.is_met_by_text(text) => Found::Value,
+            Match::Exact => Found::Other,
         }
     }
 

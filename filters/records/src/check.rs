@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use sluice_otlp::{
-    AnyValue, AttributeEdits, Attributes, Descend, HasAttributes, Interest, Metric, MetricKind,
-    Parts, Put, Record, RecordPolicy, Request, Signal, splice_export,
+    AnyValue, AttributeEdits, Attributes, Descend, FirstBytes, HasAttributes, Interest, Metric,
+    MetricKind, Parts, Put, Record, RecordPolicy, Request, Signal, splice_export,
 };
 use sluice_remote_write::{self as remote_write, Series, WriteRequest};
 use sluice_senders::Admitted;
@@ -135,6 +135,8 @@ struct Check<'r, 'a> {
     at_resource: Asked<'r>,
     at_scope: Asked<'r>,
     at_record: Asked<'r>,
+    /// How keys of records begin that a rule or the backend makes the gate look at.
+    first_bytes: FirstBytes,
     stamps: Stamps<'r>,
     /// How many of the sender's own attributes may become labels.
     room: usize,
@@ -182,13 +184,17 @@ impl<'r, 'a> Check<'r, 'a> {
         sender: Option<&Admitted>,
     ) -> Self {
         let asked = |level| Asked::at(level, rules, sender);
+        let at_record = asked(records);
+        let mut first_bytes = FirstBytes::UNUSUAL;
+        at_record.begin_with(&mut first_bytes);
         let room = rules.labels.as_ref().map_or(0, |labels| labels.room_beside(&stamps));
         Self {
             signal,
             rules,
             at_resource: asked(Level::Resource),
             at_scope: asked(Level::Scope),
-            at_record: asked(records),
+            at_record,
+            first_bytes,
             stamps,
             room,
             resource: None,
@@ -255,9 +261,18 @@ impl<'r, 'a> Check<'r, 'a> {
         if self.asked(level).is_empty() {
             return Ok(true);
         }
-        let Some((rule, reason)) = self.asked(level).broken_by(attributes)? else {
-            return Ok(true);
-        };
+        let broken = self.asked(level).broken_by(attributes)?;
+        self.settle_rule(broken, level)
+    }
+
+    /// Decides what happens to the records of attributes that have broken a rule. Returns whether they pass.
+    #[inline(always)]
+    fn settle_rule(
+        &mut self,
+        broken: Option<(usize, Reason)>,
+        level: Level,
+    ) -> Result<bool, Unfit> {
+        let Some((rule, reason)) = broken else { return Ok(true) };
         let on_violation = self.rules.required.get(rule).map(|rule| rule.on_violation);
         let broken = Broken::Rule { rule, reason, at: level };
         self.settle(broken, on_violation.unwrap_or_default(), 1)
@@ -419,8 +434,57 @@ impl<'r, 'a> Check<'r, 'a> {
         looks(found).then_some(found)
     }
 
-    /// The defect of a record that the backend refuses.
+    /// Whether a record is ordinary; [`Asked::broken`] then says what it breaks, and it has nothing that the backend
+    /// refuses.
+    #[inline(always)]
+    fn is_ordinary(&mut self, record: &Record<'_, 'a>) -> bool {
+        if !self.traces.is_any() {
+            return false;
+        }
+        let looks = self.rules.unstorable.as_ref().filter(|looks| looks.record_names);
+        let Self { at_record, first_bytes, .. } = self;
+        at_record.start();
+        record.is_ordinary(first_bytes, |key, text| {
+            !looks.is_some_and(|looks| looks.is_odd_name(key)) && at_record.find_in(key, text)
+        })
+    }
+
+    /// Checks a record of any form. Returns whether it is kept.
+    #[inline(never)]
+    fn unusual_record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unfit> {
+        if self.traces.is_weighing() {
+            self.traces.weigh(record)?;
+            return Ok(true);
+        }
+        if !self.passes(record, Level::Record)? {
+            return Ok(false);
+        }
+        if let Some(looks) = self.unstorable() {
+            if let Some(defect) = self.unstorable_record(record, looks)?
+                && !self.settle(Broken::Unstorable(defect), looks.on_violation, 1)?
+            {
+                return Ok(false);
+            }
+            let is_odd = |key: &[u8]| looks.record_names && looks.is_odd_name(key);
+            if looks.parts && record.has_odd_parts(is_odd)? && !self.settle_parts(record, looks)? {
+                return Ok(false);
+            }
+        }
+        Ok(self.settle_watched(1))
+    }
+
+    /// Counts the records at hand for each rule in audit mode that they break. They are kept.
     #[inline]
+    fn settle_watched(&mut self, records: u64) -> bool {
+        if !self.at_record.watched.is_empty() {
+            for broken in self.take_watched(Level::Record) {
+                self.add(broken, Fate::Passed, records);
+            }
+        }
+        true
+    }
+
+    /// The defect of a record that the backend refuses.
     fn unstorable_record(
         &self,
         record: &Record<'_, 'a>,
@@ -681,30 +745,14 @@ impl<'a> RecordPolicy<'a> for Check<'_, 'a> {
 
     #[inline(always)]
     fn record(&mut self, record: &Record<'_, 'a>) -> Result<bool, Unfit> {
-        if self.traces.is_weighing() {
-            self.traces.weigh(record)?;
+        if !self.is_ordinary(record) {
+            return self.unusual_record(record);
+        }
+        if self.at_record.is_empty() {
             return Ok(true);
         }
-        if !self.at_record.is_empty() && !self.passes(record, Level::Record)? {
-            return Ok(false);
-        }
-        if let Some(looks) = self.unstorable() {
-            if let Some(defect) = self.unstorable_record(record, looks)?
-                && !self.settle(Broken::Unstorable(defect), looks.on_violation, 1)?
-            {
-                return Ok(false);
-            }
-            let is_odd = |key: &[u8]| looks.record_names && looks.is_odd_name(key);
-            if looks.parts && record.has_odd_parts(is_odd)? && !self.settle_parts(record, looks)? {
-                return Ok(false);
-            }
-        }
-        if !self.at_record.watched.is_empty() {
-            for broken in self.take_watched(Level::Record) {
-                self.add(broken, Fate::Passed, 1);
-            }
-        }
-        Ok(true)
+        let broken = self.at_record.broken();
+        Ok(self.settle_rule(broken, Level::Record)? && self.settle_watched(1))
     }
 
     #[inline]

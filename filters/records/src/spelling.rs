@@ -59,6 +59,12 @@ impl Name {
         matches!(self.spelling, Spelling::Flattened)
     }
 
+    /// The byte with which a key begins that the backend could read as the name, unless it begins with something that
+    /// is no ASCII letter or digit.
+    pub(crate) fn first_byte(&self) -> Option<u8> {
+        self.folded.first().copied()
+    }
+
     /// Compares a key with the name.
     #[inline]
     pub(crate) fn compare(&self, key: &[u8]) -> Match<'_> {

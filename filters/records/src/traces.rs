@@ -124,6 +124,11 @@ impl Traces {
         matches!(self, Self::Bounding { .. } | Self::Weighing(_))
     }
 
+    /// Whether no span has to be weighed.
+    pub(crate) const fn is_any(&self) -> bool {
+        matches!(self, Self::Any)
+    }
+
     pub(crate) const fn is_weighing(&self) -> bool {
         matches!(self, Self::Weighing(_))
     }

@@ -115,7 +115,8 @@ impl<'a> Reader<'a> {
         let number = u32::from(tag >> 3);
         if tag < 0x80 && number != 0 {
             let read = match tag & 7 {
-                2 => short_nested(rest, at, self.end),
+                2 => short_nested(rest, at, self.end)
+                    .map(|(nested, rest)| (Value::Nested(nested), rest)),
                 1 => rest.split_at_checked(8).map(|(_, rest)| (Value::Fixed64, rest)),
                 5 => rest.split_at_checked(4).map(|(_, rest)| (Value::Fixed32, rest)),
                 0 => match rest.split_first() {
@@ -135,6 +136,53 @@ impl<'a> Reader<'a> {
         let (field, rest) = self.clone().any_field()?;
         self.rest = rest;
         Ok(Some(field))
+    }
+
+    /// Returns the next field `number`, which is under 16 and length-delimited, and passes over
+    /// others; or `None` at the end of the message.
+    ///
+    /// # Errors
+    /// As [`Self::next_field`], and if the field is not length-delimited.
+    #[inline(always)]
+    pub fn next_nested(&mut self, number: u32) -> Result<Option<Nested<'a>>, Malformed> {
+        loop {
+            if let Some((nested, rest)) = self.short_of(number) {
+                self.rest = rest;
+                return Ok(Some(nested));
+            }
+            let (field, rest) = self.clone().next_other()?;
+            self.rest = rest;
+            match field {
+                None => return Ok(None),
+                Some(field) if field.number == number => return field.nested().map(Some),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Passes over the fields `number` that lie here, as far as they are length-delimited and short.
+    #[inline(always)]
+    pub fn pass_over(&mut self, number: u32) {
+        while let Some((_, rest)) = self.short_of(number) {
+            self.rest = rest;
+        }
+    }
+
+    /// The field `number`, if it lies here, is length-delimited and short; and the bytes after it.
+    #[inline(always)]
+    fn short_of(&self, number: u32) -> Option<(Nested<'a>, &'a [u8])> {
+        let (&tag, rest) = self.rest.split_first()?;
+        work::done(1);
+        if u32::from(tag) != number << 3 | 2 {
+            return None;
+        }
+        short_nested(rest, self.position(), self.end)
+    }
+
+    #[inline(never)]
+    fn next_other(mut self) -> Result<(Option<Field<'a>>, &'a [u8]), Malformed> {
+        let field = self.next_field()?;
+        Ok((field, self.rest))
     }
 
     /// How many bytes are left.
@@ -190,7 +238,8 @@ impl<'a> Reader<'a> {
 
     #[inline]
     const fn position(&self) -> usize {
-        self.end.saturating_sub(self.rest.len())
+        // The rest is never longer than the message.
+        self.end.wrapping_sub(self.rest.len())
     }
 
     #[inline]
@@ -237,7 +286,7 @@ impl<'a> Reader<'a> {
 /// The length and the content of a field at `start` with a one-byte tag, and the bytes after it.
 /// `None` if the length takes more than two bytes, or reaches past the end.
 #[inline(always)]
-fn short_nested(rest: &[u8], start: usize, end: usize) -> Option<(Value<'_>, &[u8])> {
+fn short_nested(rest: &[u8], start: usize, end: usize) -> Option<(Nested<'_>, &[u8])> {
     let (&low, rest) = rest.split_first()?;
     let (length, rest) = if low < 0x80 {
         (usize::from(low), rest)
@@ -248,10 +297,10 @@ fn short_nested(rest: &[u8], start: usize, end: usize) -> Option<(Value<'_>, &[u
         }
         (usize::from(low & 0x7f) | usize::from(high) << 7, rest)
     };
-    let content_at = end.saturating_sub(rest.len());
+    let content_at = end.wrapping_sub(rest.len());
     let (bytes, rest) = rest.split_at_checked(length)?;
     let length_at = start.saturating_add(1);
-    Some((Value::Nested(Nested { bytes, start, length_at, content_at }), rest))
+    Some((Nested { bytes, start, length_at, content_at }, rest))
 }
 
 /// Sets a singular field. An error if it was set before: decoders merge or overwrite it, and the

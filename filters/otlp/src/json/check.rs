@@ -42,16 +42,14 @@ pub(super) fn check_within(
 ) -> Result<Ends, Unreadable> {
     let blocks = Blocks::new(bytes.len(), room)?;
     let is_utf8 = str::from_utf8(bytes).is_ok();
-    let mut check =
-        SyntaxCheck { bytes, at: 0, depth, is_utf8, open: Vec::new(), blocks, escaped: 0 };
-    check.skip_white_space();
-    if check.peek() != Some(b'{') {
-        return Err(malformed(fault::NO_OBJECT, check.at).into());
+    let mut check = SyntaxCheck { bytes, depth, is_utf8, open: Vec::new(), blocks, escaped: 0 };
+    let at = white_space_end(bytes, 0);
+    if bytes.get(at) != Some(&b'{') {
+        return Err(malformed(fault::NO_OBJECT, at).into());
     }
-    check.object()?;
-    check.skip_white_space();
-    if check.at < bytes.len() {
-        return Err(malformed(fault::BEHIND, check.at).into());
+    let end = white_space_end(bytes, check.object(at)?);
+    if end < bytes.len() {
+        return Err(malformed(fault::BEHIND, end).into());
     }
     // Strings with escapes are rare, and none is kept unescaped; but their length is not limited.
     room.probe(check.escaped)?;
@@ -63,122 +61,116 @@ const fn malformed(fault: Fault, at: usize) -> Malformed {
     Malformed { fault, at }
 }
 
+/// The check of a text. Offsets are passed from one function to the next, because they are faster in registers than in
+/// memory.
 struct SyntaxCheck<'a> {
     bytes: &'a [u8],
-    at: usize,
     /// The largest number of objects and arrays that may be open.
     depth: usize,
     /// Whether the whole text is UTF-8. If not, each member name is checked.
     is_utf8: bool,
-    /// The brackets that are open, the outermost first.
+    /// The brackets that are open around the innermost, the outermost first. The outermost itself is in no bracket.
     open: Vec<u8>,
     blocks: Blocks,
     /// The total bytes of strings with escapes.
     escaped: usize,
 }
 
+/// In place of a bracket: outside of every object.
+const OUTSIDE: u8 = 0;
+
 impl SyntaxCheck<'_> {
-    /// Checks the object that starts here, and everything in it. The open brackets are kept in a
+    /// Checks the object that starts at `at`, and everything in it; returns its end. The open brackets are kept in a
     /// list instead of on the stack, because the sender chooses the depth.
-    fn object(&mut self) -> Result<(), Unreadable> {
-        'value: loop {
-            self.skip_white_space();
-            match self.peek() {
-                Some(b'{') => {
-                    self.enter(b'{')?;
-                    self.skip_white_space();
-                    if self.peek() != Some(b'}') {
-                        self.name()?;
+    fn object(&mut self, mut at: usize) -> Result<usize, Unreadable> {
+        let bytes = self.bytes;
+        // The innermost bracket that is open, and whether a member's name comes next.
+        let (mut inside, mut at_name) = (OUTSIDE, false);
+        loop {
+            at = white_space_end(bytes, at);
+            if at_name {
+                at = self.name(at)?;
+            }
+            match bytes.get(at) {
+                Some(b'"') => at = self.string(at)?.0,
+                Some(bracket @ (b'{' | b'[')) => {
+                    self.enter(at, inside)?;
+                    inside = *bracket;
+                    at = white_space_end(bytes, at.saturating_add(1));
+                    at_name = inside == b'{';
+                    if bytes.get(at) != Some(if at_name { &b'}' } else { &b']' }) {
                         continue;
                     }
                 }
-                Some(b'[') => {
-                    self.enter(b'[')?;
-                    self.skip_white_space();
-                    if self.peek() != Some(b']') {
-                        continue;
-                    }
-                }
-                Some(b'"') => {
-                    self.string()?;
-                }
-                Some(b'-' | b'0'..=b'9') => self.number()?,
-                Some(b't') => self.literal(b"true")?,
-                Some(b'f') => self.literal(b"false")?,
-                Some(b'n') => self.literal(b"null")?,
-                _ => return Err(self.unexpected().into()),
+                Some(b'-' | b'0'..=b'9') => at = self.number(at)?,
+                Some(b't') => at = self.literal(at, b"true")?,
+                Some(b'f') => at = self.literal(at, b"false")?,
+                Some(b'n') => at = self.literal(at, b"null")?,
+                _ => return Err(self.unexpected(at).into()),
             }
             loop {
-                let Some(inside) = self.inside() else { return Ok(()) };
-                self.skip_white_space();
-                match (inside, self.peek()) {
-                    (b'{', Some(b',')) => {
-                        self.step(1);
-                        self.skip_white_space();
-                        self.name()?;
-                        continue 'value;
-                    }
-                    (b'[', Some(b',')) => {
-                        self.step(1);
-                        continue 'value;
-                    }
-                    (b'{', Some(b'}')) | (b'[', Some(b']')) => self.leave(),
-                    _ => return Err(self.unexpected().into()),
+                at = white_space_end(bytes, at);
+                match (bytes.get(at), inside) {
+                    (Some(b','), _) => break,
+                    (Some(b'}'), b'{') | (Some(b']'), b'[') => {}
+                    _ => return Err(self.unexpected(at).into()),
+                }
+                inside = self.leave(at);
+                at = at.saturating_add(1);
+                if inside == OUTSIDE {
+                    return Ok(at);
                 }
             }
+            at = at.saturating_add(1);
+            at_name = inside == b'{';
         }
     }
 
+    /// Enters an object or array that lies in a bracket.
     #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    #[inline]
-    const fn step(&mut self, bytes: usize) {
-        self.at = self.at.saturating_add(bytes);
-    }
-
-    #[inline]
-    fn skip_white_space(&mut self) {
-        self.at = white_space_end(self.bytes, self.at);
-    }
-
-    /// The bracket of the innermost open object or array.
-    #[inline]
-    fn inside(&self) -> Option<u8> {
-        self.open.last().copied()
-    }
-
-    fn enter(&mut self, bracket: u8) -> Result<(), OverLimit> {
+    fn enter(&mut self, at: usize, inside: u8) -> Result<(), OverLimit> {
         if self.open.len() >= self.depth {
             return Err(OverLimit::Depth { limit: self.depth });
         }
-        self.open.push(bracket);
-        self.blocks.opens(self.at);
-        self.step(1);
+        self.open.push(inside);
+        self.blocks.opens(at);
         Ok(())
     }
 
-    /// Closes the innermost object or array.
-    fn leave(&mut self) {
-        self.open.pop();
-        self.blocks.closes(self.at);
-        self.step(1);
+    /// Closes the innermost object or array; returns the bracket in which it lies.
+    #[inline]
+    fn leave(&mut self, at: usize) -> u8 {
+        self.blocks.closes(at);
+        self.open.pop().unwrap_or(OUTSIDE)
     }
 
-    /// Checks a member's name and its colon.
-    fn name(&mut self) -> Result<(), Malformed> {
-        let start = self.at;
-        if self.peek() != Some(b'"') {
-            return Err(self.unexpected());
+    /// Checks a member's name and its colon; returns where its value is.
+    #[inline(always)]
+    fn name(&mut self, start: usize) -> Result<usize, Malformed> {
+        let bytes = self.bytes;
+        if bytes.get(start) != Some(&b'"') {
+            return Err(self.unexpected(start));
         }
-        let has_escapes = self.string()?;
+        let (end, has_escapes) = self.string(start)?;
         let first = start.saturating_add(1);
-        let name = self.bytes.get(first..self.at.saturating_sub(1)).unwrap_or_default();
-        if name.is_empty() {
-            return Err(Malformed { fault: fault::NAMELESS, at: start });
+        if end.saturating_sub(first) < 2 {
+            return Err(malformed(fault::NAMELESS, start));
         }
+        if has_escapes || !self.is_utf8 {
+            self.check_name(start, end, has_escapes)?;
+        }
+        let colon = white_space_end(bytes, end);
+        if bytes.get(colon) != Some(&b':') {
+            return Err(self.unexpected(colon));
+        }
+        Ok(white_space_end(bytes, colon.saturating_add(1)))
+    }
+
+    /// Checks that all parsers read a name alike.
+    #[inline(never)]
+    fn check_name(&self, start: usize, end: usize, has_escapes: bool) -> Result<(), Malformed> {
+        let first = start.saturating_add(1);
+        let name = self.bytes.get(first..end.saturating_sub(1)).unwrap_or_default();
         if has_escapes {
             whole(name, start)?;
         }
@@ -187,105 +179,102 @@ impl SyntaxCheck<'_> {
         {
             return Err(malformed(fault::UTF8, first.saturating_add(error.valid_up_to())));
         }
-        self.skip_white_space();
-        if self.peek() != Some(b':') {
-            return Err(self.unexpected());
-        }
-        self.step(1);
         Ok(())
     }
 
-    /// Checks a string, and returns whether it contains escapes.
-    fn string(&mut self) -> Result<bool, Malformed> {
-        let start = self.at;
-        let mut has_escapes = false;
-        self.step(1);
+    /// Checks the string that starts here; returns its end, and whether it contains escapes.
+    #[inline(always)]
+    fn string(&mut self, start: usize) -> Result<(usize, bool), Malformed> {
+        let special = plain_end(self.bytes, start.saturating_add(1));
+        let (end, has_escapes) = match self.bytes.get(special) {
+            Some(b'"') => (special.saturating_add(1), false),
+            _ => (self.long_string(start, special)?, true),
+        };
+        self.blocks.string(start, end);
+        Ok((end, has_escapes))
+    }
+
+    /// Checks a string on from its first special byte, which is not a quote; returns its end.
+    #[inline(never)]
+    fn long_string(&mut self, start: usize, mut at: usize) -> Result<usize, Malformed> {
         loop {
-            self.at = plain_end(self.bytes, self.at);
-            match self.peek() {
+            match self.bytes.get(at) {
                 Some(b'"') => {
-                    self.step(1);
-                    self.blocks.string(start, self.at);
-                    if has_escapes {
-                        self.escaped = self.escaped.saturating_add(self.at.saturating_sub(start));
-                    }
-                    return Ok(has_escapes);
+                    let end = at.saturating_add(1);
+                    self.escaped = self.escaped.saturating_add(end.saturating_sub(start));
+                    return Ok(end);
                 }
-                Some(b'\\') => {
-                    has_escapes = true;
-                    self.escape()?;
-                }
-                Some(_) => return Err(malformed(fault::CONTROL, self.at)),
-                None => return Err(malformed(fault::CUT_OFF, self.at)),
+                Some(b'\\') => at = self.escape(at)?,
+                Some(_) => return Err(malformed(fault::CONTROL, at)),
+                None => return Err(malformed(fault::CUT_OFF, at)),
             }
+            at = plain_end(self.bytes, at);
         }
     }
 
-    fn escape(&mut self) -> Result<(), Malformed> {
-        let start = self.at;
-        self.step(1);
-        match self.peek() {
+    fn escape(&self, start: usize) -> Result<usize, Malformed> {
+        let mut at = start.saturating_add(1);
+        match self.bytes.get(at) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {}
             Some(b'u') => {
                 for _ in 0..4 {
-                    self.step(1);
-                    match self.peek() {
+                    at = at.saturating_add(1);
+                    match self.bytes.get(at) {
                         Some(byte) if byte.is_ascii_hexdigit() => {}
-                        Some(_) => return Err(malformed(fault::ESCAPE, self.at)),
-                        None => return Err(malformed(fault::CUT_OFF, self.at)),
+                        Some(_) => return Err(malformed(fault::ESCAPE, at)),
+                        None => return Err(malformed(fault::CUT_OFF, at)),
                     }
                 }
             }
             Some(_) => return Err(malformed(fault::ESCAPE, start)),
-            None => return Err(malformed(fault::CUT_OFF, self.at)),
+            None => return Err(malformed(fault::CUT_OFF, at)),
         }
-        self.step(1);
-        Ok(())
+        Ok(at.saturating_add(1))
     }
 
-    fn number(&mut self) -> Result<(), Malformed> {
-        if self.peek() == Some(b'-') {
-            self.step(1);
+    fn number(&self, mut at: usize) -> Result<usize, Malformed> {
+        let bytes = self.bytes;
+        if bytes.get(at) == Some(&b'-') {
+            at = at.saturating_add(1);
         }
-        if self.peek() == Some(b'0') {
-            self.step(1);
+        if bytes.get(at) == Some(&b'0') {
+            at = at.saturating_add(1);
         } else {
-            self.digits()?;
+            at = self.digits(at)?;
         }
-        if self.peek() == Some(b'.') {
-            self.step(1);
-            self.digits()?;
+        if bytes.get(at) == Some(&b'.') {
+            at = self.digits(at.saturating_add(1))?;
         }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.step(1);
-            if let Some(b'+' | b'-') = self.peek() {
-                self.step(1);
+        if let Some(b'e' | b'E') = bytes.get(at) {
+            at = at.saturating_add(1);
+            if let Some(b'+' | b'-') = bytes.get(at) {
+                at = at.saturating_add(1);
             }
-            self.digits()?;
+            at = self.digits(at)?;
         }
-        Ok(())
+        Ok(at)
     }
 
-    /// Checks one or more digits.
+    /// Checks one or more digits; returns their end.
     #[inline]
-    fn digits(&mut self) -> Result<(), Malformed> {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.step(1);
+    fn digits(&self, start: usize) -> Result<usize, Malformed> {
+        let mut at = start;
+        while self.bytes.get(at).is_some_and(u8::is_ascii_digit) {
+            at = at.saturating_add(1);
         }
-        if self.at == start { Err(self.unexpected()) } else { Ok(()) }
+        if at == start { Err(self.unexpected(at)) } else { Ok(at) }
     }
 
-    fn literal(&mut self, literal: &[u8]) -> Result<(), Malformed> {
-        if self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(literal)) {
-            self.step(literal.len());
-            return Ok(());
+    fn literal(&self, at: usize, literal: &[u8]) -> Result<usize, Malformed> {
+        if self.bytes.get(at..).is_some_and(|rest| rest.starts_with(literal)) {
+            return Ok(at.saturating_add(literal.len()));
         }
-        Err(self.unexpected())
+        Err(self.unexpected(at))
     }
 
-    fn unexpected(&self) -> Malformed {
-        let fault = if self.peek().is_some() { fault::UNEXPECTED } else { fault::CUT_OFF };
-        malformed(fault, self.at)
+    #[cold]
+    fn unexpected(&self, at: usize) -> Malformed {
+        let fault = if at < self.bytes.len() { fault::UNEXPECTED } else { fault::CUT_OFF };
+        malformed(fault, at)
     }
 }

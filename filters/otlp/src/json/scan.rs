@@ -4,8 +4,16 @@
 use sluice_wire::work;
 
 /// The offset of the first byte at or after `at` that is not white space.
-#[inline]
-pub(super) fn white_space_end(bytes: &[u8], mut at: usize) -> usize {
+#[inline(always)]
+pub(super) fn white_space_end(bytes: &[u8], at: usize) -> usize {
+    match bytes.get(at) {
+        Some(byte) if *byte > b' ' => at,
+        _ => after_white_space(bytes, at),
+    }
+}
+
+#[inline(never)]
+fn after_white_space(bytes: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
         work::done(1);
         at = at.saturating_add(1);
@@ -16,14 +24,33 @@ pub(super) fn white_space_end(bytes: &[u8], mut at: usize) -> usize {
 /// The offset just after the string that starts at `at`.
 #[inline]
 pub(super) fn string_end(bytes: &[u8], at: usize) -> usize {
-    let mut at = at.saturating_add(1);
+    content_end(bytes, at.saturating_add(1))
+}
+
+/// The content, up to its quote, of a string that has just begun, and what follows the quote. `None` if it contains an
+/// escape.
+#[inline]
+pub(super) fn plain_string(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (content, behind) = rest.split_at_checked(quote_or_escape(rest, 0))?;
+    let (b'"', behind) = behind.split_first()? else { return None };
+    Some((content, behind))
+}
+
+#[inline]
+fn quote_or_escape(bytes: &[u8], at: usize) -> usize {
+    first(
+        bytes,
+        at,
+        |word| (before(word, b'"') | before(word, b'\\')) & !word & HIGH_BITS,
+        |byte| byte == b'"' || byte == b'\\',
+    )
+}
+
+/// The offset just after the string in which `at` lies.
+#[inline]
+pub(super) fn content_end(bytes: &[u8], mut at: usize) -> usize {
     loop {
-        at = first(
-            bytes,
-            at,
-            |word| equal(word, b'"') | equal(word, b'\\'),
-            |byte| byte == b'"' || byte == b'\\',
-        );
+        at = quote_or_escape(bytes, at);
         match bytes.get(at) {
             Some(b'\\') => at = at.saturating_add(2),
             Some(_) => return at.saturating_add(1),
@@ -49,7 +76,10 @@ pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
     first(
         bytes,
         at,
-        |word| equal(word, b'"') | equal(word, b'\\') | below(word, b' '),
+        |word| {
+            let below = word.wrapping_sub(ONES.wrapping_mul(0x20));
+            (before(word, b'"') | before(word, b'\\') | below) & !word & HIGH_BITS
+        },
         |byte| byte == b'"' || byte == b'\\' || byte < b' ',
     )
 }
@@ -57,16 +87,10 @@ pub(super) fn plain_end(bytes: &[u8], at: usize) -> usize {
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
-/// Sets the high bit of each byte that is under `limit` (at most 128). Bytes after the first match
-/// may be marked by mistake.
-const fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(ONES.wrapping_mul(limit as u64)) & !word & HIGH_BITS
-}
-
-/// Sets the high bit of each byte equal to `byte`. Bytes after the first match may be marked by
-/// mistake.
-const fn equal(word: u64, byte: u8) -> u64 {
-    below(word ^ ONES.wrapping_mul(byte as u64), 1)
+/// Sets the high bit of each byte equal to `byte`, which is under 128, and perhaps those of bytes that are not ASCII.
+/// Bytes after the first match may be marked by mistake.
+const fn before(word: u64, byte: u8) -> u64 {
+    (word ^ ONES.wrapping_mul(byte as u64)).wrapping_sub(ONES)
 }
 
 /// The offset of the first matching byte at or after `at`, or the end. Searches eight bytes at a

@@ -244,7 +244,7 @@ fn known(written: &[u8], names: &[&str], at: usize) -> Result<Option<usize>, Mal
     {
         return Ok(Some(index));
     }
-    if names.iter().any(|known| is_other_spelling(&name, known)) {
+    if names.iter().any(|known| is_other_spelling(&name, known.as_bytes())) {
         return Err(Malformed { fault: fault::SPELLING, at });
     }
     Ok(None)
@@ -252,8 +252,17 @@ fn known(written: &[u8], names: &[&str], at: usize) -> Result<Option<usize>, Mal
 
 /// Whether two names differ only in case and underscores.
 #[inline]
-fn is_other_spelling(name: &[u8], known: &str) -> bool {
-    letters(name).eq(letters(known.as_bytes()))
+pub(super) fn is_other_spelling(name: &[u8], known: &[u8]) -> bool {
+    // Nearly always already the first letters differ.
+    let (first, expected) = (name.first(), known.first());
+    let may_be = first == Some(&b'_')
+        || first.map(u8::to_ascii_lowercase) == expected.map(u8::to_ascii_lowercase);
+    may_be && is_other_spelling_whole(name, known)
+}
+
+#[inline(never)]
+fn is_other_spelling_whole(name: &[u8], known: &[u8]) -> bool {
+    letters(name).eq(letters(known))
 }
 
 fn letters(name: &[u8]) -> impl Iterator<Item = u8> {

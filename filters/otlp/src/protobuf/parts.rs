@@ -13,9 +13,9 @@ use super::{
 use crate::{context::ReadContext, kind::RecordKind, parts::Part};
 
 /// `LogRecord.trace_id`.
-const LOG_TRACE_ID: u32 = 9;
+pub(super) const LOG_TRACE_ID: u32 = 9;
 /// `LogRecord.span_id`.
-const LOG_SPAN_ID: u32 = 10;
+pub(super) const LOG_SPAN_ID: u32 = 10;
 
 impl<'a> RecordBytes<'a> {
     /// Whether the record has an odd part.
@@ -91,7 +91,7 @@ fn next_odd_part<'a>(
 
 /// Whether an exemplar has no value, or an id that is neither of the right length nor empty.
 #[inline(never)]
-fn is_odd_exemplar(exemplar: &Nested<'_>) -> Result<bool, Unreadable> {
+pub(super) fn is_odd_exemplar(exemplar: &Nested<'_>) -> Result<bool, Unreadable> {
     const AS_DOUBLE: u32 = 3;
     const SPAN_ID: u32 = 4;
     const TRACE_ID: u32 = 5;

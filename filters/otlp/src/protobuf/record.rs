@@ -34,16 +34,16 @@ impl<'a> RecordBytes<'a> {
         let mut reader = Reader::nested(&self.message);
         while let Some(field) = reader.next_field()? {
             let valid = match field.number {
-                1 => {
+                span::TRACE_ID => {
                     trace = is_id::<TRACE_ID_BYTES>(field.nested()?.bytes, unset);
                     trace
                 }
-                2 => {
+                span::SPAN_ID => {
                     span = is_id::<SPAN_ID_BYTES>(field.nested()?.bytes, unset);
                     span
                 }
-                4 => has_length::<SPAN_ID_BYTES>(field.nested()?.bytes),
-                13 => link_has_valid_ids(&field.nested()?)?,
+                span::PARENT_SPAN_ID => has_length::<SPAN_ID_BYTES>(field.nested()?.bytes),
+                span::LINK => link_has_valid_ids(&field.nested()?)?,
                 _ => true,
             };
             if !valid {
@@ -58,11 +58,10 @@ impl<'a> RecordBytes<'a> {
     /// # Errors
     /// [`Unreadable`] if the record is.
     pub(crate) fn trace_id(&self) -> Result<Option<u128>, Unreadable> {
-        const TRACE_ID: u32 = 1;
         let mut id = None;
         let mut reader = Reader::nested(&self.message);
         while let Some(field) = reader.next_field()? {
-            if field.number == TRACE_ID {
+            if field.number == span::TRACE_ID {
                 id = field.nested()?.bytes.try_into().ok().map(u128::from_be_bytes);
             }
         }
@@ -79,7 +78,6 @@ impl<'a> RecordBytes<'a> {
     /// # Errors
     /// [`Unreadable`] if the record is.
     pub(crate) fn scale(&self) -> Result<i64, Unreadable> {
-        const SCALE: u32 = 6;
         let mut scale = 0;
         let mut reader = Reader::nested(&self.message);
         while let Some(field) = reader.next_field()? {
@@ -91,6 +89,9 @@ impl<'a> RecordBytes<'a> {
         Ok(scale)
     }
 }
+
+/// `ExponentialHistogramDataPoint.scale`.
+pub(super) const SCALE: u32 = 6;
 
 /// The number of the field that holds a record's attributes; 0 means none.
 pub(crate) const fn attributes_field(kind: RecordKind) -> u32 {
@@ -117,7 +118,15 @@ pub(super) const fn exemplars_field(kind: RecordKind) -> u32 {
     }
 }
 
-fn link_has_valid_ids(link: &Nested<'_>) -> Result<bool, Unreadable> {
+/// The fields of a span that hold its ids and those of others.
+pub(super) mod span {
+    pub(crate) const TRACE_ID: u32 = 1;
+    pub(crate) const SPAN_ID: u32 = 2;
+    pub(crate) const PARENT_SPAN_ID: u32 = 4;
+    pub(crate) const LINK: u32 = 13;
+}
+
+pub(super) fn link_has_valid_ids(link: &Nested<'_>) -> Result<bool, Unreadable> {
     let mut reader = Reader::nested(link);
     while let Some(field) = reader.next_field()? {
         let valid = match field.number {
@@ -134,7 +143,7 @@ fn link_has_valid_ids(link: &Nested<'_>) -> Result<bool, Unreadable> {
 
 /// Whether these are `LENGTH` bytes that are not all zero. If `unset` is true, no bytes or zeros
 /// are valid too.
-fn is_id<const LENGTH: usize>(bytes: &[u8], unset: bool) -> bool {
+pub(super) fn is_id<const LENGTH: usize>(bytes: &[u8], unset: bool) -> bool {
     if unset {
         has_length::<LENGTH>(bytes)
     } else {

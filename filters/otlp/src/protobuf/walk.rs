@@ -39,11 +39,8 @@ pub(crate) fn walk_protobuf<'a, P: RecordPolicy<'a>>(
     let mut walk = Walk::new(request, &whole, policy)?;
     let mut tally = Tally::default();
     let mut reader = Reader::nested(&whole);
-    while let Some(field) = reader.next_field().map_err(Unreadable::from)? {
-        if field.number == RESOURCE_ENTRIES {
-            let entry = field.nested().map_err(Unreadable::from)?;
-            tally.add(walk.resource_entry(entry)?);
-        }
+    while let Some(entry) = reader.next_nested(RESOURCE_ENTRIES).map_err(Unreadable::from)? {
+        tally.add(walk.resource_entry(entry)?);
     }
     let Walk { mut edits, .. } = walk;
     edits.finish();
@@ -54,7 +51,7 @@ const RESOURCE_ENTRIES: u32 = 1;
 /// `ResourceLogs.resource` and its siblings.
 const RESOURCE: u32 = 1;
 const RESOURCE_ATTRIBUTES: u32 = 1;
-const SCOPE_ENTRIES: u32 = 2;
+const SCOPE_ENTRIES: u32 = CHILDREN;
 /// `deprecated_scope_logs` and its siblings. The number is reserved in OTLP, but the OpenTelemetry
 /// Collector, and software built on it, uses this field if there are no scope entries.
 const DEPRECATED_SCOPE_ENTRIES: u32 = 1000;
@@ -62,7 +59,9 @@ const DEPRECATED_SCOPE_ENTRIES: u32 = 1000;
 const SCOPE: u32 = 1;
 const SCOPE_ATTRIBUTES: u32 = 3;
 /// `ScopeLogs.log_records`, `ScopeSpans.spans`, `ScopeProfiles.profiles`, `ScopeMetrics.metrics`.
-const RECORDS: u32 = 2;
+const RECORDS: u32 = CHILDREN;
+/// What a resource's or a scope's entry holds beside its resource or its scope.
+const CHILDREN: u32 = 2;
 /// `Metric.name`.
 const METRIC_NAME: u32 = 1;
 /// `data_points` in each of the five kinds of metric data.
@@ -246,11 +245,7 @@ impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
         let mut tally = Tally::default();
         let mut kept = 0_u64;
         let mut reader = Reader::nested(parent);
-        while let Some(field) = reader.next_field().map_err(Unreadable::from)? {
-            if field.number != number {
-                continue;
-            }
-            let message = field.nested().map_err(Unreadable::from)?;
+        while let Some(message) = reader.next_nested(number).map_err(Unreadable::from)? {
             self.spend()?;
             let record = Record::protobuf(RecordBytes::new(message), kind, &context);
             if self.policy.record(&record)? {
@@ -302,10 +297,8 @@ impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
     ) -> Result<Tally, P::Error> {
         let mut tally = Tally::default();
         let mut reader = Reader::nested(parent);
-        while let Some(field) = reader.next_field().map_err(Unreadable::from)? {
-            if field.number == number {
-                tally.add(each(self, field.nested().map_err(Unreadable::from)?)?);
-            }
+        while let Some(child) = reader.next_nested(number).map_err(Unreadable::from)? {
+            tally.add(each(self, child)?);
         }
         Ok(tally)
     }
@@ -445,7 +438,10 @@ impl<'p, 'a, P: RecordPolicy<'a>> Walk<'p, 'a, P> {
 fn singular<'a>(owner: &Nested<'a>, number: u32) -> Result<Option<Nested<'a>>, Unreadable> {
     let mut reader = Reader::nested(owner);
     let mut found = None;
-    while let Some(field) = reader.next_field()? {
+    loop {
+        // There may be many children, and nothing else after them.
+        reader.pass_over(CHILDREN);
+        let Some(field) = reader.next_field()? else { break };
         if field.number == number {
             set_once(&mut found, field.nested()?, &field)?;
         } else if field.number == DEPRECATED_SCOPE_ENTRIES {
@@ -560,8 +556,8 @@ fn any<'a>(
     holds: impl Fn(&Nested<'a>) -> Result<bool, Unreadable>,
 ) -> Result<bool, Unreadable> {
     let mut reader = Reader::nested(owner);
-    while let Some(field) = reader.next_field()? {
-        if field.number == number && holds(&field.nested()?)? {
+    while let Some(child) = reader.next_nested(number)? {
+        if holds(&child)? {
             return Ok(true);
         }
     }
@@ -575,10 +571,8 @@ fn each<'a>(
     mut show: impl FnMut(&Nested<'a>) -> Result<(), Unreadable>,
 ) -> Result<(), Unreadable> {
     let mut reader = Reader::nested(owner);
-    while let Some(field) = reader.next_field()? {
-        if field.number == number {
-            show(&field.nested()?)?;
-        }
+    while let Some(child) = reader.next_nested(number)? {
+        show(&child)?;
     }
     Ok(())
 }
