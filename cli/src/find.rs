@@ -86,6 +86,11 @@ impl Search<'_> {
     }
 
     fn add(&mut self, policy: Node, holder: Option<&str>, form: Form, settings: Option<&Node>) {
+        // An alias stands for a policy that has been found.
+        let is_same = |found: &Found| found.policy.span == policy.span;
+        if self.found.iter().any(|found| found.document == self.document && is_same(found)) {
+            return;
+        }
         let (holder, settings) = (holder.map(str::to_owned), settings.cloned());
         self.found.push(Found { policy, holder, form, settings, document: self.document });
     }

@@ -163,3 +163,92 @@ fn colours_are_for_terminals() {
     let coloured = command.output().unwrap().stdout;
     assert!(coloured.contains(&0x1b), "no colours although they are forced");
 }
+
+/// A file with this text, for one test.
+fn file(name: &str, text: &str) -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// The example's policy with these `allow` and `deny`.
+fn policy_with(name: &str, lists: &str) -> String {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("example/policy.yaml");
+    let policy = fs::read_to_string(example).unwrap();
+    let (before, rest) = policy.split_once("  allow:\n").unwrap();
+    let (_, after) = rest.split_once("tenant:").unwrap();
+    file(name, &format!("{before}{lists}\ntenant:{after}"))
+}
+
+#[test]
+fn explain_says_why_a_certificate_is_not_let_in() {
+    for (name, lists, namespaces, standing) in [
+        (
+            "denied",
+            "  allow: [{namespace: payments}]\n  deny: [{namespace: payments}]",
+            0,
+            "denied",
+        ),
+        (
+            "by_another_name",
+            "  allow: [{namespace: payments}]\n  deny: [{namespace: team-a}]",
+            0,
+            "allowed",
+        ),
+        (
+            "expired",
+            "  allow: [{namespace: payments, until: \"2026-12-01T00:00:00Z\"}]",
+            0,
+            "expired",
+        ),
+        (
+            "to_begin",
+            "  allow: [{namespace: payments, from: \"2027-12-01T00:00:00Z\"}]",
+            0,
+            "notYet",
+        ),
+        ("unlisted", "  allow: [{namespace: shop}]", 0, "unlisted"),
+        ("of_another_issuer", "  allow: [{namespace: payments, issuer: CN=other}]", 0, "unlisted"),
+        ("ambiguous", "  allow: [{namespace: payments}, {namespace: team-a}]", 2, "allowed"),
+    ] {
+        let policy = policy_with(&format!("{name}.yaml"), lists);
+        let shown =
+            json(1, &["explain", "cert", "payments.pem", "-p", &policy, "--at", NOW, "--json"]);
+        assert_eq!(shown["namespaces"].as_array().unwrap().len(), namespaces, "{name}: {shown}");
+        let identity = &shown["sans"][0]["patterns"][0]["identity"];
+        assert_eq!(identity["standing"], standing, "{name}: {shown}");
+        // What the gate does with this certificate is the same.
+        let arguments =
+            ["simulate", "-p", &policy, "-r", "logs.json", "--at", NOW, "--cert", "payments.pem"];
+        output(None, 3, &arguments);
+    }
+}
+
+#[test]
+fn a_token_and_a_key_identify_a_sender() {
+    let backends = "backends: {logs: {kind: loki, cluster: loki}}\ntenant: {fromNamespace: {}}\n";
+    let jwt = "senders: {identify: [{jwt: {names: [{claim: sub, pattern: \"{namespace}\"}]}}], \
+               allow: [{namespace: shop}]}\n";
+    let (jwt, claims) =
+        (file("jwt.yaml", &format!("{jwt}{backends}")), file("claims.json", "{\"sub\": \"shop\"}"));
+    let simulate = |policy, more: &[&str]| {
+        let arguments = ["simulate", "-p", policy, "-r", "logs.json", "--at", NOW, "--json"];
+        json(0, &[&arguments[..], more].concat())
+    };
+    let shown = simulate(&jwt, &["--jwt", &claims]);
+    assert_eq!(
+        (&shown["sender"]["namespace"], &shown["sender"]["by"]),
+        (&"shop".into(), &"jwt".into())
+    );
+    // The SHA-256 of "secret".
+    let key = "senders: {identify: [{apiKey: {header: x-api-key, from: [{dns: \"*.payments\"}], keys: [{sha256: \
+               2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b, namespace: shop}]}}], \
+               allow: [{namespace: shop}]}\n";
+    let key = file("key.yaml", &format!("{key}{backends}"));
+    let shown = simulate(&key, &["--api-key", "secret", "--cert", "payments.pem"]);
+    assert_eq!(shown["sender"]["by"], "apiKey");
+    assert!(
+        shown["backend"]["removed"].as_array().unwrap().contains(&"x-api-key".into()),
+        "{shown}"
+    );
+}

@@ -9,12 +9,12 @@ use sluice_cases::{
     outcome::{Forwarded, Outcome, Reply, counter},
     pki::Authority,
     plan::{self, Plan, Report},
-    token,
 };
 use sluice_cli::{
     exchange::{Answer, Sent, Told, exchange},
     located, schema, shape,
     simulate::find,
+    token,
 };
 use sluice_gate::{Count, Gate};
 use sluice_records::{Fate, Level, Reason};
@@ -52,7 +52,7 @@ fn run(plan: &Plan, certificate: Option<String>) -> Result<Outcome> {
         body: request.body.clone(),
         trailers: request.trailers.clone(),
         certificate,
-        metadata: token::metadata(request.token.as_ref()),
+        metadata: token::metadata(request.token.as_ref(), &token::places(configuration)),
         now: NOW,
     };
     let (headers, body) = reply.at_the_module();
