@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use json_patch::Patch;
 use serde_json::{Value, json};
 
 /// The configuration for containers, unchanged.
@@ -46,6 +47,8 @@ pub(crate) struct Local<'a> {
     pub(crate) clusters: &'a [Cluster],
     /// Merged over the clusters of these names (RFC 7396); their addresses stay.
     pub(crate) cluster_settings: &'a BTreeMap<String, Value>,
+    /// Applied to the result (RFC 6902).
+    pub(crate) patch: &'a Patch,
 }
 
 /// A cluster in addition to those of `envoy.yaml`.
@@ -92,6 +95,9 @@ pub enum ConfigError {
     /// The gate's configuration in it is not JSON.
     #[error("envoy-local/envoy.yaml: the gate's configuration: {0}")]
     Gate(#[from] serde_json::Error),
+    /// A patch of [`Options::patch`](crate::Options::patch) does not fit.
+    #[error("the patch of Envoy's configuration: {0}")]
+    Patch(#[from] json_patch::PatchError),
 }
 
 /// The JSON pointer of a cluster's address.
@@ -164,6 +170,7 @@ pub(crate) fn envoy(local: &Local<'_>) -> Result<Value, ConfigError> {
         }
         clusters.as_array_mut().into_iter().for_each(|all| all.push(cluster.clone()));
     }
+    json_patch::patch(&mut envoy, local.patch)?;
     Ok(envoy)
 }
 
@@ -235,6 +242,8 @@ mod tests {
 
     static NO_SETTINGS: BTreeMap<String, Value> = BTreeMap::new();
 
+    static NO_PATCH: Patch = Patch(Vec::new());
+
     fn local<'a>() -> Local<'a> {
         let backend = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Local {
@@ -258,6 +267,7 @@ mod tests {
             more: &[],
             clusters: &[],
             cluster_settings: &NO_SETTINGS,
+            patch: &NO_PATCH,
         }
     }
 
@@ -341,6 +351,19 @@ mod tests {
             assert_eq!(gate.get("records"), None);
             assert_eq!(gate["tenant"], json!({ "fromNamespace": {} }));
         }
+    }
+
+    #[test]
+    fn a_patch_has_the_last_word_and_must_fit() {
+        let patch = |operations| serde_json::from_value::<Patch>(operations).unwrap();
+        let port = "/static_resources/clusters/0/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address\
+                    /socket_address/port_value";
+        let fits = patch(json!([{ "op": "replace", "path": port, "value": 7 }]));
+        let changed = envoy(&Local { patch: &fits, ..local() }).unwrap();
+        assert_eq!(changed.pointer(port), Some(&json!(7)));
+        let other = patch(json!([{ "op": "test", "path": port, "value": 7 }]));
+        let error = envoy(&Local { patch: &other, ..local() }).unwrap_err();
+        assert!(error.to_string().starts_with("the patch of Envoy's configuration: "), "{error}");
     }
 
     #[test]

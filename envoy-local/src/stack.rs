@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use json_patch::Patch;
 use serde_json::Value;
 use sluice_stand_ins::{Backends, Ports};
 
@@ -62,6 +63,8 @@ pub struct Options {
     pub clusters: Vec<Cluster>,
     /// Merged over the clusters of these names (RFC 7396); their addresses stay.
     pub cluster_settings: BTreeMap<String, Value>,
+    /// Applied to the finished configuration of Envoy (RFC 6902).
+    pub patch: Patch,
 }
 
 impl Default for Options {
@@ -84,6 +87,7 @@ impl Default for Options {
             listeners: Vec::new(),
             clusters: Vec::new(),
             cluster_settings: BTreeMap::new(),
+            patch: Patch::default(),
         }
     }
 }
@@ -213,6 +217,7 @@ impl Stack {
             more: &options.listeners,
             clusters: &options.clusters,
             cluster_settings: &options.cluster_settings,
+            patch: &options.patch,
         })?;
         write(&files.config, &format!("{config:#}"))?;
 
