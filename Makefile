@@ -9,6 +9,8 @@ PYTHON_REQUIREMENTS := tests/e2e/python/requirements.txt
 COLLECTOR := .cache/collector/collector
 IMAGE := .cache/image
 IMAGE_SOURCES := $(addprefix wasm-build/image/,go.mod go.sum) $(wildcard wasm-build/image/*.go)
+BENCH_COLLECTOR := .cache/bench/collector
+BENCH_COLLECTOR_SOURCES := $(addprefix tests/bench/collector/,go.mod go.sum) $(wildcard tests/bench/collector/*.go)
 COLLECTOR_SOURCES := $(addprefix tests/e2e/collector/,go.mod go.sum) $(wildcard tests/e2e/collector/*.go)
 GO_SENDER := .cache/go/sender
 GO_SENDER_SOURCES := $(addprefix tests/e2e/go/,go.mod go.sum) $(wildcard tests/e2e/go/*.go)
@@ -29,10 +31,10 @@ GO_BUILD := go build -mod=readonly -buildvcs=false -trimpath -ldflags='-s -w'
 UNIT_TESTS := --lib --test native --test simulate --test suite --test memory --test command --test mistakes --test schema
 NOT_UNIT_TESTS := --skip stack::tests
 
-.PHONY: help tools wasm image manifests envoy venv stores collector go java javascript rotel run demo check test lint lint-rust deny deny-crates fuzz fuzz-smoke bench fmt clean
+.PHONY: help tools wasm image manifests envoy venv stores collector go java javascript rotel run demo check test lint lint-rust deny deny-crates fuzz fuzz-smoke bench bench-envoy fmt clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
 
 tools: ## check that the required tools are there
 	@wasm-build/tools.sh
@@ -137,7 +139,7 @@ test: tools ## run everything: what check runs, the module, and every other test
 
 lint: tools lint-rust ## check the code without running it: format, style, clippy, docs, go vet
 	@wasm-build/tools.sh go
-	@unformatted=$$(gofmt -l $(GO_MODULES)); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
+	@unformatted=$$(gofmt -l $(GO_MODULES) tests/bench/collector); [[ -z $$unformatted ]] || { echo "not as gofmt has it, run make fmt: $$unformatted" >&2; exit 1; }
 	@for module in $(GO_MODULES); do (set -x; CGO_ENABLED=0 go vet -C "$$module" -mod=readonly ./...) || exit 1; done
 
 # All members at once, including the module, because docs and clippy then share most of their work. The docs are for
@@ -172,10 +174,18 @@ bench: tools ## measure what it costs to read a request, natively and in wasm (R
 	@wasm-build/build.sh --package sluice-bench-guest --budget-kib 1024
 	@cargo bench --quiet --package sluice-bench --bench table -- $(if $(ROWS),"$(ROWS)")
 
+bench-envoy: wasm envoy rotel $(BENCH_COLLECTOR) ## measure what the gate costs in Envoy, and write tests/bench/RESULTS.md (ROWS=a part of their names, QUICK=1, OUT=folder)
+	@cargo run --quiet --package sluice-bench-envoy --bin bench-envoy -- $(if $(ROWS),--rows "$(ROWS)") $(if $(QUICK),--quick) $(if $(OUT),--out "$(OUT)")
+
+# Hundreds of modules, and nothing but the benchmark runs it: so neither `make test` nor `make lint` builds it.
+$(BENCH_COLLECTOR): $(BENCH_COLLECTOR_SOURCES)
+	@wasm-build/tools.sh go
+	cd tests/bench/collector && CGO_ENABLED=0 go vet -mod=readonly . && CGO_ENABLED=0 $(GO_BUILD) -o "$(CURDIR)/$@" .
+
 fmt: tools ## format the code, wrap comments and order derives
 	@wasm-build/tools.sh go
 	cargo fmt --all
-	gofmt -w $(GO_MODULES)
+	gofmt -w $(GO_MODULES) tests/bench/collector
 	tests/style.py --fix
 
 clean: ## remove everything that was built or downloaded

@@ -59,6 +59,45 @@ fn log_record(index: usize, has: bool) -> LogRecord {
     }
 }
 
+/// Log records of about `bytes` bytes each, from 180 on, in resources of `per_resource`. `lacks` selects the resources
+/// that lack the required attribute. A third of the text is hexadecimal digits without a pattern, as ids are, so a
+/// compressor finds about as much as in real logs.
+#[must_use]
+pub fn sized_logs(records: usize, bytes: usize, per_resource: usize, lacks: Has) -> Vec<u8> {
+    let per_resource = per_resource.max(1);
+    let of_resource = |first: usize| {
+        let mut resource = resource();
+        if lacks(first / per_resource) {
+            let attributes = resource.iter_mut().map(|resource| &mut resource.attributes);
+            attributes.for_each(|all| all.retain(|attribute| attribute.key != REQUIRED));
+        }
+        let log_records = (first..records.min(first + per_resource)).map(|index| LogRecord {
+            body: string(&message(index, bytes.saturating_sub(130))).into(),
+            ..log_record(index, false)
+        });
+        let scope = LogRecord::scope(scope(), log_records.collect(), "");
+        LogRecord::resource(resource, vec![scope], "")
+    };
+    let resources = (0..records).step_by(per_resource).map(of_resource).collect();
+    LogRecord::export(resources).encode_to_vec()
+}
+
+/// A log line of `length` bytes: words with ids between them.
+fn message(index: usize, length: usize) -> String {
+    // The constants of MMIX's generator (Knuth), so that the digits are the same every time.
+    let mut ids = std::iter::successors(Some(index as u64), |id| {
+        Some(id.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+    })
+    .skip(1);
+    let mut id = || ids.next().unwrap_or_default() >> 8;
+    let mut text = format!("order {index} accepted for {:014x}", id());
+    while text.len() < length {
+        text.push_str(&format!(", next step of the request {:014x}", id()));
+    }
+    text.truncate(length);
+    text
+}
+
 /// One resource with `spans` spans of some 250 bytes each. The resource has the required attribute, and so have the
 /// spans that `has` selects.
 #[must_use]
