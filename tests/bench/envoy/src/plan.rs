@@ -127,6 +127,8 @@ pub struct Effort {
     pub slice: Duration,
     /// One measurement where senders come and go, and one of latencies.
     pub long: Duration,
+    /// How long a program is left alone before its memory is looked at: it gives back what is free bit by bit.
+    pub settle: Duration,
     /// Measurements of each cell, in turns with those of the row's other cells.
     pub rounds: usize,
     /// The most senders with certificates of their own.
@@ -140,6 +142,7 @@ impl Effort {
         warm: Duration::from_millis(800),
         slice: Duration::from_millis(1_500),
         long: Duration::from_secs(4),
+        settle: Duration::from_secs(8),
         rounds: 3,
         senders: 10_000,
     };
@@ -150,6 +153,7 @@ impl Effort {
         warm: Duration::from_millis(300),
         slice: Duration::from_millis(400),
         long: Duration::from_millis(800),
+        settle: Duration::from_secs(3),
         rounds: 3,
         senders: 1_000,
     };
@@ -160,6 +164,7 @@ impl Effort {
         warm: Duration::ZERO,
         slice: Duration::from_millis(5),
         long: Duration::from_millis(20),
+        settle: Duration::ZERO,
         rounds: 1,
         senders: 3,
     };
@@ -234,14 +239,14 @@ impl Plan {
     /// About how long it takes.
     #[must_use]
     pub fn takes(&self) -> Duration {
-        let Effort { warm, slice, long, rounds, .. } = self.effort;
+        let Effort { warm, slice, long, settle, rounds, .. } = self.effort;
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
         let rows = self.rows.iter().map(|row| {
             let cells = u32::try_from(row.setups.len()).unwrap_or(u32::MAX);
             (warm + rounds * row.slice(self.effort) + CELL) * cells
         });
         let latencies = self.latencies.iter().map(|_| 2 * (warm + rounds * long) + slice);
-        let memory = self.memory.iter().map(|_| START + 2 * (long + SETTLED));
+        let memory = self.memory.iter().map(|_| START + 2 * long + 3 * settle);
         let mut setups: Vec<_> = self.rows.iter().flat_map(|row| row.setups.clone()).collect();
         setups.sort();
         setups.dedup();
@@ -263,9 +268,6 @@ const START: Duration = Duration::from_secs(1);
 
 /// What a cell takes besides its measurements, about.
 const CELL: Duration = Duration::from_millis(50);
-
-/// How long memory is left to settle before it is looked at.
-pub const SETTLED: Duration = Duration::from_millis(500);
 
 fn rows(effort: Effort) -> Vec<Row> {
     use Encoding::{Gzip, Zstd};

@@ -18,7 +18,7 @@ use rustls::{
 use crate::{
     load::{Identity, Senders, Target, per_mille},
     payload::{Encoding, Payload, Protocol, rejected},
-    plan::{LatencyRow, Plan, Row, SETTLED},
+    plan::{LatencyRow, Plan, Row},
     process::{Cores, Memory, Watch},
     sink::Sink,
     subject::{Setup, Subject, Variant},
@@ -414,17 +414,17 @@ impl Bench {
             let subject = &self.subjects[&setup];
             (subject.process, subject.ready_after)
         };
-        tokio::time::sleep(SETTLED).await;
+        tokio::time::sleep(effort.settle).await;
         let idle = process.memory()?;
         let load = self.target(setup, Payload::logs(1_000), Protocol::Http1, 1)?;
         load.closed(4, None, effort.long).await?;
-        tokio::time::sleep(SETTLED).await;
+        tokio::time::sleep(effort.settle).await;
         let loaded = process.memory()?;
         process.forget_peak()?;
         let large = Payload::logs(10_000).encoded(Encoding::Gzip);
         let burst = self.target(setup, large, Protocol::Http1, 1)?;
         burst.closed(BURST, None, effort.long).await?;
-        tokio::time::sleep(SETTLED).await;
+        tokio::time::sleep(effort.settle).await;
         let burst = process.memory()?;
         self.keep(|_| false).await?;
         Ok(MemoryRow { setup, ready_after, idle, load: loaded, burst })
