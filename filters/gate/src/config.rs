@@ -9,7 +9,9 @@ use sluice_tenant::{TenantConfig, TenantStage};
 use sluice_wire::{ReadLimits, Room};
 
 use crate::{
-    Gate, json_path,
+    Gate,
+    json_object::ObjectsOnly,
+    json_path,
     other_paths::{OtherPath, OtherPaths},
 };
 
@@ -195,7 +197,7 @@ impl Gate {
     /// # Errors
     /// All problems; only one if the text does not even have the structure of a configuration.
     pub fn from_json(json: &[u8]) -> Result<Self, Vec<ConfigProblem>> {
-        let config: GateConfig = serde_json::from_slice(json).map_err(|error| {
+        let config = read(json).map_err(|error| {
             let path = match json_path::path(json, error.line(), error.column()) {
                 whole if whole.is_empty() => "configuration".to_owned(),
                 path => path,
@@ -214,6 +216,14 @@ impl Gate {
     pub fn schema() -> schemars::Schema {
         schemars::schema_for!(GateConfig)
     }
+}
+
+/// Reads the whole text.
+fn read(json: &[u8]) -> Result<GateConfig, serde_json::Error> {
+    let mut text = serde_json::Deserializer::from_slice(json);
+    let config = GateConfig::deserialize(ObjectsOnly(&mut text))?;
+    text.end()?;
+    Ok(config)
 }
 
 impl GateConfig {

@@ -22,6 +22,7 @@ mod export;
 mod forward;
 mod framed;
 mod gate;
+mod json_object;
 mod json_path;
 mod local_reply;
 mod other_paths;

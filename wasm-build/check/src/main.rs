@@ -12,7 +12,7 @@ struct Arguments {
     /// The module.
     module: PathBuf,
     /// The largest size allowed, in KiB.
-    #[arg(long, default_value_t = 920)]
+    #[arg(long, default_value_t = 890)]
     budget_kib: usize,
     /// A text that must not occur in the module, such as a path of this machine. May be given more than once.
     #[arg(long, value_name = "TEXT")]
