@@ -100,6 +100,15 @@ impl Protocol {
             Self::Json => Format::Json,
         }
     }
+
+    /// The version of HTTP that it is sent over here, as Envoy writes it (`request.protocol`).
+    #[must_use]
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::Grpc => "HTTP/2",
+            Self::Http | Self::Json | Self::Write => "HTTP/1.1",
+        }
+    }
 }
 
 /// A request.

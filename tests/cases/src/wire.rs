@@ -122,6 +122,13 @@ pub fn request(case: &Case, protocol: Protocol) -> Result<WireRequest> {
 }
 
 impl WireReply {
+    /// Whether the Lua filter waits for the end of the reply, which then arrives with its body.
+    #[must_use]
+    pub fn waits_in_lua(&self) -> bool {
+        let (headers, body) = self.at_the_module();
+        body != self.body || headers.iter().any(|(name, _)| name == "x-sluice-said")
+    }
+
     /// The reply as it reaches the module, with `:status` among its headers. If it has no body, the Lua filter has
     /// added one, if it runs.
     #[must_use]

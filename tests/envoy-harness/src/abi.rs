@@ -46,6 +46,7 @@ macro_rules! host_functions {
             $name,
             |mut caller: Guest<'_> $(, $param: host_functions!(@type $($type)?))*| {
                 let $guest = &mut caller;
+                $guest.data_mut().count_host_call($name);
                 answer($does)
             },
         )?;)+

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     answer::Answer,
+    crossings::Crossings,
     headers::HeaderMap,
     local_reply::{LocalReply, Origin},
     plugin::PluginConfig,
@@ -96,6 +97,7 @@ pub(crate) struct StreamState {
     /// The upstream's stream was reset: it had begun and will not end regularly.
     pub(crate) upstream_reset: bool,
     pub(crate) fuel: u64,
+    pub(crate) crossings: Crossings,
 }
 
 impl StreamState {
@@ -122,6 +124,7 @@ impl StreamState {
             reset: false,
             upstream_reset: false,
             fuel: 0,
+            crossings: Crossings::default(),
         }
     }
 

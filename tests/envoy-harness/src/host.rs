@@ -10,6 +10,7 @@ use wasmtime::{StoreLimits, StoreLimitsBuilder};
 use crate::{
     calls::{GrpcCall, HttpCall},
     context::{Context, Root, StreamState},
+    crossings::Crossings,
     local_reply::LocalReply,
     log::LogLine,
     metrics::Metrics,
@@ -41,6 +42,8 @@ pub(crate) struct Host {
     /// What to do when the guest has returned.
     pub(crate) after_call: VecDeque<AfterCall>,
 
+    /// All crossings of this VM.
+    pub(crate) crossings: Crossings,
     pub(crate) logs: Vec<LogLine>,
     pub(crate) metrics: Metrics,
     pub(crate) http_calls: Vec<HttpCall>,
@@ -71,6 +74,7 @@ impl Host {
             effective: 0,
             stop_next_iteration: false,
             after_call: VecDeque::new(),
+            crossings: Crossings::default(),
             logs: Vec::new(),
             metrics: Metrics::default(),
             http_calls: Vec::new(),
@@ -85,6 +89,22 @@ impl Host {
     pub(crate) fn active_id(&self) -> u32 {
         let chosen = self.effective != 0 && self.contexts.contains_key(&self.effective);
         if chosen { self.effective } else { self.current }
+    }
+
+    /// The guest has called a host function.
+    pub(crate) fn count_host_call(&mut self, name: &str) {
+        self.crossings.add_host_call(name);
+        if let Some(stream) = self.active_stream_mut() {
+            stream.crossings.add_host_call(name);
+        }
+    }
+
+    /// The guest's function is called for the active context.
+    pub(crate) fn count_entry(&mut self, name: &str) {
+        self.crossings.add_entry(name);
+        if let Some(stream) = self.active_stream_mut() {
+            stream.crossings.add_entry(name);
+        }
     }
 
     pub(crate) fn active(&self) -> Option<&Context> {

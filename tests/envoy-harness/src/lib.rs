@@ -4,6 +4,7 @@ mod abi;
 mod answer;
 mod calls;
 mod context;
+mod crossings;
 mod error;
 mod exchange;
 mod filter;
@@ -26,6 +27,7 @@ mod worker;
 
 pub use answer::Answer;
 pub use calls::{GrpcCall, HttpCall};
+pub use crossings::Crossings;
 pub use error::{Error, Refused, Trap};
 pub use exchange::Exchange;
 pub use headers::HeaderMap;

@@ -62,10 +62,11 @@ pub(crate) fn give(guest: &mut Guest<'_>, out: Out, bytes: &[u8]) -> Result<(), 
 }
 
 fn allocate(guest: &mut Guest<'_>, length: u32) -> Result<u32, Fault> {
-    let malloc = ["malloc", "proxy_on_memory_allocate"]
+    let (name, malloc) = ["malloc", "proxy_on_memory_allocate"]
         .into_iter()
-        .find_map(|name| guest.get_export(name).and_then(Extern::into_func))
+        .find_map(|name| Some((name, guest.get_export(name).and_then(Extern::into_func)?)))
         .ok_or(Status::InvalidMemoryAccess)?;
+    guest.data_mut().count_entry(name);
     let malloc = malloc.typed::<u32, u32>(&*guest).map_err(Fault::Trap)?;
     match malloc.call(guest, length).map_err(Fault::Trap)? {
         0 => Err(Status::InvalidMemoryAccess.into()),

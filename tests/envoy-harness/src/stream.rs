@@ -5,6 +5,7 @@ use std::{cell::RefCell, num::NonZeroUsize, rc::Rc};
 use crate::{
     answer::Answer,
     context::StreamState,
+    crossings::Crossings,
     error::Error,
     headers::HeaderMap,
     local_reply::Origin,
@@ -262,6 +263,13 @@ impl Stream {
     #[must_use]
     pub fn fuel(&self) -> u64 {
         self.read(|stream| stream.fuel)
+    }
+
+    /// How often the guest and the host have called each other for this stream. A tick is not a stream's, but what the
+    /// guest does in it for a stream is.
+    #[must_use]
+    pub fn crossings(&self) -> Crossings {
+        self.read(|stream| stream.crossings.clone())
     }
 
     fn drive(

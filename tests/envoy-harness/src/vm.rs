@@ -6,6 +6,7 @@ use crate::{
     answer::Answer,
     calls::{GrpcCall, HttpCall},
     context::{Context, StreamState},
+    crossings::Crossings,
     error::{Error, Trap},
     headers::HeaderMap,
     host::is_grpc_stream_token,
@@ -342,6 +343,13 @@ impl Vm {
     #[must_use]
     pub fn fuel(&self) -> u64 {
         self.worker.borrow().fuel
+    }
+
+    /// How often the guest and the host have called each other since the guest was instantiated, for streams and for
+    /// everything else.
+    #[must_use]
+    pub fn crossings(&self) -> Crossings {
+        self.worker.borrow().host().crossings.clone()
     }
 
     /// The size of the guest's memory in bytes; it never shrinks.

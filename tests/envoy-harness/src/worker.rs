@@ -102,6 +102,7 @@ impl Worker {
 
         let host = self.host_mut();
         host.current = context;
+        host.count_entry(callback);
         let fuel = self.refuel();
         let outcome = function.call(&mut self.store, &arguments, &mut results);
         let used = fuel.saturating_sub(self.store.get_fuel().unwrap_or_default());

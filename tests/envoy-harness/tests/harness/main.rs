@@ -10,6 +10,7 @@
 mod buffers;
 mod calls;
 mod control;
+mod crossings;
 mod filter;
 mod guest;
 mod header_maps;

@@ -1,11 +1,13 @@
 //! Runs every case through the compiled module, on wasmtime: with the head held and not held, and with the body whole
-//! and in pieces.
+//! and in pieces. Also counts the crossings between the module and its host ([`crossings`]).
+
+mod crossings;
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use envoy_harness::{
-    Attributes, HeaderMap, Metric, Module, PluginConfig, PluginId, Progress, Stream, Vm,
+    Attributes, Crossings, HeaderMap, Metric, Module, PluginConfig, PluginId, Progress, Stream, Vm,
 };
 use sluice_cases::{
     case::{Fails, Protocol},
@@ -17,11 +19,25 @@ use sluice_cases::{
     wire::{HeaderList, WireReply, WireRequest},
 };
 
-/// The sizes of the pieces of a body, in bytes; the last one is for the whole body.
-const PIECES: [usize; 4] = [1, 5, 4096, usize::MAX];
+/// How a body arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// In pieces of this many bytes; the end comes with the last one.
+    Pieces(usize),
+    /// The same, and the reply also has trailers. No case can distinguish this from a reply without trailers.
+    WithTrailers(usize),
+    /// Whole, and then the end by itself, as Envoy passes on a short body over HTTP/1.1. The crossings are counted in
+    /// this run. It is the last one of a case, so that nothing in it happens for the first time.
+    ThenTheEnd,
+}
 
-/// The size with which a reply also has trailers. No case can distinguish this from a reply without trailers.
-const WITH_TRAILERS: usize = 4096;
+const CUTS: [Cut; 5] = [
+    Cut::Pieces(1),
+    Cut::Pieces(5),
+    Cut::WithTrailers(4096),
+    Cut::Pieces(usize::MAX),
+    Cut::ThenTheEnd,
+];
 
 /// A body that would need more pieces is only cut into larger ones.
 const MAX_PIECES: usize = 50_000;
@@ -37,24 +53,43 @@ fn every_case_holds_in_the_module() {
     let authority = Authority::new().unwrap();
     let mut gates = BTreeMap::new();
     let mut report = Report::default();
+    let mut counted = crossings::Counted::default();
     for plan in plan::all().unwrap() {
         let certificate = authority.certificate(&plan.case.sender).unwrap();
-        let gate = gates
+        let gate: &mut Gate = gates
             .entry(plan.configuration.to_string())
             .or_insert_with_key(|configuration| Gate::start(&module, configuration, plan.hold));
         let bytes = plan.request.body.len().max(plan.reply.body.as_ref().map_or(0, Vec::len));
-        for piece in PIECES.into_iter().filter(|piece| bytes / piece <= MAX_PIECES) {
-            let how = if piece == usize::MAX { "whole".into() } else { format!("by {piece}") };
-            report.add(&plan, &format!(", {how}"), gate.run(certificate.as_deref(), &plan, piece));
+        for cut in CUTS.into_iter().filter(|cut| bytes / cut.piece() <= MAX_PIECES) {
+            let run = gate.run(certificate.as_deref(), &plan, cut);
+            let outcome = run.map(|(outcome, crossings)| {
+                if cut == Cut::ThenTheEnd {
+                    counted.add(&plan, crossings);
+                }
+                outcome
+            });
+            report.add(&plan, &format!(", {cut:?}"), outcome);
         }
     }
     report.finish("in the module on wasmtime");
+    counted.finish();
+}
+
+impl Cut {
+    const fn piece(self) -> usize {
+        match self {
+            Self::Pieces(bytes) | Self::WithTrailers(bytes) => bytes,
+            Self::ThenTheEnd => usize::MAX,
+        }
+    }
 }
 
 /// A worker with one configured plugin.
 struct Gate {
     vm: Vm,
     plugin: PluginId,
+    /// The ids of connections, by their certificates.
+    connections: BTreeMap<Option<String>, usize>,
 }
 
 impl Gate {
@@ -65,12 +100,21 @@ impl Gate {
             .configuration(configuration)
             .allow_on_headers_stop_iteration(hold);
         let plugin = vm.start_plugin(plugin).expect("the configuration of a case is accepted");
-        Self { vm, plugin }
+        Self { vm, plugin, connections: BTreeMap::new() }
     }
 
-    fn run(&self, certificate: Option<&str>, plan: &Plan, piece: usize) -> Result<Outcome> {
+    /// Sends a request over the connection of this certificate, which other requests have used and will use.
+    fn run(
+        &mut self,
+        certificate: Option<&str>,
+        plan: &Plan,
+        cut: Cut,
+    ) -> Result<(Outcome, Crossings)> {
         let Plan { request, reply, .. } = plan;
         let before = self.counts();
+        let connection = self.connections.len();
+        let connection =
+            *self.connections.entry(certificate.map(ToOwned::to_owned)).or_insert(connection);
         let attributes = match certificate {
             Some(pem) => Attributes::new()
                 .with(["connection", "mtls"], true)
@@ -78,21 +122,24 @@ impl Gate {
                 .with(["connection", "peer_certificate_valid"], true),
             None => Attributes::new().with(["connection", "mtls"], false),
         };
-        let attributes = attributes.with(["response", "code_details"], reply.details);
+        let attributes = attributes
+            .with(["connection_id"], u64::try_from(connection)?)
+            .with(["request", "protocol"], request.protocol.version())
+            .with(["response", "code_details"], reply.details);
         let attributes = token::attributes(attributes, request.token.as_ref());
         let mut stream = self.vm.stream(self.plugin, attributes)?;
         stream.set_buffer_limit(BUFFER_LIMIT);
         if reply.early && !plan.hold {
             stream.request_headers(map(&request.headers), request.body.is_empty())?;
-            answer(&mut stream, reply, piece)?;
+            answer(&mut stream, reply, cut)?;
         } else {
-            send(&mut stream, request, piece)?;
+            send(&mut stream, request, cut)?;
         }
         // What the backend had received when it answered. If the gate replaces the answer later, this does not change.
         let forwarded = stream.forwarded();
         let is_whole = forwarded.complete && !stream.is_upstream_reset();
         if is_whole && stream.local_reply().is_none() {
-            answer(&mut stream, reply, piece)?;
+            answer(&mut stream, reply, cut)?;
         }
         stream.finish()?;
         let received = stream.received();
@@ -116,7 +163,7 @@ impl Gate {
         let is_reached = plan.case.backend.fails.is_none_or(Fails::is_reached);
         let forwarded = (is_reached && is_whole)
             .then(|| Forwarded { headers: list(forwarded.headers.as_ref()), body: forwarded.body });
-        Ok(Outcome { forwarded, reply: read, counts })
+        Ok((Outcome { forwarded, reply: read, counts }, stream.crossings()))
     }
 
     fn counts(&self) -> BTreeMap<String, u64> {
@@ -129,12 +176,16 @@ impl Gate {
     }
 }
 
-fn send(stream: &mut Stream, request: &WireRequest, piece: usize) -> Result<()> {
+fn send(stream: &mut Stream, request: &WireRequest, cut: Cut) -> Result<()> {
     stream.request_headers(map(&request.headers), request.body.is_empty())?;
-    let mut pieces = request.body.chunks(piece).peekable();
+    let mut pieces = request.body.chunks(cut.piece()).peekable();
     let trailers = !request.trailers.is_empty();
+    let end_alone = cut == Cut::ThenTheEnd && !trailers && !request.body.is_empty();
     while let Some(bytes) = pieces.next() {
-        stream.request_body(bytes, pieces.peek().is_none() && !trailers)?;
+        stream.request_body(bytes, pieces.peek().is_none() && !trailers && !end_alone)?;
+    }
+    if end_alone {
+        stream.request_body([], true)?;
     }
     if trailers {
         stream.request_trailers(map(&request.trailers))?;
@@ -142,7 +193,7 @@ fn send(stream: &mut Stream, request: &WireRequest, piece: usize) -> Result<()> 
     Ok(())
 }
 
-fn answer(stream: &mut Stream, reply: &WireReply, piece: usize) -> Result<()> {
+fn answer(stream: &mut Stream, reply: &WireReply, cut: Cut) -> Result<()> {
     let (headers, body) = reply.at_the_module();
     let Some(body) = body else {
         stream.response_headers(map(&headers), true)?;
@@ -155,12 +206,14 @@ fn answer(stream: &mut Stream, reply: &WireReply, piece: usize) -> Result<()> {
     // The trailers of the case, or some without meaning.
     let some = [("x-checksum".to_owned(), b"1".to_vec())].into();
     let trailers = if reply.trailers.is_empty() { &some } else { &reply.trailers };
-    let has_trailers = piece == WITH_TRAILERS || !reply.trailers.is_empty();
-    let mut pieces = body.chunks(piece).peekable();
+    let has_trailers = matches!(cut, Cut::WithTrailers(_)) || !reply.trailers.is_empty();
+    // The Lua filter passes on a body that it has made or waited for with its end.
+    let end_alone = cut == Cut::ThenTheEnd && !has_trailers && !reply.waits_in_lua();
+    let mut pieces = body.chunks(cut.piece()).peekable();
     while let Some(bytes) = pieces.next() {
-        stream.response_body(bytes, pieces.peek().is_none() && !has_trailers)?;
+        stream.response_body(bytes, pieces.peek().is_none() && !has_trailers && !end_alone)?;
     }
-    if body.is_empty() && !has_trailers {
+    if (body.is_empty() || end_alone) && !has_trailers {
         stream.response_body([], true)?;
     }
     if has_trailers {
