@@ -26,10 +26,9 @@ main() {
   toolchain=$("$here/toolchain.sh")
   read -r kind cargo rustc <<<"$toolchain"
   build "$kind" "$cargo" "$rustc"
-  # The module is copied to dist/ only after the check, so that every module in dist/ can be loaded.
-  check "$@"
   mkdir -p "$(dirname "$module")"
-  cp "$built" "$module.new"
+  # The module is put into dist/ only after the check, so that every module in dist/ can be loaded.
+  check "$@" --output "$module.new"
   mv "$module.new" "$module"
 }
 

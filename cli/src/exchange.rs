@@ -3,8 +3,8 @@
 //! The gate's own crates decide. This file only does what the module does in Envoy: it carries out the edits.
 
 use sluice_gate::{
-    BodyStep, Count, Gate, HeadStep, Identified, LocalReply, PendingRequest, Receive,
-    ReplyDecision, ReplyEdits, ReplyHead, ReplyStep, RequestHead, Worker,
+    BodyStep, Count, Gate, HeadStep, Identified, LocalReply, PeerConnection, PendingRequest,
+    Receive, ReplyDecision, ReplyEdits, ReplyHead, ReplyStep, RequestHead, Worker,
 };
 use sluice_headers::{HeaderEdit, Headers};
 use sluice_reply::{LocalResponse, ReplyPayload, Status};
@@ -99,18 +99,33 @@ pub fn exchange(
 /// The head of a request, as Envoy gives it to the gate.
 #[must_use]
 pub fn head<'a>(gate: &Gate, sent: &'a Sent, headers: &'a HeaderList) -> RequestHead<'a> {
-    let certificate = sent.certificate.as_deref();
     RequestHead {
         headers: Headers(headers),
-        connection: Connection {
+        connection: sent,
+        metadata: gate.reads_tokens().then_some(&sent.metadata[..]),
+        end_of_stream: sent.body.is_empty() && sent.trailers.is_empty(),
+        now: sent.now,
+    }
+}
+
+/// The connection that the request comes over. Each request has its own.
+impl PeerConnection for Sent {
+    fn id(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_counted(&self) -> bool {
+        false
+    }
+
+    fn attributes(&self) -> Connection<'_> {
+        let certificate = self.certificate.as_deref();
+        Connection {
             certificate: certificate.map(str::as_bytes),
             certificate_valid: certificate.map(|_| &[1][..]),
             presented: Some(if certificate.is_some() { &[1] } else { &[0] }),
             ..Connection::default()
-        },
-        metadata: gate.reads_tokens().then_some(&sent.metadata[..]),
-        end_of_stream: sent.body.is_empty() && sent.trailers.is_empty(),
-        now: sent.now,
+        }
     }
 }
 
@@ -200,7 +215,7 @@ impl Run<'_> {
             headers: Headers(&headers),
             details: &details,
             end_of_stream: body.is_none(),
-            now: self.sent.now,
+            now: &|| self.sent.now,
         };
         match decide(&head) {
             ReplyStep::LocalReply(reply) => Ok(self.local_reply(reply)),

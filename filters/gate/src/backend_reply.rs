@@ -49,8 +49,8 @@ pub struct ReplyHead<'a> {
     pub details: &'a dyn Fn() -> Option<Vec<u8>>,
     /// Whether nothing follows the head.
     pub end_of_stream: bool,
-    /// The time, in seconds since the epoch.
-    pub now: u64,
+    /// Reads the time, in seconds since the epoch. Read only if the reply has a date in its `Retry-After`.
+    pub now: &'a dyn Fn() -> u64,
 }
 
 /// What to do with a reply after its head.
@@ -278,10 +278,14 @@ impl ReplyInProgress {
     }
 
     /// How many bytes of what Envoy holds at the end of the body [`finish`](Self::finish) reads: all or nothing. A body
-    /// over 64 KiB is not read, because the status says what matters.
+    /// over 64 KiB is not read, because the status says what matters. Nor is one that the Lua filter has made or has
+    /// passed on in a header.
     #[must_use]
     pub const fn readable(&self, buffered: usize) -> usize {
-        let is_read = !self.header_only && !self.discarded && buffered <= Self::MAX_BODY;
+        let is_read = !self.header_only
+            && !self.discarded
+            && self.said.is_none()
+            && buffered <= Self::MAX_BODY;
         if is_read { buffered } else { 0 }
     }
 
@@ -488,7 +492,7 @@ mod tests {
             headers: Headers(&headers),
             details: &|| None,
             end_of_stream: false,
-            now: 0,
+            now: &|| 0,
         };
         let ReplyStep::Rewrite { reply, .. } = sent.on_reply_head(&head) else {
             panic!("a body follows");
@@ -520,7 +524,7 @@ mod tests {
                 headers: Headers(&headers),
                 details: &|| Some(details.as_bytes().to_vec()),
                 end_of_stream: false,
-                now: 0,
+                now: &|| 0,
             };
             let ReplyStep::Rewrite { log, .. } = sent.on_reply_head(&head) else {
                 panic!("a body follows");
@@ -539,7 +543,7 @@ mod tests {
             headers: Headers(&headers),
             details: &|| panic!("it costs a call to Envoy"),
             end_of_stream: true,
-            now: 0,
+            now: &|| 0,
         };
         let step = sent(Protocol::HttpProtobuf).on_reply_head(&head);
         assert!(matches!(step, ReplyStep::Pass { .. }), "{step:?}");
@@ -555,7 +559,7 @@ mod tests {
             headers: Headers(&headers),
             details: &|| Some(b"via_upstream".to_vec()),
             end_of_stream: false,
-            now: 0,
+            now: &|| 0,
         };
         match sent(Protocol::HttpProtobuf).on_reply_head(&head) {
             ReplyStep::Rewrite { reply, .. } => reply,

@@ -64,12 +64,22 @@ impl Holding {
     /// fixed number for all senders (`circuit_breakers`).
     const STREAM_TO_A_BACKEND: usize = 256 << 10;
 
-    /// What a request holds before its body starts. Its head waits, or has already `gone` to its
-    /// backend.
+    /// What the module keeps for each header of a head that waits, apart from its name and its value, in bytes: where
+    /// these are, and what the allocator adds.
+    const HEADER: usize = 64;
+
+    /// What a request holds before its body starts. Its head waits, in Envoy and in the module, or has already `gone`
+    /// to its backend.
     #[must_use]
     pub fn of_head(headers: Headers<'_>, gone: bool) -> Self {
-        let stream = if gone { Self::STREAM_TO_A_BACKEND } else { Self::STREAM };
-        Self { in_envoy: stream.saturating_add(headers.bytes()), in_module: 0 }
+        let (stream, kept) = match gone {
+            true => (Self::STREAM_TO_A_BACKEND, 0),
+            false => {
+                let names = Self::HEADER.saturating_mul(headers.0.len());
+                (Self::STREAM, names.saturating_add(headers.bytes()))
+            }
+        };
+        Self { in_envoy: stream.saturating_add(headers.bytes()), in_module: kept }
     }
 
     /// What a forwarded body holds in Envoy until its backend has taken it; `None` for a short one. No body counts for

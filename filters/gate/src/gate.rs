@@ -44,12 +44,6 @@ impl Gate {
         self.hold_headers
     }
 
-    /// Whether the gate identifies senders.
-    #[must_use]
-    pub const fn identifies_senders(&self) -> bool {
-        self.senders.is_on()
-    }
-
     /// Whether [`RequestHead::metadata`](crate::RequestHead::metadata) is needed.
     #[must_use]
     pub fn reads_tokens(&self) -> bool {

@@ -39,7 +39,7 @@ pub use backend_reply::{
 };
 pub use body::BodyStep;
 pub use budget::{Budget, Holding, NoRoom, Share};
-pub use certificates::Certificates;
+pub use certificates::{Certificates, PeerConnection};
 pub use config::Limits;
 pub use count::{Count, certificate_end_stat};
 pub use examine::Examined;

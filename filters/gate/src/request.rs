@@ -9,11 +9,11 @@ use sluice_otlp::Signal;
 use sluice_remote_write::{VERSION, VERSION_HEADER};
 use sluice_reply::{Protocol, Refusal};
 use sluice_route::{Routes, strip_own_headers};
-use sluice_senders::{Admission, Admitted, Ambiguity, Connection, Evidence, Expiry, PeerEvidence};
+use sluice_senders::{Admission, Admitted, Ambiguity, Evidence, Expiry};
 use sluice_tenant::Tenanted;
 
 use crate::{
-    BodyStep, Certificates, Count, Gate, LocalReply, PendingRequest, Rest, Worker,
+    BodyStep, Certificates, Count, Gate, LocalReply, PeerConnection, PendingRequest, Rest, Worker,
     export::{Export, grpc_timeout_edit, request_protocol},
     pending_request::Route,
     rest::saturated,
@@ -25,8 +25,8 @@ use crate::{
 pub struct RequestHead<'a> {
     /// The headers, including pseudo headers.
     pub headers: Headers<'a>,
-    /// What Envoy knows about the connection's certificate.
-    pub connection: Connection<'a>,
+    /// The connection that it came over.
+    pub connection: &'a dyn PeerConnection,
     /// Envoy's attribute `metadata`, if [`Gate::reads_tokens`] needs it; `None` if Envoy has none.
     pub metadata: Option<&'a [u8]>,
     /// Whether nothing follows the head.
@@ -200,9 +200,8 @@ impl Gate {
     ) -> Result<Admission, Refusal> {
         let headers = head.headers;
         let xfcc: Vec<_> = headers.all(FORWARDED_CLIENT_CERT).collect();
-        let peer = PeerEvidence { connection: head.connection, xfcc: &xfcc };
         let mut evidence = Evidence {
-            certificate: &mut || certificates.read(&peer),
+            certificate: &mut || certificates.read(head.connection, &xfcc),
             header: &|name| headers.all(name).collect(),
             metadata: head.metadata,
             now: head.now,

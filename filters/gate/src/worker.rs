@@ -8,7 +8,7 @@ use crate::{Budget, Certificates, Holding, Limits, NoRoom, Share};
 /// certificates.
 #[derive(Debug, Default)]
 pub struct Worker {
-    /// The certificates, as one configuration reads them.
+    /// The certificates and the connections that have shown them, as one configuration reads them.
     pub(crate) certificates: RefCell<Certificates>,
     /// For requests that wait for their bodies.
     pub(crate) waiting: Budget,
@@ -24,7 +24,8 @@ impl Worker {
         Self { certificates: RefCell::default(), waiting, forwarded }
     }
 
-    /// Empties the cache of certificates, because a new configuration reads them differently.
+    /// Empties the cache of certificates and of what connections have shown, because a new configuration reads them
+    /// differently.
     pub fn forget_certificates(&self) {
         if let Ok(mut certificates) = self.certificates.try_borrow_mut() {
             *certificates = Certificates::default();

@@ -17,6 +17,14 @@ impl HeaderEdit {
         Self::Remove(name.to_owned())
     }
 
+    /// The header that it changes.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Remove(name) | Self::Set(name, _) => name,
+        }
+    }
+
     /// An edit that leaves exactly one copy of `name`, with `value`.
     #[must_use]
     pub fn set(name: &str, value: impl Into<String>) -> Self {

@@ -1,8 +1,13 @@
 //! The gate's metrics in Envoy.
+//!
+//! Each metric that a request changes would cost it a call of Envoy. So counts are gathered, and handed over when the
+//! worker's last stream ends, or by a timer while there are always others. A plugin is only deleted after its streams,
+//! so nothing is lost with it; if the module crashes, the counts of at most one period are.
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    mem,
 };
 
 use proxy_wasm::{hostcalls, types::MetricType};
@@ -14,8 +19,20 @@ pub(crate) struct Counters(RefCell<Defined>);
 
 #[derive(Debug, Default)]
 struct Defined {
-    ids: BTreeMap<String, u32>,
+    /// Where in `metrics` each one is, by its name.
+    places: BTreeMap<String, usize>,
+    metrics: Vec<Metric>,
+    /// The counters with something that has not been handed over.
+    gathered: Vec<usize>,
     senders: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+struct Metric {
+    /// Its id in Envoy.
+    id: u32,
+    /// Of a counter, what has not been handed over; of a gauge, what has been said last.
+    value: u64,
 }
 
 /// The most senders with metrics of their own, because Envoy never frees a metric. The rest share metrics with a name
@@ -29,37 +46,63 @@ impl Counters {
     pub(crate) fn add(&self, counts: impl IntoIterator<Item = Count>, sender: Option<&str>) {
         let Ok(mut defined) = self.0.try_borrow_mut() else { return };
         for count in counts {
-            // An offset of 0 is an error in Envoy.
-            let Some(step) = i64::try_from(count.step()).ok().filter(|step| *step > 0) else {
-                continue;
-            };
             let of_sender = sender.and_then(|sender| count.stat_name_of(defined.name_of(sender)));
             for name in [Some(count.stat_name()), of_sender].into_iter().flatten() {
-                if let Some(id) = defined.metric(MetricType::Counter, name) {
-                    let _counted = hostcalls::increment_metric(id, step);
-                }
+                defined.gather(name, count.step());
             }
         }
     }
 
-    /// Sets when a sender's certificate expires, in seconds since the epoch.
+    /// Hands over what has been gathered. Safe in any callback.
+    pub(crate) fn hand_over(&self) {
+        let Ok(mut defined) = self.0.try_borrow_mut() else { return };
+        while let Some(place) = defined.gathered.pop() {
+            if let Some(Metric { id, value }) = defined.metrics.get_mut(place) {
+                // What an offset cannot hold was never counted.
+                let sum = i64::try_from(mem::take(value)).unwrap_or(i64::MAX);
+                let _counted = hostcalls::increment_metric(*id, sum);
+            }
+        }
+    }
+
+    /// Sets when a sender's certificate expires, in seconds since the epoch. What this worker has already said is not
+    /// said again.
     pub(crate) fn certificate_ends(&self, sender: &str, at: u64) {
         let Ok(mut defined) = self.0.try_borrow_mut() else { return };
         let name = certificate_end_stat(defined.name_of(sender));
-        if let Some(id) = defined.metric(MetricType::Gauge, name) {
-            let _said = hostcalls::record_metric(id, at);
+        let Some(place) = defined.place(MetricType::Gauge, name) else { return };
+        if let Some(Metric { id, value }) = defined.metrics.get_mut(place)
+            && mem::replace(value, at) != at
+        {
+            let _said = hostcalls::record_metric(*id, at);
         }
     }
 }
 
 impl Defined {
-    fn metric(&mut self, kind: MetricType, name: String) -> Option<u32> {
-        if let Some(id) = self.ids.get(&name) {
-            return Some(*id);
+    fn gather(&mut self, name: String, step: u64) {
+        // An offset of 0 is an error in Envoy.
+        if step == 0 {
+            return;
+        }
+        let Some(place) = self.place(MetricType::Counter, name) else { return };
+        if let Some(metric) = self.metrics.get_mut(place) {
+            if metric.value == 0 {
+                self.gathered.push(place);
+            }
+            metric.value = metric.value.saturating_add(step);
+        }
+    }
+
+    fn place(&mut self, kind: MetricType, name: String) -> Option<usize> {
+        if let Some(place) = self.places.get(&name) {
+            return Some(*place);
         }
         let id = hostcalls::define_metric(kind, &name).ok()?;
-        self.ids.insert(name, id);
-        Some(id)
+        let place = self.metrics.len();
+        self.metrics.push(Metric { id, value: 0 });
+        self.places.insert(name, place);
+        Some(place)
     }
 
     fn name_of<'s>(&mut self, sender: &'s str) -> &'s str {

@@ -5,6 +5,7 @@
 //! (`source/extensions/common/wasm/context.cc`).
 
 use std::{
+    cell::OnceCell,
     hint,
     time::{Duration, UNIX_EPOCH},
 };
@@ -13,8 +14,8 @@ use proxy_wasm::{
     hostcalls,
     types::{BufferType, GrpcStatusCode, MapType},
 };
-use sluice_gate::{EnvoyBuffer, NoRoom, Pieces};
-use sluice_headers::HeaderEdit;
+use sluice_gate::{EnvoyBuffer, NoRoom, PeerConnection, Pieces};
+use sluice_headers::{HeaderEdit, Headers, MapChange};
 use sluice_reply::LocalResponse;
 use sluice_senders::Connection;
 
@@ -24,9 +25,25 @@ pub(crate) fn headers(map: MapType) -> Vec<(String, Vec<u8>)> {
     hostcalls::get_map_bytes(map).unwrap_or_default()
 }
 
-/// Edits the headers of `map`. Safe where [`headers`] is. Setting a header first removes every
-/// copy, because older Envoys replace only the first.
-pub(crate) fn edit(map: MapType, edits: &[HeaderEdit]) {
+/// Edits the headers of `map`, which are `headers`. Safe where [`headers`] is; for a reply's trailers, of which there
+/// are none yet, also in the callback for its body at its end.
+pub(crate) fn edit(map: MapType, headers: Headers<'_>, edits: &[HeaderEdit]) {
+    let _done = match MapChange::of(headers, edits) {
+        MapChange::Nothing => Ok(()),
+        MapChange::Remove(name) => hostcalls::remove_map_value(map, name),
+        MapChange::Add(name, value) => hostcalls::add_map_value(map, name, value),
+        MapChange::Replace(name, value) => hostcalls::set_map_value(map, name, Some(value)),
+        MapChange::All(headers) => hostcalls::set_map_bytes(map, headers),
+        MapChange::OneByOne => {
+            edit_one_by_one(map, edits);
+            Ok(())
+        }
+    };
+}
+
+/// Edits the headers of `map`, whatever they are. Safe where [`headers`] is. Setting a header first removes every copy,
+/// because older Envoys replace only the first.
+pub(crate) fn edit_one_by_one(map: MapType, edits: &[HeaderEdit]) {
     for edit in edits {
         let _done = match edit {
             HeaderEdit::Remove(name) => hostcalls::remove_map_value(map, name),
@@ -36,13 +53,6 @@ pub(crate) fn edit(map: MapType, edits: &[HeaderEdit]) {
             HeaderEdit::Set(name, value) => hostcalls::remove_map_value(map, name)
                 .and_then(|()| hostcalls::add_map_value(map, name, value)),
         };
-    }
-}
-
-/// Sets trailers. Safe in the callback for trailers, and in the one for a body at its end.
-pub(crate) fn set_trailers(map: MapType, trailers: &[(&'static str, String)]) {
-    for (name, value) in trailers {
-        let _done = hostcalls::set_map_value(map, name, Some(value));
     }
 }
 
@@ -102,18 +112,50 @@ pub(crate) fn replace(buffer: BufferType, size: usize, bytes: &[u8]) {
     let _done = hostcalls::set_buffer(buffer, 0, size, bytes);
 }
 
+/// The connection of the current stream. It is asked in a callback of that stream, and only for what is needed.
+#[derive(Debug, Default)]
+pub(crate) struct EnvoyConnection {
+    id: OnceCell<Option<u64>>,
+    attributes: OnceCell<ConnectionAttributes>,
+}
+
 /// What Envoy knows about the connection's client certificate.
-#[derive(Default)]
-pub(crate) struct ConnectionAttributes {
+#[derive(Debug)]
+struct ConnectionAttributes {
     certificate: Option<Vec<u8>>,
     certificate_valid: Option<Vec<u8>>,
     presented: Option<Vec<u8>>,
     digest: Option<Vec<u8>>,
 }
 
+impl PeerConnection for EnvoyConnection {
+    fn id(&self) -> Option<u64> {
+        *self.id.get_or_init(|| {
+            let id = hostcalls::get_property(vec!["connection_id"]).ok().flatten()?;
+            id.try_into().ok().map(u64::from_le_bytes)
+        })
+    }
+
+    fn is_counted(&self) -> bool {
+        let protocol = hostcalls::get_property(vec!["request", "protocol"]).ok().flatten();
+        matches!(protocol.as_deref(), Some(b"HTTP/1.0" | b"HTTP/1.1" | b"HTTP/2"))
+    }
+
+    fn attributes(&self) -> Connection<'_> {
+        let ConnectionAttributes { certificate, certificate_valid, presented, digest } =
+            self.attributes.get_or_init(ConnectionAttributes::read);
+        Connection {
+            certificate: certificate.as_deref(),
+            certificate_valid: certificate_valid.as_deref(),
+            presented: presented.as_deref(),
+            digest: digest.as_deref(),
+        }
+    }
+}
+
 impl ConnectionAttributes {
     /// Reads the attributes. Safe in any callback of a stream.
-    pub(crate) fn read() -> Self {
+    fn read() -> Self {
         let certificate = connection("peer_certificate");
         let certificate_valid = connection("peer_certificate_valid");
         let presented = connection("mtls");
@@ -123,16 +165,6 @@ impl ConnectionAttributes {
             None => connection("sha256_peer_certificate_digest"),
         };
         Self { certificate, certificate_valid, presented, digest }
-    }
-
-    /// The attributes in the form that the gate takes.
-    pub(crate) fn as_connection(&self) -> Connection<'_> {
-        Connection {
-            certificate: self.certificate.as_deref(),
-            certificate_valid: self.certificate_valid.as_deref(),
-            presented: self.presented.as_deref(),
-            digest: self.digest.as_deref(),
-        }
     }
 }
 
@@ -170,11 +202,6 @@ pub(crate) fn received() -> Option<u64> {
 /// Starts the periodic timer of the plugin's root context. Safe in any callback.
 pub(crate) fn tick(period: Duration) {
     let _done = hostcalls::set_tick_period(period);
-}
-
-/// Stops the timer. Safe in any callback.
-pub(crate) fn stop_ticking() {
-    tick(Duration::ZERO);
 }
 
 /// Makes the following host calls in this callback apply to a stream. Returns whether the stream exists.

@@ -1,6 +1,6 @@
 //! The plugin's configuration, and the streams that are created from it.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use log::{error, info, warn};
 use proxy_wasm::{
@@ -19,11 +19,15 @@ pub(crate) struct Root {
     shared: Rc<Shared>,
 }
 
+/// How often the plugin's timer fires, unless replies wait: so soon is every count handed over.
+pub(crate) const PERIOD: Duration = Duration::from_secs(1);
+
 impl Context for Root {}
 
 impl RootContext for Root {
     /// An invalid configuration is refused as a whole, and the one before it stays in force.
     fn on_configure(&mut self, size: usize) -> bool {
+        host::tick(PERIOD);
         let json = host::read(BufferType::PluginConfiguration, size);
         match Gate::from_json(&json) {
             Ok(gate) => {
@@ -46,6 +50,7 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
+        self.shared.counters.hand_over();
         self.shared.waiting.look();
     }
 

@@ -34,6 +34,8 @@ use sluice_reply::{GrpcReply, LocalResponse, ReplyPayload};
 
 use crate::{host, shared::Shared};
 
+type HeaderList = Vec<(String, Vec<u8>)>;
+
 pub(crate) struct Stream {
     /// The stream's id in Envoy.
     context: u32,
@@ -43,6 +45,8 @@ pub(crate) struct Stream {
     sender: Option<Rc<str>>,
     /// Whether Envoy treats the request as gRPC.
     is_envoys_grpc: bool,
+    /// Whether the filters behind this one have seen the request.
+    forwarded: bool,
 }
 
 enum Phase {
@@ -87,6 +91,8 @@ struct Receiving {
     /// The gate that has seen the head. A new configuration does not change it.
     gate: Rc<Gate>,
     pending: Box<PendingRequest>,
+    /// The head if it is held; empty if it has been forwarded. While it is held, no filter but this one may change it.
+    headers: HeaderList,
 }
 
 struct Replying {
@@ -96,8 +102,16 @@ struct Replying {
 }
 
 impl Stream {
-    pub(crate) const fn new(context: u32, gate: Option<Rc<Gate>>, shared: Rc<Shared>) -> Self {
-        Self { context, shared, phase: Phase::Fresh(gate), sender: None, is_envoys_grpc: false }
+    pub(crate) fn new(context: u32, gate: Option<Rc<Gate>>, shared: Rc<Shared>) -> Self {
+        shared.begin();
+        Self {
+            context,
+            shared,
+            phase: Phase::Fresh(gate),
+            sender: None,
+            is_envoys_grpc: false,
+            forwarded: false,
+        }
     }
 
     fn count(&self, counts: impl IntoIterator<Item = Count>) {
@@ -144,6 +158,7 @@ impl Stream {
     }
 
     fn pass(&mut self, phase: Phase) -> Action {
+        self.forwarded = true;
         self.phase = phase;
         Action::Continue
     }
@@ -178,19 +193,21 @@ impl Stream {
         Action::Pause
     }
 
-    fn head_step(&mut self, step: HeadStep, gate: Rc<Gate>) -> Action {
+    fn head_step(&mut self, step: HeadStep, gate: Rc<Gate>, headers: HeaderList) -> Action {
         match step {
             HeadStep::LocalReply(reply) => self.local_reply(reply),
-            HeadStep::Decided(step) => self.body_step(step),
+            HeadStep::Decided(step) => self.body_step(step, &headers),
             HeadStep::Pass(pass) => {
-                host::edit(MapType::HttpRequestHeaders, pass.edits());
+                host::edit(MapType::HttpRequestHeaders, Headers(&headers), pass.edits());
                 self.pass(Phase::Passing)
             }
             HeadStep::Body { edits, pending } => {
-                host::edit(MapType::HttpRequestHeaders, &edits);
-                let holds = gate.holds_headers();
-                let body = Phase::Body(Receiving { gate, pending });
-                if holds { self.stop(body) } else { self.pass(body) }
+                host::edit(MapType::HttpRequestHeaders, Headers(&headers), &edits);
+                if gate.holds_headers() {
+                    self.stop(Phase::Body(Receiving { gate, pending, headers }))
+                } else {
+                    self.pass(Phase::Body(Receiving { gate, pending, headers: Vec::new() }))
+                }
             }
         }
     }
@@ -208,19 +225,20 @@ impl Stream {
                 Err(reply) => self.local_reply_in_body(*reply, size),
             },
             Receive::Decide => {
-                let Receiving { gate, pending } = receiving;
-                self.body_step(gate.decide(*pending, &host::RequestBody))
+                let Receiving { gate, pending, headers } = receiving;
+                self.body_step(gate.decide(*pending, &host::RequestBody), &headers)
             }
             Receive::Refuse(reply) => self.local_reply_in_body(reply, size),
         }
     }
 
-    fn body_step(&mut self, step: BodyStep) -> Action {
+    /// Carries out the verdict on a request with these headers.
+    fn body_step(&mut self, step: BodyStep, headers: &HeaderList) -> Action {
         let forward = match step {
             BodyStep::LocalReply(reply) => return self.local_reply(reply),
             BodyStep::Forward(forward) => forward,
         };
-        host::edit(MapType::HttpRequestHeaders, forward.edits());
+        host::edit(MapType::HttpRequestHeaders, Headers(headers), forward.edits());
         if let Some((size, bytes)) = forward.buffer_edit() {
             host::replace(BufferType::HttpRequestBody, size, bytes);
         }
@@ -230,32 +248,39 @@ impl Stream {
 
     /// Releases a local reply in the form in which the gate has made it.
     fn mend_local_reply(&mut self, mut sending: Sending) -> Action {
-        let headers = host::headers(MapType::HttpResponseHeaders);
-        sending.padded = Headers(&headers).first(HEADER_ONLY).is_some();
-        if sending.padded {
-            let taken_off = [HEADER_ONLY, CONTENT_LENGTH].map(HeaderEdit::remove);
-            host::edit(MapType::HttpResponseHeaders, &taken_off);
+        if self.forwarded {
+            let headers = host::headers(MapType::HttpResponseHeaders);
+            let headers = Headers(&headers);
+            sending.padded = headers.first(HEADER_ONLY).is_some();
+            if sending.padded {
+                let taken_off = [HEADER_ONLY, CONTENT_LENGTH].map(HeaderEdit::remove);
+                sending.headers.splice(..0, taken_off);
+            }
+            host::edit(MapType::HttpResponseHeaders, headers, &sending.headers);
+        } else {
+            // The Lua filter has not seen the request, so it takes the reply for none of a backend's.
+            host::edit_one_by_one(MapType::HttpResponseHeaders, &sending.headers);
         }
-        host::edit(MapType::HttpResponseHeaders, &sending.headers);
         let rest = sending.rest.take();
         let waits = rest.is_some_and(|rest| self.shared.waiting.hold_back(self.context, rest));
         let sending = Phase::LocalReply(sending);
         if waits { self.stop(sending) } else { self.pass(sending) }
     }
 
-    /// Ends a reply, from its last body callback or its trailers. Returns the trailers to set; `None` if the gate has
-    /// made a local reply instead.
+    /// Ends a reply, from its last body callback or its trailers. Returns `None` if the gate has made a local reply
+    /// instead.
     fn write_reply(
         &mut self,
         replying: &Replying,
         trailers: &[(String, Vec<u8>)],
         body_is_there: bool,
-    ) -> Option<Vec<(&'static str, String)>> {
+    ) -> Option<()> {
         let Replying { reply, buffered } = replying;
         let trailers = Headers(trailers);
+        let mut came = Vec::new();
         let decision = if body_is_there {
-            let body = host::read(BufferType::HttpResponseBody, reply.readable(*buffered));
-            reply.finish(&body, trailers)
+            came = host::read(BufferType::HttpResponseBody, reply.readable(*buffered));
+            reply.finish(&came, trailers)
         } else {
             reply.finish_without_message(trailers)
         };
@@ -266,14 +291,24 @@ impl Stream {
             }
             ReplyDecision::Rewrite(rewritten) => rewritten,
         };
-        let ReplyPayload { body, trailers } = written;
+        let ReplyPayload { body, trailers: told } = written;
         // Empty unless the head is held.
-        host::edit(MapType::HttpResponseHeaders, &edits);
-        if body_is_there {
+        if !edits.is_empty() {
+            let headers = host::headers(MapType::HttpResponseHeaders);
+            host::edit(MapType::HttpResponseHeaders, Headers(&headers), &edits);
+        }
+        if body_is_there && (came.len() != *buffered || came != body) {
             host::replace(BufferType::HttpResponseBody, *buffered, &body);
         }
         self.count([count]);
-        Some(trailers)
+        let mut edits = Vec::new();
+        // Only where the reply has trailers.
+        if !trailers.0.is_empty() {
+            edits.extend(GrpcReply::HEADERS.map(HeaderEdit::remove));
+        }
+        edits.extend(told.into_iter().map(|(name, value)| HeaderEdit::set(name, value)));
+        host::edit(MapType::HttpResponseTrailers, trailers, &edits);
+        Some(())
     }
 }
 
@@ -302,7 +337,7 @@ impl Context for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.shared.waiting.forget(self.context);
+        self.shared.end(self.context);
     }
 }
 
@@ -322,21 +357,18 @@ impl HttpContext for Stream {
         };
         let headers = host::headers(MapType::HttpRequestHeaders);
         self.is_envoys_grpc = is_envoys_grpc(Headers(&headers));
-        let attributes = match gate.identifies_senders() {
-            true => host::ConnectionAttributes::read(),
-            false => host::ConnectionAttributes::default(),
-        };
+        let connection = host::EnvoyConnection::default();
         let metadata = gate.reads_tokens().then(host::metadata).flatten();
         let head = RequestHead {
             headers: Headers(&headers),
-            connection: attributes.as_connection(),
+            connection: &connection,
             metadata: metadata.as_deref(),
             end_of_stream,
             now: host::now(),
         };
         let (step, identified) = gate.on_head(&head, &self.shared.worker);
         self.identify(identified);
-        self.head_step(step, gate)
+        self.head_step(step, gate, headers)
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
@@ -394,7 +426,7 @@ impl HttpContext for Stream {
             headers: Headers(&headers),
             details: &host::code_details,
             end_of_stream,
-            now: host::now(),
+            now: &host::now,
         };
         let step = match due {
             Due::InTime(sent) => sent.on_reply_head(&head),
@@ -403,13 +435,13 @@ impl HttpContext for Stream {
         match step {
             ReplyStep::LocalReply(reply) => self.local_reply(reply),
             ReplyStep::Pass { edits, counts, log } => {
-                host::edit(MapType::HttpResponseHeaders, &edits);
+                host::edit(MapType::HttpResponseHeaders, Headers(&headers), &edits);
                 self.count(counts);
                 log_line(log);
                 self.pass(Phase::Replied)
             }
             ReplyStep::Rewrite { edits, hold_headers, reply, log } => {
-                host::edit(MapType::HttpResponseHeaders, &edits);
+                host::edit(MapType::HttpResponseHeaders, Headers(&headers), &edits);
                 log_line(log);
                 let reply = Phase::Reply(Replying { reply, buffered: 0 });
                 if hold_headers { self.stop(reply) } else { self.pass(reply) }
@@ -439,11 +471,10 @@ impl HttpContext for Stream {
         };
         replying.buffered = size;
         if end_of_stream {
-            let Some(trailers) = self.write_reply(&replying, &[], true) else {
-                return Action::Pause;
+            return match self.write_reply(&replying, &[], true) {
+                Some(()) => self.pass(Phase::Replied),
+                None => Action::Pause,
             };
-            host::set_trailers(MapType::HttpResponseTrailers, &trailers);
-            return self.pass(Phase::Replied);
         }
         if replying.reply.receive(size) == ReplyBody::Discard {
             host::replace(BufferType::HttpResponseBody, size, &[]);
@@ -467,11 +498,9 @@ impl HttpContext for Stream {
             }
         };
         let came = host::headers(MapType::HttpResponseTrailers);
-        let Some(trailers) = self.write_reply(&replying, &came, replying.buffered > 0) else {
-            return Action::Pause;
-        };
-        host::edit(MapType::HttpResponseTrailers, &GrpcReply::HEADERS.map(HeaderEdit::remove));
-        host::set_trailers(MapType::HttpResponseTrailers, &trailers);
-        self.pass(Phase::Replied)
+        match self.write_reply(&replying, &came, replying.buffered > 0) {
+            Some(()) => self.pass(Phase::Replied),
+            None => Action::Pause,
+        }
     }
 }

@@ -3,19 +3,20 @@
 //! If a filter makes a local reply when it has only a request's head, Envoy passes no more of the request to any filter
 //! and discards what arrives (`decodeData` in `source/common/http/filter_manager.cc`). But the reply still goes out
 //! through the filters, so it can be held back there. A filter can only ask how much of the request has arrived. A
-//! timer does that, and runs only while a reply waits.
+//! timer does that, which runs so often only while a reply waits.
 
 use std::cell::{Cell, RefCell};
 
 use sluice_gate::{Rest, Unseen};
 
-use crate::host;
+use crate::{host, root::PERIOD};
 
 /// The local replies that are held back for one plugin on one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     replies: RefCell<Vec<HeldBack>>,
-    ticking: Cell<bool>,
+    /// Whether the plugin's timer runs for them.
+    hurries: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Waiting {
         }
         let Some(head) = host::received() else { return false };
         replies.push(HeldBack { context, head, rest: Unseen::new(rest) });
-        if !self.ticking.replace(true) {
+        if !self.hurries.replace(true) {
             host::tick(Unseen::PERIOD);
         }
         true
@@ -64,10 +65,11 @@ impl Waiting {
     /// Releases the replies that are due.
     pub(crate) fn look(&self) {
         let Ok(mut replies) = self.replies.try_borrow_mut() else { return };
-        // Only now: a timer that has just released a reply must not be started again in its own callback.
+        // Only now: a timer that has just released a reply must not be set again in its own callback.
         if replies.is_empty() {
-            self.ticking.set(false);
-            host::stop_ticking();
+            if self.hurries.replace(false) {
+                host::tick(PERIOD);
+            }
             return;
         }
         replies.retain_mut(|reply| {

@@ -95,6 +95,12 @@ impl<'a> PresentedCertificate<'a> {
         }
     }
 
+    /// Whether Envoy itself shows it, and not a header of the request.
+    #[must_use]
+    pub const fn is_shown_by_envoy(&self) -> bool {
+        self.digest.is_none()
+    }
+
     /// Decodes the certificate.
     ///
     /// # Errors

@@ -59,7 +59,7 @@ impl Run<'_> {
         let metadata = token::metadata(self.request.token.as_ref());
         let head = RequestHead {
             headers: Headers(&self.headers),
-            connection: Connection {
+            connection: &Connection {
                 certificate: certificate.map(str::as_bytes),
                 certificate_valid: certificate.map(|_| &[1][..]),
                 presented: Some(if certificate.is_some() { &[1] } else { &[0] }),
@@ -135,8 +135,12 @@ impl Run<'_> {
         let (mut headers, body) = reply.at_the_module();
         let end_of_stream = body.is_none();
         let details = || Some(reply.details.as_bytes().to_vec());
-        let head =
-            ReplyHead { headers: Headers(&headers), details: &details, end_of_stream, now: NOW };
+        let head = ReplyHead {
+            headers: Headers(&headers),
+            details: &details,
+            end_of_stream,
+            now: &|| NOW,
+        };
         match decide(&head) {
             ReplyStep::LocalReply(reply) => {
                 self.counts.extend(reply.counts);

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
-    SanType, string::Ia5String,
+    SanType, date_time_ymd, string::Ia5String,
 };
 
 use crate::case::Sender;
@@ -30,11 +30,24 @@ impl Authority {
     /// # Errors
     /// If a SAN cannot be put into a certificate.
     pub fn certificate(&self, sender: &Sender) -> Result<Option<String>> {
+        self.issue(sender, CertificateParams::default())
+    }
+
+    /// The same, with a certificate that ends with the year before `year`.
+    ///
+    /// # Errors
+    /// If a SAN cannot be put into a certificate.
+    pub fn certificate_until(&self, sender: &Sender, year: i32) -> Result<Option<String>> {
+        let mut params = CertificateParams::default();
+        params.not_after = date_time_ymd(year, 1, 1);
+        self.issue(sender, params)
+    }
+
+    fn issue(&self, sender: &Sender, mut params: CertificateParams) -> Result<Option<String>> {
         if !sender.certificate {
             return Ok(None);
         }
         let name = |san: &String| Ia5String::try_from(san.clone());
-        let mut params = CertificateParams::default();
         for san in &sender.dns {
             params.subject_alt_names.push(SanType::DnsName(name(san)?));
         }

@@ -152,7 +152,7 @@ pub fn run(gate: &Gate, exchange: &Exchange) -> Outcome {
     let attribute = |name| Headers(&attributes).first(name);
     let request = RequestHead {
         headers: Headers(&head),
-        connection: Connection {
+        connection: &Connection {
             certificate: attribute("@certificate"),
             certificate_valid: attribute("@valid"),
             presented: attribute("@presented"),
@@ -264,7 +264,7 @@ fn reply(decide: impl FnOnce(&ReplyHead<'_>) -> ReplyStep, exchange: &Exchange) 
         headers: Headers(&head),
         details: &details,
         end_of_stream: exchange.asks('r'),
-        now: NOW,
+        now: &|| NOW,
     };
     match decide(&reply) {
         ReplyStep::LocalReply(reply) => Told::Local(reply.response),

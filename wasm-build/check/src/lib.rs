@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use wasmparser::{BinaryReaderError, Parser, Payload, Validator};
+use wasm_encoder::{ExportKind, ExportSection, Module, RawSection};
+use wasmparser::{BinaryReaderError, ExternalKind, Parser, Payload, Validator};
 
 /// The exports that Envoy calls for a request, and those without which the module cannot start. Source: proxy-wasm ABI
 /// 0.2.1, <https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1>.
@@ -13,8 +14,6 @@ const EXPORTS: &[&str] = &[
     "proxy_on_configure",
     "proxy_on_context_create",
     "proxy_on_delete",
-    "proxy_on_done",
-    "proxy_on_log",
     "proxy_on_request_body",
     "proxy_on_request_headers",
     "proxy_on_request_trailers",
@@ -31,6 +30,11 @@ const ALTERNATIVES: &[[&str; 2]] =
 /// The module name of the host's functions. A module that also imports `wasi_snapshot_preview1` could be loaded, but
 /// then something in it uses a clock, files or an environment, which the gate must not have.
 const HOST: &str = "env";
+
+/// Exports of the Rust SDK that do nothing in a module that does not implement them. Envoy calls whatever is exported,
+/// so each would cost every request a call (`onLog` and `onDone` in proxy-wasm-cpp-host's `src/context.cc`); without
+/// `proxy_on_done`, a context is done.
+pub const IDLE_EXPORTS: &[&str] = &["proxy_on_done", "proxy_on_log"];
 
 /// The requirements on a module, other than that it can be loaded.
 #[derive(Debug)]
@@ -63,6 +67,9 @@ pub enum Fault {
          proxy_wasm::main! and is it a cdylib?"
     )]
     Export(String),
+    /// An export that is to be left out is not there.
+    #[error("does not export {0}: the SDK has changed, so look at what Envoy calls of the module")]
+    NotThere(String),
     /// Larger than the budget, both in bytes.
     #[error(
         "is {size} bytes, {over} over the budget of {budget}: find out what grew, or raise the budget on purpose",
@@ -92,6 +99,51 @@ pub fn check(module: &[u8], requirements: &Requirements) -> Vec<Fault> {
     let forbidden = requirements.forbidden.iter().filter(|text| contains(module, text.as_bytes()));
     faults.extend(forbidden.map(|text| Fault::Text(text.clone())));
     faults
+}
+
+/// The module without the exports of these names. Nothing else changes; the functions stay, for whoever calls them
+/// inside.
+///
+/// # Errors
+/// If the module is not valid, or does not have one of them.
+pub fn without_exports(module: &[u8], names: &[&str]) -> Result<Vec<u8>, Fault> {
+    let invalid = |error: BinaryReaderError| Fault::Invalid(error.to_string());
+    let mut left: BTreeSet<&str> = names.iter().copied().collect();
+    let mut without = Module::new();
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload.map_err(invalid)?;
+        if let Payload::ExportSection(section) = payload {
+            let mut exports = ExportSection::new();
+            for export in section {
+                let export = export.map_err(invalid)?;
+                if !left.remove(export.name) {
+                    let kind = kind(export.kind)
+                        .ok_or_else(|| Fault::Invalid(format!("the kind of {}", export.name)))?;
+                    exports.export(export.name, kind, export.index);
+                }
+            }
+            without.section(&exports);
+        } else if let Some((id, range)) = payload.as_section() {
+            let [start, end] = [range.start, range.end].map(usize::try_from);
+            let data = start.ok().zip(end.ok()).and_then(|(start, end)| module.get(start..end));
+            without.section(&RawSection { id, data: data.unwrap_or_default() });
+        }
+    }
+    match left.first() {
+        Some(name) => Err(Fault::NotThere((*name).into())),
+        None => Ok(without.finish()),
+    }
+}
+
+const fn kind(kind: ExternalKind) -> Option<ExportKind> {
+    Some(match kind {
+        ExternalKind::Func => ExportKind::Func,
+        ExternalKind::Table => ExportKind::Table,
+        ExternalKind::Memory => ExportKind::Memory,
+        ExternalKind::Global => ExportKind::Global,
+        ExternalKind::Tag => ExportKind::Tag,
+        ExternalKind::FuncExact => return None,
+    })
 }
 
 /// A module's imports and exports.

@@ -84,7 +84,8 @@ fn a_truncated_module_is_refused() {
 
 #[test]
 fn several_faults_are_told_at_once() {
-    let module = module_without(&["proxy_on_log", "proxy_on_done"], r#"(import "a" "b" (func))"#);
+    let module =
+        module_without(&["proxy_on_delete", "proxy_on_configure"], r#"(import "a" "b" (func))"#);
     assert_eq!(check(&module, &requirements()).len(), 3);
 }
 
@@ -92,4 +93,24 @@ fn several_faults_are_told_at_once() {
 fn a_module_that_imports_only_host_functions_and_exports_the_abi_passes() {
     let module = module_without(&[], r#"(import "env" "proxy_log" (func))"#);
     assert_eq!(check(&module, &requirements()), []);
+}
+
+#[test]
+fn exports_are_left_out_and_nothing_else_changes() {
+    let text = |exports: &str| {
+        format!(
+            r#"(module (import "env" "proxy_log" (func (param i32) (result i32)))
+                 (memory {{}} 1) (global $g (mut i32) (i32.const 7)) (table 1 funcref)
+                 (func $log (export "a")) (func {exports} (call $log)) (data (i32.const 0) "x")
+                 (@custom "producers" "y"))"#
+        )
+        .replace("{}", r#"(export "memory")"#)
+    };
+    let module = wat::parse_str(text(r#"(export "b") (export "c")"#)).unwrap();
+    let expected = wat::parse_str(text(r#"(export "b")"#)).unwrap();
+    assert_eq!(without_exports(&module, &["c"]), Ok(expected));
+    assert_eq!(without_exports(&module, &[]), Ok(module.clone()));
+    let missing = Err(Fault::NotThere("d".into()));
+    assert_eq!(without_exports(&module, &["c", "d"]), missing);
+    assert!(matches!(without_exports(&module[..40], &[]), Err(Fault::Invalid(_))));
 }

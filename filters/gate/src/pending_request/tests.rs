@@ -27,7 +27,7 @@ fn pending(gate: &Gate, worker: &Worker, more: (&str, &str)) -> PendingRequest {
         .collect();
     let head = RequestHead {
         headers: Headers(&headers),
-        connection: Connection::default(),
+        connection: &Connection::default(),
         metadata: None,
         end_of_stream: false,
         now: 0,

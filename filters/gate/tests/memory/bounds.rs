@@ -256,7 +256,7 @@ fn gate(stamps: usize, hold: bool, drops: bool) -> Gate {
 fn peak(gate: &Gate, headers: &[(String, Vec<u8>)], body: &[u8], room: usize) -> (usize, String) {
     let head = RequestHead {
         headers: Headers(headers),
-        connection: Connection::default(),
+        connection: &Connection::default(),
         metadata: None,
         end_of_stream: false,
         now: 0,

@@ -10,7 +10,7 @@ use sluice_headers::Headers;
 use sluice_otlp::{Format, Request, Signal};
 use sluice_records::{RecordsConfig, RuleSet, Unfit, Verdict};
 use sluice_route::{BackendsConfig, Context};
-use sluice_senders::{Ambiguity, Connection, Evidence, PeerEvidence, Senders, SendersConfig};
+use sluice_senders::{Ambiguity, Connection, Evidence, Senders, SendersConfig};
 use sluice_wire::ReadLimits;
 use thiserror::Error;
 
@@ -221,10 +221,9 @@ fn admit(senders: &Senders, certificates: &RefCell<Certificates>, pem: &[u8]) ->
         presented: Some(&[1]),
         ..Connection::default()
     };
-    let peer = PeerEvidence { connection, ..PeerEvidence::default() };
     let mut certificates = certificates.borrow_mut();
     let mut evidence = Evidence {
-        certificate: &mut || certificates.read(&peer),
+        certificate: &mut || certificates.read(&connection, &[]),
         header: &|_| Vec::new(),
         metadata: None,
         now: NOW,
@@ -236,7 +235,7 @@ fn admit(senders: &Senders, certificates: &RefCell<Certificates>, pem: &[u8]) ->
 }
 
 fn through_gate(gate: &Gate, headers: &[(String, Vec<u8>)], request: &[u8]) -> Outcome {
-    let connection = Connection::default();
+    let connection = &Connection::default();
     let metadata = None;
     let headers = Headers(headers);
     let head = RequestHead { headers, connection, metadata, end_of_stream: false, now: NOW };

@@ -15,7 +15,7 @@ use sluice_cases::{case::Protocol, plan::Plan};
 const HEAD: &str = "\
 # How often the module and Envoy call each other for one request: entries (Envoy calls the module: its callbacks, and
 # its malloc) + host calls (the module calls Envoy). A request is counted on a connection that other requests have used,
-# its body arrives whole, and its end by itself.
+# its body arrives whole, and its end by itself. The worker has other requests, so what is counted waits for the timer.
 #
 # First each case: with the head held, then without. Below, which calls these are; letters tell equal numbers apart.
 #
@@ -24,6 +24,29 @@ const HEAD: &str = "\
 
 ";
 const FILE: &str = "crossings.txt";
+
+/// Exchanges of which there is one case each, and the most calls that they may need: over gRPC, over HTTP, and over
+/// HTTP if the body of a refused request is received first, because the head is held.
+///
+/// A refusal over gRPC needs 11: the stream's beginning and end, the heads of request and reply, the request's headers
+/// and its connection's id with the memory for each, the time, the local reply, and the log line. Over HTTP, the
+/// reply's body is a callback more, and so is what Envoy has received of the request; where the body is received first,
+/// there are its two callbacks, and its removal from Envoy's buffer.
+const CEILINGS: &[(&str, Ceilings)] = &[
+    ("encodings/gzip_that_loses_nothing_stays_as_it_came", STORED),
+    ("reply/a_202_is_a_success", STORED),
+    ("senders/no_certificate_is_nobody", REFUSED),
+    ("senders/a_denied_namespace_is_cut_off", REFUSED),
+];
+const STORED: Ceilings = Ceilings { grpc: 28, http: 24, received_first: 24 };
+const REFUSED: Ceilings = Ceilings { grpc: 12, http: 13, received_first: 15 };
+
+#[derive(Clone, Copy)]
+struct Ceilings {
+    grpc: u64,
+    http: u64,
+    received_first: u64,
+}
 
 /// The crossings of every run.
 #[derive(Default)]
@@ -41,6 +64,7 @@ impl Counted {
 
     /// Compares with the file, or writes it anew if the environment says so.
     pub(super) fn finish(self) {
+        self.check_ceilings();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
         let now = self.to_string();
         if env::var_os("CROSSINGS").is_some_and(|how| how == "write") {
@@ -65,6 +89,23 @@ impl Counted {
             "the module and its host call each other no more often than {FILE} has it, but not \
              as it has it: write it anew with CROSSINGS=write cargo test --test wasm"
         );
+    }
+
+    fn check_ceilings(&self) {
+        for (case, most) in CEILINGS {
+            let protocols = self.cases.get(*case).unwrap_or_else(|| panic!("there is no {case}"));
+            for (protocol, runs) in protocols {
+                for (held, run) in [true, false].into_iter().zip(runs) {
+                    let most = match (*protocol, held) {
+                        ("grpc", _) => most.grpc,
+                        (_, true) => most.received_first,
+                        (_, false) => most.http,
+                    };
+                    let Some(calls) = run else { continue };
+                    assert!(calls.total() <= most, "{case}, {protocol}, at most {most}: {calls}");
+                }
+            }
+        }
     }
 
     /// A name for every set of calls: their numbers, and a letter if another set has the same numbers.

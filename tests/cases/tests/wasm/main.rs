@@ -1,9 +1,12 @@
 //! Runs every case through the compiled module, on wasmtime: with the head held and not held, and with the body whole
 //! and in pieces. Also counts the crossings between the module and its host ([`crossings`]).
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod connections;
 mod crossings;
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::LazyLock, time::Duration};
 
 use anyhow::{Context, Result};
 use envoy_harness::{
@@ -47,9 +50,7 @@ const BUFFER_LIMIT: usize = 17 << 20;
 
 #[test]
 fn every_case_holds_in_the_module() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/sluice.wasm");
-    let module =
-        Module::from_file(file).expect("the module is not there: build it with `make wasm`");
+    let module = module();
     let authority = Authority::new().unwrap();
     let mut gates = BTreeMap::new();
     let mut report = Report::default();
@@ -84,6 +85,15 @@ impl Cut {
     }
 }
 
+/// The module, compiled once for all tests.
+fn module() -> Module {
+    static MODULE: LazyLock<Module> = LazyLock::new(|| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/sluice.wasm");
+        Module::from_file(file).expect("the module is not there: build it with `make wasm`")
+    });
+    MODULE.clone()
+}
+
 /// A worker with one configured plugin.
 struct Gate {
     vm: Vm,
@@ -111,6 +121,13 @@ impl Gate {
         cut: Cut,
     ) -> Result<(Outcome, Crossings)> {
         let Plan { request, reply, .. } = plan;
+        // With another stream, as under load, counts are handed over by the timer; without, when the stream ends.
+        let mut other = None;
+        if cut == Cut::ThenTheEnd {
+            let stream = other.insert(self.vm.stream(self.plugin, Attributes::new())?);
+            stream.request_headers([(":method", "GET"), (":path", "/other")], true)?;
+            self.vm.tick(self.plugin)?;
+        }
         let before = self.counts();
         let connection = self.connections.len();
         let connection =
@@ -155,6 +172,10 @@ impl Gate {
                 Reply::from_protocol(protocol, status, &headers, &received.body)?
             }
         };
+        if let Some(mut other) = other {
+            self.vm.tick(self.plugin)?;
+            other.finish()?;
+        }
         let mut counts = self.counts();
         for (name, count) in before {
             *counts.entry(name).or_default() -= count;

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
@@ -193,11 +194,13 @@ async fn run(
     let before = counters(stack, admin).await?;
     let address = stack.listener(&Gate::of(plan).name()).context("the gate has no listener")?;
     let reply = exchange(stack, address, sender, request).await?;
-    let mut counts = counters(stack, admin).await?;
-    for (name, count) in before {
-        *counts.entry(name).or_default() -= count;
+    let mut counts = counted_since(stack, admin, &before).await?;
+    // The gate hands over what it has counted when its last stream ends, which is after the reply, or within a second.
+    let asked = Instant::now();
+    while counts != case.expect.counts && asked.elapsed() < HANDED_OVER_WITHIN {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        counts = counted_since(stack, admin, &before).await?;
     }
-    counts.retain(|_, count| *count > 0);
     let mut forwarded =
         Backend::ALL.into_iter().flat_map(|backend| store.requests(backend)).map(|request| {
             let mut headers = list(&request.headers);
@@ -217,6 +220,23 @@ fn answer(reply: &WireReply) -> Result<Answer> {
         answer = answer.trailer(name.parse()?, HeaderValue::from_bytes(value)?);
     }
     Ok(answer.body(reply.body.clone().unwrap_or_default()))
+}
+
+/// More than the period of the gate's timer.
+const HANDED_OVER_WITHIN: Duration = Duration::from_secs(3);
+
+/// By how much the gate's counters have increased.
+async fn counted_since(
+    stack: &Stack,
+    admin: &reqwest::Client,
+    before: &BTreeMap<String, u64>,
+) -> Result<BTreeMap<String, u64>> {
+    let mut counts = counters(stack, admin).await?;
+    for (name, count) in before {
+        *counts.entry(name.clone()).or_default() -= count;
+    }
+    counts.retain(|_, count| *count > 0);
+    Ok(counts)
 }
 
 /// The gate's counters, by name.
