@@ -4,17 +4,16 @@
 //! read. What is kept stays as it was written; no tree is built.
 
 pub(crate) mod attributes;
-mod check;
+pub(crate) mod check;
 mod ends;
 mod object;
 mod ordinary;
 mod parts;
-mod profiles;
+pub(crate) mod profiles;
 pub(crate) mod record;
 mod scan;
 pub(crate) mod string;
-mod text;
-pub(crate) mod walk;
+pub(crate) mod text;
 
 pub use object::Object;
 pub use string::push_string;

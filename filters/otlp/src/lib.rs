@@ -6,7 +6,7 @@
 //!
 //! Modules depend on each other in one direction. From the bottom: the parts of a request ([`Metric`], [`Parts`]); the
 //! readers of each format (`protobuf`, [`json`]); [`Attributes`] and [`Record`], which are the same for both formats;
-//! [`RecordPolicy`], which is shown them; the walk through each format; and [`splice_export`] at the top.
+//! [`RecordPolicy`], which is shown them; the walk, which is written once for both; and [`splice_export`] at the top.
 
 mod attribute_edits;
 mod attributes;
@@ -16,6 +16,7 @@ mod first_bytes;
 mod format;
 pub mod json;
 mod kind;
+mod levels;
 mod metric;
 mod parts;
 mod policy;
@@ -26,6 +27,7 @@ mod signal;
 mod splice;
 mod strings;
 mod value;
+mod walk;
 
 pub use attribute_edits::{AttributeEdits, Put};
 pub use attributes::{AnyValue, Attribute, AttributeRef, Attributes, HasAttributes};

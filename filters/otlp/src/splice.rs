@@ -13,7 +13,12 @@
 
 use sluice_wire::Spliced;
 
-use crate::{Format, json, policy::RecordPolicy, protobuf, request::Request};
+use crate::{
+    Format,
+    policy::RecordPolicy,
+    request::Request,
+    walk::{JsonForm, ProtobufForm, walk},
+};
 
 /// Walks an export request.
 ///
@@ -25,7 +30,7 @@ pub fn splice_export<'a, P: RecordPolicy<'a>>(
     policy: &mut P,
 ) -> Result<Spliced, P::Error> {
     match request.format {
-        Format::Json => json::walk::walk_json(request, policy),
-        Format::Protobuf => protobuf::walk::walk_protobuf(request, policy),
+        Format::Json => walk::<JsonForm<'a>, P>(request, policy),
+        Format::Protobuf => walk::<ProtobufForm, P>(request, policy),
     }
 }

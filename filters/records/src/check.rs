@@ -441,12 +441,13 @@ impl<'r, 'a> Check<'r, 'a> {
         if !self.traces.is_any() {
             return false;
         }
-        let looks = self.rules.unstorable.as_ref().filter(|looks| looks.record_names);
-        let Self { at_record, first_bytes, .. } = self;
+        let Self { rules, at_record, first_bytes, .. } = self;
         at_record.start();
-        record.is_ordinary(first_bytes, |key, text| {
-            !looks.is_some_and(|looks| looks.is_odd_name(key)) && at_record.find_in(key, text)
-        })
+        let is_odd = |key: &[u8]| {
+            let looks = rules.unstorable.as_ref().filter(|looks| looks.record_names);
+            looks.is_some_and(|looks| looks.is_odd_name(key))
+        };
+        record.is_ordinary(first_bytes, |key, text| !is_odd(key) && at_record.find_in(key, text))
     }
 
     /// Checks a record of any form. Returns whether it is kept.

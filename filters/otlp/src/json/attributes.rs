@@ -32,7 +32,7 @@ pub(crate) struct Pair<'a> {
 impl<'a> Pairs<'a> {
     /// The attributes of `owner`; empty if there is no owner. Reads nothing yet.
     #[inline]
-    pub(super) fn of(text: Text<'a>, owner: Option<Node>) -> Self {
+    pub(crate) fn of(text: Text<'a>, owner: Option<Node>) -> Self {
         let at = text.elements(None).at();
         Self { text, owner, at }
     }

@@ -17,7 +17,7 @@ use crate::fault;
 /// The largest number of nested objects and arrays in a request, including those that the gate does
 /// not read. With more, the backends' readers refuse the whole request (json-iterator, `maxDepth`).
 /// The depth of what the gate itself reads is limited separately.
-pub(super) const MOST_OPEN: usize = 10_000;
+pub(crate) const MOST_OPEN: usize = 10_000;
 
 /// Checks that `bytes` are exactly one JSON object, nested no deeper than `depth` (at most
 /// [`MOST_OPEN`]), and returns where the objects and arrays in it end.
@@ -35,7 +35,7 @@ pub(super) fn check(bytes: &[u8], depth: usize) -> Result<Ends, Unreadable> {
 ///
 /// # Errors
 /// As [`check`], and if it needs more memory than that.
-pub(super) fn check_within(
+pub(crate) fn check_within(
     bytes: &[u8],
     depth: usize,
     room: &mut Room,

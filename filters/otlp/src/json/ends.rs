@@ -37,7 +37,7 @@ impl Block {
 
 /// The blocks of a text.
 #[derive(Clone, Debug)]
-pub(super) struct Ends {
+pub(crate) struct Ends {
     blocks: Vec<Block>,
     /// The smallest number of open objects and arrays in each sixteen blocks, in each sixteen of
     /// these, and so on.

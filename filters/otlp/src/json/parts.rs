@@ -11,7 +11,7 @@ use crate::{context::ReadContext, kind::RecordKind, parts::Part};
 
 /// A member of a record that is a part which may be odd, or a list of such parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Attributes,
     Exemplars,
     SpanId,
@@ -19,7 +19,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) const fn is_list(self) -> bool {
+    pub(crate) const fn is_list(self) -> bool {
         matches!(self, Self::Attributes | Self::Exemplars)
     }
 
@@ -34,7 +34,7 @@ impl Place {
 
 impl<'a> RecordText<'a> {
     /// Returns where the parts of a record are that may be odd, in the order of the text.
-    pub(super) fn places(
+    pub(crate) fn places(
         &self,
         kind: RecordKind,
     ) -> Result<[Option<(Place, Node)>; 3], Unreadable> {
@@ -72,7 +72,7 @@ impl<'a> RecordText<'a> {
 
     /// Whether the part at a place, or an element of the list there, is odd.
     #[inline]
-    pub(super) fn is_odd(
+    pub(crate) fn is_odd(
         &self,
         place: Place,
         node: Node,

@@ -10,7 +10,7 @@ use crate::strings::Strings;
 ///
 /// # Errors
 /// [`Unreadable`] if there are more strings than the limit on records allows.
-pub(super) fn strings<'a>(
+pub(crate) fn strings<'a>(
     text: &Text<'a>,
     dictionary: Option<Node>,
     limits: ReadLimits,

@@ -16,7 +16,7 @@ pub(crate) struct RecordText<'a> {
 
 impl<'a> RecordText<'a> {
     #[inline]
-    pub(super) const fn new(text: Text<'a>, node: Node) -> Self {
+    pub(crate) const fn new(text: Text<'a>, node: Node) -> Self {
         Self { text, node }
     }
 

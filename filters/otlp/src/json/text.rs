@@ -28,12 +28,12 @@ pub(crate) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    pub(super) fn new(bytes: &'a [u8], ends: Ends) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], ends: Ends) -> Self {
         Self { bytes, ends: Rc::new(ends) }
     }
 
     /// The object that the whole text is.
-    pub(super) fn root(&self) -> Node {
+    pub(crate) fn root(&self) -> Node {
         Node { at: white_space_end(self.bytes, 0), end: self.bytes.len() }
     }
 
@@ -59,7 +59,7 @@ impl<'a> Text<'a> {
         Node { at, end }
     }
 
-    pub(super) fn is_null(&self, node: Node) -> bool {
+    pub(crate) fn is_null(&self, node: Node) -> bool {
         self.byte(node.at) == Some(b'n')
     }
 
@@ -130,7 +130,7 @@ impl<'a> Text<'a> {
 
     /// The elements of an array, starting at an offset after one of them.
     #[inline]
-    pub(super) const fn elements_from(&self, at: usize) -> Elements<'_, 'a> {
+    pub(crate) const fn elements_from(&self, at: usize) -> Elements<'_, 'a> {
         Elements { text: self, at }
     }
 
@@ -155,7 +155,7 @@ impl<'a> Text<'a> {
     }
 
     /// The first member of `object` that is an object and has none of these `names`.
-    pub(super) fn other_object(&self, object: Node, names: &[&str]) -> Option<Node> {
+    pub(crate) fn other_object(&self, object: Node, names: &[&str]) -> Option<Node> {
         let mut at = object.at.saturating_add(1);
         loop {
             at = white_space_end(self.bytes, at);
@@ -269,7 +269,7 @@ fn letters(name: &[u8]) -> impl Iterator<Item = u8> {
     name.iter().filter(|byte| **byte != b'_').map(u8::to_ascii_lowercase)
 }
 
-pub(super) const fn wrong_type(node: Node) -> Malformed {
+pub(crate) const fn wrong_type(node: Node) -> Malformed {
     Malformed { fault: Fault::WIRE_TYPE, at: node.at }
 }
 
@@ -298,7 +298,7 @@ impl Elements<'_, '_> {
 
     /// An offset after the elements read so far.
     #[inline]
-    pub(super) const fn at(&self) -> usize {
+    pub(crate) const fn at(&self) -> usize {
         self.at
     }
 

@@ -13,7 +13,7 @@ const STRING_TABLE: u32 = 5;
 ///
 /// # Errors
 /// [`Unreadable`] if there are two dictionaries, or more strings than the limit on records allows.
-pub(super) fn strings<'a>(
+pub(crate) fn strings<'a>(
     request: &Nested<'a>,
     limits: ReadLimits,
     room: &mut Room,

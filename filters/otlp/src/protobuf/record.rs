@@ -15,7 +15,7 @@ pub(super) const SPAN_ID_BYTES: usize = 8;
 
 impl<'a> RecordBytes<'a> {
     #[inline]
-    pub(super) const fn new(message: Nested<'a>) -> Self {
+    pub(crate) const fn new(message: Nested<'a>) -> Self {
         Self { message }
     }
 
