@@ -12,8 +12,9 @@ pub trait PeerConnection: fmt::Debug {
     fn id(&self) -> Option<u64>;
 
     /// Whether what the connection has shown may be remembered under its id: only for TCP. Envoy counts TCP
-    /// connections, but the id of a QUIC connection is a hash of a number that its client can choose, and that others
-    /// can read (`QuicFilterManagerConnectionImpl` in `source/common/quic`).
+    /// connections, but the id of a QUIC connection is a hash of a number that its client can choose
+    /// (`QuicFilterManagerConnectionImpl` in `source/common/quic`). The hash has a secret key (`QuicConnectionIdHasher`
+    /// in quiche), so a client cannot aim at the id of a connection that is remembered.
     fn is_counted(&self) -> bool;
 
     /// What Envoy knows about the connection's client certificate. It does not change while the connection lasts,

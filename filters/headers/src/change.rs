@@ -60,15 +60,25 @@ impl<'a> MapChange<'a> {
             change => change,
         }
     }
+
+    /// How much memory it takes to set a whole map, in bytes: proxy-wasm writes all pairs one after the other.
+    #[must_use]
+    pub fn bytes_of_all(map: &[(&str, &[u8])]) -> usize {
+        size(map.iter().map(|(name, value)| (name.len(), value.len()))).1
+    }
 }
 
 fn fits(sizes: impl Iterator<Item = (usize, usize)>) -> bool {
-    let (mut pairs, mut bytes) = (0_usize, 4_usize);
-    for (name, value) in sizes {
-        pairs = pairs.saturating_add(1);
-        bytes = bytes.saturating_add(name).saturating_add(value).saturating_add(PAIR_BYTES);
-    }
+    let (pairs, bytes) = size(sizes);
     pairs <= MAX_PAIRS && bytes <= MAX_BYTES
+}
+
+/// The number of pairs, and their bytes as proxy-wasm writes them.
+fn size(sizes: impl Iterator<Item = (usize, usize)>) -> (usize, usize) {
+    sizes.fold((0, 4), |(pairs, bytes): (usize, usize), (name, value)| {
+        let pair = name.saturating_add(value).saturating_add(PAIR_BYTES);
+        (pairs.saturating_add(1), bytes.saturating_add(pair))
+    })
 }
 
 fn remove<'a>(map: &mut Vec<(&'a str, &'a [u8])>, name: &'a str) -> MapChange<'a> {

@@ -24,6 +24,8 @@ struct Defined {
     metrics: Vec<Metric>,
     /// The counters with something that has not been handed over.
     gathered: Vec<usize>,
+    /// The gauges that have been set since the last tick.
+    said: Vec<usize>,
     senders: BTreeSet<String>,
 }
 
@@ -31,7 +33,7 @@ struct Defined {
 struct Metric {
     /// Its id in Envoy.
     id: u32,
-    /// Of a counter, what has not been handed over; of a gauge, what has been said last.
+    /// Of a counter, what has not been handed over; of a gauge, what has been said since the last tick.
     value: u64,
 }
 
@@ -65,8 +67,19 @@ impl Counters {
         }
     }
 
-    /// Sets when a sender's certificate expires, in seconds since the epoch. What this worker has already said is not
-    /// said again.
+    /// Lets every gauge be set again. All workers of an Envoy set the same gauges, so another one may have replaced
+    /// what this worker has said.
+    pub(crate) fn say_again(&self) {
+        let Ok(mut defined) = self.0.try_borrow_mut() else { return };
+        while let Some(place) = defined.said.pop() {
+            if let Some(metric) = defined.metrics.get_mut(place) {
+                metric.value = 0;
+            }
+        }
+    }
+
+    /// Sets when a sender's certificate expires, in seconds since the epoch. What this worker has said is not said
+    /// again before the next tick.
     pub(crate) fn certificate_ends(&self, sender: &str, at: u64) {
         let Ok(mut defined) = self.0.try_borrow_mut() else { return };
         let name = certificate_end_stat(defined.name_of(sender));
@@ -75,6 +88,7 @@ impl Counters {
             && mem::replace(value, at) != at
         {
             let _said = hostcalls::record_metric(*id, at);
+            defined.said.push(place);
         }
     }
 }

@@ -33,8 +33,10 @@ pub(crate) fn edit(map: MapType, headers: Headers<'_>, edits: &[HeaderEdit]) {
         MapChange::Remove(name) => hostcalls::remove_map_value(map, name),
         MapChange::Add(name, value) => hostcalls::add_map_value(map, name, value),
         MapChange::Replace(name, value) => hostcalls::set_map_value(map, name, Some(value)),
-        MapChange::All(headers) => hostcalls::set_map_bytes(map, headers),
-        MapChange::OneByOne => {
+        MapChange::All(all) if ask_for(MapChange::bytes_of_all(&all)).is_ok() => {
+            hostcalls::set_map_bytes(map, all)
+        }
+        MapChange::All(_) | MapChange::OneByOne => {
             edit_one_by_one(map, edits);
             Ok(())
         }

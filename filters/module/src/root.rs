@@ -51,6 +51,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         self.shared.counters.hand_over();
+        self.shared.counters.say_again();
         self.shared.waiting.look();
     }
 

@@ -71,7 +71,7 @@ fn nothing_is_remembered_of_a_connection_whose_id_is_not_its_own() {
     assert_eq!(asked(&mut certificates, &quic, &[]).1, 4);
     let unknown = Asked { id: None, ..Asked::new(1, VERIFIED) };
     assert_eq!(asked(&mut certificates, &unknown, &[]).1, 4);
-    // A QUIC connection may be taken for no other one either: the id of this one has not been remembered.
+    // Another connection with the same id is not taken for them.
     let none = Connection { presented: Some(&[0]), ..Connection::default() };
     assert_eq!(asked(&mut certificates, &Asked::new(1, none), &[]), (PeerError::NoCertificate, 1));
 }
