@@ -17,6 +17,7 @@ use crate::{
     attributes::{Attributed, int, string, text},
     export::{InScope, json},
     metric::metric,
+    wire::field,
 };
 
 /// The attribute that every rule of the benchmark requires.
@@ -214,16 +215,21 @@ pub fn tiny_logs(records: usize) -> Vec<u8> {
     LogRecord::export_of(resource(), None, log_records).encode_to_vec()
 }
 
-/// `points` data points whose required attribute is a nested list with this many levels.
+/// `points` data points whose required attribute is a nested list with this many levels. All are the same, so one is
+/// encoded: prost measures each level of each point anew for each level around it.
 #[must_use]
 pub fn nested_points(points: usize, levels: usize) -> Vec<u8> {
     let within =
         |value, _| AnyValue { value: Some(Value::ArrayValue(ArrayValue { values: vec![value] })) };
     let value = (0..levels).fold(string("the end"), within);
     let attribute = KeyValue { key: REQUIRED.into(), value: Some(value), ..KeyValue::default() };
-    let point = NumberDataPoint::of(vec![attribute]);
-    let data = Data::Gauge(Gauge { data_points: vec![point; points] });
-    of_metrics(vec![metric("m", Some(data))])
+    let point = field(1, &NumberDataPoint::of(vec![attribute]).encode_to_vec());
+    let gauge = field(5, &point.repeat(points));
+    let metric = [field(1, b"m"), gauge].concat();
+    let scope = scope().map(|scope| field(1, &scope.encode_to_vec())).unwrap_or_default();
+    let of_scope = field(2, &[scope, field(2, &metric)].concat());
+    let resource = resource().map(|resource| field(1, &resource.encode_to_vec()));
+    field(1, &[resource.unwrap_or_default(), of_scope].concat())
 }
 
 fn resource() -> Option<Resource> {
@@ -256,4 +262,21 @@ pub fn json_of_logs(protobuf: &[u8]) -> Vec<u8> {
 #[must_use]
 pub fn json_of_metrics(protobuf: &[u8]) -> Vec<u8> {
     json(&ExportMetricsServiceRequest::decode(protobuf).expect("it has just been encoded"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_points_are_what_the_library_writes() {
+        let bytes = nested_points(3, 4);
+        let read = ExportMetricsServiceRequest::decode(bytes.as_slice()).unwrap();
+        let Some(Data::Gauge(gauge)) = &read.resource_metrics[0].scope_metrics[0].metrics[0].data
+        else {
+            panic!("{read:?}");
+        };
+        assert_eq!(gauge.data_points.len(), 3);
+        assert_eq!(read.encode_to_vec(), bytes);
+    }
 }
