@@ -119,6 +119,40 @@ func TestTheMemoryIsEnoughForTheWorkers(t *testing.T) {
 	}
 }
 
+// The same of what Envoy Gateway is given.
+func TestTheMemoryIsEnoughForTheWorkersOfEnvoyGateway(t *testing.T) {
+	found := false
+	for _, resource := range built(t, "envoy-gateway").Resources() {
+		if resource.GetKind() != "EnvoyProxy" {
+			continue
+		}
+		found = true
+		var proxy struct {
+			Spec struct {
+				Concurrency int64
+				Provider    struct {
+					Kubernetes struct {
+						EnvoyDeployment struct {
+							Container struct{ Resources corev1.ResourceRequirements }
+						}
+					}
+				}
+			}
+		}
+		document, err := resource.AsYAML()
+		must(t, err)
+		must(t, yaml.Unmarshal(document, &proxy))
+		workers := proxy.Spec.Concurrency
+		memory := proxy.Spec.Provider.Kubernetes.EnvoyDeployment.Container.Resources.Limits.Memory().Value()
+		if needed := workers*(512<<20)*3/2 + 200<<20; workers == 0 || memory < needed {
+			t.Errorf("%d workers need %d bytes, and have %d", workers, needed, memory)
+		}
+	}
+	if !found {
+		t.Error("no EnvoyProxy")
+	}
+}
+
 // Istio's own code looks for the Secret with -cacert first. Without it, it takes the authority that cert-manager writes
 // beside the certificate.
 func TestTheSendersAuthorityIsThatOfItsOwnSecret(t *testing.T) {

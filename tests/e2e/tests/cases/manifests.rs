@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -198,8 +199,30 @@ async fn the_overlay_for_an_api_gateway_speaks_proxy_protocol() {
     let edge = Sender { dns: vec!["gateway.edge.example".to_owned()], ..Sender::default() };
     gateway.send(&edge, 1, &key).await.unwrap().is(Err("401"), "with a key of nobody's");
     gateway.send(&edge, 1, &[]).await.unwrap().is(Err("401"), "without a key");
+    let forged = [("x-forwarded-for", "198.51.100.1")];
+    gateway.send(&sender, 1, &forged).await.unwrap().is(Ok("payments"), "with a forged address");
+    // Not the load balancer's address, nor the header's.
+    let addresses = logged_addresses(&gateway.stack, 5).await;
+    assert!(addresses.iter().all(|address| address == "192.0.2.7:50000"), "{addresses:?}");
     balancer.abort();
     gateway.stack.stop().await;
+}
+
+/// The addresses in the access log, when it has a line for each of this many requests. Envoy writes them late.
+async fn logged_addresses(stack: &Stack, requests: usize) -> Vec<String> {
+    for _ in 0..150 {
+        let log = stack.envoy_log().await;
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let addresses: Vec<_> = lines
+            .filter(|line| line["code"].as_u64().is_some_and(|code| code != 0))
+            .map(|line| line["address"].as_str().unwrap_or_default().to_owned())
+            .collect();
+        if addresses.len() >= requests {
+            return addresses;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("fewer than {requests} lines: {}", stack.envoy_log().await)
 }
 
 /// A mesh that denies everything lets the gateway's requests reach the gate with the patch for such a mesh, and not
