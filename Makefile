@@ -128,7 +128,7 @@ check: tools ## run the inner loop: format, lints, docs, licences of crates, uni
 
 # This includes all of `check`: lint includes lint-rust, deny includes deny-crates, and `cargo test` runs every test.
 test: tools ## run everything: what check runs, the module, and every other test, end to end included
-	@wasm-build/tools.sh go java javascript openssl curl
+	@wasm-build/tools.sh go java javascript openssl curl wget taskset
 	$(MAKE) lint
 	$(MAKE) wasm envoy venv stores collector go java javascript rotel manifests
 	$(MAKE) deny
@@ -178,6 +178,7 @@ bench-envoy: wasm envoy rotel $(BENCH_COLLECTOR) ## measure what the gate costs 
 	@cargo run --quiet --package sluice-bench-envoy --bin bench-envoy -- $(if $(ROWS),--rows "$(ROWS)") $(if $(QUICK),--quick) $(if $(OUT),--out "$(OUT)")
 
 # Hundreds of modules, and nothing but the benchmark runs it: so neither `make test` nor `make lint` builds it.
+# `make deny` downloads them, to read their licences.
 $(BENCH_COLLECTOR): $(BENCH_COLLECTOR_SOURCES)
 	@wasm-build/tools.sh go
 	cd tests/bench/collector && CGO_ENABLED=0 go vet -mod=readonly . && CGO_ENABLED=0 $(GO_BUILD) -o "$(CURDIR)/$@" .

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks that the required tools are there, and prints the command that installs each missing one. Arguments add the
 # tools of some targets: go; java and javascript, for the senders in these languages; openssl, with which the tests
-# compare issuers; curl, as a plain client.
+# compare issuers; curl, as a plain client; wget, with which Compose checks Prometheus;
+# taskset, for the benchmark in Envoy.
 set -euo pipefail
 
 missing=0
@@ -47,6 +48,12 @@ for language in "$@"; do
       ;;
     curl)
       need 'a curl that speaks HTTP/2' 'sudo apt-get install curl' bash -c 'curl --version | grep -w HTTP2'
+      ;;
+    wget)
+      need wget 'sudo apt-get install wget' wget --version
+      ;;
+    taskset)
+      need taskset 'sudo apt-get install util-linux' taskset --version
       ;;
     *)
       echo "tools.sh: no such language: $language" >&2

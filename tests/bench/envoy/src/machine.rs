@@ -64,7 +64,7 @@ impl Machine {
                     ),
                 ),
                 ("memory", format!("{gibibytes} GiB")),
-                ("kernel", kernel.trim().to_owned()),
+                ("kernel", kernel.trim().split('-').next().unwrap_or_default().to_owned()),
                 ("Envoy", envoy),
                 ("Collector", last_word(&version(&collector_program(), "--version"))),
                 ("Rotel", last_word(&version(&rotel_program(), "version"))),

@@ -84,11 +84,16 @@ async fn bench(arguments: Arguments, cores: Cores) -> Result<()> {
         _ = terminate.recv() => return stopped(&folder),
     };
     let machine = Machine::look(&cores);
+    let out =
+        if publish && results.too_busy() { workspace_root().join(".cache/bench") } else { out };
     let plots = plot::all(&results, &out.join("plots"))?;
     let text = report::markdown(&results, &machine, effort, &plots);
     std::fs::write(out.join("RESULTS.md"), &text)?;
     if publish && results.too_busy() {
-        eprintln!("\nthe machine was busy: README.md and istio/README.md keep their figures");
+        eprintln!(
+            "\nthe machine was busy: the published figures stay, and these are in {}",
+            out.display()
+        );
     } else if publish {
         report::fill_in(&workspace_root().join("README.md"), &report::summary(&results))?;
         report::fill_in(&workspace_root().join("istio/README.md"), &report::sizing(&results))?;

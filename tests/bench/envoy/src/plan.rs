@@ -203,7 +203,7 @@ impl Plan {
             latency("logs, 1,000, gzip", thousand.encoded(Encoding::Gzip), 0.5, false),
         ];
         latencies.extend([10, 25, 50, 75, 90].map(|percent| {
-            let name = format!("logs, 1,000, at {percent} %");
+            let name = format!("curve: logs, 1,000, at {percent} %");
             latency(&name, thousand, f64::from(percent) / 100.0, true)
         }));
         let memory = [Variant::Bare, Variant::Gate, Variant::Collector, Variant::Rotel];
@@ -396,6 +396,7 @@ mod tests {
     fn no_two_rows_of_a_table_have_one_name() {
         let rows = Plan::new(Effort::FULL).rows;
         let mut names: Vec<_> = rows.iter().map(|row| (row.group, &row.name)).collect();
+        names.sort();
         names.dedup();
         assert_eq!(names.len(), rows.len());
     }
