@@ -242,15 +242,7 @@ impl AwaitingReply {
         if matches!(status, 200 | 202 | 204) && grpc.is_none_or(|grpc| grpc.code == 0) {
             return reading;
         }
-        // If the attribute is missing, a gRPC status shows that Envoy has answered, because a
-        // backend over HTTP does not answer in gRPC's form.
-        let unknown = || {
-            let sent = &reading.sent;
-            let is_grpc = sent.protocol == Protocol::Grpc && sent.transport == Transport::Http;
-            (is_grpc && grpc.is_some()).then(Vec::new)
-        };
-        let details = (head.details)().or_else(unknown);
-        reading.envoy = details.and_then(|details| EnvoyAnswer::read(&details, status, grpc));
+        reading.envoy = reading.sent.envoys_answer(head, status, grpc);
         reading.rate_limited = headers.first("x-envoy-ratelimited").is_some();
         if reading.envoy.is_none() {
             let said = match reading.header_only {
@@ -260,6 +252,23 @@ impl AwaitingReply {
             reading.said = said.filter(|said| said.len() <= ReplyInProgress::MAX_BODY);
         }
         reading
+    }
+
+    /// What Envoy has answered in place of the backend, if it has.
+    fn envoys_answer(
+        &self,
+        head: &ReplyHead<'_>,
+        status: u16,
+        grpc: Option<&GrpcReply>,
+    ) -> Option<EnvoyAnswer> {
+        // If the attribute is missing, a gRPC status shows that Envoy has answered, because a
+        // backend over HTTP does not answer in gRPC's form.
+        let unknown = || {
+            let is_grpc = self.protocol == Protocol::Grpc && self.transport == Transport::Http;
+            (is_grpc && grpc.is_some()).then(Vec::new)
+        };
+        let details = (head.details)().or_else(unknown)?;
+        EnvoyAnswer::read(&details, status, grpc)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, rc::Rc};
 
-use sluice_senders::{Certificate, Connection, PeerError, PeerEvidence};
+use sluice_senders::{Certificate, Connection, PeerError, PeerEvidence, PresentedCertificate};
 
 /// The connection of a request, as Envoy knows it. Each method may cost calls of Envoy, so only what is needed is
 /// asked.
@@ -65,47 +65,50 @@ impl Certificates {
         xfcc: &[&[u8]],
     ) -> Result<Rc<Certificate>, PeerError> {
         let id = connection.id();
-        if let Some((_, known)) = id
-            .and_then(|id| self.connections.binary_search_by_key(&id, |(id, _)| *id).ok())
-            .and_then(|at| self.connections.get(at))
-        {
+        if let Some(known) = id.and_then(|id| self.remembered(id)) {
             return known.clone();
         }
         let evidence = PeerEvidence { connection: connection.attributes(), xfcc };
         let shown = evidence.presented();
-        let is_by_itself = match &shown {
-            Ok(presented) => presented.is_shown_by_envoy(),
-            Err(PeerError::NoCertificate | PeerError::NotVerified) => true,
-            // These depend on a header, on the time, or on the configuration.
-            Err(
-                PeerError::IssuerUnknown
-                | PeerError::Expired { .. }
-                | PeerError::NotInXfcc
-                | PeerError::Unreadable(_),
-            ) => false,
-        };
-        let read = shown.and_then(|presented| {
-            let key = presented.cache_key();
-            if let Some(known) = self.read.get(key.as_ref()) {
-                return known.clone();
-            }
-            let read = presented.parse().map(Rc::new);
-            if self.read.len() >= Self::CAPACITY {
-                self.read.clear();
-                // Otherwise, these would keep certificates that are no longer in the cache.
-                self.connections.clear();
-            }
-            self.read.insert(key.into_owned(), read.clone());
-            read
-        });
+        let is_by_itself = is_by_itself(&shown);
+        let read = shown.and_then(|presented| self.parsed(&presented));
         if let Some(id) = id.filter(|_| is_by_itself && connection.is_counted()) {
-            if self.connections.len() >= Self::CONNECTIONS {
-                self.connections.clear();
-            }
-            if let Err(at) = self.connections.binary_search_by_key(&id, |(id, _)| *id) {
-                self.connections.insert(at, (id, read.clone()));
-            }
+            self.remember(id, read.clone());
         }
+        read
+    }
+
+    /// What the connection with this id has shown.
+    fn remembered(&self, id: u64) -> Option<&Result<Rc<Certificate>, PeerError>> {
+        let at = self.connections.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        self.connections.get(at).map(|(_, shown)| shown)
+    }
+
+    fn remember(&mut self, id: u64, shown: Result<Rc<Certificate>, PeerError>) {
+        if self.connections.len() >= Self::CONNECTIONS {
+            self.connections.clear();
+        }
+        if let Err(at) = self.connections.binary_search_by_key(&id, |(id, _)| *id) {
+            self.connections.insert(at, (id, shown));
+        }
+    }
+
+    /// The certificate in what was presented, which is read only the first time.
+    fn parsed(
+        &mut self,
+        presented: &PresentedCertificate<'_>,
+    ) -> Result<Rc<Certificate>, PeerError> {
+        let key = presented.cache_key();
+        if let Some(known) = self.read.get(key.as_ref()) {
+            return known.clone();
+        }
+        let read = presented.parse().map(Rc::new);
+        if self.read.len() >= Self::CAPACITY {
+            self.read.clear();
+            // Otherwise, these would keep certificates that are no longer in the cache.
+            self.connections.clear();
+        }
+        self.read.insert(key.into_owned(), read.clone());
         read
     }
 
@@ -119,6 +122,21 @@ impl Certificates {
         }
         self.warned.push((sender.to_owned(), end));
         true
+    }
+}
+
+/// Whether the connection has shown this without a header, so that it shows the same with every request.
+const fn is_by_itself(shown: &Result<PresentedCertificate<'_>, PeerError>) -> bool {
+    match shown {
+        Ok(presented) => presented.is_shown_by_envoy(),
+        Err(PeerError::NoCertificate | PeerError::NotVerified) => true,
+        // These depend on a header, on the time, or on the configuration.
+        Err(
+            PeerError::IssuerUnknown
+            | PeerError::Expired { .. }
+            | PeerError::NotInXfcc
+            | PeerError::Unreadable(_),
+        ) => false,
     }
 }
 

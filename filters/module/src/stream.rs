@@ -291,7 +291,7 @@ impl Stream {
             }
             ReplyDecision::Rewrite(rewritten) => rewritten,
         };
-        let ReplyPayload { body, trailers: told } = written;
+        let ReplyPayload { body, trailers: written } = written;
         // Empty unless the head is held.
         if !edits.is_empty() {
             let headers = host::headers(MapType::HttpResponseHeaders);
@@ -301,15 +301,20 @@ impl Stream {
             host::replace(BufferType::HttpResponseBody, *buffered, &body);
         }
         self.count([count]);
-        let mut edits = Vec::new();
-        // Only where the reply has trailers.
-        if !trailers.0.is_empty() {
-            edits.extend(GrpcReply::HEADERS.map(HeaderEdit::remove));
-        }
-        edits.extend(told.into_iter().map(|(name, value)| HeaderEdit::set(name, value)));
-        host::edit(MapType::HttpResponseTrailers, trailers, &edits);
+        write_trailers(trailers, written);
         Some(())
     }
+}
+
+/// Replaces gRPC's status in the trailers, or adds it.
+fn write_trailers(trailers: Headers<'_>, written: Vec<(&'static str, String)>) {
+    let mut edits = Vec::new();
+    // Only where the reply has trailers.
+    if !trailers.0.is_empty() {
+        edits.extend(GrpcReply::HEADERS.map(HeaderEdit::remove));
+    }
+    edits.extend(written.into_iter().map(|(name, value)| HeaderEdit::set(name, value)));
+    host::edit(MapType::HttpResponseTrailers, trailers, &edits);
 }
 
 fn log_line(log: Option<(Level, String)>) {
