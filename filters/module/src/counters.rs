@@ -24,8 +24,6 @@ struct Defined {
     metrics: Vec<Metric>,
     /// The counters with something that has not been handed over.
     gathered: Vec<usize>,
-    /// The gauges that have been set since the last tick.
-    said: Vec<usize>,
     senders: BTreeSet<String>,
 }
 
@@ -33,13 +31,18 @@ struct Defined {
 struct Metric {
     /// Its id in Envoy.
     id: u32,
-    /// Of a counter, what has not been handed over; of a gauge, what has been said since the last tick.
+    /// Of a counter, what has not been handed over; of a gauge, what this worker has said last.
     value: u64,
+    /// Of a gauge, when that was, in seconds since the epoch.
+    said: u64,
 }
 
 /// The most senders with metrics of their own, because Envoy never frees a metric. The rest share metrics with a name
 /// that no namespace has.
 const MAX_SENDERS: usize = 1000;
+/// After how many seconds a gauge is set again. All workers of an Envoy set the same gauges, so another one may have
+/// replaced what this worker has said: its sender's other replica may show a certificate that expires later.
+const SAID_FOR: u64 = 10;
 const OTHERS: &str = "_others";
 
 impl Counters {
@@ -59,7 +62,7 @@ impl Counters {
     pub(crate) fn hand_over(&self) {
         let Ok(mut defined) = self.0.try_borrow_mut() else { return };
         while let Some(place) = defined.gathered.pop() {
-            if let Some(Metric { id, value }) = defined.metrics.get_mut(place) {
+            if let Some(Metric { id, value, .. }) = defined.metrics.get_mut(place) {
                 // What an offset cannot hold was never counted.
                 let sum = i64::try_from(mem::take(value)).unwrap_or(i64::MAX);
                 let _counted = hostcalls::increment_metric(*id, sum);
@@ -67,28 +70,17 @@ impl Counters {
         }
     }
 
-    /// Lets every gauge be set again. All workers of an Envoy set the same gauges, so another one may have replaced
-    /// what this worker has said.
-    pub(crate) fn say_again(&self) {
-        let Ok(mut defined) = self.0.try_borrow_mut() else { return };
-        while let Some(place) = defined.said.pop() {
-            if let Some(metric) = defined.metrics.get_mut(place) {
-                metric.value = 0;
-            }
-        }
-    }
-
-    /// Sets when a sender's certificate expires, in seconds since the epoch. What this worker has said is not said
-    /// again before the next tick.
-    pub(crate) fn certificate_ends(&self, sender: &str, at: u64) {
+    /// Sets when a sender's certificate expires. What this worker has said is not said again for [`SAID_FOR`] seconds.
+    /// Both times are in seconds since the epoch.
+    pub(crate) fn certificate_ends(&self, sender: &str, at: u64, now: u64) {
         let Ok(mut defined) = self.0.try_borrow_mut() else { return };
         let name = certificate_end_stat(defined.name_of(sender));
         let Some(place) = defined.place(MetricType::Gauge, name) else { return };
-        if let Some(Metric { id, value }) = defined.metrics.get_mut(place)
-            && mem::replace(value, at) != at
+        if let Some(Metric { id, value, said }) = defined.metrics.get_mut(place)
+            && (*value != at || now.abs_diff(*said) >= SAID_FOR)
         {
+            (*value, *said) = (at, now);
             let _said = hostcalls::record_metric(*id, at);
-            defined.said.push(place);
         }
     }
 }
@@ -114,7 +106,7 @@ impl Defined {
         }
         let id = hostcalls::define_metric(kind, &name).ok()?;
         let place = self.metrics.len();
-        self.metrics.push(Metric { id, value: 0 });
+        self.metrics.push(Metric { id, value: 0, said: 0 });
         self.places.insert(name, place);
         Some(place)
     }

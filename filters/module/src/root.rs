@@ -51,7 +51,6 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         self.shared.counters.hand_over();
-        self.shared.counters.say_again();
         self.shared.waiting.look();
     }
 

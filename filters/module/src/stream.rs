@@ -118,8 +118,8 @@ impl Stream {
         self.shared.counters.add(counts, self.sender.as_deref());
     }
 
-    /// Tells Envoy who the sender is.
-    fn identify(&mut self, identified: Identified) {
+    /// Tells Envoy who the sender is. `now` is in seconds since the epoch.
+    fn identify(&mut self, identified: Identified, now: u64) {
         let Identified { sender, by, expiry, tenant, counts, log } = identified;
         for (name, value) in
             [("sluice_sender", &sender), ("sluice_identified_by", &by), ("sluice_tenant", &tenant)]
@@ -129,7 +129,7 @@ impl Stream {
             }
         }
         if let (Some(sender), Some(expiry)) = (&sender, expiry) {
-            self.shared.counters.certificate_ends(sender, expiry.at);
+            self.shared.counters.certificate_ends(sender, expiry.at, now);
         }
         self.sender = sender.map(Rc::from);
         self.count(counts);
@@ -372,7 +372,7 @@ impl HttpContext for Stream {
             now: host::now(),
         };
         let (step, identified) = gate.on_head(&head, &self.shared.worker);
-        self.identify(identified);
+        self.identify(identified, head.now);
         self.head_step(step, gate, headers)
     }
 
