@@ -84,6 +84,8 @@ struct Figure {
     /// Whether more is better.
     at_least: bool,
     value: Option<f64>,
+    /// How far apart measurements of the value are. If that is more than the target, they cannot tell.
+    spread: f64,
 }
 
 fn figures(results: &Results) -> Vec<Figure> {
@@ -91,10 +93,22 @@ fn figures(results: &Results) -> Vec<Figure> {
     let peers = |name| results.row(Group::Peers, name);
     let of_bare = |name| gates(name).and_then(|row| row.ratio(Variant::Gate, Variant::Bare));
     let of_gate = |name| peers(name).and_then(|row| row.ratio(Variant::Collector, Variant::Gate));
-    let most =
-        |what, target, value| Figure { what, unit: "x bare", target, at_least: false, value };
-    let least =
-        |what, value| Figure { what, unit: "x the gate", target: 7.0, at_least: true, value };
+    let most = |what, target, value| Figure {
+        what,
+        unit: "x bare",
+        target,
+        at_least: false,
+        value,
+        spread: 0.0,
+    };
+    let least = |what, value| Figure {
+        what,
+        unit: "x the gate",
+        target: 7.0,
+        at_least: true,
+        value,
+        spread: 0.0,
+    };
     let gzip = gates("logs, 1,000, gzip");
     let added = gzip.and_then(|row| Some(row.us(Variant::Gate)? - row.us(Variant::Bare)?));
     let memory = results.idle(Variant::Gate).zip(results.idle(Variant::Bare));
@@ -108,6 +122,7 @@ fn figures(results: &Results) -> Vec<Figure> {
         least("the Collector, the same in gzip", of_gate("logs, 1,000, gzip, beside others")),
         Figure {
             unit: "ms over bare",
+            spread: results.latency("latency, logs, 1,000").map_or(0.0, spread_of_p99),
             ..most(
                 "p99 at half of the capacity, 1,000 log records",
                 0.5,
@@ -123,6 +138,14 @@ fn figures(results: &Results) -> Vec<Figure> {
 
 fn added_p99(row: &Latency) -> f64 {
     median(&milliseconds(&row.gate.p99)) - median(&milliseconds(&row.bare.p99))
+}
+
+fn spread_of_p99(row: &Latency) -> f64 {
+    spread(&milliseconds(&row.gate.p99)).max(spread(&milliseconds(&row.bare.p99)))
+}
+
+fn added_p50(row: &Latency) -> f64 {
+    median(&milliseconds(&row.gate.p50)) - median(&milliseconds(&row.bare.p50))
 }
 
 /// The whole of `RESULTS.md`.
@@ -150,6 +173,9 @@ pub fn markdown(
             false => value <= figure.target,
         };
         let (value, met) = match figure.value {
+            Some(value) if figure.spread > figure.target => {
+                (format!("{} ±{} {unit}", short(value), short(figure.spread)), "cannot be told")
+            }
             Some(value) => {
                 (format!("{} {unit}", short(value)), if met(value) { "yes" } else { "no" })
             }
@@ -437,9 +463,11 @@ pub fn summary(results: &Results) -> Vec<String> {
         && let Some((gate, bare)) = results.idle(Variant::Gate).zip(results.idle(Variant::Bare))
     {
         lines.push(format!(
-            "At half of its capacity the gate adds {:.2} ms to the 99th percentile of the latency; with one worker, it \
-             adds {:.0} MiB of memory to Envoy's {bare:.0}.",
+            "At half of its capacity the gate adds {:.2} ms to the median of the latency, and {:.1} ms (±{:.1}) to its \
+             99th percentile; with one worker, it adds {:.0} MiB of memory to Envoy's {bare:.0}.",
+            added_p50(row),
             added_p99(row),
+            spread_of_p99(row),
             gate - bare,
         ));
     }
