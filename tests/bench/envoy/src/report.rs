@@ -462,12 +462,18 @@ pub fn summary(results: &Results) -> Vec<String> {
     if let Some(row) = results.latency("latency, logs, 1,000")
         && let Some((gate, bare)) = results.idle(Variant::Gate).zip(results.idle(Variant::Bare))
     {
+        let p99 = match (added_p99(row), spread_of_p99(row)) {
+            (added, spread) if added > spread => format!("{added:.2} ms to its 99th percentile"),
+            (_, spread) => {
+                format!(
+                    "to its 99th percentile less than what measurements differ by ({spread:.1} ms)"
+                )
+            }
+        };
         lines.push(format!(
-            "At half of its capacity the gate adds {:.2} ms to the median of the latency, and {:.1} ms (±{:.1}) to its \
-             99th percentile; with one worker, it adds {:.0} MiB of memory to Envoy's {bare:.0}.",
+            "At half of its capacity the gate adds {:.2} ms to the median of the latency, and {p99}. With one worker, it \
+             adds {:.0} MiB of memory to Envoy's {bare:.0}.",
             added_p50(row),
-            added_p99(row),
-            spread_of_p99(row),
             gate - bare,
         ));
     }
